@@ -1,0 +1,137 @@
+//! The few operations that make up nearly all of the work, as one trait with an implementation for each way to run.
+//!
+//! | implementation | runs on | made of |
+//! |---|---|---|
+//! | [`Stock`] | any Burn device | Burn's own tensor operations: the yardstick the others are tested against |
+//! | `Cpu` | Flex | im2col and GEMM on the tensors' own memory |
+//! | `Gpu` | wgpu | our WGSL kernels |
+//!
+//! Feature maps are channels-last, `[batch, height, width, channels]`, everywhere: a convolution is then a matrix
+//! product over rows of channels, and a feature map becomes a sequence of tokens `[batch, height·width, channels]` for
+//! the transformers by reshaping alone. Matrices are `[inputs, outputs]`.
+
+use burn::tensor::Tensor;
+
+use crate::config::Activation;
+
+pub mod layers;
+pub mod resnet;
+mod stock;
+
+pub use stock::Stock;
+
+/// A 3×3 convolution with padding 1 and everything that is fused into it.
+///
+/// The input is `x`, or `x` and `skip` side by side in channels; it is enlarged first if `upsample_to` is given.
+pub struct Conv3x3<'a> {
+    /// `[n, h, w, c]`
+    pub x: Tensor<4>,
+    /// `[n, h, w, c']`: further input channels, read in place instead of concatenated first.
+    pub skip: Option<Tensor<4>>,
+    /// `[9·(c+c'), out]`, rows ordered kernel row, kernel column, input channel.
+    pub weight: &'a Tensor<2>,
+    /// `[out]`
+    pub bias: &'a Tensor<1>,
+    /// 1, or 2 to halve the size (rounding up).
+    pub stride: usize,
+    /// `[h', w']`: the input is enlarged to this size first, by nearest neighbour.
+    pub upsample_to: Option<[usize; 2]>,
+    /// `[n, out]`, added at every position: the timestep embedding.
+    pub add: Option<Tensor<2>>,
+    /// `[n, h', w', out]`, added to the result.
+    pub residual: Option<Tensor<4>>,
+}
+
+impl<'a> Conv3x3<'a> {
+    /// A plain convolution of `x`.
+    pub fn new(x: Tensor<4>, weight: &'a Tensor<2>, bias: &'a Tensor<1>) -> Self {
+        Conv3x3 {
+            x,
+            skip: None,
+            weight,
+            bias,
+            stride: 1,
+            upsample_to: None,
+            add: None,
+            residual: None,
+        }
+    }
+
+    /// Height and width of the result.
+    pub fn output_size(&self) -> [usize; 2] {
+        let [_, h, w, _] = self.x.dims();
+        let [h, w] = self.upsample_to.unwrap_or([h, w]);
+        [h.div_ceil(self.stride), w.div_ceil(self.stride)]
+    }
+}
+
+/// `x·weight + bias (+ residual)` over the last dimension.
+pub struct Linear<'a> {
+    /// `[n, t, c]`
+    pub x: Tensor<3>,
+    /// `[n, t, c']`: further inputs, read in place instead of concatenated first.
+    pub skip: Option<Tensor<3>>,
+    /// `[c+c', out]`
+    pub weight: &'a Tensor<2>,
+    /// `[out]`
+    pub bias: Option<&'a Tensor<1>>,
+    /// `[n, t, out]`, added to the result.
+    pub residual: Option<Tensor<3>>,
+}
+
+/// GroupNorm over channels-last maps, with SiLU behind it where asked.
+pub struct GroupNorm<'a> {
+    /// `[n, h, w, c]`
+    pub x: Tensor<4>,
+    /// `[n, h, w, c']`: further channels, read in place instead of concatenated first.
+    pub skip: Option<Tensor<4>>,
+    /// `[c+c']`
+    pub weight: &'a Tensor<1>,
+    /// `[c+c']`
+    pub bias: &'a Tensor<1>,
+    /// Groups the channels are split into.
+    pub groups: usize,
+    /// Added to the variance.
+    pub eps: f64,
+    /// Whether `x·sigmoid(x)` follows.
+    pub silu: bool,
+}
+
+/// Multi-head attention, `softmax(q·kᵀ/√d)·v` for each head.
+pub struct Attention {
+    /// `[n, t, heads·d]`
+    pub q: Tensor<3>,
+    /// `[n, s, heads·d]`
+    pub k: Tensor<3>,
+    /// `[n, s, heads·d]`
+    pub v: Tensor<3>,
+    /// Number of heads.
+    pub heads: usize,
+    /// Whether a token sees only itself and those before it (text encoder).
+    pub causal: bool,
+}
+
+/// The hot operations. Results have the element type of their input; sums, norms and softmax are computed in f32.
+pub trait Ops {
+    /// 3×3 convolution; `[n, h', w', out]`.
+    fn conv3x3(&self, args: Conv3x3) -> Tensor<4>;
+    /// Matrix product; `[n, t, out]`.
+    fn linear(&self, args: Linear) -> Tensor<3>;
+    /// `a ⊙ gelu(b)` where `[a, b] = x·weight + bias`: `x` `[n, t, c]`, `weight` `[c, 2·m]`; `[n, t, m]`.
+    fn geglu(&self, x: Tensor<3>, weight: &Tensor<2>, bias: &Tensor<1>) -> Tensor<3>;
+    /// Attention; `[n, t, heads·d]`. Never holds more than [`SCORES_AT_MOST`] scores at once.
+    fn attention(&self, args: Attention) -> Tensor<3>;
+    /// GroupNorm; `[n, h, w, c+c']`.
+    fn group_norm(&self, args: GroupNorm) -> Tensor<4>;
+    /// LayerNorm over the last dimension of `[n, t, c]`.
+    fn layer_norm(&self, x: Tensor<3>, weight: &Tensor<1>, bias: &Tensor<1>, eps: f64)
+    -> Tensor<3>;
+    /// The text encoder's activation, element by element.
+    fn activation(&self, x: Tensor<3>, activation: Activation) -> Tensor<3> {
+        stock::activation(x, activation)
+    }
+}
+
+/// Most attention scores that may exist at once: 16 Mi, 64 MiB in f32. The whole matrix of SD1.5 at 512×512 with
+/// guidance would be 268 Mi.
+pub const SCORES_AT_MOST: usize = 16 << 20;

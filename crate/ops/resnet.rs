@@ -1,0 +1,96 @@
+//! The residual block that the U-Net and the VAE are both made of.
+
+use burn::tensor::Tensor;
+use burn::tensor::activation::silu;
+
+use super::layers::{ConvExtras, ConvLayer, GroupNormLayer, LinearLayer};
+use crate::error::Result;
+use crate::weights::Scope;
+
+/// Sizes of a [`ResnetBlock`].
+#[derive(Debug, Clone, Copy)]
+pub struct ResnetConfig {
+    /// Channels in, those of a skip connection included.
+    pub inputs: usize,
+    /// Channels out.
+    pub outputs: usize,
+    /// Width of the timestep embedding; `None` in the VAE.
+    pub time_embed_dim: Option<usize>,
+    /// Groups of both norms.
+    pub groups: usize,
+    /// Epsilon of both norms.
+    pub eps: f64,
+}
+
+/// Norm, SiLU, convolution, plus the timestep; norm, SiLU, convolution; plus the input. Matches diffusers 0.42
+/// `models/resnet.py`, `ResnetBlock2D`.
+pub struct ResnetBlock {
+    norm1: GroupNormLayer,
+    conv1: ConvLayer,
+    time_emb_proj: Option<LinearLayer>,
+    norm2: GroupNormLayer,
+    conv2: ConvLayer,
+    /// 1×1, where the channels change.
+    conv_shortcut: Option<LinearLayer>,
+}
+
+impl ResnetBlock {
+    /// The block whose parameters are at `scope`.
+    pub fn new(mut scope: Scope, config: ResnetConfig) -> Result<Self> {
+        let ResnetConfig {
+            inputs,
+            outputs,
+            time_embed_dim,
+            groups,
+            eps,
+        } = config;
+        Ok(ResnetBlock {
+            norm1: GroupNormLayer::new(scope.enter("norm1"), inputs, groups, eps, true)?,
+            conv1: ConvLayer::new(scope.enter("conv1"), inputs, outputs)?,
+            time_emb_proj: time_embed_dim
+                .map(|width| LinearLayer::new(scope.enter("time_emb_proj"), width, outputs))
+                .transpose()?,
+            norm2: GroupNormLayer::new(scope.enter("norm2"), outputs, groups, eps, true)?,
+            conv2: ConvLayer::new(scope.enter("conv2"), outputs, outputs)?,
+            conv_shortcut: (inputs != outputs)
+                .then(|| LinearLayer::new(scope.enter("conv_shortcut"), inputs, outputs))
+                .transpose()?,
+        })
+    }
+
+    /// `time` is the timestep embedding, `skip` the map from the way down, read beside `x`.
+    ///
+    /// # Shapes
+    /// x `[n, h, w, c]`, skip `[n, h, w, inputs − c]`, time `[n, time_embed_dim]` → `[n, h, w, outputs]`
+    pub fn forward(
+        &self,
+        x: Tensor<4>,
+        skip: Option<Tensor<4>>,
+        time: Option<&Tensor<2>>,
+    ) -> Tensor<4> {
+        let add = self.time_emb_proj.as_ref().zip(time).map(|(proj, time)| {
+            proj.forward(silu(time.clone()).unsqueeze_dim(1), None)
+                .squeeze_dim(1)
+        });
+        let h = self.norm1.forward(x.clone(), skip.clone());
+        let h = self.conv1.forward_with(
+            h,
+            ConvExtras {
+                add,
+                ..Default::default()
+            },
+        );
+        let h = self.norm2.forward(h, None);
+        let residual = match &self.conv_shortcut {
+            Some(shortcut) => shortcut.forward_map(x, skip),
+            None => x,
+        };
+        self.conv2.forward_with(
+            h,
+            ConvExtras {
+                residual: Some(residual),
+                ..Default::default()
+            },
+        )
+    }
+}

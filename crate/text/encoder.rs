@@ -1,0 +1,143 @@
+//! CLIP's text encoder. Matches transformers 5 `models/clip/modeling_clip.py`, `CLIPTextModel`.
+
+use std::rc::Rc;
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+use crate::config::{Activation, TextConfig};
+use crate::error::{Error, Result};
+use crate::ops::layers::{LayerNormLayer, LinearLayer};
+use crate::ops::{Attention, Ops};
+use crate::weights::Scope;
+use crate::weights::params::HostTable;
+
+/// Token ids in, one embedding a token out.
+pub struct TextEncoder {
+    token_embedding: HostTable,
+    position_embedding: HostTable,
+    layers: Vec<EncoderLayer>,
+    final_layer_norm: LayerNormLayer,
+    width: usize,
+}
+
+struct EncoderLayer {
+    layer_norm1: LayerNormLayer,
+    q_proj: LinearLayer,
+    k_proj: LinearLayer,
+    v_proj: LinearLayer,
+    out_proj: LinearLayer,
+    layer_norm2: LayerNormLayer,
+    fc1: LinearLayer,
+    fc2: LinearLayer,
+    heads: usize,
+    activation: Activation,
+    ops: Rc<dyn Ops>,
+}
+
+impl TextEncoder {
+    /// The encoder whose parameters are at `scope`.
+    pub fn new(mut scope: Scope, config: &TextConfig) -> Result<Self> {
+        let width = config.hidden_size;
+        let mut embeddings = scope.enter("embeddings");
+        let token_embedding =
+            embeddings
+                .enter("token_embedding")
+                .table("weight", config.vocab_size, width)?;
+        let position_embedding = embeddings.enter("position_embedding").table(
+            "weight",
+            config.max_position_embeddings,
+            width,
+        )?;
+        let layers = (0..config.num_hidden_layers)
+            .map(|i| EncoderLayer::new(scope.enter("encoder.layers").enter(i), config))
+            .collect::<Result<_>>()?;
+        Ok(TextEncoder {
+            token_embedding,
+            position_embedding,
+            layers,
+            final_layer_norm: LayerNormLayer::new(
+                scope.enter("final_layer_norm"),
+                width,
+                config.layer_norm_eps,
+            )?,
+            width,
+        })
+    }
+
+    /// Embeds `chunks`, all of one length, as one batch.
+    ///
+    /// # Shapes
+    /// n chunks of t ids → `[n, t, hidden_size]`
+    ///
+    /// # Errors
+    /// [`Error::File`] for an id beyond the token table: tokenizer and encoder do not belong together.
+    pub fn forward(&self, chunks: &[Vec<u32>], device: &Device, dtype: DType) -> Result<Tensor<3>> {
+        let t = chunks.first().map_or(0, Vec::len);
+        let mut values = Vec::with_capacity(chunks.len() * t * self.width);
+        for chunk in chunks {
+            for (position, &id) in chunk.iter().enumerate() {
+                let token = self.token_embedding.row(id as usize).ok_or_else(|| {
+                    Error::file(
+                        "tokenizer",
+                        format!("token id {id} is beyond the text encoder's token table"),
+                    )
+                })?;
+                let place = self.position_embedding.row(position).ok_or_else(|| {
+                    Error::file(
+                        "tokenizer",
+                        format!("position {position} is beyond the text encoder's position table"),
+                    )
+                })?;
+                values.extend(token.iter().zip(&place).map(|(a, b)| a + b));
+            }
+        }
+        let data = TensorData::new(values, [chunks.len(), t, self.width]);
+        let mut x = Tensor::<3>::from_data(data, (device, DType::F32)).cast(dtype);
+        for layer in &self.layers {
+            x = layer.forward(x);
+        }
+        Ok(self.final_layer_norm.forward(x))
+    }
+}
+
+impl EncoderLayer {
+    fn new(mut scope: Scope, config: &TextConfig) -> Result<Self> {
+        let (width, inner) = (config.hidden_size, config.intermediate_size);
+        let eps = config.layer_norm_eps;
+        let mut attention = scope.enter("self_attn");
+        let mut square = |name| LinearLayer::new(attention.enter(name), width, width);
+        let (q_proj, k_proj) = (square("q_proj")?, square("k_proj")?);
+        let (v_proj, out_proj) = (square("v_proj")?, square("out_proj")?);
+        Ok(EncoderLayer {
+            layer_norm1: LayerNormLayer::new(scope.enter("layer_norm1"), width, eps)?,
+            q_proj,
+            k_proj,
+            v_proj,
+            out_proj,
+            layer_norm2: LayerNormLayer::new(scope.enter("layer_norm2"), width, eps)?,
+            fc1: LinearLayer::new(scope.enter("mlp.fc1"), width, inner)?,
+            fc2: LinearLayer::new(scope.enter("mlp.fc2"), inner, width)?,
+            heads: config.num_attention_heads,
+            activation: config.hidden_act,
+            ops: scope.ops(),
+        })
+    }
+
+    /// `[n, t, hidden_size]` → the same
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let h = self.layer_norm1.forward(x.clone());
+        let h = self.ops.attention(Attention {
+            q: self.q_proj.forward(h.clone(), None),
+            k: self.k_proj.forward(h.clone(), None),
+            v: self.v_proj.forward(h, None),
+            heads: self.heads,
+            causal: true,
+        });
+        let x = self.out_proj.forward(h, Some(x));
+        let h = self.layer_norm2.forward(x.clone());
+        let h = self
+            .ops
+            .activation(self.fc1.forward(h, None), self.activation);
+        self.fc2.forward(h, Some(x))
+    }
+}

@@ -1,0 +1,224 @@
+//! The levels of the U-Net. Matches diffusers 0.42 `models/unets/unet_2d_blocks.py`: `DownBlock2D`,
+//! `CrossAttnDownBlock2D`, `UNetMidBlock2DCrossAttn`, `UpBlock2D`, `CrossAttnUpBlock2D`.
+
+use burn::tensor::Tensor;
+
+use super::transformer::Transformer;
+use crate::config::UnetConfig;
+use crate::error::Result;
+use crate::ops::layers::{ConvExtras, ConvLayer};
+use crate::ops::resnet::{ResnetBlock, ResnetConfig};
+use crate::weights::Scope;
+
+fn resnet(scope: Scope, config: &UnetConfig, inputs: usize, outputs: usize) -> Result<ResnetBlock> {
+    ResnetBlock::new(
+        scope,
+        ResnetConfig {
+            inputs,
+            outputs,
+            time_embed_dim: Some(config.time_embed_dim()),
+            groups: config.norm_num_groups,
+            eps: config.norm_eps,
+        },
+    )
+}
+
+/// A residual block and, on levels that see the prompt, a transformer.
+struct Layer {
+    resnet: ResnetBlock,
+    attention: Option<Transformer>,
+}
+
+impl Layer {
+    fn forward(
+        &self,
+        x: Tensor<4>,
+        skip: Option<Tensor<4>>,
+        time: &Tensor<2>,
+        prompt: &Tensor<3>,
+    ) -> Tensor<4> {
+        let x = self.resnet.forward(x, skip, Some(time));
+        match &self.attention {
+            Some(attention) => attention.forward(x, prompt),
+            None => x,
+        }
+    }
+}
+
+/// A level on the way down.
+pub struct DownBlock {
+    layers: Vec<Layer>,
+    downsample: Option<ConvLayer>,
+}
+
+impl DownBlock {
+    /// `inputs` channels come in; the channels of every map kept for the way up are pushed to `skips`.
+    pub fn new(
+        mut scope: Scope,
+        config: &UnetConfig,
+        level: usize,
+        inputs: usize,
+        skips: &mut Vec<usize>,
+    ) -> Result<Self> {
+        let block = config.blocks[level];
+        let mut layers = Vec::new();
+        for i in 0..block.layers {
+            let inputs = if i == 0 { inputs } else { block.channels };
+            layers.push(Layer {
+                resnet: resnet(
+                    scope.enter("resnets").enter(i),
+                    config,
+                    inputs,
+                    block.channels,
+                )?,
+                attention: block
+                    .down_attention
+                    .then(|| Transformer::new(scope.enter("attentions").enter(i), config, level))
+                    .transpose()?,
+            });
+            skips.push(block.channels);
+        }
+        let last = level + 1 == config.blocks.len();
+        let downsample = (!last)
+            .then(|| {
+                skips.push(block.channels);
+                let scope = &mut scope.enter("downsamplers.0");
+                ConvLayer::new(scope.enter("conv"), block.channels, block.channels)
+            })
+            .transpose()?;
+        Ok(DownBlock { layers, downsample })
+    }
+
+    /// `[n, h, w, c]` → `[n, ⌈h/2⌉, ⌈w/2⌉, c']`; the same size on the last level
+    pub fn forward(
+        &self,
+        mut x: Tensor<4>,
+        time: &Tensor<2>,
+        prompt: &Tensor<3>,
+        skips: &mut Vec<Tensor<4>>,
+    ) -> Tensor<4> {
+        for layer in &self.layers {
+            x = layer.forward(x, None, time, prompt);
+            skips.push(x.clone());
+        }
+        if let Some(conv) = &self.downsample {
+            x = conv.forward_with(
+                x,
+                ConvExtras {
+                    halve: true,
+                    ..Default::default()
+                },
+            );
+            skips.push(x.clone());
+        }
+        x
+    }
+}
+
+/// The deepest point.
+pub struct MidBlock {
+    first: ResnetBlock,
+    /// Absent in `UNetMidBlock2D`, which then is one residual block alone.
+    rest: Option<(Transformer, ResnetBlock)>,
+}
+
+impl MidBlock {
+    /// The block whose parameters are at `scope`.
+    pub fn new(mut scope: Scope, config: &UnetConfig) -> Result<Self> {
+        let deepest = config.blocks.len() - 1;
+        let channels = config.blocks[deepest].channels;
+        let first = resnet(scope.enter("resnets.0"), config, channels, channels)?;
+        let rest = config
+            .mid_attention
+            .then(|| {
+                Ok((
+                    Transformer::new(scope.enter("attentions.0"), config, deepest)?,
+                    resnet(scope.enter("resnets.1"), config, channels, channels)?,
+                ))
+            })
+            .transpose()?;
+        Ok(MidBlock { first, rest })
+    }
+
+    /// `[n, h, w, c]` → the same
+    pub fn forward(&self, x: Tensor<4>, time: &Tensor<2>, prompt: &Tensor<3>) -> Tensor<4> {
+        let x = self.first.forward(x, None, Some(time));
+        match &self.rest {
+            Some((attention, last)) => last.forward(attention.forward(x, prompt), None, Some(time)),
+            None => x,
+        }
+    }
+}
+
+/// A level on the way up: one layer more than on the way down, each with a map from there beside its input.
+pub struct UpBlock {
+    layers: Vec<Layer>,
+    upsample: Option<ConvLayer>,
+}
+
+impl UpBlock {
+    /// `inputs` channels come in; the maps kept on the way down are taken from the end of `skips`.
+    pub fn new(
+        mut scope: Scope,
+        config: &UnetConfig,
+        level: usize,
+        inputs: usize,
+        skips: &mut Vec<usize>,
+    ) -> Result<Self> {
+        let block = config.blocks[level];
+        let mut layers = Vec::new();
+        for i in 0..=block.layers {
+            let inputs = if i == 0 { inputs } else { block.channels };
+            // Down and up are counted from the same lists, so there is one map for each layer.
+            let skip = skips.pop().unwrap_or(0);
+            layers.push(Layer {
+                resnet: resnet(
+                    scope.enter("resnets").enter(i),
+                    config,
+                    inputs + skip,
+                    block.channels,
+                )?,
+                attention: block
+                    .up_attention
+                    .then(|| Transformer::new(scope.enter("attentions").enter(i), config, level))
+                    .transpose()?,
+            });
+        }
+        let upsample = (level > 0)
+            .then(|| {
+                let scope = &mut scope.enter("upsamplers.0");
+                ConvLayer::new(scope.enter("conv"), block.channels, block.channels)
+            })
+            .transpose()?;
+        Ok(UpBlock { layers, upsample })
+    }
+
+    /// `[n, h, w, c]` → `[n, h', w', c']` with the size of the next level's map from the way down: for sizes that do
+    /// not halve evenly it is one less than twice the size.
+    pub fn forward(
+        &self,
+        mut x: Tensor<4>,
+        time: &Tensor<2>,
+        prompt: &Tensor<3>,
+        skips: &mut Vec<Tensor<4>>,
+    ) -> Tensor<4> {
+        for layer in &self.layers {
+            x = layer.forward(x, skips.pop(), time, prompt);
+        }
+        if let Some(conv) = &self.upsample {
+            let [_, h, w, _] = x.dims();
+            let [height, width] = skips.last().map_or([2 * h, 2 * w], |skip| {
+                let [_, h, w, _] = skip.dims();
+                [h, w]
+            });
+            x = conv.forward_with(
+                x,
+                ConvExtras {
+                    upsample_to: Some([height, width]),
+                    ..Default::default()
+                },
+            );
+        }
+        x
+    }
+}

@@ -1,0 +1,131 @@
+//! Where the picture attends to itself and to the prompt. Matches diffusers 0.42 `models/transformers/transformer_2d.py`
+//! and `models/attention.py`, `BasicTransformerBlock`.
+
+use std::rc::Rc;
+
+use burn::tensor::Tensor;
+
+use crate::config::UnetConfig;
+use crate::error::Result;
+use crate::ops::layers::{GegluLayer, GroupNormLayer, LayerNormLayer, LinearLayer, tokens};
+use crate::ops::{Attention, Ops};
+use crate::weights::Scope;
+
+/// Norm, projection, transformer layers, projection, plus the input.
+pub struct Transformer {
+    norm: GroupNormLayer,
+    proj_in: LinearLayer,
+    transformer_blocks: Vec<TransformerBlock>,
+    proj_out: LinearLayer,
+}
+
+impl Transformer {
+    /// The transformer of `level` whose parameters are at `scope`.
+    pub fn new(mut scope: Scope, config: &UnetConfig, level: usize) -> Result<Self> {
+        let block = config.blocks[level];
+        let channels = block.channels;
+        Ok(Transformer {
+            norm: GroupNormLayer::new(
+                scope.enter("norm"),
+                channels,
+                config.norm_num_groups,
+                1e-6,
+                false,
+            )?,
+            proj_in: LinearLayer::new(scope.enter("proj_in"), channels, channels)?,
+            transformer_blocks: (0..block.transformer_layers)
+                .map(|i| {
+                    TransformerBlock::new(
+                        scope.enter("transformer_blocks").enter(i),
+                        channels,
+                        block.heads,
+                        config.cross_attention_dim,
+                    )
+                })
+                .collect::<Result<_>>()?,
+            proj_out: LinearLayer::new(scope.enter("proj_out"), channels, channels)?,
+        })
+    }
+
+    /// # Shapes
+    /// x `[n, h, w, c]`, prompt `[n, s, cross_attention_dim]` → `[n, h, w, c]`
+    pub fn forward(&self, x: Tensor<4>, prompt: &Tensor<3>) -> Tensor<4> {
+        let shape = x.dims();
+        let mut h = tokens(self.norm.forward(x.clone(), None));
+        h = self.proj_in.forward(h, None);
+        for block in &self.transformer_blocks {
+            h = block.forward(h, prompt);
+        }
+        self.proj_out.forward(h, Some(tokens(x))).reshape(shape)
+    }
+}
+
+/// Self-attention, cross-attention to the prompt, gated feed-forward; each with its norm before and the input added.
+struct TransformerBlock {
+    norm1: LayerNormLayer,
+    attn1: AttentionLayer,
+    norm2: LayerNormLayer,
+    attn2: AttentionLayer,
+    norm3: LayerNormLayer,
+    ff_in: GegluLayer,
+    ff_out: LinearLayer,
+}
+
+impl TransformerBlock {
+    fn new(mut scope: Scope, channels: usize, heads: usize, prompt: usize) -> Result<Self> {
+        let eps = 1e-5;
+        Ok(TransformerBlock {
+            norm1: LayerNormLayer::new(scope.enter("norm1"), channels, eps)?,
+            attn1: AttentionLayer::new(scope.enter("attn1"), channels, channels, heads)?,
+            norm2: LayerNormLayer::new(scope.enter("norm2"), channels, eps)?,
+            attn2: AttentionLayer::new(scope.enter("attn2"), channels, prompt, heads)?,
+            norm3: LayerNormLayer::new(scope.enter("norm3"), channels, eps)?,
+            ff_in: GegluLayer::new(scope.enter("ff.net.0"), channels, 4 * channels)?,
+            ff_out: LinearLayer::new(scope.enter("ff.net.2"), 4 * channels, channels)?,
+        })
+    }
+
+    /// `[n, t, c]`, `[n, s, cross_attention_dim]` → `[n, t, c]`
+    fn forward(&self, x: Tensor<3>, prompt: &Tensor<3>) -> Tensor<3> {
+        let h = self.norm1.forward(x.clone());
+        let x = self.attn1.forward(h.clone(), h, x);
+        let h = self.norm2.forward(x.clone());
+        let x = self.attn2.forward(h, prompt.clone(), x);
+        let h = self.norm3.forward(x.clone());
+        self.ff_out.forward(self.ff_in.forward(h), Some(x))
+    }
+}
+
+struct AttentionLayer {
+    to_q: LinearLayer,
+    to_k: LinearLayer,
+    to_v: LinearLayer,
+    to_out: LinearLayer,
+    heads: usize,
+    ops: Rc<dyn Ops>,
+}
+
+impl AttentionLayer {
+    fn new(mut scope: Scope, channels: usize, context: usize, heads: usize) -> Result<Self> {
+        Ok(AttentionLayer {
+            to_q: LinearLayer::without_bias(scope.enter("to_q"), channels, channels)?,
+            to_k: LinearLayer::without_bias(scope.enter("to_k"), context, channels)?,
+            to_v: LinearLayer::without_bias(scope.enter("to_v"), context, channels)?,
+            to_out: LinearLayer::new(scope.enter("to_out.0"), channels, channels)?,
+            heads,
+            ops: scope.ops(),
+        })
+    }
+
+    /// `x` attends to `context`; `residual` is added.
+    fn forward(&self, x: Tensor<3>, context: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
+        let h = self.ops.attention(Attention {
+            q: self.to_q.forward(x, None),
+            k: self.to_k.forward(context.clone(), None),
+            v: self.to_v.forward(context, None),
+            heads: self.heads,
+            causal: false,
+        });
+        self.to_out.forward(h, Some(residual))
+    }
+}

@@ -1,0 +1,3 @@
+//! From a latent to a picture: the decoder half of the autoencoder.
+
+pub mod decoder;

@@ -1,0 +1,312 @@
+//! Loading: finding a part's files, matching them with what the network wants, and reading tensor by tensor.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use half::{bf16, f16};
+use serde::Deserialize;
+
+use super::names::aliases;
+use super::params::{HostTable, Layout, Loaded, Wanted};
+use super::safetensors::{Dtype, Header, TensorInfo, header_length};
+use super::source::{Source, read_text};
+use crate::error::{Error, Result};
+
+/// One network of a model folder and what it wants.
+pub struct Part {
+    /// Folder within the model: `unet`, `vae`, `text_encoder`.
+    pub folder: &'static str,
+    /// File name without extension: `model` (transformers) or `diffusion_pytorch_model` (diffusers).
+    pub stem: &'static str,
+    /// Tensors the network asks for.
+    pub wanted: Vec<Wanted>,
+}
+
+/// Bytes of weights read so far.
+#[derive(Debug, Clone, Copy)]
+pub struct LoadProgress<'a> {
+    /// Bytes done.
+    pub done: u64,
+    /// Bytes in all; known before the first one is read.
+    pub total: u64,
+    /// Folder being read.
+    pub part: &'a str,
+}
+
+/// A file of weights and what it holds.
+struct WeightFile {
+    path: String,
+    header: Header,
+}
+
+/// A wanted tensor and where it was found.
+struct Found<'a> {
+    part: usize,
+    wanted: &'a Wanted,
+    path: String,
+    info: TensorInfo,
+    dtype: Dtype,
+}
+
+/// Loads every tensor `parts` want onto `device`, matrices as `dtype` (f32 or f16), vectors always in f32.
+///
+/// All headers are read and all names and shapes are checked before the first byte of weights is asked for.
+///
+/// # Errors
+/// [`Error::File`] listing by name the tensors that are missing or have another shape than the configuration says;
+/// whatever `source` reports.
+pub async fn load_parts(
+    source: &dyn Source,
+    parts: &[Part],
+    device: &Device,
+    dtype: DType,
+    progress: &mut dyn FnMut(LoadProgress<'_>),
+) -> Result<Vec<HashMap<String, Loaded>>> {
+    let mut found = Vec::new();
+    for (index, part) in parts.iter().enumerate() {
+        let files = find_files(source, part).await?;
+        found.extend(match_part(source, index, part, &files)?);
+    }
+    // In the order of the files, so that the network sees long runs of neighbouring ranges.
+    found.sort_by(|a, b| {
+        (a.part, &a.path, a.info.range.start).cmp(&(b.part, &b.path, b.info.range.start))
+    });
+    let total = found.iter().map(|f| length(&f.info.range)).sum();
+    let mut done = 0;
+    let mut loaded: Vec<HashMap<String, Loaded>> = parts.iter().map(|_| HashMap::new()).collect();
+    for found in found {
+        let part = parts[found.part].folder;
+        progress(LoadProgress { done, total, part });
+        let bytes = source.read(&found.path, found.info.range.clone()).await?;
+        if bytes.len() as u64 != length(&found.info.range) {
+            return Err(Error::file(
+                source.describe(&found.path),
+                format!(
+                    "tensor {}: read {} bytes, expected {}",
+                    found.wanted.name,
+                    bytes.len(),
+                    length(&found.info.range)
+                ),
+            ));
+        }
+        done += bytes.len() as u64;
+        loaded[found.part].insert(
+            found.wanted.name.clone(),
+            place(found.wanted, bytes, found.dtype, device, dtype),
+        );
+    }
+    if let Some(part) = parts.last() {
+        progress(LoadProgress {
+            done,
+            total,
+            part: part.folder,
+        });
+    }
+    Ok(loaded)
+}
+
+fn length(range: &Range<u64>) -> u64 {
+    range.end - range.start
+}
+
+/// The files of a part: one safetensors file or the shards of an index, the fp16 variant first.
+async fn find_files(source: &dyn Source, part: &Part) -> Result<Vec<WeightFile>> {
+    let Part { folder, stem, .. } = part;
+    for name in [
+        format!("{folder}/{stem}.fp16.safetensors"),
+        format!("{folder}/{stem}.safetensors"),
+    ] {
+        if let Some(size) = source.size(&name).await? {
+            return Ok(vec![read_header(source, name, size).await?]);
+        }
+    }
+    for name in [
+        format!("{folder}/{stem}.safetensors.index.fp16.json"),
+        format!("{folder}/{stem}.fp16.safetensors.index.json"),
+        format!("{folder}/{stem}.safetensors.index.json"),
+    ] {
+        if let Some(json) = read_text(source, &name).await? {
+            let mut files = Vec::new();
+            for shard in shards(&source.describe(&name), &json)? {
+                let path = format!("{folder}/{shard}");
+                let size = source.size(&path).await?.ok_or_else(|| {
+                    Error::file(
+                        source.describe(&path),
+                        format!("no such file, but {name} lists it"),
+                    )
+                })?;
+                files.push(read_header(source, path, size).await?);
+            }
+            return Ok(files);
+        }
+    }
+    Err(Error::file(
+        source.describe(&format!("{folder}/{stem}.safetensors")),
+        "no such file, and neither its fp16 variant nor an index of shards",
+    ))
+}
+
+/// File names in a `*.safetensors.index.json`.
+fn shards(path: &str, json: &[u8]) -> Result<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Index {
+        weight_map: std::collections::BTreeMap<String, String>,
+    }
+    let index: Index = serde_json::from_slice(json)
+        .map_err(|e| Error::file(path, format!("malformed index of shards: {e}")))?;
+    let mut names: Vec<String> = index.weight_map.into_values().collect();
+    names.sort();
+    names.dedup();
+    if let Some(bad) = names.iter().find(|n| n.contains(['/', '\\']) || *n == "..") {
+        return Err(Error::file(
+            path,
+            format!("lists a shard outside its folder: {bad}"),
+        ));
+    }
+    Ok(names)
+}
+
+async fn read_header(source: &dyn Source, path: String, size: u64) -> Result<WeightFile> {
+    let shown = source.describe(&path);
+    let first = source.read(&path, 0..size.min(8)).await?;
+    let length = header_length(&shown, &first, size)?;
+    let json = source.read(&path, 8..8 + length).await?;
+    let header = Header::parse(&shown, &json, size)?;
+    Ok(WeightFile { path, header })
+}
+
+/// Finds every wanted tensor of `part` in `files`, or lists all that are not there as wanted.
+fn match_part<'a>(
+    source: &dyn Source,
+    index: usize,
+    part: &'a Part,
+    files: &[WeightFile],
+) -> Result<Vec<Found<'a>>> {
+    let mut found = Vec::new();
+    let mut wrong = Vec::new();
+    for wanted in &part.wanted {
+        let hit = aliases(&wanted.name).into_iter().find_map(|name| {
+            files
+                .iter()
+                .find_map(|file| Some((file, file.header.tensors.get(&name)?)))
+        });
+        match hit {
+            None => wrong.push(format!("{} is missing", wanted.name)),
+            Some((_, info)) if !same_shape(&info.shape, &wanted.shape) => wrong.push(format!(
+                "{} has shape {:?}, expected {:?}",
+                wanted.name, info.shape, wanted.shape
+            )),
+            Some((file, info)) => match info.dtype {
+                Some(dtype) => found.push(Found {
+                    part: index,
+                    wanted,
+                    path: file.path.clone(),
+                    info: info.clone(),
+                    dtype,
+                }),
+                None => wrong.push(format!(
+                    "{} has an element type that is not F16, BF16 or F32",
+                    wanted.name
+                )),
+            },
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(found);
+    }
+    let shown = 6.min(wrong.len());
+    let mut list = wrong[..shown].join("; ");
+    if wrong.len() > shown {
+        list += &format!("; and {} more", wrong.len() - shown);
+    }
+    let path = match files {
+        [file] => source.describe(&file.path),
+        _ => source.describe(part.folder),
+    };
+    Err(Error::file(
+        path,
+        format!(
+            "{} of {} tensors are not what config.json says: {list}",
+            wrong.len(),
+            part.wanted.len()
+        ),
+    ))
+}
+
+/// Equal but for trailing ones: a 1×1 convolution is a matrix.
+fn same_shape(a: &[usize], b: &[usize]) -> bool {
+    let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
+    long.starts_with(short) && long[short.len()..].iter().all(|&d| d == 1)
+}
+
+/// Puts a tensor's bytes where the network wants them.
+fn place(wanted: &Wanted, bytes: Vec<u8>, from: Dtype, device: &Device, dtype: DType) -> Loaded {
+    let shape = &wanted.shape;
+    match wanted.layout {
+        Layout::HostTable => Loaded::Table(HostTable {
+            bytes,
+            dtype: from,
+            columns: shape[1],
+        }),
+        Layout::Vector => {
+            let data = TensorData::new(to_f32(&bytes, from), [shape[0]]);
+            Loaded::Vector(Tensor::from_data(data, (device, DType::F32)))
+        }
+        Layout::Matrix | Layout::Conv3x3 => {
+            let [outputs, inputs] = [shape[0], shape[1]];
+            let taps: usize = shape[2..].iter().product();
+            let data = if dtype == DType::F16 {
+                let values = to_f16(&bytes, from);
+                TensorData::new(
+                    transpose(&values, outputs, inputs, taps),
+                    [taps * inputs, outputs],
+                )
+            } else {
+                let values = to_f32(&bytes, from);
+                TensorData::new(
+                    transpose(&values, outputs, inputs, taps),
+                    [taps * inputs, outputs],
+                )
+            };
+            Loaded::Matrix(Tensor::from_data(data, (device, dtype)))
+        }
+    }
+}
+
+/// `[outputs, inputs, taps]` → `[taps, inputs, outputs]`
+fn transpose<T: Copy>(values: &[T], outputs: usize, inputs: usize, taps: usize) -> Vec<T> {
+    let mut result = Vec::with_capacity(values.len());
+    for tap in 0..taps {
+        for input in 0..inputs {
+            result.extend((0..outputs).map(|o| values[(o * inputs + input) * taps + tap]));
+        }
+    }
+    result
+}
+
+/// Little-endian elements of type `from`, as f32.
+pub(super) fn to_f32(bytes: &[u8], from: Dtype) -> Vec<f32> {
+    match from {
+        Dtype::F32 => elements(bytes, f32::from_le_bytes),
+        Dtype::F16 => elements(bytes, |b| f16::from_le_bytes(b).to_f32()),
+        Dtype::Bf16 => elements(bytes, |b| bf16::from_le_bytes(b).to_f32()),
+    }
+}
+
+fn to_f16(bytes: &[u8], from: Dtype) -> Vec<f16> {
+    match from {
+        Dtype::F32 => elements(bytes, |b| f16::from_f32(f32::from_le_bytes(b))),
+        Dtype::F16 => elements(bytes, f16::from_le_bytes),
+        Dtype::Bf16 => elements(bytes, |b| f16::from_f32(bf16::from_le_bytes(b).to_f32())),
+    }
+}
+
+fn elements<const N: usize, T>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {
+    bytes
+        .as_chunks::<N>()
+        .0
+        .iter()
+        .map(|&chunk| read(chunk))
+        .collect()
+}

@@ -1,0 +1,12 @@
+//! From files to tensors: where bytes come from ([`source`]), what a safetensors file holds ([`safetensors`]), which
+//! tensors a model needs and under which names ([`params`], [`names`]), and the way from one to the other ([`load`]).
+
+pub mod load;
+pub mod names;
+pub mod params;
+pub mod safetensors;
+pub mod source;
+
+pub use load::load_parts;
+pub use params::{Params, Scope};
+pub use source::Source;

@@ -1,0 +1,33 @@
+//! `xtask-bindgen MODULE.wasm OUT_DIR NAME`: writes `NAME.js`, `NAME_bg.wasm` and their type declarations for use by a
+//! plain `<script type="module">` or module worker. wasm-bindgen's command line does the same, but it would have to be
+//! installed apart from this project's lock file.
+
+use std::process::ExitCode;
+
+use wasm_bindgen_cli_support::Bindgen;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [module, out_dir, name] = arguments.as_slice() else {
+        eprintln!("usage: xtask-bindgen MODULE.wasm OUT_DIR NAME");
+        return ExitCode::from(2);
+    };
+    let mut bindgen = Bindgen::new();
+    let result = bindgen.web(true).and_then(|bindgen| {
+        bindgen
+            .input_path(module)
+            .out_name(name)
+            .typescript(true)
+            // Names of generic instances are half of the file, and no visitor reads them.
+            .remove_name_section(true)
+            .remove_producers_section(true)
+            .generate(out_dir)
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("wasm-bindgen: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Starting other programs.
+
+use std::env;
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::{Result, paths};
+
+/// A program to be run in the root of the checkout, without the variables that `cargo run` set for xtask itself: they
+/// would make the builds it starts differ from the same builds started by hand.
+pub fn program(name: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(name);
+    command.current_dir(paths::root());
+    for (key, _) in env::vars_os() {
+        let Some(name) = key.to_str() else { continue };
+        let ours = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix));
+        if ours || name == "CARGO" {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// The cargo that runs us, on the native build in the cache.
+pub fn cargo() -> Result<Command> {
+    let mut command = program(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.env("CARGO_TARGET_DIR", paths::native_target()?);
+    Ok(command)
+}
+
+/// The command as one would type it.
+pub fn line(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let mut line: Vec<String> = words
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    if let Some(name) = Path::new(&line[0]).file_name().and_then(OsStr::to_str) {
+        line[0] = name.to_owned();
+    }
+    line.join(" ")
+}
+
+/// Prints the command and runs it; anything but success is an error.
+pub fn run(command: &mut Command) -> Result<()> {
+    println!("$ {}", line(command));
+    let status = command
+        .stdin(Stdio::null())
+        .status()
+        .map_err(|error| format!("{}: {error}", line(command)))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{}: {status}", line(command)))
+    }
+}
+
+/// Which of a child's two streams is wanted line by line; the other goes straight to ours.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Stream {
+    Stdout,
+    Stderr,
+}
+
+/// As [`run`], and hands every line of one stream to `watch` after printing it.
+pub fn watched(command: &mut Command, stream: Stream, mut watch: impl FnMut(&str)) -> Result<()> {
+    let line = line(command);
+    println!("$ {line}");
+    let failed = |error: std::io::Error| format!("{line}: {error}");
+    match stream {
+        Stream::Stdout => command.stdout(Stdio::piped()),
+        Stream::Stderr => command.stderr(Stdio::piped()),
+    };
+    let mut child = command.stdin(Stdio::null()).spawn().map_err(failed)?;
+    let pipe: Box<dyn Read> = match stream {
+        Stream::Stdout => Box::new(child.stdout.take().ok_or("no pipe")?),
+        Stream::Stderr => Box::new(child.stderr.take().ok_or("no pipe")?),
+    };
+    let mut reader = BufReader::new(pipe);
+    let mut bytes = Vec::new();
+    while reader.read_until(b'\n', &mut bytes).map_err(failed)? > 0 {
+        let text = String::from_utf8_lossy(&bytes);
+        let text = text.trim_end_matches(['\r', '\n']);
+        match stream {
+            Stream::Stdout => println!("{text}"),
+            Stream::Stderr => eprintln!("{text}"),
+        }
+        watch(text);
+        bytes.clear();
+    }
+    let status = child.wait().map_err(failed)?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{line}: {status}"))
+    }
+}
+
+/// Standard output of a command that is expected to be short and quiet; `None` when it fails or is not there.
+pub fn ask(command: &mut Command) -> Option<String> {
+    let output = command.stdin(Stdio::null()).output().ok()?;
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Runs an installer: quiet when it works; when it fails, or takes longer than `limit`, the error holds what it said.
+pub fn install(command: &mut Command, limit: Duration) -> Result<()> {
+    let line = line(command);
+    println!("  {line}");
+    let failed = |error: std::io::Error| format!("{line}: {error}");
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
+    let out = drain(child.stdout.take());
+    let err = drain(child.stderr.take());
+    let begun = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().map_err(failed)? {
+            break status;
+        }
+        if begun.elapsed() > limit {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(format!("{line}: no answer within {} s", limit.as_secs()));
+        }
+        thread::sleep(Duration::from_millis(50));
+    };
+    if status.success() {
+        return Ok(());
+    }
+    let said = [out, err]
+        .into_iter()
+        .map(|reader| reader.join().unwrap_or_default())
+        .collect::<String>();
+    let tail: Vec<&str> = said.lines().rev().take(15).collect();
+    let tail: Vec<&str> = tail.into_iter().rev().collect();
+    Err(format!("{line}: {status}\n{}", tail.join("\n")))
+}
+
+fn drain(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// The first of `names` that is on the PATH.
+pub fn find(names: &[&str]) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    names.iter().find_map(|name| {
+        env::split_paths(&path)
+            .map(|folder| folder.join(format!("{name}{}", env::consts::EXE_SUFFIX)))
+            .find(|file| file.is_file())
+    })
+}

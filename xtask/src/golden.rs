@@ -1,0 +1,47 @@
+//! The reference values that the tests compare with, computed anew by the Python programs that stand beside them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::args::Args;
+use crate::command::{program, run};
+use crate::{Result, paths, setup};
+
+pub fn command(mut args: Args) -> Result<()> {
+    let filter = args.word().unwrap_or_default();
+    args.end()?;
+    let folder = paths::root().join("tests/golden");
+    let mut generators = Vec::new();
+    collect(&folder, &mut generators)?;
+    generators.retain(|generator| generator.to_string_lossy().contains(&filter));
+    generators.sort();
+    if generators.is_empty() {
+        return Err(format!(
+            "no generate.py below {} matches {filter:?}",
+            folder.display()
+        ));
+    }
+    let python = setup::python(&folder.join("requirements.txt"))?;
+    for generator in &generators {
+        let folder = generator.parent().unwrap_or(&folder);
+        run(program(&python).current_dir(folder).arg(generator))?;
+    }
+    println!(
+        "{} programs have written their values; git diff --stat shows what changed.",
+        generators.len()
+    );
+    Ok(())
+}
+
+fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    let failed = |error| format!("{}: {error}", folder.display());
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.is_dir() {
+            collect(&path, found)?;
+        } else if path.file_name().is_some_and(|name| name == "generate.py") {
+            found.push(path);
+        }
+    }
+    Ok(())
+}

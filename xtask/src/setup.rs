@@ -1,0 +1,381 @@
+//! What a fresh machine lacks. Each step knows what is needed and why, how to see whether it is there, how to install it
+//! where that can be done without asking anyone, and the exact command for where it cannot.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::command::{ask, find, install, program};
+use crate::{Result, paths};
+
+/// Where the wasm build gets its compiler, linker and standard library.
+pub enum WasmToolchain {
+    /// The compiler that runs us has the target.
+    Rustup,
+    /// Debian's compiler and its library's source, which cargo builds for wasm (`-Zbuild-std`).
+    Debian {
+        cargo: PathBuf,
+        rustc: PathBuf,
+        linker: PathBuf,
+    },
+}
+
+const WASM_TARGET: &str = "wasm32-unknown-unknown";
+const DEBIAN_WASM: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld-19"];
+
+/// Rust for wasm. What is already there is taken first, so that later runs need no network and meet the same compiler.
+pub fn wasm_toolchain() -> Result<WasmToolchain> {
+    let choice = env::var("DARKROOM_WASM_TOOLCHAIN").unwrap_or_default();
+    let (rustup, debian) = match choice.as_str() {
+        "" => (true, true),
+        "rustup" => (true, false),
+        "debian" => (false, true),
+        other => {
+            return Err(format!(
+                "DARKROOM_WASM_TOOLCHAIN is {other:?}; it can be rustup or debian"
+            ));
+        }
+    };
+    if rustup && has_wasm_target() {
+        return Ok(WasmToolchain::Rustup);
+    }
+    if debian && let Some(found) = debian_toolchain() {
+        return Ok(found);
+    }
+    println!("Rust cannot build for {WASM_TARGET} yet. Installing what it needs:");
+    let mut said = Vec::new();
+    if rustup {
+        match add_wasm_target() {
+            Ok(()) if has_wasm_target() => return Ok(WasmToolchain::Rustup),
+            Ok(()) => said.push(
+                "rustup has the target now, but for another toolchain than the one that runs"
+                    .to_owned(),
+            ),
+            Err(error) => said.push(error),
+        }
+    }
+    if debian {
+        match apt_install(&DEBIAN_WASM) {
+            Ok(()) => match debian_toolchain() {
+                Some(found) => return Ok(found),
+                None => said.push(
+                    "Debian's packages are installed, but no rustc 1.92 or newer is in /usr/bin"
+                        .into(),
+                ),
+            },
+            Err(error) => said.push(error),
+        }
+    }
+    Err(format!(
+        "no Rust for {WASM_TARGET}. With rustup:\n    rustup target add {WASM_TARGET}\nOn Debian, where rustup cannot:\n    \
+         sudo apt-get install {}\nWhat was tried:\n  {}",
+        DEBIAN_WASM.join(" "),
+        said.join("\n").replace('\n', "\n  ")
+    ))
+}
+
+fn has_wasm_target() -> bool {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let Some(sysroot) = ask(program(rustc).args(["--print", "sysroot"])) else {
+        return false;
+    };
+    let libraries = Path::new(&sysroot)
+        .join("lib/rustlib")
+        .join(WASM_TARGET)
+        .join("lib");
+    libraries
+        .read_dir()
+        .is_ok_and(|mut files| files.next().is_some())
+}
+
+fn add_wasm_target() -> Result<()> {
+    if find(&["rustup"]).is_none() {
+        return Err("rustup is not installed".into());
+    }
+    // A server that cannot be reached shall cost no minutes: there is a second way.
+    let mut rustup = program("rustup");
+    rustup
+        .env("RUSTUP_MAX_RETRIES", "0")
+        .args(["target", "add", WASM_TARGET]);
+    install(&mut rustup, Duration::from_secs(90))
+}
+
+fn debian_toolchain() -> Option<WasmToolchain> {
+    let (cargo, rustc) = (
+        PathBuf::from("/usr/bin/cargo"),
+        PathBuf::from("/usr/bin/rustc"),
+    );
+    let version = ask(Command::new(&rustc).arg("--version"))?;
+    if !cargo.is_file() || minor_version(&version)? < wanted_version()? {
+        return None;
+    }
+    let sysroot = ask(Command::new(&rustc).args(["--print", "sysroot"]))?;
+    if !Path::new(&sysroot)
+        .join("lib/rustlib/src/rust/library/std/Cargo.toml")
+        .is_file()
+    {
+        return None;
+    }
+    let linker = find(&[
+        "wasm-ld-19",
+        "wasm-ld-22",
+        "wasm-ld-21",
+        "wasm-ld-20",
+        "wasm-ld-18",
+        "wasm-ld",
+    ])?;
+    Some(WasmToolchain::Debian {
+        cargo,
+        rustc,
+        linker,
+    })
+}
+
+/// 96 of `rustc 1.96.0 (…)`.
+fn minor_version(version: &str) -> Option<u32> {
+    version
+        .strip_prefix("rustc 1.")?
+        .split('.')
+        .next()?
+        .parse()
+        .ok()
+}
+
+/// 95 of `rust-version = "1.95"` in the root's Cargo.toml.
+fn wanted_version() -> Option<u32> {
+    let manifest = fs::read_to_string(paths::root().join("Cargo.toml")).ok()?;
+    manifest.lines().find_map(|line| {
+        line.strip_prefix("rust-version = \"1.")?
+            .trim_end_matches('"')
+            .parse()
+            .ok()
+    })
+}
+
+/// The browser for the tests: `$CHROMIUM`, or one that is installed.
+pub fn chromium() -> Result<PathBuf> {
+    if let Some(path) = env::var_os("CHROMIUM").map(PathBuf::from) {
+        return if path.is_file() {
+            Ok(path)
+        } else {
+            Err(format!("CHROMIUM is {}: no such file", path.display()))
+        };
+    }
+    let installed = || {
+        let apps = [
+            "Chromium.app/Contents/MacOS/Chromium",
+            "Google Chrome.app/Contents/MacOS/Google Chrome",
+        ];
+        find(&[
+            "chromium",
+            "chromium-browser",
+            "google-chrome-stable",
+            "google-chrome",
+        ])
+        .or_else(|| {
+            apps.iter()
+                .map(|app| Path::new("/Applications").join(app))
+                .find(|path| path.is_file())
+        })
+    };
+    if let Some(path) = installed() {
+        return Ok(path);
+    }
+    println!("The browser tests need Chromium. Installing it:");
+    let packages = ["chromium", "fonts-dejavu-core"];
+    let tried = apt_install(&packages);
+    installed().ok_or_else(|| {
+        format!(
+            "no Chromium for the browser tests. On Debian:\n    sudo apt-get install {}\nelsewhere install Chromium or \
+             Chrome, and set CHROMIUM to its program if it is not on the PATH.{}",
+            packages.join(" "),
+            tried.err().map_or(String::new(), |error| format!("\n  {error}"))
+        )
+    })
+}
+
+/// A Vulkan driver for the native GPU tests; Mesa's lavapipe is one for machines without a GPU.
+pub fn vulkan() -> Result<()> {
+    if !cfg!(target_os = "linux") || has_vulkan() {
+        return Ok(());
+    }
+    println!("The GPU tests need a Vulkan driver. Installing one that runs on the CPU:");
+    let packages = ["mesa-vulkan-drivers", "libvulkan1"];
+    let tried = apt_install(&packages);
+    if has_vulkan() {
+        return Ok(());
+    }
+    Err(format!(
+        "no Vulkan driver for the GPU tests. On Debian:\n    sudo apt-get install {}\nelsewhere install the Vulkan loader and \
+         Mesa's software driver (lavapipe).{}",
+        packages.join(" "),
+        tried
+            .err()
+            .map_or(String::new(), |error| format!("\n  {error}"))
+    ))
+}
+
+fn has_vulkan() -> bool {
+    let chosen = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"]
+        .iter()
+        .any(|name| env::var_os(name).is_some());
+    let folders = [
+        "/usr/share/vulkan/icd.d",
+        "/usr/local/share/vulkan/icd.d",
+        "/etc/vulkan/icd.d",
+    ];
+    let driver = folders
+        .iter()
+        .any(|folder| fs::read_dir(folder).is_ok_and(|mut files| files.next().is_some()));
+    let libraries = [
+        "/usr/lib",
+        "/usr/lib64",
+        "/usr/local/lib",
+        "/usr/lib/x86_64-linux-gnu",
+        "/usr/lib/aarch64-linux-gnu",
+    ];
+    let loader = libraries
+        .iter()
+        .any(|folder| Path::new(folder).join("libvulkan.so.1").exists());
+    (chosen || driver) && loader
+}
+
+/// The packages of `tests/browser/package-lock.json`, exactly; returns the `node` that is to run them.
+pub fn node_packages() -> Result<PathBuf> {
+    let node = node()?;
+    let npm = find(&["npm"])
+        .ok_or("npm is not on the PATH; it comes with Node.js (https://nodejs.org)")?;
+    let folder = paths::root().join("tests/browser");
+    let lock = folder.join("package-lock.json");
+    let wanted = fs::read(&lock).map_err(|error| format!("{}: {error}", lock.display()))?;
+    let wanted = paths::fingerprint(&[&wanted]);
+    let stamp = folder.join("node_modules/.installed");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(node);
+    }
+    println!("The browser tests need packages from npm. Installing them:");
+    let mut ci = program(npm);
+    ci.current_dir(&folder)
+        .args(["ci", "--prefer-offline", "--no-audit", "--no-fund"]);
+    install(&mut ci, Duration::from_secs(600))?;
+    fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))?;
+    Ok(node)
+}
+
+/// Node.js, 20 or newer.
+pub fn node() -> Result<PathBuf> {
+    let node = find(&["node", "nodejs"])
+        .ok_or("Node.js is not on the PATH; install version 20 or newer (https://nodejs.org)")?;
+    let version = ask(Command::new(&node).arg("--version")).unwrap_or_default();
+    let major = version
+        .trim_start_matches('v')
+        .split('.')
+        .next()
+        .and_then(|major| major.parse::<u32>().ok());
+    if major.is_some_and(|major| major >= 20) {
+        return Ok(node);
+    }
+    Err(format!(
+        "{} is Node.js {version}; version 20 or newer is needed (https://nodejs.org)",
+        node.display()
+    ))
+}
+
+/// A Python of our own in the cache, with the packages of a requirements file.
+pub fn python(requirements: &Path) -> Result<PathBuf> {
+    let folder = paths::cache()?.join("python");
+    let python = folder.join(if cfg!(windows) {
+        "Scripts/python.exe"
+    } else {
+        "bin/python"
+    });
+    let wanted =
+        fs::read(requirements).map_err(|error| format!("{}: {error}", requirements.display()))?;
+    let wanted = paths::fingerprint(&[&wanted]);
+    let stamp = folder.join("installed");
+    if python.is_file() && fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(python);
+    }
+    println!(
+        "The reference values need Python packages. Installing them in {}:",
+        folder.display()
+    );
+    if !python.is_file() || ask(Command::new(&python).args(["-m", "pip", "--version"])).is_none() {
+        let system = find(&["python3", "python"])
+            .ok_or("Python 3 is not on the PATH (https://www.python.org)")?;
+        let venv = |clear: &[&str]| {
+            let mut command = program(&system);
+            command.args(["-m", "venv"]).args(clear).arg(&folder);
+            install(&mut command, Duration::from_secs(300))
+        };
+        if venv(&["--clear"]).is_err() {
+            // Debian ships Python without the module that makes such folders.
+            apt_install(&["python3-venv"])?;
+            venv(&["--clear"])?;
+        }
+    }
+    let mut pip = program(&python);
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--requirement",
+    ])
+    .arg(requirements);
+    install(&mut pip, Duration::from_secs(3600))?;
+    fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))?;
+    Ok(python)
+}
+
+/// Installs Debian packages where this may be done without asking: as root, or with a sudo that wants no password.
+/// Never removes anything: Debian's compiler for the web conflicts with its ordinary one.
+fn apt_install(packages: &[&str]) -> Result<()> {
+    let manual = format!("sudo apt-get install {}", packages.join(" "));
+    if find(&["apt-get"]).is_none() {
+        return Err(format!(
+            "this is no Debian-like system, so this was not tried: {manual}"
+        ));
+    }
+    let root = ask(Command::new("id").arg("-u")).as_deref() == Some("0");
+    if !root && ask(Command::new("sudo").args(["-n", "true"])).is_none() {
+        return Err(format!("needs an administrator: {manual}"));
+    }
+    let apt = |arguments: &[&str], limit| {
+        let mut command = if root {
+            program("apt-get")
+        } else {
+            program("sudo")
+        };
+        if !root {
+            command.args(["-n", "apt-get"]);
+        }
+        command
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .args(["-q", "-o", "DPkg::Lock::Timeout=120"])
+            .args(arguments);
+        install(&mut command, Duration::from_secs(limit))
+    };
+    let mut install = vec!["install", "--yes", "--no-install-recommends", "--no-remove"];
+    install.extend(packages);
+    // Package lists may be missing or stale; fetching them costs time, so only then.
+    apt(&install, 1200).or_else(|_| apt(&["update"], 300).and_then(|()| apt(&install, 1200)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compiler_versions() {
+        assert_eq!(
+            minor_version("rustc 1.96.0 (ac68faa20 2026-05-25) (built from a source tarball)"),
+            Some(96)
+        );
+        assert_eq!(minor_version("rustc 1.63.0"), Some(63));
+        assert_eq!(minor_version("clang 1.0"), None);
+        assert!(wanted_version().is_some());
+    }
+}

@@ -1,0 +1,382 @@
+//! `cargo xtask test`: every check of the project, from a fresh clone.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::args::Args;
+use crate::command::{Stream, ask, cargo, line, program, run, watched};
+use crate::stages::{Outcome, Run};
+use crate::{Result, paths, setup, wasm};
+
+/// The engine's size after the best Brotli: what a visitor waits for before anything happens.
+const WASM_LIMIT: u64 = 3_000_000;
+
+type Stage = (&'static str, fn(&Options) -> Outcome);
+
+/// In this order: what fails fast first, and the browser last, for it needs all the rest.
+const STAGES: [Stage; 6] = [
+    ("format", format),
+    ("clippy", clippy),
+    ("native", native),
+    ("wasm", engine),
+    ("types", types),
+    ("browser", browser),
+];
+const FULL: &str = "full";
+
+struct Options {
+    /// Only tests whose name contains this.
+    filter: Option<String>,
+}
+
+pub fn command(mut args: Args) -> Result<()> {
+    let full = args.flag("--full");
+    let only = args.option("--only")?;
+    let options = Options {
+        filter: args.word(),
+    };
+    args.end()?;
+    let only: BTreeSet<String> = match (only, &options.filter) {
+        (Some(only), _) => only.split(',').map(str::to_owned).collect(),
+        // The other stages know no names.
+        (None, Some(_)) => ["native", "browser"].map(str::to_owned).into(),
+        (None, None) => STAGES.iter().map(|(name, _)| (*name).to_owned()).collect(),
+    };
+    if let Some(unknown) = only
+        .iter()
+        .find(|wanted| STAGES.iter().all(|(name, _)| name != wanted))
+    {
+        let names: Vec<&str> = STAGES.iter().map(|(name, _)| *name).collect();
+        return Err(format!(
+            "there is no stage {unknown:?}; there are {}",
+            names.join(", ")
+        ));
+    }
+    let mut all = Run::default();
+    for (name, stage) in STAGES {
+        if only.contains(name) {
+            all.stage(name, || stage(&options));
+        } else {
+            all.leave_out(name, "");
+        }
+    }
+    if full {
+        all.stage(FULL, || full_size(&options));
+    } else {
+        all.leave_out(FULL, "tests that take long: cargo xtask test --full");
+    }
+    all.finish()
+}
+
+fn format(_: &Options) -> Outcome {
+    component("fmt", "rustfmt", || {
+        run(cargo()?.args(["fmt", "--all", "--check"]))
+    })
+}
+
+fn clippy(_: &Options) -> Outcome {
+    component("clippy", "clippy", || {
+        // One package at a time: together they would share features, and burn would be built once more for each set.
+        for package in [
+            &["--package", "darkroom"][..],
+            &["--package", "xtask", "--all-features"],
+        ] {
+            run(cargo()?
+                .args(["clippy", "--release", "--all-targets"])
+                .args(package)
+                .args(["--", "-D", "warnings"]))?;
+        }
+        Ok(())
+    })
+}
+
+/// A check by a part of the Rust toolchain that may not be installed.
+fn component(subcommand: &str, component: &str, check: impl FnOnce() -> Result<()>) -> Outcome {
+    match cargo().map(|mut cargo| ask(cargo.args([subcommand, "--version"]))) {
+        Ok(Some(_)) => Outcome::of(check()),
+        Ok(None) => Outcome::NotRun(format!(
+            "{component} is not installed: rustup component add {component}"
+        )),
+        Err(error) => Outcome::Failed(error),
+    }
+}
+
+fn native(options: &Options) -> Outcome {
+    if let Err(error) = setup::vulkan() {
+        return Outcome::NotRun(error);
+    }
+    let tests = || {
+        let mut own = cargo()?;
+        own.args(["test", "--package", "xtask"])
+            .args(&options.filter);
+        let mut engine = cargo()?;
+        engine
+            .args(["test", "--release", "--package", "darkroom"])
+            .args(&options.filter);
+        // Both, even where the first fails.
+        let (own, engine) = (rust_tests(&mut own), rust_tests(&mut engine));
+        Ok(own?.and(engine?))
+    };
+    summary(tests(), options)
+}
+
+/// The tests marked `#[ignore]`: full-size models, which take minutes and gigabytes.
+fn full_size(options: &Options) -> Outcome {
+    if let Err(error) = setup::vulkan() {
+        return Outcome::NotRun(error);
+    }
+    let tests = || {
+        let mut command = cargo()?;
+        command
+            .args(["test", "--release", "--package", "darkroom"])
+            .args(&options.filter)
+            .args(["--", "--ignored"]);
+        rust_tests(&mut command)
+    };
+    match tests() {
+        Ok(counts) if counts.passed == 0 => {
+            Outcome::Failed("asked for, but no test is marked #[ignore]".into())
+        }
+        tests => summary(tests, options),
+    }
+}
+
+/// What test runners count.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Counts {
+    passed: usize,
+    ignored: usize,
+}
+
+impl Counts {
+    fn and(self, other: Self) -> Self {
+        Self {
+            passed: self.passed + other.passed,
+            ignored: self.ignored + other.ignored,
+        }
+    }
+}
+
+fn summary(counts: Result<Counts>, options: &Options) -> Outcome {
+    match counts {
+        Err(error) => Outcome::Failed(error),
+        // A filter that fits tests of another stage only is no failure of this one.
+        Ok(Counts { passed: 0, .. }) if options.filter.is_some() => {
+            Outcome::NotAsked("no test of that name here".into())
+        }
+        Ok(Counts { passed: 0, .. }) => Outcome::Failed("there was no test to run".into()),
+        Ok(Counts { passed, ignored: 0 }) => Outcome::Passed(format!("{passed} tests")),
+        Ok(Counts { passed, ignored }) => {
+            Outcome::Passed(format!("{passed} tests; {ignored} not run: see {FULL}"))
+        }
+    }
+}
+
+fn rust_tests(command: &mut std::process::Command) -> Result<Counts> {
+    let mut counts = Counts::default();
+    watched(command, Stream::Stdout, |line| {
+        counts = counts.and(rust_counts(line).unwrap_or_default())
+    })?;
+    Ok(counts)
+}
+
+/// Reads "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s".
+fn rust_counts(line: &str) -> Option<Counts> {
+    let rest = line.strip_prefix("test result: ")?.split_once(". ")?.1;
+    let count = |word: &str| {
+        rest.split("; ")
+            .find_map(|part| part.strip_suffix(word)?.trim().parse::<usize>().ok())
+            .unwrap_or_default()
+    };
+    Some(Counts {
+        passed: count("passed"),
+        ignored: count("ignored"),
+    })
+}
+
+fn engine(_: &Options) -> Outcome {
+    let check = || {
+        let built = wasm::build(&wasm::Module::darkroom()?)?;
+        let sizes = wasm::sizes(&built.module, &setup::node()?)?;
+        println!("{}: {sizes}", built.module.display());
+        if built.warnings > 0 {
+            return Err(format!(
+                "{} warnings (clippy sees only what is built natively)",
+                built.warnings
+            ));
+        }
+        if sizes.brotli > WASM_LIMIT {
+            return Err(format!(
+                "{sizes}; the limit is {:.2} MB",
+                WASM_LIMIT as f64 / 1e6
+            ));
+        }
+        Ok(sizes.to_string())
+    };
+    check().map_or_else(Outcome::Failed, Outcome::Passed)
+}
+
+fn types(_: &Options) -> Outcome {
+    let node = match setup::node_packages() {
+        Ok(node) => node,
+        Err(error) => return Outcome::NotRun(error),
+    };
+    let folder = paths::root().join("tests/browser");
+    let check = |config: &Path| {
+        let mut tsc = program(&node);
+        tsc.arg(folder.join("node_modules/typescript/bin/tsc"))
+            .arg("--project")
+            .arg(config);
+        run(&mut tsc)
+    };
+    let configs = [
+        "tsconfig.page.json",
+        "tsconfig.worker.json",
+        "tsconfig.tests.json",
+    ];
+    // All three, so that one run shows every error.
+    let failed: Vec<String> = configs
+        .iter()
+        .filter_map(|name| check(&folder.join(name)).err())
+        .collect();
+    if failed.is_empty() {
+        Outcome::Passed(String::new())
+    } else {
+        Outcome::Failed(failed.join("; "))
+    }
+}
+
+fn browser(options: &Options) -> Outcome {
+    let ready = || Ok((setup::node_packages()?, setup::chromium()?));
+    let (node, chromium) = match ready() {
+        Ok(ready) => ready,
+        Err(error) => return Outcome::NotRun(error),
+    };
+    summary(browser_tests(&node, &chromium, options), options)
+}
+
+fn browser_tests(node: &Path, chromium: &Path, options: &Options) -> Result<Counts> {
+    let folder = paths::root().join("tests/browser");
+    let tests = test_files(&folder)?;
+    if tests.is_empty() {
+        return Err(format!("{} holds no *.test.mjs", folder.display()));
+    }
+    wasm::build(&wasm::Module::darkroom()?)?;
+    // The tests lay the browser's pictures beside the native command's.
+    run(cargo()?.args(["build", "--release", "--package", "darkroom", "--bins"]))?;
+    let own = std::env::current_exe().map_err(|error| format!("xtask's own program: {error}"))?;
+    let mut command = program(node);
+    command
+        .current_dir(&folder)
+        .env("CHROMIUM", chromium)
+        .env("DARKROOM_XTASK", own)
+        .env(
+            "DARKROOM_COMMAND",
+            paths::native_target()?.join("release/darkroom"),
+        )
+        // One at a time: two browsers on two cores disturb each other's timings.
+        .args([
+            "--test",
+            "--test-concurrency=1",
+            "--test-reporter=spec",
+            "--test-timeout=900000",
+        ]);
+    if let Some(filter) = &options.filter {
+        command.arg(format!("--test-name-pattern={}", escape(filter)));
+    }
+    command.args(tests);
+    let mut counts = Counts::default();
+    let watch = |line: &str| counts = counts.and(node_counts(line).unwrap_or_default());
+    watched(&mut command, Stream::Stdout, watch)
+        .map_err(|error| error.replace(&line(&command), "node --test"))?;
+    if counts.ignored > 0 {
+        return Err(format!("{} tests skipped themselves", counts.ignored));
+    }
+    Ok(counts)
+}
+
+fn test_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.to_string_lossy().ends_with(".test.mjs"))
+        .collect();
+    files.sort();
+    Ok(files)
+}
+
+/// Reads the closing lines "ℹ pass 3" and "ℹ skipped 1" of Node's test runner.
+fn node_counts(line: &str) -> Option<Counts> {
+    let (word, count) = line.trim().strip_prefix("ℹ ")?.split_once(' ')?;
+    let count = count.parse().ok()?;
+    match word {
+        "pass" => Some(Counts {
+            passed: count,
+            ignored: 0,
+        }),
+        "skipped" | "todo" => Some(Counts {
+            passed: 0,
+            ignored: count,
+        }),
+        _ => None,
+    }
+}
+
+/// A name for `--test-name-pattern`, which takes a regular expression.
+fn escape(name: &str) -> String {
+    name.chars()
+        .flat_map(|c| {
+            c.is_ascii_punctuation()
+                .then_some('\\')
+                .into_iter()
+                .chain([c])
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_lines_of_cargo_and_node() {
+        let line = "test result: ok. 13 passed; 0 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.01s";
+        assert_eq!(
+            rust_counts(line),
+            Some(Counts {
+                passed: 13,
+                ignored: 2
+            })
+        );
+        let line = "test result: FAILED. 1 passed; 3 failed; 0 ignored; 0 measured; 5 filtered out; finished in 0.01s";
+        assert_eq!(
+            rust_counts(line),
+            Some(Counts {
+                passed: 1,
+                ignored: 0
+            })
+        );
+        assert_eq!(rust_counts("test tokens ... ok"), None);
+        assert_eq!(
+            node_counts("ℹ pass 7"),
+            Some(Counts {
+                passed: 7,
+                ignored: 0
+            })
+        );
+        assert_eq!(
+            node_counts("ℹ skipped 1"),
+            Some(Counts {
+                passed: 0,
+                ignored: 1
+            })
+        );
+        assert_eq!(node_counts("ℹ duration_ms 31.2"), None);
+    }
+
+    #[test]
+    fn names_are_taken_literally() {
+        assert_eq!(escape("a (b)"), "a \\(b\\)");
+    }
+}

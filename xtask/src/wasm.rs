@@ -1,0 +1,281 @@
+//! The engine as WebAssembly: `crate/` → cargo → `darkroom.wasm` → wasm-bindgen → `www/pkg/`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::args::Args;
+use crate::command::{self, Stream, ask, cargo, line, program, watched};
+use crate::setup::{self, WasmToolchain};
+use crate::{Result, paths};
+
+/// A crate with a `cdylib`, and where its package for the browser goes.
+pub struct Module {
+    /// Folder of the crate's Cargo.toml.
+    pub folder: PathBuf,
+    /// Name of the package and of its library.
+    pub name: String,
+    /// Folder that gets `NAME.js`, `NAME_bg.wasm` and their type declarations.
+    pub out: PathBuf,
+    /// Target directory.
+    pub target: PathBuf,
+}
+
+/// What a build gave.
+pub struct Built {
+    /// Warnings about the crate itself, not its dependencies.
+    pub warnings: usize,
+    /// The module for the browser.
+    pub module: PathBuf,
+}
+
+/// Bytes to transfer, by the compression that a server offers.
+pub struct Sizes {
+    pub raw: u64,
+    pub gzip: u64,
+    pub brotli: u64,
+}
+
+impl std::fmt::Display for Sizes {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let mb = |bytes: u64| bytes as f64 / 1e6;
+        write!(
+            f,
+            "{:.2} MB; gzip {:.2} MB; Brotli {:.2} MB",
+            mb(self.raw),
+            mb(self.gzip),
+            mb(self.brotli)
+        )
+    }
+}
+
+impl Module {
+    /// The engine.
+    pub fn darkroom() -> Result<Self> {
+        let root = paths::root();
+        Ok(Self {
+            out: root.join("www/pkg"),
+            folder: root,
+            name: "darkroom".into(),
+            target: paths::wasm_target()?,
+        })
+    }
+}
+
+pub fn command(mut args: Args) -> Result<()> {
+    let mut module = Module::darkroom()?;
+    // Another crate can be built the same way: for trying out tool versions on something small.
+    if let Some(folder) = args.option("--crate")? {
+        let folder = fs::canonicalize(&folder).map_err(|error| format!("{folder}: {error}"))?;
+        let name = args.option("--name")?.ok_or("--crate needs --name")?;
+        module = Module {
+            out: folder.join("pkg"),
+            folder,
+            name,
+            target: module.target,
+        };
+    }
+    args.end()?;
+    let built = build(&module)?;
+    match setup::node() {
+        Ok(node) => println!(
+            "{}: {}",
+            built.module.display(),
+            sizes(&built.module, &node)?
+        ),
+        Err(error) => println!(
+            "{} (compressed size unknown: {error})",
+            built.module.display()
+        ),
+    }
+    println!(
+        "Native builds share CARGO_TARGET_DIR={}",
+        paths::native_target()?.display()
+    );
+    Ok(())
+}
+
+/// Builds a module and its JavaScript, doing nothing where nothing has changed.
+pub fn build(module: &Module) -> Result<Built> {
+    let toolchain = setup::wasm_toolchain()?;
+    if !module
+        .target
+        .join("wasm32-unknown-unknown/release")
+        .is_dir()
+    {
+        println!(
+            "The first build for WebAssembly takes ten to twenty minutes; later ones take seconds."
+        );
+    }
+    let warnings = compile(module, toolchain)?;
+    let compiled = module
+        .target
+        .join("wasm32-unknown-unknown/release")
+        .join(format!("{}.wasm", module.name));
+    let module = bind(module, &compiled)?;
+    Ok(Built { warnings, module })
+}
+
+fn compile(module: &Module, toolchain: WasmToolchain) -> Result<usize> {
+    let mut command = match &toolchain {
+        WasmToolchain::Rustup => cargo()?,
+        WasmToolchain::Debian {
+            cargo,
+            rustc,
+            linker,
+        } => {
+            let mut command = program(cargo);
+            command
+                .env("RUSTC", rustc)
+                .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker)
+                // -Zbuild-std is a nightly option; Debian's compiler is a release that has the library's source.
+                .env("RUSTC_BOOTSTRAP", "1")
+                // `cargo run` put the libraries of the compiler that runs us here.
+                .env_remove("LD_LIBRARY_PATH")
+                .env_remove("RUSTUP_TOOLCHAIN");
+            command
+        }
+    };
+    command
+        .current_dir(&module.folder)
+        .env("CARGO_TARGET_DIR", &module.target)
+        .env("RUSTFLAGS", "-C target-feature=+simd128")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        // Visitors download this once and run it for hours: worth the minutes. Native builds do without.
+        .env("CARGO_PROFILE_RELEASE_LTO", "fat")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")
+        .env("CARGO_PROFILE_RELEASE_PANIC", "abort")
+        .env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo")
+        .args([
+            "build",
+            "--release",
+            "--lib",
+            "--target",
+            "wasm32-unknown-unknown",
+            "--package",
+            &module.name,
+        ]);
+    if matches!(toolchain, WasmToolchain::Debian { .. }) {
+        command.arg("-Zbuild-std=std,panic_abort");
+    }
+    let mut warnings = 0;
+    watched(&mut command, Stream::Stderr, |line| {
+        warnings += warnings_about(&module.name, line)
+    })?;
+    Ok(warnings)
+}
+
+/// 3 of "warning: `darkroom` (lib) generated 3 warnings"; cargo repeats it on every build, from its cache.
+fn warnings_about(name: &str, line: &str) -> usize {
+    line.strip_prefix(&format!("warning: `{name}` ("))
+        .and_then(|rest| rest.split_once(") generated "))
+        .and_then(|(_, rest)| rest.split(' ').next()?.parse().ok())
+        .unwrap_or(0)
+}
+
+/// Runs wasm-bindgen, unless it did so for this very module.
+fn bind(module: &Module, compiled: &Path) -> Result<PathBuf> {
+    let generator = generator()?;
+    let contents =
+        |path: &Path| fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
+    let stamp = paths::fingerprint(&[&contents(compiled)?, &contents(&generator)?]);
+    let stamp_file = module.out.join(".stamp");
+    let bound = module.out.join(format!("{}_bg.wasm", module.name));
+    if bound.is_file() && fs::read_to_string(&stamp_file).is_ok_and(|done| done == stamp) {
+        return Ok(bound);
+    }
+    // A package of two builds must not be taken for a whole one if this is interrupted.
+    if module.out.exists() {
+        fs::remove_dir_all(&module.out)
+            .map_err(|error| format!("{}: {error}", module.out.display()))?;
+    }
+    let mut command = program(&generator);
+    command.args([compiled, &module.out]).arg(&module.name);
+    command::run(&mut command)?;
+    fs::write(&stamp_file, stamp).map_err(|error| format!("{}: {error}", stamp_file.display()))?;
+    Ok(bound)
+}
+
+/// The program `xtask-bindgen`, built in the cache from the versions in Cargo.lock.
+fn generator() -> Result<PathBuf> {
+    let mut command = cargo()?;
+    command.args([
+        "build",
+        "--quiet",
+        "--release",
+        "--package",
+        "xtask",
+        "--features",
+        "bindgen",
+        "--bin",
+        "xtask-bindgen",
+    ]);
+    let status = command
+        .status()
+        .map_err(|error| format!("{}: {error}", line(&command)))?;
+    if !status.success() {
+        return Err(format!("{}: {status}", line(&command)));
+    }
+    let name = format!("xtask-bindgen{}", std::env::consts::EXE_SUFFIX);
+    Ok(paths::native_target()?.join("release").join(name))
+}
+
+/// Compresses a file as a server would, each at its best. Node does it, so that xtask needs no library for it; the figures
+/// are kept beside the file, for the best Brotli takes half a minute.
+pub fn sizes(file: &Path, node: &Path) -> Result<Sizes> {
+    const SCRIPT: &str = "const { readFileSync } = require('fs'), z = require('zlib'), b = readFileSync(process.argv[1]);
+        const params = { [z.constants.BROTLI_PARAM_QUALITY]: 11, [z.constants.BROTLI_PARAM_LGWIN]: 24 };
+        console.log(b.length, z.gzipSync(b, { level: 9 }).length, z.brotliCompressSync(b, { params }).length);";
+    let bytes = fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let stamp = paths::fingerprint(&[&bytes]);
+    let kept = file.with_file_name(".sizes");
+    let line = match fs::read_to_string(&kept)
+        .ok()
+        .and_then(|text| Some(text.strip_prefix(&stamp)?.to_owned()))
+    {
+        Some(line) => line,
+        None => {
+            let line = ask(Command::new(node).args(["-e", SCRIPT]).arg(file))
+                .ok_or("node could not compress the module")?;
+            fs::write(&kept, format!("{stamp} {line}"))
+                .map_err(|error| format!("{}: {error}", kept.display()))?;
+            line
+        }
+    };
+    let numbers: Vec<u64> = line
+        .split_whitespace()
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    match numbers[..] {
+        [raw, gzip, brotli] => Ok(Sizes { raw, gzip, brotli }),
+        _ => Err(format!(
+            "{}: three numbers were expected, not {line:?}",
+            kept.display()
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_warnings_about_the_crate_itself_count() {
+        assert_eq!(
+            warnings_about("darkroom", "warning: `darkroom` (lib) generated 3 warnings"),
+            3
+        );
+        assert_eq!(
+            warnings_about(
+                "darkroom",
+                "warning: `darkroom` (lib) generated 1 warning (run `cargo fix`)"
+            ),
+            1
+        );
+        assert_eq!(
+            warnings_about("darkroom", "warning: `burn` (lib) generated 3 warnings"),
+            0
+        );
+        assert_eq!(warnings_about("darkroom", "warning: unused variable"), 0);
+    }
+}
