@@ -1,0 +1,133 @@
+// @ts-check
+/** The page's side of the wire: promises over a worker that can be replaced when the engine has died. */
+import { DarkroomError } from "./protocol.js";
+
+/** @typedef {import("./protocol.js").PageMessage} PageMessage */
+/** @typedef {import("./protocol.js").WorkerMessage} WorkerMessage */
+/** @typedef {import("./protocol.js").OpenProgress} OpenProgress */
+/** @typedef {import("./protocol.js").StepProgress} StepProgress */
+/** @typedef {{resolve(value: any): void, reject(error: Error): void, progress(value: any): void}} Pending */
+/**
+ * A message before it has its id.
+ * @template T
+ * @typedef {T extends {id: number} ? Omit<T, "id"> : never} WithoutId
+ */
+
+export class Client {
+  /** @type {Worker | null} */ #worker = null;
+  /** @type {Map<number, Pending>} */ #pending = new Map();
+  #lastId = 0;
+  #onCrash;
+
+  /** @param {(problem: import("./protocol.js").Problem) => void} onCrash the worker has ended itself; `open` starts the next one */
+  constructor(onCrash) {
+    this.#onCrash = onCrash;
+  }
+
+  /**
+   * Starts a new worker, in the place of any there is, and loads a model into it. A GPU that fails while it is set up or tested makes way for the CPU.
+   * @param {{model: string, device: import("./protocol.js").DeviceChoice, fresh: boolean, reason?: string}} options see `PageMessage`
+   * @param {(progress: OpenProgress) => void} onProgress
+   * @returns {Promise<import("./protocol.js").Opened>}
+   */
+  async open({ model, device, fresh, reason }, onProgress) {
+    let loading = false;
+    /** @param {OpenProgress} progress */
+    const progress = (progress) => {
+      loading ||= progress.stage === "weights";
+      onProgress(progress);
+    };
+    const worker = this.#start();
+    try {
+      return await this.#ask({ tag: "open", model, device, reason: reason ?? null, fresh }, progress);
+    } catch (error) {
+      const fell = error instanceof DarkroomError && (error.kind === "device" || (error.kind === "crash" && !loading));
+      if (!fell || device === "cpu" || (this.#worker && this.#worker !== worker)) throw error;
+      this.#start();
+      const why = `The GPU did not pass its test: ${error.message.replace(/[.\s]+$/, "")}.`;
+      return await this.#ask({ tag: "open", model, device: "cpu", reason: why, fresh }, progress);
+    }
+  }
+
+  /**
+   * @param {string} text
+   * @returns {Promise<import("./protocol.js").TokenCount>}
+   */
+  count(text) {
+    return this.#ask({ tag: "count", text });
+  }
+
+  /**
+   * @param {import("./protocol.js").Request} request
+   * @param {AbortSignal} signal ends the generation after the step in work
+   * @param {(progress: StepProgress) => void} onProgress
+   * @returns {Promise<import("./protocol.js").Finished>}
+   */
+  generate(request, signal, onProgress) {
+    const finished = this.#ask({ tag: "generate", request }, onProgress);
+    const id = this.#lastId;
+    const cancel = () => this.#worker?.postMessage({ tag: "cancel", id });
+    if (signal.aborted) cancel();
+    else signal.addEventListener("abort", cancel, { once: true });
+    return finished.finally(() => signal.removeEventListener("abort", cancel));
+  }
+
+  /** Ends the worker at once, whatever it does. */
+  close() {
+    this.#end(new DarkroomError("cancelled", "Cancelled."));
+  }
+
+  #start() {
+    this.close();
+    const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+    worker.addEventListener("message", ({ data }) => this.#receive(worker, data));
+    worker.addEventListener("error", (event) => {
+      const message = event.message || "The engine’s worker could not be started: is worker.js where this page is served from?";
+      this.#receive(worker, { tag: "crashed", problem: { kind: "crash", message } });
+    });
+    this.#worker = worker;
+    return worker;
+  }
+
+  /** @param {DarkroomError} error what everything still open fails with */
+  #end(error) {
+    this.#worker?.terminate();
+    this.#worker = null;
+    const pending = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const { reject } of pending) reject(error);
+  }
+
+  /**
+   * @param {Worker} worker
+   * @param {WorkerMessage} message
+   */
+  #receive(worker, message) {
+    if (worker !== this.#worker) return;
+    if (message.tag === "crashed" || (message.tag === "failed" && message.problem.kind === "crash")) {
+      this.#end(new DarkroomError("crash", message.problem.message));
+      this.#onCrash(message.problem);
+      return;
+    }
+    const pending = this.#pending.get(message.id);
+    if (!pending) return;
+    if (message.tag === "progress") return pending.progress(message.value);
+    this.#pending.delete(message.id);
+    if (message.tag === "done") pending.resolve(message.value);
+    else pending.reject(new DarkroomError(message.problem.kind, message.problem.message));
+  }
+
+  /**
+   * @param {WithoutId<PageMessage>} message
+   * @param {(value: any) => void} [progress]
+   * @returns {Promise<any>}
+   */
+  #ask(message, progress = () => {}) {
+    const id = (this.#lastId += 1);
+    return new Promise((resolve, reject) => {
+      if (!this.#worker) return reject(new DarkroomError("cancelled", "The engine has been stopped."));
+      this.#pending.set(id, { resolve, reject, progress });
+      this.#worker.postMessage({ ...message, id });
+    });
+  }
+}

@@ -1,0 +1,468 @@
+// @ts-check
+/**
+ * `<darkroom-studio model="models/portraits">`: the whole studio as one element, styled by style.css.
+ *
+ * Attributes, read when it is put into a document: `model`, `prompt`, `negative-prompt`. Property `settings`: what the form holds. Method
+ * `generate()`. Events: `settings` when they change, `picture` with each finished one.
+ */
+import { Client } from "./client.js";
+import { DarkroomError, problemOf } from "./protocol.js";
+import { ContactSheet } from "./studio/contact-sheet.js";
+import { Easel, canvasOf } from "./studio/easel.js";
+import { MARKUP } from "./studio/markup.js";
+import { download, pngOf } from "./studio/png.js";
+import { showProblem } from "./studio/problems.js";
+import { Stopwatch, openingWords, stepWords } from "./studio/progress.js";
+import { DEFAULTS, FIELDS, infotext, problemsOf, randomSeed, requestOf, samplerName } from "./studio/settings.js";
+
+/** @typedef {import("./protocol.js").Opened} Opened */
+/** @typedef {import("./studio/easel.js").Frame} Frame */
+/** @typedef {import("./studio/settings.js").Field} Field */
+/** @typedef {import("./studio/settings.js").Settings} Settings */
+
+const COUNT_AFTER_MS = 150;
+const OFFER_HARD_STOP_AFTER_MS = 3000;
+const GPU_CRASHES_BORNE = 1;
+
+export class DarkroomStudio extends HTMLElement {
+  /** @type {HTMLFormElement | null} */ #form = null;
+  /** @type {Partial<Settings>} what was set before there was a form */ #early = {};
+  #client = new Client((problem) => this.#crashed(problem));
+  /** @type {Easel} */ #easel = /** @type {any} */ (null);
+  /** @type {ContactSheet} */ #sheet = /** @type {any} */ (null);
+
+  /** @type {Promise<Opened>} */ #opening = new Promise(() => {});
+  /** @type {Opened | null} */ #opened = null;
+  /** @type {{abort: AbortController, done: Promise<void>, stuck: boolean} | null} */ #work = null;
+  /** What the model will not see of each prompt. @type {{prompt: string | null, negative: string | null}} */
+  #cut = { prompt: null, negative: null };
+  #gpuCrashes = 0;
+  #frames = 0;
+  #countTimer = 0;
+
+  connectedCallback() {
+    if (!this.#form) this.#build();
+    this.#open();
+  }
+
+  disconnectedCallback() {
+    this.#client.close();
+  }
+
+  /** @returns {Settings} */
+  get settings() {
+    return /** @type {Settings} */ (Object.fromEntries(FIELDS.map((field) => [field, this.#control(field).value])));
+  }
+
+  /** Only what is named changes. @param {Partial<Settings>} settings */
+  set settings(settings) {
+    if (!this.#form) {
+      Object.assign(this.#early, settings);
+      return;
+    }
+    const before = this.settings;
+    this.#fill(settings);
+    if (settings.seed) this.#part("keep", HTMLInputElement).checked = true;
+    this.#changed();
+    const { device, model } = this.settings;
+    if (this.isConnected && (device !== before.device || model !== before.model)) this.#open();
+  }
+
+  /** Makes a picture with the settings as they are; with `compare` two, the first without the negative prompt. */
+  async generate({ compare = false } = {}) {
+    this.#work?.abort.abort();
+    await this.#work?.done;
+    if (!compare && !this.#part("keep", HTMLInputElement).checked) {
+      this.#fill({ seed: randomSeed() });
+      this.#changed();
+    }
+    const settings = this.settings;
+    if (!this.#sound(settings)) return;
+    if (compare && !settings.negative.trim()) {
+      this.#note("negative", "Write here what you don’t want, then compare.");
+      this.#control("negative").focus();
+      return;
+    }
+    const abort = new AbortController();
+    const done = this.#run(compare ? [{ ...settings, negative: "" }, settings] : [settings], abort.signal);
+    this.#work = { abort, done, stuck: false };
+    this.#show();
+    await done;
+  }
+
+  #build() {
+    this.innerHTML = MARKUP;
+    this.#form = /** @type {HTMLFormElement} */ (this.querySelector("form"));
+    this.#easel = new Easel(this.#part("easel"), (frame) => void this.#save(frame));
+    this.#sheet = new ContactSheet(this.#part("sheet"), (frame) => this.#bringBack(frame));
+    const prompt = this.getAttribute("prompt") ?? "";
+    const negative = this.getAttribute("negative-prompt") ?? "";
+    this.#fill({ ...DEFAULTS, prompt, negative, seed: randomSeed(), model: this.getAttribute("model") ?? "", ...this.#early });
+    this.#part("keep", HTMLInputElement).checked = this.#early.seed !== undefined;
+    this.#listen(this.#form);
+    this.#mend(this.settings);
+  }
+
+  /** @param {HTMLFormElement} form */
+  #listen(form) {
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      if (!this.#work) void this.generate();
+    });
+    form.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
+      if (event.key === "Escape") this.#cancel();
+    });
+    form.addEventListener("click", (event) => {
+      const { act, remedy } = /** @type {HTMLElement} */ (event.target).closest("button")?.dataset ?? {};
+      if (act === "cancel") this.#cancel();
+      if (act === "compare" && !this.#work) void this.generate({ compare: true });
+      if (act === "dice") this.settings = { seed: randomSeed() };
+      if (remedy === "cpu") this.settings = { device: "cpu" };
+      else if (remedy) this.#open({ fresh: remedy === "fresh" });
+    });
+    form.addEventListener("input", ({ target }) => {
+      const { name, dataset, value } = /** @type {HTMLInputElement} */ (target);
+      if (dataset.slider) this.#fill({ [dataset.slider]: value });
+      if (name === "seed") this.#part("keep", HTMLInputElement).checked = true;
+      this.#changed();
+    });
+    form.addEventListener("change", ({ target }) => {
+      const { name } = /** @type {HTMLInputElement} */ (target);
+      if (name === "model") this.#fill({ sampler: "", width: "", height: "" });
+      if (name === "model" || name === "device") this.#open();
+    });
+  }
+
+  // Settings
+
+  /** @param {Field} field @returns {{value: string, focus(): void}} */
+  #control(field) {
+    // `device` is a group of radio buttons: it has a value like the others, and is never sent the focus.
+    return /** @type {any} */ (this.#form?.elements.namedItem(field));
+  }
+
+  /** @param {Partial<Settings>} settings */
+  #fill(settings) {
+    for (const field of FIELDS) {
+      const value = settings[field];
+      if (value === undefined) continue;
+      this.#control(field).value = value;
+      // An address bar can hold a choice that is none: then nothing is chosen, and the first one is.
+      if (field === "device" && this.#control(field).value !== value) this.#control(field).value = "auto";
+      const slider = /** @type {HTMLInputElement | null} */ (this.querySelector(`[data-slider=${field}]`));
+      if (slider) slider.value = value;
+    }
+  }
+
+  /** After any change by the visitor or by a link. */
+  #changed() {
+    const settings = this.settings;
+    this.#fill({ steps: settings.steps, guidance: settings.guidance });
+    this.#mend(settings);
+    clearTimeout(this.#countTimer);
+    this.#countTimer = window.setTimeout(() => this.#count(), COUNT_AFTER_MS);
+    this.dispatchEvent(new CustomEvent("settings", { detail: settings }));
+  }
+
+  /**
+   * Writes beside each field what is wrong with it, or good to know.
+   * @param {Settings} settings
+   * @returns {Map<Field, string>} only what is wrong
+   */
+  #mend(settings) {
+    const problems = problemsOf(settings, this.#opened?.model.size_multiple);
+    const notes = new Map(problems);
+    for (const field of /** @type {const} */ (["prompt", "negative"])) {
+      const cut = this.#cut[field];
+      if (cut !== null) notes.set(field, `Too long: the model will not see “${cut.trim()}”.`);
+    }
+    if (Number(settings.guidance) <= 1 && !problems.has("guidance")) {
+      notes.set("negative", "At a guidance scale of 1 or less the negative prompt has no effect.");
+    }
+    for (const field of FIELDS) {
+      this.#note(field, notes.get(field) ?? "");
+      const control = this.#control(field);
+      if (control instanceof HTMLElement) control.ariaInvalid = problems.has(field) ? "true" : null;
+    }
+    return problems;
+  }
+
+  /** @param {Settings} settings */
+  #sound(settings) {
+    const [field] = this.#mend(settings).keys();
+    if (field) this.#control(field).focus();
+    return field === undefined;
+  }
+
+  /** @param {Field} field @param {string} text */
+  #note(field, text) {
+    const note = this.querySelector(`[data-note=${field}]`);
+    if (note) note.textContent = text;
+  }
+
+  async #count() {
+    if (!this.#opened) return;
+    for (const field of /** @type {const} */ (["prompt", "negative"])) {
+      const text = this.#control(field).value;
+      const counted = await this.#client.count(text).catch(() => null);
+      if (!counted || text !== this.#control(field).value) continue;
+      const output = /** @type {HTMLElement} */ (this.querySelector(`[data-for=${field}]`));
+      output.textContent = `${counted.count} / ${counted.limit} tokens`;
+      output.toggleAttribute("data-over", counted.cut !== null);
+      this.#cut[field] = counted.cut;
+    }
+    this.#mend(this.settings);
+  }
+
+  // The engine
+
+  /**
+   * Loads the model into a new worker. The form, the seed and the pictures are the page's and stay.
+   * @param {{fresh?: boolean, device?: "cpu", reason?: string, quietly?: boolean}} options `quietly`: leave the problem's words on the page
+   */
+  #open({ fresh = false, device, reason, quietly = false } = {}) {
+    const { model, device: chosen } = this.settings;
+    const address = new URL(model.replace(/\/*$/, "/"), document.baseURI).href;
+    const choice = device ?? /** @type {import("./protocol.js").DeviceChoice} */ (chosen);
+    this.#opened = null;
+    if (!quietly) this.#problem(null);
+    this.#part("device").textContent = "";
+    this.#part("model").textContent = "";
+    const opening = this.#client.open({ model: address, device: choice, fresh, reason }, (progress) => {
+      if (progress.stage === "notice") this.#part("model").textContent = progress.text;
+      else if (opening === this.#opening) this.#say(openingWords(progress, this.#work !== null));
+    });
+    this.#opening = opening;
+    this.dataset.engine = "loading";
+    opening.then(
+      (opened) => opening === this.#opening && this.#welcome(opened),
+      (error) => {
+        if (opening !== this.#opening) return;
+        this.dataset.engine = "failed";
+        this.#problem(problemOf(error, "engine"));
+        this.#say({ text: "" });
+        this.#show();
+      },
+    );
+    this.#show();
+  }
+
+  /** @param {Opened} opened */
+  #welcome(opened) {
+    this.#opened = opened;
+    const { device, model, stored } = opened;
+    this.dataset.engine = "ready";
+    this.dataset.device = device.kind;
+    const name = document.createElement("strong");
+    name.textContent = device.name;
+    this.#part("device").replaceChildren(name, device.reason ? `: ${device.reason}` : ", by WebGPU.");
+    const where = stored === "browser" ? "kept in this browser for the next visit" : "in memory only, fetched again next time";
+    this.#part("model").textContent = `${(model.weight_bytes / 1e6).toFixed(1)} MB of weights, ${where}.`;
+
+    const options = model.samplers.map((name) => new Option(samplerName(name) + (name === model.default_sampler ? " (the model’s own)" : ""), name));
+    const { sampler, width, height } = this.settings;
+    /** @type {HTMLSelectElement} */ (this.#control("sampler")).replaceChildren(...options);
+    this.#fill({
+      sampler: model.samplers.includes(sampler) ? sampler : model.default_sampler,
+      width: width || String(model.default_width),
+      height: height || String(model.default_height),
+    });
+    if (!this.#work) this.#say({ text: "Ready.", spoken: `Ready. Pictures are made on ${device.name}.` });
+    this.#changed();
+    this.#show();
+  }
+
+  /** @param {import("./protocol.js").Problem} problem */
+  #crashed(problem) {
+    // While it is being opened the client knows what to do, or the promise tells.
+    if (!this.#opened) return;
+    this.#problem(problem);
+    const { kind } = this.#opened.device;
+    if (kind === "gpu") this.#gpuCrashes += 1;
+    if (kind === "gpu" && this.#gpuCrashes > GPU_CRASHES_BORNE && this.settings.device === "auto") {
+      this.#open({ quietly: true, device: "cpu", reason: "The GPU has failed more than once on this visit." });
+    } else this.#open({ quietly: true });
+  }
+
+  /** @param {import("./protocol.js").Problem | null} problem */
+  #problem(problem) {
+    showProblem(this.#part("problem"), problem, this.settings.device === "cpu");
+  }
+
+  // A picture
+
+  /**
+   * @param {Settings[]} wanted
+   * @param {AbortSignal} signal
+   */
+  async #run(wanted, signal) {
+    this.#problem(null);
+    this.#easel.prepare(wanted);
+    try {
+      if (this.dataset.engine === "failed") this.#open();
+      const { model, device } = await this.#ready(signal);
+      const own = { sampler: model.default_sampler, width: String(model.default_width), height: String(model.default_height) };
+      const jobs = wanted.map((settings) => ({
+        ...settings,
+        sampler: settings.sampler || own.sampler,
+        width: settings.width || own.width,
+        height: settings.height || own.height,
+      }));
+      this.#say({ text: "Reading the prompts", spoken: "Making the picture." });
+      for (const at of jobs.keys()) await this.#expose(jobs, at, device.name, signal);
+    } catch (error) {
+      const problem = problemOf(error, "engine");
+      if (problem.kind !== "cancelled" && this.dataset.engine !== "failed") this.#problem(problem);
+      this.#say({ text: problem.kind === "cancelled" ? "Cancelled." : "", spoken: problem.kind === "cancelled" ? "Cancelled." : "" });
+    } finally {
+      this.#work = null;
+      this.#easel.rest();
+      this.#show();
+    }
+  }
+
+  /**
+   * The loaded model; where it is being loaded anew meanwhile, the newer one.
+   * @param {AbortSignal} signal
+   */
+  async #ready(signal) {
+    for (;;) {
+      const opening = this.#opening;
+      try {
+        return await until(opening, signal);
+      } catch (error) {
+        if (signal.aborted || opening === this.#opening) throw error;
+      }
+    }
+  }
+
+  /**
+   * @param {Settings[]} jobs
+   * @param {number} at
+   * @param {string} device
+   * @param {AbortSignal} signal
+   */
+  async #expose(jobs, at, device, signal) {
+    const settings = jobs[at];
+    const size = { width: Number(settings.width), height: Number(settings.height) };
+    const watch = new Stopwatch();
+    const { picture, warnings, timings } = await this.#client.generate(requestOf(settings), signal, (progress) => {
+      if (progress.preview) this.#easel.preview(at, progress.preview, size);
+      if (progress.warnings) this.#warn(progress.warnings);
+      this.#say(stepWords(progress, watch, at, jobs.length));
+    });
+    const seconds = watch.seconds;
+    const frame = { number: (this.#frames += 1), settings, canvas: canvasOf(picture), seconds, device, warnings };
+    this.#easel.finish(at, frame, jobs);
+    this.#sheet.add(frame);
+    const words = `Finished in ${seconds.toFixed(1)} s on ${device}.`;
+    this.#say({ text: words, spoken: words });
+    this.dispatchEvent(new CustomEvent("picture", { detail: { settings, canvas: frame.canvas, seconds, timings } }));
+  }
+
+  /** Ends the picture in work after its step; where a step takes long, the second time at once and the engine with it. */
+  #cancel() {
+    if (!this.#work) return;
+    const { abort } = this.#work;
+    if (this.dataset.work === "stuck") return this.#open();
+    if (abort.signal.aborted) return;
+    abort.abort();
+    if (this.dataset.engine !== "ready") return;
+    this.#say({ text: "Ending after this step", share: null });
+    this.#show();
+    const work = this.#work;
+    setTimeout(() => {
+      if (this.#work !== work) return;
+      work.stuck = true;
+      this.#show();
+    }, OFFER_HARD_STOP_AFTER_MS);
+  }
+
+  /** A picture made before: on the easel, and its settings in the form. @param {Frame} frame */
+  #bringBack(frame) {
+    if (this.#work) return;
+    const { device, model, ...settings } = frame.settings;
+    this.settings = model === this.settings.model ? settings : frame.settings;
+    this.#easel.show(frame);
+    this.#warn(frame.warnings);
+  }
+
+  /** @param {Frame} frame */
+  async #save({ settings, canvas }) {
+    const words = settings.prompt.toLowerCase().match(/[a-z0-9]+/g) ?? [];
+    const name = ["darkroom", settings.seed, ...words].join("-").slice(0, 80);
+    try {
+      download(await pngOf(canvas, infotext(settings)), `${name}.png`);
+    } catch (error) {
+      this.#problem(problemOf(error, "engine"));
+    }
+  }
+
+  // What is shown
+
+  /**
+   * @template {HTMLElement} [T=HTMLElement]
+   * @param {string} name
+   * @param {new () => T} [kind]
+   */
+  #part(name, kind) {
+    const part = this.querySelector(`[data-part=${name}]`);
+    if (!(part instanceof (kind ?? HTMLElement))) throw new TypeError(`the studio has no part ${name}`);
+    return /** @type {T} */ (part);
+  }
+
+  /** Buttons and state, as attributes for the style sheet too. */
+  #show() {
+    const work = this.#work;
+    const ending = work?.abort.signal.aborted;
+    this.dataset.work = !work ? "idle" : work.stuck ? "stuck" : ending ? "ending" : "running";
+    const cancel = this.#button("cancel");
+    for (const act of ["generate", "compare"]) this.#button(act).ariaDisabled = work ? "true" : null;
+    cancel.ariaDisabled = !work || (ending && !work.stuck) ? "true" : null;
+    cancel.textContent = work?.stuck ? "Stop now" : "Cancel";
+  }
+
+  /** @param {string} act */
+  #button(act) {
+    return /** @type {HTMLElement} */ (this.querySelector(`[data-act=${act}]`));
+  }
+
+  /** @param {import("./studio/progress.js").Saying} saying */
+  #say({ text, spoken, share }) {
+    this.#part("status").textContent = text;
+    if (spoken !== undefined) this.#part("spoken").textContent = spoken;
+    const bar = this.#part("progress", HTMLProgressElement);
+    bar.hidden = share === undefined;
+    if (typeof share === "number") bar.value = share;
+    else bar.removeAttribute("value");
+  }
+
+  /** @param {string[]} warnings of the engine about the picture on the easel */
+  #warn(warnings) {
+    this.#part("warnings").replaceChildren(
+      ...warnings.map((text) => {
+        const item = document.createElement("li");
+        item.textContent = text;
+        return item;
+      }),
+    );
+  }
+}
+
+/**
+ * @template T
+ * @param {Promise<T>} promise
+ * @param {AbortSignal} signal
+ * @returns {Promise<T>}
+ */
+function until(promise, signal) {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(new DarkroomError("cancelled", "Cancelled."));
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
+    promise.then(resolve, reject);
+  });
+}
+
+customElements.define("darkroom-studio", DarkroomStudio);

@@ -1,0 +1,38 @@
+// @ts-check
+/** The page: puts a studio on it, and keeps studio and address bar the same. */
+import { DarkroomStudio } from "./darkroom-studio.js";
+import { fromFragment, toFragment } from "./studio/settings.js";
+
+const MODEL = "models/portraits";
+/** Left out of the address where they are so; everything else stands there, so that a link says all. */
+const UNSAID = { sampler: "", width: "", height: "", device: "auto", model: MODEL };
+/** Browsers refuse to be told a new address at every key. */
+const WRITE_AFTER_MS = 300;
+
+const studio = new DarkroomStudio();
+for (const [name, value] of Object.entries({ model: MODEL, prompt: "Portrait photo of a man", "negative-prompt": "mustache" })) {
+  studio.setAttribute(name, value);
+}
+studio.settings = fromFragment(location.hash);
+document.querySelector("#studio")?.replaceChildren(studio);
+
+let timer = 0;
+studio.addEventListener("settings", (event) => {
+  const { detail } = /** @type {CustomEvent<import("./studio/settings.js").Settings>} */ (event);
+  clearTimeout(timer);
+  timer = window.setTimeout(() => history.replaceState(null, "", toFragment(detail, UNSAID)), WRITE_AFTER_MS);
+});
+window.addEventListener("hashchange", () => {
+  studio.settings = fromFragment(location.hash);
+});
+
+// An experiment is a link: followed it sets the studio, clicked it also makes the picture.
+for (const link of document.querySelectorAll(".experiment a")) {
+  link.addEventListener("click", (event) => {
+    const { ctrlKey, metaKey, shiftKey } = /** @type {MouseEvent} */ (event);
+    if (ctrlKey || metaKey || shiftKey) return;
+    event.preventDefault();
+    studio.settings = fromFragment(/** @type {HTMLAnchorElement} */ (link).hash);
+    void studio.generate({ compare: link.hasAttribute("data-compare") });
+  });
+}

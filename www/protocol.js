@@ -1,0 +1,124 @@
+// @ts-check
+/**
+ * What page and worker say to each other: tagged messages, every request with an id, every answer with the id of its request.
+ *
+ * The page sends a {@link PageMessage}; the worker answers each `open`, `count` and `generate` with any number of `progress` messages and
+ * then exactly one `done` or `failed`. `cancel` has no answer of its own: the generation it names fails with kind "cancelled".
+ * `crashed` answers nobody: the engine is gone, and so is every request still open.
+ */
+
+/** @typedef {"auto" | "gpu" | "cpu"} DeviceChoice What the visitor wants. */
+
+/**
+ * Where pictures are computed.
+ * @typedef {object} DeviceReport
+ * @property {"gpu" | "cpu"} kind
+ * @property {string} name for people: the adapter's name, or "CPU"
+ * @property {string | null} reason why not the GPU, or what to know about it, as a sentence; null when there is nothing to explain
+ */
+
+/**
+ * What the loaded model offers, as told by the engine.
+ * @typedef {object} ModelInfo
+ * @property {string} default_sampler
+ * @property {string[]} samplers
+ * @property {number} default_width pixels
+ * @property {number} default_height pixels
+ * @property {number} size_multiple pixels
+ * @property {string} prediction_type
+ * @property {number} max_tokens
+ * @property {number} weight_bytes
+ */
+
+/**
+ * One picture to make. Absent fields take the engine's or the model's default.
+ * @typedef {object} Request
+ * @property {string} prompt
+ * @property {string} negative_prompt
+ * @property {string} seed decimal, 0 … 2⁶⁴−1: too large for a JavaScript number
+ * @property {number} steps
+ * @property {number} guidance_scale
+ * @property {string} [sampler]
+ * @property {number} [width] pixels
+ * @property {number} [height] pixels
+ */
+
+/** @typedef {{count: number, limit: number, cut: string | null}} TokenCount `cut`: the text that the model will not see */
+
+/** @typedef {{width: number, height: number, rgba: Uint8ClampedArray<ArrayBuffer>}} Pixels */
+
+/**
+ * @typedef {object} Opened
+ * @property {DeviceReport} device
+ * @property {ModelInfo} model
+ * @property {string} stored where the weights are now: "browser" (kept for the next visit) or "memory"
+ */
+
+/**
+ * @typedef {object} Finished
+ * @property {Pixels} picture
+ * @property {string[]} warnings
+ * @property {string} timings JSON from the engine: seconds per part
+ */
+
+/**
+ * How far opening a model is.
+ * @typedef {{stage: "device" | "engine" | "test"} | {stage: "weights", done: number, total: number, fetched: number, what: string} |
+ *   {stage: "notice", text: string}} OpenProgress
+ */
+
+/**
+ * How far a generation is. `call` of `calls` U-Net calls are done; `step` of `steps` is the same in the sampler's own count.
+ * @typedef {object} StepProgress
+ * @property {number} call
+ * @property {number} calls
+ * @property {number} step
+ * @property {number} steps
+ * @property {boolean} done all steps are done, the picture is being decoded
+ * @property {Pixels | null} preview the latent's colours, one pixel per latent cell
+ * @property {string[]} [warnings] with the first message only
+ */
+
+/**
+ * @typedef {"cancelled" | "device" | "network" | "missing" | "damaged" | "model" | "request" | "engine" | "crash"} ProblemKind
+ *   device: it is absent or failed its test, another one may do; network: could not be fetched; missing: no such file there;
+ *   damaged: a file is truncated or malformed; model: it cannot be used; request: a setting is wrong; engine: this picture failed;
+ *   crash: the worker has to be replaced.
+ */
+
+/** @typedef {{kind: ProblemKind, message: string}} Problem */
+
+/**
+ * @typedef {{tag: "open", id: number, model: string, device: DeviceChoice, reason: string | null, fresh: boolean} | {tag: "count", id: number, text: string} |
+ *   {tag: "generate", id: number, request: Request} | {tag: "cancel", id: number}} PageMessage
+ *   `model`: absolute address of the folder, with a slash at its end; `reason`: why the choice was made, where a failure made it;
+ *   `fresh`: forget what this browser keeps of the model first
+ */
+
+/**
+ * @typedef {{tag: "progress", id: number, value: OpenProgress | StepProgress} | {tag: "done", id: number, value: Opened | TokenCount | Finished} |
+ *   {tag: "failed", id: number, problem: Problem} | {tag: "crashed", problem: Problem}} WorkerMessage
+ */
+
+/** An error that knows what kind of problem it is, on both sides of the wire. */
+export class DarkroomError extends Error {
+  /**
+   * @param {ProblemKind} kind
+   * @param {string} message
+   */
+  constructor(kind, message) {
+    super(message);
+    this.name = "DarkroomError";
+    this.kind = kind;
+  }
+}
+
+/**
+ * @param {unknown} error
+ * @param {ProblemKind} otherwise the kind of an error that does not say
+ * @returns {Problem}
+ */
+export function problemOf(error, otherwise) {
+  const message = error instanceof Error ? error.message : String(error);
+  return { kind: error instanceof DarkroomError ? error.kind : otherwise, message };
+}

@@ -1,0 +1,51 @@
+// @ts-check
+/** The strip of this visit's pictures, the newest first. */
+import { describe } from "./settings.js";
+
+/** @typedef {import("./easel.js").Frame} Frame */
+
+export class ContactSheet {
+  #root;
+  #list;
+  #onChoose;
+
+  /**
+   * @param {HTMLElement} root
+   * @param {(frame: Frame) => void} onChoose
+   */
+  constructor(root, onChoose) {
+    this.#root = root;
+    this.#list = /** @type {HTMLElement} */ (root.querySelector("ol"));
+    this.#onChoose = onChoose;
+  }
+
+  /** @param {Frame} frame */
+  add(frame) {
+    const { prompt, negative } = frame.settings;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.title = `${prompt}${negative ? `\nNegative prompt: ${negative}` : ""}\n${describe(frame.settings)}`;
+    button.ariaLabel = `Picture ${frame.number}: ${prompt}${negative ? `; negative prompt: ${negative}` : ""}`;
+    const number = document.createElement("span");
+    number.className = "number";
+    number.textContent = String(frame.number);
+    const words = document.createElement("span");
+    words.className = "words";
+    words.textContent = negative ? `− ${negative}` : "";
+    button.append(frame.canvas, number, words);
+    button.addEventListener("click", () => {
+      this.mark(button);
+      this.#onChoose(frame);
+    });
+    const item = document.createElement("li");
+    item.append(button);
+    this.#list.prepend(item);
+    this.#root.hidden = false;
+    this.mark(button);
+  }
+
+  /** @param {Element | null} chosen the picture on the easel */
+  mark(chosen) {
+    for (const button of this.#list.querySelectorAll("button")) button.ariaCurrent = button === chosen ? "true" : null;
+  }
+}

@@ -1,0 +1,108 @@
+// @ts-check
+/** What the studio is made of. Ids are its own (one studio a page); the words beside the fields are found by `name`. */
+import { SAMPLER_NAMES } from "./settings.js";
+
+const icon = {
+  die: `<svg viewBox="0 0 20 20" aria-hidden="true"><rect x="2.5" y="2.5" width="15" height="15" rx="3.5"/><g class="pips"><circle cx="6.6" cy="6.6" r="1.3"/><circle
+    cx="13.4" cy="6.6" r="1.3"/><circle cx="10" cy="10" r="1.3"/><circle cx="6.6" cy="13.4" r="1.3"/><circle cx="13.4" cy="13.4" r="1.3"/></g></svg>`,
+};
+
+const options = Object.entries(SAMPLER_NAMES).map(([value, name]) => `<option value="${value}">${name}</option>`).join("");
+
+/** @param {string} name @param {string} title @param {string} hint @param {string} placeholder */
+const prompt = (name, title, hint, placeholder) => `
+  <div class="prompt ${name}">
+    <div class="prompt-head">
+      <label for="${name}">${title} <span class="hint">${hint}</span></label>
+      <output class="tokens" for="${name}" data-for="${name}"></output>
+    </div>
+    <textarea id="${name}" name="${name}" rows="3" spellcheck="false" autocapitalize="off" placeholder="${placeholder}" aria-describedby="${name}-note"></textarea>
+    <p class="note" id="${name}-note" data-note="${name}"></p>
+  </div>`;
+
+/** @param {string} name @param {string} title @param {string} range attributes of the slider @param {string} mode */
+const amount = (name, title, range, mode) => `
+  <div class="field amount">
+    <label for="${name}">${title}</label>
+    <input id="${name}" name="${name}" inputmode="${mode}" autocomplete="off" aria-describedby="${name}-note">
+    <input type="range" data-slider="${name}" ${range} tabindex="-1" aria-hidden="true">
+    <p class="note" id="${name}-note" data-note="${name}"></p>
+  </div>`;
+
+/** @param {string} value @param {string} title */
+const device = (value, title) => `<label><input type="radio" name="device" value="${value}"><span>${title}</span></label>`;
+
+export const MARKUP = `
+<form class="studio" novalidate>
+  <div class="prompts">
+    ${prompt("prompt", "Prompt", "what you want", "Portrait photo of a man")}
+    ${prompt("negative", "Negative prompt", "what you don’t want", "mustache")}
+  </div>
+
+  <div class="actions">
+    <button type="submit" class="primary" data-act="generate" title="Ctrl + Enter in a prompt">Generate</button>
+    <button type="button" data-act="compare" title="Two pictures from the same seed: one without the negative prompt, one with it">Compare without / with</button>
+    <button type="button" data-act="cancel" aria-disabled="true" title="Escape">Cancel</button>
+    <p class="status" data-part="status"></p>
+    <progress data-part="progress" aria-label="Progress" max="1" value="0"></progress>
+    <p class="unseen" aria-live="polite" data-part="spoken"></p>
+  </div>
+
+  <section class="problem" role="alert" data-part="problem" hidden>
+    <h2></h2>
+    <p class="what"></p>
+    <p class="advice"></p>
+    <p class="remedies"></p>
+  </section>
+
+  <div class="bench">
+    <section class="stand" aria-label="Picture">
+      <div class="easel" data-part="easel"></div>
+      <ul class="warnings" data-part="warnings"></ul>
+    </section>
+
+    <section class="settings" aria-label="Settings">
+      <div class="field seed">
+        <label for="seed">Seed</label>
+        <div class="row">
+          <input id="seed" name="seed" inputmode="numeric" autocomplete="off" spellcheck="false" aria-describedby="seed-note">
+          <button type="button" class="icon" data-act="dice" aria-label="Roll a new seed" title="Roll a new seed">${icon.die}</button>
+          <label class="switch" title="Otherwise every picture gets a new seed"><input type="checkbox" data-part="keep"><span>Keep</span></label>
+        </div>
+        <p class="note" id="seed-note" data-note="seed"></p>
+      </div>
+      ${amount("steps", "Steps", 'min="1" max="60" step="1"', "numeric")}
+      ${amount("guidance", "Guidance scale", 'min="1" max="20" step="0.5"', "decimal")}
+      <div class="field">
+        <label for="sampler">Sampler</label>
+        <select id="sampler" name="sampler"><option value="">The model’s own</option>${options}</select>
+      </div>
+      <div class="field size">
+        <span class="label" id="size-label">Size</span>
+        <div class="row" role="group" aria-labelledby="size-label">
+          <input name="width" inputmode="numeric" autocomplete="off" aria-label="Width in pixels" placeholder="width" aria-describedby="width-note">
+          <span aria-hidden="true">×</span>
+          <input name="height" inputmode="numeric" autocomplete="off" aria-label="Height in pixels" placeholder="height" aria-describedby="height-note">
+          <span class="unit">pixels</span>
+        </div>
+        <p class="note" id="width-note" data-note="width"></p>
+        <p class="note" id="height-note" data-note="height"></p>
+      </div>
+      <fieldset class="field device">
+        <legend>Device</legend>
+        <div class="choice">${device("auto", "Auto")}${device("gpu", "GPU")}${device("cpu", "CPU")}</div>
+        <p class="report" data-part="device"></p>
+      </fieldset>
+      <div class="field">
+        <label for="model">Model folder</label>
+        <input id="model" name="model" autocomplete="off" spellcheck="false" autocapitalize="off" inputmode="url" aria-describedby="model-report">
+        <p class="report" id="model-report" data-part="model"></p>
+      </div>
+    </section>
+  </div>
+
+  <section class="sheet" data-part="sheet" hidden>
+    <h2>Contact sheet <span class="hint">this visit’s pictures; choose one to bring its settings back</span></h2>
+    <ol></ol>
+  </section>
+</form>`;

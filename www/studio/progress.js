@@ -1,0 +1,77 @@
+// @ts-check
+/** How far things are, in words and as a bar. */
+
+/** @typedef {import("../protocol.js").OpenProgress} OpenProgress */
+/** @typedef {import("../protocol.js").StepProgress} StepProgress */
+
+/**
+ * @typedef {object} Saying
+ * @property {string} text beside the bar; empty: nothing to say
+ * @property {string} [spoken] for screen readers, at turning points only
+ * @property {number | null} [share] 0 … 1 on the bar; null: nobody knows how long; absent: no bar
+ */
+
+/** Measures from its making, and how long what is left will take. */
+export class Stopwatch {
+  #began = performance.now();
+  /** When the first step was done: it also compiles and warms up, and says little about the others. */
+  #first = 0;
+
+  get seconds() {
+    return (performance.now() - this.#began) / 1000;
+  }
+
+  /**
+   * @param {number} call done
+   * @param {number} calls in all
+   * @returns {number | null} seconds
+   */
+  left(call, calls) {
+    if (call === 1) this.#first = this.seconds;
+    return call > 1 ? ((this.seconds - this.#first) / (call - 1)) * (calls - call) : null;
+  }
+}
+
+/** @param {number} seconds */
+function duration(seconds) {
+  if (seconds < 1.5) return "about a second";
+  if (seconds < 90) return `about ${Math.round(seconds)} s`;
+  return `about ${Math.round(seconds / 60)} min`;
+}
+
+const STAGES = { device: "Looking for a device", engine: "Starting the engine", test: "Testing the device" };
+
+const megabytes = (/** @type {number} */ bytes) => (bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0);
+
+/**
+ * @param {Exclude<OpenProgress, {stage: "notice"}>} progress
+ * @param {boolean} waiting a picture has been asked for and has to wait
+ * @returns {Saying}
+ */
+export function openingWords(progress, waiting) {
+  const then = waiting ? ", then the picture" : "";
+  if (progress.stage !== "weights") return { text: `${STAGES[progress.stage]}${then}`, share: null };
+  const { total, fetched } = progress;
+  if (!total) return { text: `Loading the model${then}`, share: null };
+  // Bytes that have come and bytes that the engine has taken: of a kept model only the latter move.
+  const done = Math.min(total, Math.max(progress.done, fetched));
+  return { text: `Loading the model · ${megabytes(done)} of ${megabytes(total)} MB${then}`, share: done / total };
+}
+
+/**
+ * @param {StepProgress} progress
+ * @param {Stopwatch} watch
+ * @param {number} at which picture, from 0
+ * @param {number} count of pictures
+ * @returns {Saying}
+ */
+export function stepWords({ call, calls, step, steps, done }, watch, at, count) {
+  const left = watch.left(call, calls);
+  const which = count > 1 ? `Picture ${at + 1} of ${count} · ` : "";
+  const share = (at + call / calls) / count;
+  if (done) return { text: `${which}Developing`, share };
+  if (call === 0) return { text: `${which}Step 1 of ${steps}`, share };
+  const time = left === null ? "" : ` · ${duration(left + (count - at - 1) * watch.seconds * (calls / call))} left`;
+  const halfway = call - 1 < calls / 2 && call >= calls / 2;
+  return { text: `${which}Step ${step} of ${steps}${time}`, spoken: halfway ? "Halfway." : undefined, share };
+}

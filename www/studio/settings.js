@@ -1,0 +1,131 @@
+// @ts-check
+/** What makes a picture: as the form holds it, as the address bar writes it, as the engine wants it. */
+
+/**
+ * Every field as text, as in the form: what is typed survives, sensible or not.
+ * @typedef {object} Settings
+ * @property {string} prompt
+ * @property {string} negative
+ * @property {string} seed 0 … 2⁶⁴−1
+ * @property {string} steps 1 … 1000
+ * @property {string} guidance any number; 1 and below make no use of the negative prompt
+ * @property {string} sampler a name of the engine's; empty: the model's own
+ * @property {string} width pixels, a multiple of 8; empty: the model's own
+ * @property {string} height pixels, a multiple of 8; empty: the model's own
+ * @property {string} device auto, gpu or cpu
+ * @property {string} model folder, relative to the page, or address
+ */
+
+/** @typedef {keyof Settings} Field */
+
+export const FIELDS = /** @type {Field[]} */ (["prompt", "negative", "seed", "steps", "guidance", "sampler", "width", "height", "device", "model"]);
+
+/** @type {Readonly<Partial<Settings>>} */
+export const DEFAULTS = { steps: "20", guidance: "7.5", device: "auto" };
+
+const LARGEST_SEED = 2n ** 64n - 1n;
+const MOST_STEPS = 1000;
+
+/** The names people know samplers by; the engine's own are for machines. @type {Readonly<Record<string, string>>} */
+export const SAMPLER_NAMES = {
+  euler: "Euler",
+  "euler-a": "Euler a",
+  ddim: "DDIM",
+  pndm: "PNDM",
+  "dpm++2m": "DPM++ 2M",
+  "dpm++2m-karras": "DPM++ 2M Karras",
+  unipc: "UniPC",
+};
+
+/** @param {string} sampler */
+export const samplerName = (sampler) => SAMPLER_NAMES[sampler] ?? sampler;
+
+/** A seed as short as A1111's, so that it can be read out. */
+export const randomSeed = () => String(crypto.getRandomValues(new Uint32Array(1))[0]);
+
+/**
+ * What is wrong with the settings, field by field, in words to stand beside it. An empty map: nothing.
+ * @param {Settings} settings
+ * @param {number} multiple of which sizes must be
+ * @returns {Map<Field, string>}
+ */
+export function problemsOf(settings, multiple = 8) {
+  /** @type {Map<Field, string>} */
+  const problems = new Map();
+  const { seed, steps, guidance, width, height } = settings;
+  if (!/^\d+$/.test(seed) || BigInt(seed) > LARGEST_SEED) problems.set("seed", `The seed is a whole number from 0 to ${LARGEST_SEED}.`);
+  if (!/^\d+$/.test(steps) || Number(steps) < 1 || Number(steps) > MOST_STEPS) problems.set("steps", `Steps are a whole number from 1 to ${MOST_STEPS}.`);
+  if (guidance.trim() === "" || !Number.isFinite(Number(guidance))) problems.set("guidance", "The guidance scale is a number, such as 7.5.");
+  for (const [field, size] of /** @type {[Field, string][]} */ ([["width", width], ["height", height]])) {
+    if (size === "") continue;
+    const pixels = Number(size);
+    if (!Number.isInteger(pixels) || pixels < multiple || pixels % multiple !== 0) {
+      const near = Math.max(1, Math.round(pixels / multiple)) * multiple;
+      problems.set(field, `The ${field} is a multiple of ${multiple} pixels${Number.isFinite(near) ? `, such as ${near}` : ""}.`);
+    }
+  }
+  return problems;
+}
+
+/**
+ * @param {Settings} settings without problems
+ * @returns {import("../protocol.js").Request}
+ */
+export function requestOf({ prompt, negative, seed, steps, guidance, sampler, width, height }) {
+  return {
+    prompt,
+    negative_prompt: negative,
+    seed,
+    steps: Number(steps),
+    guidance_scale: Number(guidance),
+    ...(sampler && { sampler }),
+    ...(width && { width: Number(width) }),
+    ...(height && { height: Number(height) }),
+  };
+}
+
+/**
+ * The settings as the address bar's fragment, which browsers do not send to any server.
+ * @param {Settings} settings
+ * @param {Partial<Settings>} defaults left out where they are unchanged; the seed never is
+ */
+export function toFragment(settings, defaults) {
+  const words = new URLSearchParams();
+  for (const field of FIELDS) if (settings[field] !== (defaults[field] ?? "")) words.set(field, settings[field]);
+  return `#${words}`;
+}
+
+/**
+ * @param {string} fragment
+ * @returns {Partial<Settings>} only what it names
+ */
+export function fromFragment(fragment) {
+  const words = new URLSearchParams(fragment.replace(/^#/, ""));
+  /** @type {Partial<Settings>} */
+  const settings = {};
+  for (const field of FIELDS) {
+    const value = words.get(field);
+    if (value !== null) settings[field] = value;
+  }
+  return settings;
+}
+
+/** @param {Settings} settings one line for people */
+export function describe({ seed, steps, guidance, sampler, width, height }) {
+  const size = width && height ? ` · ${width} × ${height}` : "";
+  return `Seed ${seed} · ${steps} steps · guidance ${guidance}${sampler ? ` · ${samplerName(sampler)}` : ""}${size}`;
+}
+
+/**
+ * The text that A1111 and its kin write into a PNG under "parameters", and read back.
+ * @param {Settings} settings
+ */
+export function infotext({ prompt, negative, seed, steps, guidance, sampler, width, height, model }) {
+  const name = model.replace(/\/+$/, "").split("/").pop();
+  const lines = [prompt];
+  if (negative) lines.push(`Negative prompt: ${negative}`);
+  lines.push(
+    `Steps: ${steps}, Sampler: ${samplerName(sampler)}, CFG scale: ${guidance}, Seed: ${seed}, Size: ${width}x${height}, Model: ${name}, RNG: CPU, Version: Darkroom`,
+  );
+  return lines.join("\n");
+}

@@ -1,0 +1,204 @@
+// @ts-check
+/**
+ * The engine's side of the wire: wasm lives here and nowhere else, so the page stays awake whatever a step costs.
+ *
+ * One request at a time, in order. While a picture is being made the worker looks up between two steps: a cancelled generation ends there, and
+ * token counts are answered there.
+ */
+import { probe } from "./device.js";
+import { DarkroomError, problemOf } from "./protocol.js";
+import { ModelSource } from "./weights.js";
+
+/** @typedef {import("./protocol.js").PageMessage} PageMessage */
+/** @typedef {import("./protocol.js").ProblemKind} ProblemKind */
+/** @typedef {Extract<PageMessage, {tag: "open"}>} Open */
+/** @typedef {Extract<PageMessage, {tag: "generate"}>} Generate */
+/** @typedef {{postMessage(message: import("./protocol.js").WorkerMessage, transfer?: Transferable[]): void}} Page */
+
+const page = /** @type {Page} */ (/** @type {unknown} */ (self));
+
+/** @type {import("./pkg/darkroom.js").Engine | null} */
+let engine = null;
+/** @type {Exclude<PageMessage, {tag: "cancel"}>[]} */
+const queue = [];
+/** Id of the request in work. @type {number | null} */
+let current = null;
+let cancelled = false;
+
+self.addEventListener("message", (event) => {
+  /** @type {PageMessage} */
+  const message = /** @type {MessageEvent} */ (event).data;
+  if (message.tag === "cancel") cancel(message.id);
+  else queue.push(message);
+  if (current === null) void work();
+});
+
+// A panic inside a future reaches no promise: it surfaces here, after its text went to console.error.
+let lastWords = "";
+const report = console.error;
+console.error = (...words) => {
+  lastWords = String(words[0]);
+  report(...words);
+};
+self.addEventListener("error", (event) => crash(event.message));
+self.addEventListener("unhandledrejection", (event) => crash(String(event.reason)));
+
+/** @param {string} what */
+function crash(what) {
+  page.postMessage({ tag: "crashed", problem: { kind: "crash", message: panicOr(what) } });
+}
+
+/** The panic's own words where there are any: "unreachable executed" helps nobody. @param {string} what */
+function panicOr(what) {
+  return /panicked at/.test(lastWords) ? lastWords.split("\n\nStack:")[0].trim() : what;
+}
+
+async function work() {
+  for (let message = queue.shift(); message; message = queue.shift()) {
+    current = message.id;
+    cancelled = false;
+    await answer(message);
+  }
+  current = null;
+}
+
+/** @param {Exclude<PageMessage, {tag: "cancel"}>} message */
+async function answer(message) {
+  const { id } = message;
+  try {
+    if (message.tag === "open") page.postMessage({ tag: "done", id, value: await open(message) });
+    else if (message.tag === "count") page.postMessage({ tag: "done", id, value: count(message.text) });
+    else {
+      const value = await generate(message);
+      page.postMessage({ tag: "done", id, value }, [value.picture.rgba.buffer]);
+    }
+  } catch (error) {
+    const crashed = error instanceof WebAssembly.RuntimeError;
+    const problem = crashed ? { kind: /** @type {const} */ ("crash"), message: panicOr(error.message) } : problemOf(error, "engine");
+    page.postMessage({ tag: "failed", id, problem });
+  }
+}
+
+/** @param {number} id */
+function cancel(id) {
+  if (id === current) cancelled = true;
+  const at = queue.findIndex((message) => message.id === id);
+  if (at < 0) return;
+  queue.splice(at, 1);
+  page.postMessage({ tag: "failed", id, problem: { kind: "cancelled", message: "Cancelled." } });
+}
+
+/**
+ * @param {Open} message
+ * @returns {Promise<import("./protocol.js").Opened>}
+ */
+async function open({ id, model, device: choice, reason, fresh }) {
+  /** @param {import("./protocol.js").OpenProgress} value */
+  const tell = (value) => page.postMessage({ tag: "progress", id, value });
+
+  tell({ stage: "device" });
+  const gpu = /** @type {{gpu?: import("./device.js").Gpu}} */ (/** @type {unknown} */ (navigator)).gpu;
+  const device = await probe(choice, gpu);
+  if (reason) device.reason = reason;
+
+  tell({ stage: "engine" });
+  const wasm = await kinded("engine", () => import("./pkg/darkroom.js"));
+  await kinded("engine", () => wasm.default());
+  const made = await kinded("device", () => wasm.Engine.create(device.kind));
+  tell({ stage: "test" });
+  await kinded("device", () => made.selfTest());
+
+  let fetched = 0;
+  const progress = { done: 0, total: 0, what: "" };
+  const source = await ModelSource.open(model, fresh, {
+    notice: (text) => tell({ stage: "notice", text }),
+    fetched: (bytes) => {
+      fetched += bytes;
+      tell({ stage: "weights", fetched, ...progress });
+    },
+  });
+  try {
+    await made.load(source, (done, total, what) => {
+      Object.assign(progress, { done, total, what });
+      tell({ stage: "weights", fetched, ...progress });
+    });
+  } catch (error) {
+    if (error instanceof WebAssembly.RuntimeError) throw error;
+    // An error of the source comes back as text inside the engine's error: its kind is known here.
+    throw new DarkroomError(source.problem?.kind ?? "model", problemOf(error, "model").message);
+  }
+  await source.remember();
+  engine = made;
+  return { device, model: JSON.parse(made.modelInfo()), stored: source.place };
+}
+
+/**
+ * @template T
+ * @param {ProblemKind} kind of the errors that do not know theirs
+ * @param {() => Promise<T>} act
+ */
+async function kinded(kind, act) {
+  try {
+    return await act();
+  } catch (error) {
+    if (error instanceof DarkroomError || (error instanceof WebAssembly.RuntimeError && kind !== "device")) throw error;
+    throw new DarkroomError(kind, panicOr(problemOf(error, kind).message));
+  }
+}
+
+function opened() {
+  if (!engine) throw new DarkroomError("engine", "No model is loaded.");
+  return engine;
+}
+
+/** @param {string} text @returns {import("./protocol.js").TokenCount} */
+function count(text) {
+  return JSON.parse(opened().countTokens(text));
+}
+
+/**
+ * @param {Generate} message
+ * @returns {Promise<import("./protocol.js").Finished>}
+ */
+async function generate({ id, request }) {
+  const run = await kinded("request", () => opened().start(JSON.stringify(request)));
+  /** @type {string[]} */
+  const warnings = JSON.parse(run.warnings());
+  page.postMessage({ tag: "progress", id, value: { call: 0, calls: run.calls, step: 0, steps: request.steps, done: false, preview: null, warnings } });
+  for (let done = false; !done; ) {
+    await breathe();
+    if (cancelled) {
+      run.free();
+      throw new DarkroomError("cancelled", "Cancelled.");
+    }
+    const progress = JSON.parse(await run.step());
+    done = progress.done;
+    const preview = pixels(run.preview());
+    page.postMessage({ tag: "progress", id, value: { ...progress, preview } }, [preview.rgba.buffer]);
+  }
+  await breathe();
+  const finished = await run.finish();
+  const picture = pixels(finished);
+  run.free();
+  return { picture, warnings, timings: finished.seconds };
+}
+
+/** Lets messages in, and answers the quick ones. */
+async function breathe() {
+  await new Promise((resolve) => setTimeout(resolve));
+  for (let at = queue.length - 1; at >= 0; at -= 1) {
+    const message = queue[at];
+    if (message.tag !== "count") continue;
+    queue.splice(at, 1);
+    await answer(message);
+  }
+}
+
+/**
+ * Pixels in a buffer of their own, to be handed over without a copy.
+ * @param {{width: number, height: number, rgba: Uint8ClampedArray}} from
+ * @returns {import("./protocol.js").Pixels}
+ */
+function pixels({ width, height, rgba }) {
+  return { width, height, rgba: new Uint8ClampedArray(rgba) };
+}
