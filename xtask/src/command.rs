@@ -43,7 +43,9 @@ pub fn line(command: &Command) -> String {
     if let Some(name) = Path::new(&line[0]).file_name().and_then(OsStr::to_str) {
         line[0] = name.to_owned();
     }
+    // Paths inside the checkout read best from its root.
     line.join(" ")
+        .replace(&format!("{}/", paths::root().display()), "")
 }
 
 /// Prints the command and runs it; anything but success is an error.

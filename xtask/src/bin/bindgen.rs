@@ -18,6 +18,8 @@ fn main() -> ExitCode {
             .input_path(module)
             .out_name(name)
             .typescript(true)
+            // `init()` without arguments fetches the module that lies beside it.
+            .omit_default_module_path(false)
             // Names of generic instances are half of the file, and no visitor reads them.
             .remove_name_section(true)
             .remove_producers_section(true)
