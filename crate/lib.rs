@@ -1,12 +1,36 @@
 //! Darkroom: Stable Diffusion with negative prompts, in the browser.
+//!
+//! ```text
+//! prompt, negative prompt ─ tokenizer ─ ids [2, 77·k] ─ text encoder ─ embeddings [2, 77·k, 768|1024]
+//! seed ─ noise [4, h/8, w/8] ─┐                                        │
+//!                             └─ sampler loop: U-Net [2, h/8, w/8, 4] ─ guidance ─ sampler step ─ … ─ latent
+//! latent ─ VAE decoder ─ RGBA [h, w, 4] ─ canvas
+//! ```
+//!
+//! The negative prompt takes the place of the empty prompt in classifier-free guidance: at every step the U-Net predicts
+//! the noise twice, once for each prompt, and the sampler goes on with `negative + scale · (positive − negative)`, away
+//! from the one and toward the other. Both prompts are on equal footing: same tokenizer, same encoder, same length, one
+//! batch; either may be empty.
+//!
+//! [`pipeline`] is the whole of it and reads from top to bottom like the paper; [`text`], [`unet`] and [`vae`] are the
+//! three networks, written over the few hot operations of [`ops`]; [`sampling`] is host arithmetic; [`weights`] and
+//! [`config`] turn a model folder in diffusers' layout into tensors.
 #![warn(missing_docs)]
 
 pub mod config;
+pub mod device;
 pub mod error;
 pub mod ops;
+pub mod pipeline;
+mod preview;
+pub mod sampling;
 pub mod text;
 pub mod unet;
 pub mod vae;
+#[cfg(target_arch = "wasm32")]
+mod web;
 pub mod weights;
 
+pub use device::{Precision, Runtime};
 pub use error::{Error, Result};
+pub use pipeline::{Generation, Picture, Pipeline, Progress, Request};

@@ -1,1 +1,282 @@
-fn main(){}
+//! The command line: the same engine without a browser.
+//!
+//! Exit code 0: a picture was written; 1: something failed; 2: the request was impossible.
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use darkroom::sampling::{Rng, SamplerKind};
+use darkroom::text::tokenizer::LongPrompt;
+use darkroom::weights::native;
+use darkroom::{Error, Generation, Picture, Pipeline, Precision, Request, Result, Runtime};
+
+#[derive(Parser)]
+#[command(version, about = "Stable Diffusion with negative prompts")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a picture
+    Generate(Box<Generate>),
+}
+
+#[derive(Args)]
+struct Generate {
+    /// Model in diffusers' layout: a folder or an http(s) address
+    #[arg(long)]
+    model: String,
+    /// What the picture should show
+    #[arg(long, default_value = "")]
+    prompt: String,
+    /// What the picture should not show
+    #[arg(long, default_value = "")]
+    negative_prompt: String,
+    /// Seed of the noise
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Sampling steps
+    #[arg(long, default_value_t = 20)]
+    steps: usize,
+    /// Guidance scale; at 1 the negative prompt has no effect
+    #[arg(long, default_value_t = 7.5, allow_negative_numbers = true)]
+    guidance: f64,
+    /// euler, euler-a, ddim, pndm, dpm++2m, dpm++2m-karras or unipc [default: the model's own]
+    #[arg(long)]
+    sampler: Option<SamplerKind>,
+    /// Width in pixels, a multiple of 8 [default: the model's own]
+    #[arg(long)]
+    width: Option<usize>,
+    /// Height in pixels, a multiple of 8 [default: the model's own]
+    #[arg(long)]
+    height: Option<usize>,
+    /// Source of the noise: torch (as torch.randn on a CPU) or philox (as on a CUDA GPU)
+    #[arg(long, default_value = "torch")]
+    rng: Rng,
+    /// What runs it
+    #[arg(long, value_enum, default_value_t)]
+    device: DeviceChoice,
+    /// Element type of weights and activations
+    #[arg(long, value_enum, default_value_t)]
+    dtype: Dtype,
+    /// What to do with prompts of more than 75 tokens: chunk or truncate
+    #[arg(long, default_value = "chunk")]
+    long_prompt: LongPrompt,
+    /// Where to write the picture (PNG)
+    #[arg(long)]
+    out: PathBuf,
+    /// Where to write the final latent (safetensors, f32, [1, 4, h/8, w/8])
+    #[arg(long)]
+    latents_out: Option<PathBuf>,
+    /// Print the result as JSON on standard output
+    #[arg(long)]
+    json: bool,
+    /// Use Burn's own operations instead of ours, for comparison
+    #[arg(long)]
+    stock: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum DeviceChoice {
+    /// A GPU where there is a real one, else the CPU
+    #[default]
+    Auto,
+    Gpu,
+    Cpu,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Dtype {
+    #[default]
+    Auto,
+    F32,
+    F16,
+}
+
+fn main() -> ExitCode {
+    let logger =
+        env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("off")).build();
+    // Without a logger the device's errors would pass unseen; see `DeviceLog`.
+    let _ = log::set_boxed_logger(Box::new(darkroom::device::DeviceLog(Box::new(logger))));
+    log::set_max_level(log::LevelFilter::Warn);
+    let Command::Generate(args) = Cli::parse().command;
+    match pollster::block_on(generate(&args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(if error.is_usage() { 2 } else { 1 })
+        }
+    }
+}
+
+async fn generate(args: &Generate) -> Result<()> {
+    let begin = Instant::now();
+    let mut warnings = Vec::new();
+    // The folder first: a typing error there should not cost the set-up of a GPU.
+    let source = native::open(&args.model)?;
+    let runtime = runtime(args, &mut warnings).await?;
+    eprintln!("running on {}", runtime.name);
+    let mut bar = Bar::default();
+    let pipeline = Pipeline::load(&*source, &runtime, &mut |p| {
+        bar.show(&format!(
+            "loading {} {:.0} of {:.0} MB",
+            p.part,
+            p.done as f64 / 1e6,
+            p.total as f64 / 1e6
+        ));
+    })
+    .await?;
+    let load = begin.elapsed().as_secs_f64();
+
+    let request = Request {
+        prompt: args.prompt.clone(),
+        negative_prompt: args.negative_prompt.clone(),
+        seed: args.seed,
+        steps: args.steps,
+        guidance_scale: args.guidance,
+        sampler: args.sampler,
+        width: args.width,
+        height: args.height,
+        rng: args.rng,
+        long_prompt: args.long_prompt,
+    };
+    let begin = Instant::now();
+    let mut generation = pipeline.start(&request).await?;
+    let encode = begin.elapsed().as_secs_f64();
+    warnings.extend_from_slice(generation.warnings());
+    for warning in &warnings {
+        bar.end();
+        eprintln!("warning: {warning}");
+    }
+
+    let begin = Instant::now();
+    while !generation.is_done() {
+        let p = generation.step().await?;
+        let left = begin.elapsed().as_secs_f64() / p.call as f64 * (p.calls - p.call) as f64;
+        bar.show(&format!("step {} of {}, {left:.0} s left", p.call, p.calls));
+    }
+    let sample = begin.elapsed().as_secs_f64();
+    // The latent is worth more than the picture: write it before decoding can fail.
+    if let Some(path) = &args.latents_out {
+        write(path, &latents_file(&generation))?;
+    }
+    let begin = Instant::now();
+    let picture = generation.finish().await?;
+    let decode = begin.elapsed().as_secs_f64();
+    bar.end();
+    write(&args.out, &png(&picture, &args.out)?)?;
+    eprintln!(
+        "{}: {}×{}, {:.1} s",
+        args.out.display(),
+        picture.width,
+        picture.height,
+        encode + sample + decode
+    );
+    if args.json {
+        let result = serde_json::json!({
+            "out": args.out,
+            "seed": request.seed,
+            "sampler": generation.sampler().name(),
+            "steps": request.steps,
+            "calls": generation.calls(),
+            "guidance_scale": request.guidance_scale,
+            "width": picture.width,
+            "height": picture.height,
+            "adapter": runtime.name,
+            "dtype": format!("{:?}", runtime.dtype).to_lowercase(),
+            "seconds": { "load": load, "encode": encode, "sample": sample, "decode": decode },
+            "warnings": warnings,
+        });
+        println!("{result}");
+    }
+    Ok(())
+}
+
+/// The device asked for, or the better one. A software adapter only imitates a GPU: the CPU path is many times faster.
+async fn runtime(args: &Generate, warnings: &mut Vec<String>) -> Result<Runtime> {
+    let precision = match args.dtype {
+        Dtype::Auto => Precision::Auto,
+        Dtype::F32 => Precision::F32,
+        Dtype::F16 => Precision::F16,
+    };
+    match args.device {
+        DeviceChoice::Cpu => Runtime::cpu(precision, args.stock),
+        DeviceChoice::Gpu => Runtime::gpu(precision, args.stock).await,
+        DeviceChoice::Auto => match Runtime::gpu(precision, args.stock).await {
+            Ok(gpu) if !gpu.software => match gpu.self_test().await {
+                Ok(()) => Ok(gpu),
+                Err(error) => {
+                    warnings.push(format!("{error}; running on the CPU instead"));
+                    Runtime::cpu(precision, args.stock)
+                }
+            },
+            _ => Runtime::cpu(precision, args.stock),
+        },
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    std::fs::write(path, bytes).map_err(|e| Error::file(path.display(), e))
+}
+
+/// The final latent as a safetensors file with the one tensor `latents`, as diffusers returns it.
+fn latents_file(generation: &Generation) -> Vec<u8> {
+    let [channels, height, width] = generation.latent_shape();
+    let latent = generation.latent();
+    let header = serde_json::json!({
+        "latents": {
+            "dtype": "F32",
+            "shape": [1, channels, height, width],
+            "data_offsets": [0, 4 * latent.len()],
+        }
+    })
+    .to_string();
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.into_bytes());
+    bytes.extend(latent.iter().flat_map(|v| v.to_le_bytes()));
+    bytes
+}
+
+fn png(picture: &Picture, path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, picture.width as u32, picture.height as u32);
+    encoder.set_color(png::ColorType::Rgba);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder
+        .write_header()
+        .and_then(|mut writer| writer.write_image_data(&picture.rgba))
+        .map_err(|e| Error::file(path.display(), e))?;
+    Ok(bytes)
+}
+
+/// One line on standard error that is written over; in a file, one line for each different text.
+#[derive(Default)]
+struct Bar {
+    shown: String,
+}
+
+impl Bar {
+    fn show(&mut self, text: &str) {
+        if self.shown == text {
+            return;
+        }
+        if std::io::stderr().is_terminal() {
+            eprint!("\r\x1b[K{text}");
+            let _ = std::io::stderr().flush();
+        } else {
+            eprintln!("{text}");
+        }
+        self.shown = text.to_string();
+    }
+
+    fn end(&mut self) {
+        if !std::mem::take(&mut self.shown).is_empty() && std::io::stderr().is_terminal() {
+            eprintln!();
+        }
+    }
+}

@@ -1,4 +1,4 @@
 //! From a prompt to embeddings: [`tokenizer`] makes ids, [`encoder`] makes vectors of them.
 
 pub mod encoder;
-//pub mod tokenizer;
+pub mod tokenizer;

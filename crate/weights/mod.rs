@@ -3,6 +3,8 @@
 
 pub mod load;
 pub mod names;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod native;
 pub mod params;
 pub mod safetensors;
 pub mod source;

@@ -1,0 +1,585 @@
+//! From two prompts to a picture. Matches diffusers 0.42 `StableDiffusionPipeline`, with its loop turned inside out:
+//! [`Generation::step`] returns after each U-Net call, and the caller decides whether to go on.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use burn::tensor::{DType, Tensor, TensorData};
+use serde::{Deserialize, Deserializer};
+
+use crate::config::{
+    ModelConfig, PredictionType, SchedulerConfig, TextConfig, UnetConfig, VaeConfig,
+};
+use crate::device::{Runtime, read};
+use crate::error::{Error, Result};
+use crate::preview::LatentToRgb;
+use crate::sampling::{Noise, Rng, Sampler, SamplerKind, guide};
+use crate::text::encoder::TextEncoder;
+use crate::text::tokenizer::{LongPrompt, Tokenizer, TokenizerFiles, Tokens};
+use crate::unet::Unet;
+use crate::vae::decoder::VaeDecoder;
+use crate::weights::load::{LoadProgress, Part, load_parts};
+use crate::weights::params::Loaded;
+use crate::weights::source::{Source, read_text, require_text};
+use crate::weights::{Params, Scope};
+
+/// Most pixels in each direction; beyond, a mistyped size would only be found out by running out of memory.
+const SIDE_AT_MOST: usize = 4096;
+
+/// What to make a picture of, and how.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Request {
+    /// What the picture should show. May be empty.
+    pub prompt: String,
+    /// What it should not show. Empty: plain classifier-free guidance.
+    pub negative_prompt: String,
+    /// Seed of the noise. In JSON a number or, since JavaScript's numbers end at 2⁵³, a string of digits.
+    #[serde(deserialize_with = "seed")]
+    pub seed: u64,
+    /// Sampling steps, 1 to the model's training timesteps (1000).
+    pub steps: usize,
+    /// Guidance scale, 1 to 100. At 1 the negative prompt has no effect, and half the work is saved.
+    pub guidance_scale: f64,
+    /// The sampler; `None`: the model's own.
+    #[serde(deserialize_with = "sampler")]
+    pub sampler: Option<SamplerKind>,
+    /// Width in pixels, a multiple of 8; `None`: the size the model was trained at.
+    pub width: Option<usize>,
+    /// Height in pixels, likewise.
+    pub height: Option<usize>,
+    /// Where the noise comes from.
+    #[serde(deserialize_with = "rng")]
+    pub rng: Rng,
+    /// What to do with prompts of more than 75 tokens.
+    #[serde(deserialize_with = "long_prompt")]
+    pub long_prompt: LongPrompt,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Request {
+            prompt: String::new(),
+            negative_prompt: String::new(),
+            seed: 0,
+            steps: 20,
+            guidance_scale: 7.5,
+            sampler: None,
+            width: None,
+            height: None,
+            rng: Rng::Torch,
+            long_prompt: LongPrompt::Chunk,
+        }
+    }
+}
+
+fn seed<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<u64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Seed {
+        Number(u64),
+        Text(String),
+    }
+    match Seed::deserialize(input)? {
+        Seed::Number(n) => Ok(n),
+        Seed::Text(text) => text.trim().parse().map_err(|_| {
+            serde::de::Error::custom(format!(
+                "seed: got \"{text}\", expected a whole number from 0 to {}",
+                u64::MAX
+            ))
+        }),
+    }
+}
+
+fn parsed<'de, D: Deserializer<'de>, T>(input: D, field: &str) -> std::result::Result<T, D::Error>
+where
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    let text = String::deserialize(input)?;
+    text.parse()
+        .map_err(|e| serde::de::Error::custom(format!("{field}: {e}")))
+}
+
+fn sampler<'de, D: Deserializer<'de>>(
+    input: D,
+) -> std::result::Result<Option<SamplerKind>, D::Error> {
+    match Option::<String>::deserialize(input)? {
+        Some(text) => text.parse().map(Some).map_err(serde::de::Error::custom),
+        None => Ok(None),
+    }
+}
+
+fn rng<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<Rng, D::Error> {
+    parsed(input, "rng")
+}
+
+fn long_prompt<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<LongPrompt, D::Error> {
+    parsed(input, "long_prompt")
+}
+
+impl Request {
+    /// Reads a request from JSON, with defaults for what is absent.
+    ///
+    /// # Errors
+    /// [`Error::Request`] saying what is malformed.
+    pub fn from_json(text: &str) -> Result<Self> {
+        serde_json::from_str(text)
+            .map_err(|e| Error::request("request", e, "JSON with the request's fields"))
+    }
+}
+
+/// A finished picture.
+pub struct Picture {
+    /// Pixels across.
+    pub width: usize,
+    /// Pixels down.
+    pub height: usize,
+    /// `width·height·4` bytes, row by row: red, green, blue, 255.
+    pub rgba: Vec<u8>,
+}
+
+/// Where a generation stands after a step.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub struct Progress {
+    /// U-Net calls done.
+    pub call: usize,
+    /// U-Net calls in all; pndm has one more than steps.
+    pub calls: usize,
+    /// Timestep of the call just done.
+    pub timestep: f64,
+    /// Its sigma.
+    pub sigma: f64,
+    /// Whether the latent is finished.
+    pub done: bool,
+}
+
+/// A loaded model on a device.
+pub struct Pipeline {
+    config: ModelConfig,
+    tokenizer: Tokenizer,
+    text_encoder: TextEncoder,
+    unet: Unet,
+    vae: VaeDecoder,
+    preview: LatentToRgb,
+    runtime: Runtime,
+    weight_bytes: u64,
+}
+
+impl Pipeline {
+    /// Loads the model folder `source` onto `runtime`'s device. `progress` is called before each tensor.
+    ///
+    /// # Errors
+    /// [`Error::Config`] and [`Error::File`] naming what in the folder is missing or not as it should be; whatever
+    /// `source` reports.
+    pub async fn load(
+        source: &dyn Source,
+        runtime: &Runtime,
+        progress: &mut dyn FnMut(LoadProgress<'_>),
+    ) -> Result<Rc<Self>> {
+        let config = read_config(source).await?;
+        let tokenizer = read_tokenizer(source).await?;
+        if tokenizer.max_length() != config.text.max_position_embeddings {
+            return Err(Error::config(
+                source.describe("tokenizer/tokenizer_config.json"),
+                "model_max_length",
+                tokenizer.max_length(),
+                format!(
+                    "{}, as `max_position_embeddings` of text_encoder/config.json",
+                    config.text.max_position_embeddings
+                ),
+            ));
+        }
+        let plan = |build: &dyn Fn(Scope) -> Result<()>| {
+            let mut params = Params::plan(runtime.ops.clone());
+            build(params.root())?;
+            Ok::<_, Error>(params.into_wanted())
+        };
+        let parts = [
+            Part {
+                folder: "text_encoder",
+                stem: "model",
+                wanted: plan(&|scope| TextEncoder::new(scope, &config.text).map(drop))?,
+            },
+            Part {
+                folder: "unet",
+                stem: "diffusion_pytorch_model",
+                wanted: plan(&|scope| Unet::new(scope, &config.unet).map(drop))?,
+            },
+            Part {
+                folder: "vae",
+                stem: "diffusion_pytorch_model",
+                wanted: plan(&|scope| VaeDecoder::new(scope, &config.vae).map(drop))?,
+            },
+        ];
+        let mut weight_bytes = 0;
+        let loaded = load_parts(source, &parts, &runtime.device, runtime.dtype, &mut |p| {
+            weight_bytes = p.total;
+            progress(p);
+        })
+        .await?;
+        let mut loaded = loaded.into_iter();
+        let mut take = || -> Params {
+            let tensors: HashMap<String, Loaded> = loaded.next().unwrap_or_default();
+            Params::take(tensors, runtime.ops.clone())
+        };
+        let text_encoder = TextEncoder::new(take().root(), &config.text)?;
+        let unet = Unet::new(take().root(), &config.unet)?;
+        let vae = VaeDecoder::new(take().root(), &config.vae)?;
+        let preview = LatentToRgb::fit(&vae, config.vae.latent_channels, runtime).await?;
+        Ok(Rc::new(Pipeline {
+            config,
+            tokenizer,
+            text_encoder,
+            unet,
+            vae,
+            preview,
+            runtime: runtime.clone(),
+            weight_bytes,
+        }))
+    }
+
+    /// The model's configuration.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The model's tokenizer, to count tokens with.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// What the pipeline runs on.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// Bytes of weights, as they lie in the model's files.
+    pub fn weight_bytes(&self) -> u64 {
+        self.weight_bytes
+    }
+
+    /// Checks `request`, encodes both prompts and draws the noise.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a value out of range, [`Error::Device`] where the device fails.
+    pub async fn start(self: &Rc<Self>, request: &Request) -> Result<Generation> {
+        let scale = request.guidance_scale;
+        if !(1.0..=100.0).contains(&scale) {
+            return Err(Error::request("guidance scale", scale, "1 to 100"));
+        }
+        let unit = self.config.pixels_per_latent();
+        let size = |field, pixels: Option<usize>| {
+            let pixels = pixels.unwrap_or(self.config.default_size());
+            if pixels == 0 || !pixels.is_multiple_of(unit) || pixels > SIDE_AT_MOST {
+                let expected = format!("a multiple of {unit} from {unit} to {SIDE_AT_MOST}");
+                return Err(Error::request(field, pixels, expected));
+            }
+            Ok(pixels / unit)
+        };
+        let (width, height) = (
+            size("width", request.width)?,
+            size("height", request.height)?,
+        );
+        let scheduler = &self.config.scheduler;
+        let kind = match request.sampler {
+            Some(kind) => kind,
+            None => SamplerKind::from_config(scheduler)?,
+        };
+        let sampler = Sampler::new(kind, scheduler, request.steps)?;
+
+        let mut warnings = Vec::new();
+        let mut encode = |name, text: &str| -> Result<Tokens> {
+            let tokens = self.tokenizer.encode(text, request.long_prompt)?;
+            if let Some(cut) = &tokens.cut {
+                warnings.push(format!(
+                    "the {name} has {} tokens, the model reads {}; cut off: “{}”",
+                    tokens.count,
+                    self.tokenizer.max_length() - 2,
+                    cut.trim()
+                ));
+            }
+            Ok(tokens)
+        };
+        let mut positive = encode("prompt", &request.prompt)?.chunks;
+        let mut negative = encode("negative prompt", &request.negative_prompt)?.chunks;
+        let guided = scale != 1.0;
+        if !guided && !request.negative_prompt.is_empty() {
+            warnings.push("at guidance scale 1 the negative prompt has no effect".into());
+        }
+        // Both prompts on equal footing: the same number of chunks, in one batch.
+        let chunks = positive.len().max(negative.len());
+        positive.resize_with(chunks, || self.tokenizer.empty_chunk());
+        negative.resize_with(chunks, || self.tokenizer.empty_chunk());
+        let branches = if guided { 2 } else { 1 };
+        let batch = if guided {
+            [negative, positive].concat()
+        } else {
+            positive
+        };
+        let prompts =
+            self.text_encoder
+                .forward(&batch, &self.runtime.device, self.runtime.dtype)?;
+        let width_of_embedding = self.config.text.hidden_size;
+        let tokens = chunks * self.tokenizer.max_length();
+        let prompts = prompts.reshape([branches, tokens, width_of_embedding]);
+
+        let mut noise = Noise::new(request.rng, request.seed);
+        let channels = self.config.unet.in_channels;
+        let sigma = sampler.init_noise_sigma();
+        let latent = noise
+            .normal(channels * height * width)
+            .into_iter()
+            .map(|x| (x as f64 * sigma) as f32)
+            .collect();
+        Ok(Generation {
+            pipeline: self.clone(),
+            sampler,
+            kind,
+            noise,
+            guidance_scale: scale,
+            prompts,
+            branches,
+            latent,
+            shape: [channels, height, width],
+            warnings,
+        })
+    }
+}
+
+/// A picture in the making.
+pub struct Generation {
+    pipeline: Rc<Pipeline>,
+    sampler: Sampler,
+    kind: SamplerKind,
+    noise: Noise,
+    guidance_scale: f64,
+    /// `[branches, 77·k, cross_attention_dim]`: negative, then positive; positive alone at guidance scale 1.
+    prompts: Tensor<3>,
+    branches: usize,
+    /// `[channels, height, width]`
+    latent: Vec<f32>,
+    shape: [usize; 3],
+    warnings: Vec<String>,
+}
+
+impl Generation {
+    /// One U-Net call and the sampler's step with its prediction.
+    ///
+    /// # Errors
+    /// [`Error::Numeric`] where the prediction is not finite, [`Error::Device`] where the device fails.
+    pub async fn step(&mut self) -> Result<Progress> {
+        let (timestep, sigma) = (self.sampler.timestep(), self.sampler.sigma());
+        let Runtime { device, dtype, .. } = &self.pipeline.runtime;
+        let [channels, height, width] = self.shape;
+        let input = channels_last(&self.sampler.model_input(&self.latent), channels);
+        let data = TensorData::new(
+            input.repeat(self.branches),
+            [self.branches, height, width, channels],
+        );
+        let input = Tensor::<4>::from_data(data, (device, DType::F32)).cast(*dtype);
+        let prediction = self.pipeline.unet.forward(input, timestep, &self.prompts);
+        let prediction = read(prediction).await?;
+        check(&prediction, timestep)?;
+        let branch = |index: usize| {
+            let size = self.latent.len();
+            channels_first(&prediction[index * size..(index + 1) * size], channels)
+        };
+        let prediction = match self.branches {
+            1 => branch(0),
+            _ => guide(&branch(1), &branch(0), self.guidance_scale),
+        };
+        self.sampler
+            .step(&prediction, &mut self.latent, &mut self.noise);
+        Ok(Progress {
+            call: self.sampler.call(),
+            calls: self.sampler.calls(),
+            timestep,
+            sigma,
+            done: self.sampler.is_done(),
+        })
+    }
+
+    /// Whether all steps are done.
+    pub fn is_done(&self) -> bool {
+        self.sampler.is_done()
+    }
+
+    /// U-Net calls in all.
+    pub fn calls(&self) -> usize {
+        self.sampler.calls()
+    }
+
+    /// The sampler in use.
+    pub fn sampler(&self) -> SamplerKind {
+        self.kind
+    }
+
+    /// What the user should know about this request: prompts cut off, a negative prompt without effect.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The latent as it is now, `[channels, height, width]` row by row.
+    pub fn latent(&self) -> &[f32] {
+        &self.latent
+    }
+
+    /// Shape of [`Generation::latent`].
+    pub fn latent_shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// A rough picture, one pixel for each latent position, of what the latent is heading for.
+    pub fn preview(&self) -> Picture {
+        let [_, height, width] = self.shape;
+        let latent = self.sampler.denoised().unwrap_or(&self.latent);
+        Picture {
+            width,
+            height,
+            rgba: self.pipeline.preview.apply(latent),
+        }
+    }
+
+    /// Decodes the latent into a picture.
+    ///
+    /// # Errors
+    /// [`Error::Numeric`] where the picture is not finite, [`Error::Device`] where the device fails.
+    pub async fn finish(&self) -> Result<Picture> {
+        let Runtime { device, dtype, .. } = &self.pipeline.runtime;
+        let [channels, height, width] = self.shape;
+        let data = TensorData::new(
+            channels_last(&self.latent, channels),
+            [1, height, width, channels],
+        );
+        let latent = Tensor::<4>::from_data(data, (device, DType::F32)).cast(*dtype);
+        let picture = self.pipeline.vae.forward(latent);
+        let [_, height, width, _] = picture.dims();
+        let values = read(picture).await?;
+        if let Some(bad) = values.iter().find(|v| !v.is_finite()) {
+            return Err(Error::numeric(format!("the decoded picture holds {bad}")));
+        }
+        Ok(Picture {
+            width,
+            height,
+            rgba: to_rgba(&values),
+        })
+    }
+}
+
+/// `[h, w, 3]` from −1 to 1, as bytes with alpha. Matches diffusers' `VaeImageProcessor`: clamp, then round.
+pub(crate) fn to_rgba(values: &[f32]) -> Vec<u8> {
+    let byte = |v: f32| ((v / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0).round_ties_even() as u8;
+    values
+        .as_chunks::<3>()
+        .0
+        .iter()
+        .flat_map(|&[r, g, b]| [byte(r), byte(g), byte(b), 255])
+        .collect()
+}
+
+/// A prediction that is not finite, or all zero, is no prediction: overflow, or a device that computed nothing.
+fn check(prediction: &[f32], timestep: f64) -> Result<()> {
+    if let Some(bad) = prediction.iter().find(|v| !v.is_finite()) {
+        return Err(Error::numeric(format!(
+            "the U-Net predicted {bad} at timestep {timestep}"
+        )));
+    }
+    if prediction.iter().all(|&v| v == 0.0) {
+        return Err(Error::device(format!(
+            "the U-Net predicted nothing but zeros at timestep {timestep}: the device did not compute it"
+        )));
+    }
+    Ok(())
+}
+
+/// `[channels, positions]` → `[positions, channels]`
+fn channels_last(values: &[f32], channels: usize) -> Vec<f32> {
+    let positions = values.len() / channels;
+    (0..values.len())
+        .map(|i| values[i % channels * positions + i / channels])
+        .collect()
+}
+
+/// `[positions, channels]` → `[channels, positions]`
+fn channels_first(values: &[f32], channels: usize) -> Vec<f32> {
+    channels_last(values, values.len() / channels)
+}
+
+async fn read_config(source: &dyn Source) -> Result<ModelConfig> {
+    let unet = "unet/config.json";
+    let vae = "vae/config.json";
+    let text = "text_encoder/config.json";
+    let scheduler = "scheduler/scheduler_config.json";
+    let read = async |path: &'static str| require_text(source, path).await;
+    let shown = |path: &str| source.describe(path);
+    let config = ModelConfig {
+        unet: UnetConfig::from_json(&shown(unet), &read(unet).await?)?,
+        vae: VaeConfig::from_json(&shown(vae), &read(vae).await?)?,
+        text: TextConfig::from_json(&shown(text), &read(text).await?)?,
+        scheduler: SchedulerConfig::from_json(&shown(scheduler), &read(scheduler).await?)?,
+    };
+    config.check()?;
+    SamplerKind::from_config(&config.scheduler)?;
+    Ok(config)
+}
+
+async fn read_tokenizer(source: &dyn Source) -> Result<Tokenizer> {
+    let read = async |name: &str| read_text(source, &format!("tokenizer/{name}")).await;
+    let vocab = read("vocab.json").await?;
+    let merges = read("merges.txt").await?;
+    let tokenizer_json = match vocab.is_some() && merges.is_some() {
+        true => None,
+        false => read("tokenizer.json").await?,
+    };
+    let tokenizer_config = read("tokenizer_config.json").await?;
+    let special_tokens_map = read("special_tokens_map.json").await?;
+    Tokenizer::from_files(&TokenizerFiles {
+        vocab: vocab.as_deref(),
+        merges: merges.as_deref(),
+        tokenizer_json: tokenizer_json.as_deref(),
+        tokenizer_config: tokenizer_config.as_deref(),
+        special_tokens_map: special_tokens_map.as_deref(),
+    })
+}
+
+/// The model in a few words, for a user interface.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct ModelInfo {
+    /// The model's own sampler.
+    pub default_sampler: &'static str,
+    /// All samplers.
+    pub samplers: Vec<&'static str>,
+    /// Pixels.
+    pub default_width: usize,
+    /// Pixels.
+    pub default_height: usize,
+    /// Sizes are multiples of this.
+    pub size_multiple: usize,
+    /// "epsilon" or "v_prediction".
+    pub prediction_type: &'static str,
+    /// Content tokens the model reads in one chunk (75).
+    pub max_tokens: usize,
+    /// Bytes of weights, as they lie in the model's files.
+    pub weight_bytes: u64,
+}
+
+impl Pipeline {
+    /// The model in a few words.
+    pub fn info(&self) -> Result<ModelInfo> {
+        let size = self.config.default_size();
+        Ok(ModelInfo {
+            default_sampler: SamplerKind::from_config(&self.config.scheduler)?.name(),
+            samplers: SamplerKind::ALL.iter().map(|kind| kind.name()).collect(),
+            default_width: size,
+            default_height: size,
+            size_multiple: self.config.pixels_per_latent(),
+            prediction_type: match self.config.scheduler.prediction_type {
+                PredictionType::Epsilon => "epsilon",
+                PredictionType::VPrediction => "v_prediction",
+            },
+            max_tokens: self.tokenizer.max_length() - 2,
+            weight_bytes: self.weight_bytes,
+        })
+    }
+}

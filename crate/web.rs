@@ -1,0 +1,306 @@
+//! The engine for JavaScript: the only module that knows wasm-bindgen. `www/worker.js` is its only user.
+
+use std::cell::RefCell;
+use std::ops::Range;
+use std::rc::Rc;
+
+use js_sys::{Function, Promise, Uint8Array, Uint8ClampedArray};
+use serde::Serialize;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+
+use crate::device::{DeviceLog, Precision, Runtime};
+use crate::error::{Error, Result};
+use crate::pipeline::{Generation, Picture, Pipeline, Request};
+use crate::text::tokenizer::LongPrompt;
+use crate::weights::source::{Source, SourceFuture};
+
+unsafe extern "C" {
+    fn __wasm_call_ctors();
+}
+
+/// Runs the module's constructors, once. Without this reference to them the linker makes every call from JavaScript run
+/// all of them again: 5.7 ms a call instead of 0.009 ms.
+#[wasm_bindgen(start)]
+fn start() {
+    unsafe { __wasm_call_ctors() };
+    console_error_panic_hook::set_once();
+    let _ = log::set_boxed_logger(Box::new(DeviceLog(Box::new(&console_log::ConsoleLogger))));
+    log::set_max_level(log::LevelFilter::Warn);
+}
+
+/// An `Error` object with the message a person should read.
+fn js_error(error: Error) -> JsValue {
+    js_sys::Error::new(&error.to_string()).into()
+}
+
+/// The message of whatever JavaScript threw.
+fn message(thrown: &JsValue) -> String {
+    thrown
+        .dyn_ref::<js_sys::Error>()
+        .map(|e| String::from(e.message()))
+        .or_else(|| thrown.as_string())
+        .unwrap_or_else(|| format!("{thrown:?}"))
+}
+
+fn json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|e| Error::numeric(format!("writing JSON: {e}")))
+}
+
+#[wasm_bindgen(typescript_custom_section)]
+const MODEL_SOURCE: &str = r#"
+/** A model folder that can be read in pieces; paths are relative to it, with "/". */
+export interface ModelSource {
+    /** Size in bytes, or null where there is no such file. */
+    size(path: string): Promise<number | null>;
+    /** Exactly the bytes from start to before end. */
+    read(path: string, start: number, end: number): Promise<Uint8Array>;
+    /** The address to show a person for a path. */
+    describe?(path: string): string;
+}
+"#;
+
+#[wasm_bindgen]
+extern "C" {
+    /// `ModelSource` of `www/weights.js`.
+    #[wasm_bindgen(typescript_type = "ModelSource")]
+    pub type ModelSource;
+
+    #[wasm_bindgen(method, catch)]
+    fn size(this: &ModelSource, path: &str) -> std::result::Result<Promise, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn read(
+        this: &ModelSource,
+        path: &str,
+        start: f64,
+        end: f64,
+    ) -> std::result::Result<Promise, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn describe(this: &ModelSource, path: &str) -> std::result::Result<String, JsValue>;
+}
+
+impl Source for ModelSource {
+    fn size<'a>(&'a self, path: &'a str) -> SourceFuture<'a, Option<u64>> {
+        Box::pin(async move {
+            let fail = |e: JsValue| Error::fetch(self.describe_file(path), message(&e));
+            let promise = ModelSource::size(self, path).map_err(fail)?;
+            let value = JsFuture::from(promise).await.map_err(fail)?;
+            Ok(value.as_f64().map(|size| size as u64))
+        })
+    }
+
+    fn read<'a>(&'a self, path: &'a str, range: Range<u64>) -> SourceFuture<'a, Vec<u8>> {
+        Box::pin(async move {
+            let fail = |e: JsValue| Error::fetch(self.describe_file(path), message(&e));
+            let (start, end) = (range.start as f64, range.end as f64);
+            let promise = ModelSource::read(self, path, start, end).map_err(fail)?;
+            let value = JsFuture::from(promise).await.map_err(fail)?;
+            Ok(Uint8Array::new(&value).to_vec())
+        })
+    }
+
+    fn describe(&self, path: &str) -> String {
+        self.describe_file(path)
+    }
+}
+
+impl ModelSource {
+    fn describe_file(&self, path: &str) -> String {
+        ModelSource::describe(self, path).unwrap_or_else(|_| path.to_string())
+    }
+}
+
+/// A device and, once loaded, a model on it.
+#[wasm_bindgen]
+pub struct Engine {
+    runtime: Runtime,
+    pipeline: Option<Rc<Pipeline>>,
+}
+
+#[wasm_bindgen]
+impl Engine {
+    /// An engine on the "gpu" or on the "cpu".
+    pub async fn create(kind: String) -> std::result::Result<Engine, JsValue> {
+        let runtime = match kind.as_str() {
+            "gpu" => Runtime::gpu(Precision::Auto, false).await,
+            "cpu" => Runtime::cpu(Precision::Auto, false),
+            other => Err(Error::request("device", other, "gpu or cpu")),
+        };
+        Ok(Engine {
+            runtime: runtime.map_err(js_error)?,
+            pipeline: None,
+        })
+    }
+
+    /// A small known computation; fails where the device gets it wrong.
+    #[wasm_bindgen(js_name = selfTest)]
+    pub async fn self_test(&self) -> std::result::Result<(), JsValue> {
+        self.runtime.self_test().await.map_err(js_error)
+    }
+
+    /// Loads a model; `progress(doneBytes, totalBytes, part)` is called on the way.
+    pub async fn load(
+        &mut self,
+        source: ModelSource,
+        progress: Function,
+    ) -> std::result::Result<(), JsValue> {
+        // Out first: two models in memory at once may be one too many.
+        self.pipeline = None;
+        let pipeline = Pipeline::load(&source, &self.runtime, &mut |p| {
+            let _ = progress.call3(
+                &JsValue::NULL,
+                &(p.done as f64).into(),
+                &(p.total as f64).into(),
+                &p.part.into(),
+            );
+        })
+        .await;
+        self.pipeline = Some(pipeline.map_err(js_error)?);
+        Ok(())
+    }
+
+    /// JSON: the model's defaults and limits.
+    #[wasm_bindgen(js_name = modelInfo)]
+    pub fn model_info(&self) -> std::result::Result<String, JsValue> {
+        self.loaded()
+            .and_then(|pipeline| json(&pipeline.info()?))
+            .map_err(js_error)
+    }
+
+    /// JSON `{count, limit, cut}`: tokens of `text`, how many the model reads in one chunk, and what lies beyond them.
+    #[wasm_bindgen(js_name = countTokens)]
+    pub fn count_tokens(&self, text: &str) -> std::result::Result<String, JsValue> {
+        #[derive(Serialize)]
+        struct Count {
+            count: usize,
+            limit: usize,
+            cut: Option<String>,
+        }
+        let count = || {
+            let tokenizer = self.loaded()?.tokenizer();
+            let tokens = tokenizer.encode(text, LongPrompt::Truncate)?;
+            json(&Count {
+                count: tokens.count,
+                limit: tokenizer.max_length() - 2,
+                cut: tokens.cut,
+            })
+        };
+        count().map_err(js_error)
+    }
+
+    /// Begins a picture; `request` is JSON with the fields of the crate's `Request`.
+    pub async fn start(&self, request: String) -> std::result::Result<Run, JsValue> {
+        let generation = async {
+            let request = Request::from_json(&request)?;
+            self.loaded()?.start(&request).await
+        };
+        let generation = generation.await.map_err(js_error)?;
+        Ok(Run {
+            calls: generation.calls(),
+            generation: RefCell::new(generation),
+        })
+    }
+
+    /// JSON: what the engine runs on, `{name, software, dtype}`.
+    pub fn device(&self) -> std::result::Result<String, JsValue> {
+        #[derive(Serialize)]
+        struct About<'a> {
+            name: &'a str,
+            software: bool,
+            dtype: String,
+        }
+        json(&About {
+            name: &self.runtime.name,
+            software: self.runtime.software,
+            dtype: format!("{:?}", self.runtime.dtype).to_lowercase(),
+        })
+        .map_err(js_error)
+    }
+
+    fn loaded(&self) -> Result<&Rc<Pipeline>> {
+        self.pipeline
+            .as_ref()
+            .ok_or_else(|| Error::request("model", "none", "a loaded model"))
+    }
+}
+
+/// A picture in the making; the caller owns the loop.
+#[wasm_bindgen]
+pub struct Run {
+    generation: RefCell<Generation>,
+    /// U-Net calls in all.
+    #[wasm_bindgen(readonly)]
+    pub calls: usize,
+}
+
+#[wasm_bindgen]
+impl Run {
+    /// JSON array of what the user should know about the request.
+    pub fn warnings(&self) -> std::result::Result<String, JsValue> {
+        json(&self.generation.borrow().warnings()).map_err(js_error)
+    }
+
+    /// The sampler in use.
+    #[wasm_bindgen(getter)]
+    pub fn sampler(&self) -> String {
+        self.generation.borrow().sampler().name().into()
+    }
+
+    /// One U-Net call; JSON `{call, calls, timestep, sigma, done}`.
+    #[allow(clippy::await_holding_refcell_ref)] // A second call while one is under way is the caller's error; it gets a message.
+    pub async fn step(&self) -> std::result::Result<String, JsValue> {
+        let mut generation = self.generation.try_borrow_mut().map_err(busy)?;
+        let progress = generation.step().await.map_err(js_error)?;
+        json(&progress).map_err(js_error)
+    }
+
+    /// A rough picture, one pixel for each latent position.
+    pub fn preview(&self) -> std::result::Result<Pixels, JsValue> {
+        let generation = self.generation.try_borrow().map_err(busy)?;
+        Ok(generation.preview().into())
+    }
+
+    /// Decodes the latent into the picture.
+    #[allow(clippy::await_holding_refcell_ref)] // As above.
+    pub async fn finish(&self) -> std::result::Result<Pixels, JsValue> {
+        let generation = self.generation.try_borrow().map_err(busy)?;
+        Ok(generation.finish().await.map_err(js_error)?.into())
+    }
+}
+
+fn busy(_: impl std::error::Error) -> JsValue {
+    js_sys::Error::new("this generation is still at its last step").into()
+}
+
+/// A picture's pixels.
+#[wasm_bindgen]
+pub struct Pixels {
+    /// Pixels across.
+    #[wasm_bindgen(readonly)]
+    pub width: usize,
+    /// Pixels down.
+    #[wasm_bindgen(readonly)]
+    pub height: usize,
+    rgba: Vec<u8>,
+}
+
+#[wasm_bindgen]
+impl Pixels {
+    /// Red, green, blue, alpha of every pixel, row by row.
+    #[wasm_bindgen(getter)]
+    pub fn rgba(&self) -> Uint8ClampedArray {
+        Uint8ClampedArray::from(self.rgba.as_slice())
+    }
+}
+
+impl From<Picture> for Pixels {
+    fn from(picture: Picture) -> Self {
+        Pixels {
+            width: picture.width,
+            height: picture.height,
+            rgba: picture.rgba,
+        }
+    }
+}
