@@ -1,0 +1,87 @@
+//! DDIM without added noise: Song et al. (arXiv 2010.02502), formula 12, as in diffusers 0.42's `scheduling_ddim.py`.
+
+use super::level::{Level, blend};
+use super::noise::Noise;
+use super::samplers::Solver;
+use super::schedule::{CONFIG_FILE, Schedule, Trained, ZeroSnr, timesteps};
+use crate::config::{PredictionType, SchedulerConfig, TimestepSpacing};
+use crate::error::{Error, Result};
+
+pub(super) struct Ddim {
+    prediction_type: PredictionType,
+    trained: Trained,
+    /// ᾱ after the last step.
+    last_alpha_cumprod: f64,
+    /// Training timesteps from one step to the next.
+    stride: i64,
+    /// Largest magnitude of the predicted picture, if it is limited.
+    clip: Option<f64>,
+}
+
+impl Ddim {
+    pub fn new(config: &SchedulerConfig, steps: usize) -> Result<(Self, Schedule)> {
+        let trained = Trained::new(config, ZeroSnr::Exact);
+        let spacing = config.timestep_spacing.unwrap_or(TimestepSpacing::Leading);
+        let timesteps = timesteps(config, spacing, steps);
+        let schedule = Schedule::in_timesteps(config, &trained, steps, timesteps)?;
+        // Noise says nothing about a picture that the latent has no trace of; v does.
+        if config.prediction_type == PredictionType::Epsilon && schedule.sigmas[0].is_infinite() {
+            return Err(Error::config(
+                CONFIG_FILE,
+                "rescale_betas_zero_snr",
+                true,
+                "false for ddim with prediction_type \"epsilon\"",
+            ));
+        }
+        let set_alpha_to_one = config.set_alpha_to_one.unwrap_or(true);
+        let last = if set_alpha_to_one {
+            1.0
+        } else {
+            trained.alphas_cumprod[0]
+        };
+        let ddim = Ddim {
+            prediction_type: config.prediction_type,
+            last_alpha_cumprod: last.into(),
+            stride: (config.num_train_timesteps / steps) as i64,
+            clip: config
+                .clip_sample
+                .unwrap_or(true)
+                .then_some(config.clip_sample_range),
+            trained,
+        };
+        Ok((ddim, schedule))
+    }
+}
+
+impl Solver for Ddim {
+    fn step(
+        &mut self,
+        schedule: &Schedule,
+        call: usize,
+        prediction: &[f32],
+        latent: &mut Vec<f32>,
+        _: &mut Noise,
+    ) -> Vec<f32> {
+        let t = schedule.timesteps[call] as i64;
+        let level =
+            Level::from_alpha_cumprod(self.trained.at(t).unwrap_or(self.last_alpha_cumprod));
+        let next = Level::from_alpha_cumprod(
+            self.trained
+                .at(t - self.stride)
+                .unwrap_or(self.last_alpha_cumprod),
+        );
+
+        let (of_latent, of_prediction) = level.noise(self.prediction_type);
+        let epsilon = blend([(of_latent, latent), (of_prediction, prediction)]);
+        let (of_latent, of_prediction) = level.picture(self.prediction_type);
+        let mut picture = blend([(of_latent, latent), (of_prediction, prediction)]);
+        if let Some(limit) = self.clip {
+            let limit = limit as f32;
+            picture
+                .iter_mut()
+                .for_each(|x| *x = x.max(-limit).min(limit));
+        }
+        *latent = blend([(next.alpha, &picture), (next.sigma, &epsilon)]);
+        picture
+    }
+}

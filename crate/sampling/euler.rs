@@ -1,0 +1,52 @@
+//! Euler's method in sigma, plain and ancestral: k-diffusion's `sample_euler` and `sample_euler_ancestral`, as diffusers
+//! 0.42 has them in `scheduling_euler_discrete.py` and `scheduling_euler_ancestral_discrete.py`.
+//!
+//! The latent is `picture + sigma · noise` here, so the U-Net, which knows latents of variance 1, gets it scaled.
+
+use super::level::{Level, blend};
+use super::noise::Noise;
+use super::samplers::Solver;
+use super::schedule::Schedule;
+use crate::config::PredictionType;
+
+pub(super) struct Euler {
+    pub prediction_type: PredictionType,
+    /// Whether each step goes down further than it must and adds fresh noise instead.
+    pub ancestral: bool,
+}
+
+impl Solver for Euler {
+    fn step(
+        &mut self,
+        schedule: &Schedule,
+        call: usize,
+        prediction: &[f32],
+        latent: &mut Vec<f32>,
+        noise: &mut Noise,
+    ) -> Vec<f32> {
+        let (sigma, next) = (schedule.sigmas[call], schedule.sigmas[call + 1]);
+        let level = Level::from_sigma(sigma);
+        let (of_input, of_prediction) = level.picture(self.prediction_type);
+        let picture = blend([
+            (of_input * level.alpha, latent),
+            (of_prediction, prediction),
+        ]);
+        // Down to `down` along the straight line to the picture; then up again to `next` with noise.
+        let up = if self.ancestral {
+            next * (1.0 - (next / sigma).powi(2)).max(0.0).sqrt()
+        } else {
+            0.0
+        };
+        let down = (next * next - up * up).sqrt();
+        let left = down / sigma;
+        *latent = blend([(left, latent), (1.0 - left, &picture)]);
+        if self.ancestral {
+            *latent = blend([(1.0, latent), (up, &noise.normal(latent.len()))]);
+        }
+        picture
+    }
+
+    fn input_scale(&self, sigma: f64) -> f64 {
+        Level::from_sigma(sigma).alpha
+    }
+}

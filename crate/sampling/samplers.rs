@@ -1,0 +1,280 @@
+//! The samplers by name, and the one interface to them: host arithmetic between two calls of the U-Net.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::ddim::Ddim;
+use super::dpmpp::DpmSolver;
+use super::euler::Euler;
+use super::noise::Noise;
+use super::pndm::Pndm;
+use super::schedule::{CONFIG_FILE, Schedule};
+use super::unipc::UniPc;
+use crate::config::SchedulerConfig;
+use crate::error::{Error, Result};
+
+/// The samplers, named as A1111 names them; each means diffusers' implementation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SamplerKind {
+    /// `EulerDiscreteScheduler`
+    Euler,
+    /// `EulerAncestralDiscreteScheduler`
+    EulerA,
+    /// `DDIMScheduler`
+    Ddim,
+    /// `PNDMScheduler`
+    Pndm,
+    /// `DPMSolverMultistepScheduler` with `use_karras_sigmas=False`
+    Dpmpp2m,
+    /// `DPMSolverMultistepScheduler` with `use_karras_sigmas=True`
+    Dpmpp2mKarras,
+    /// `UniPCMultistepScheduler`
+    UniPc,
+}
+
+impl SamplerKind {
+    /// Every sampler there is.
+    pub const ALL: [SamplerKind; 7] = [
+        SamplerKind::Euler,
+        SamplerKind::EulerA,
+        SamplerKind::Ddim,
+        SamplerKind::Pndm,
+        SamplerKind::Dpmpp2m,
+        SamplerKind::Dpmpp2mKarras,
+        SamplerKind::UniPc,
+    ];
+
+    /// The name in requests, on the command line and in the page.
+    pub fn name(self) -> &'static str {
+        match self {
+            SamplerKind::Euler => "euler",
+            SamplerKind::EulerA => "euler-a",
+            SamplerKind::Ddim => "ddim",
+            SamplerKind::Pndm => "pndm",
+            SamplerKind::Dpmpp2m => "dpm++2m",
+            SamplerKind::Dpmpp2mKarras => "dpm++2m-karras",
+            SamplerKind::UniPc => "unipc",
+        }
+    }
+
+    /// The sampler that a model's own scheduler configuration asks for.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a scheduler class that is not among them.
+    pub fn from_config(config: &SchedulerConfig) -> Result<Self> {
+        match config.class_name.as_str() {
+            "EulerDiscreteScheduler" => Ok(SamplerKind::Euler),
+            "EulerAncestralDiscreteScheduler" => Ok(SamplerKind::EulerA),
+            "DDIMScheduler" => Ok(SamplerKind::Ddim),
+            "PNDMScheduler" => Ok(SamplerKind::Pndm),
+            "DPMSolverMultistepScheduler" if config.use_karras_sigmas == Some(true) => {
+                Ok(SamplerKind::Dpmpp2mKarras)
+            }
+            "DPMSolverMultistepScheduler" => Ok(SamplerKind::Dpmpp2m),
+            "UniPCMultistepScheduler" => Ok(SamplerKind::UniPc),
+            other => Err(Error::config(
+                CONFIG_FILE,
+                "_class_name",
+                format!("\"{other}\""),
+                "EulerDiscreteScheduler, EulerAncestralDiscreteScheduler, DDIMScheduler, PNDMScheduler, \
+                 DPMSolverMultistepScheduler or UniPCMultistepScheduler",
+            )),
+        }
+    }
+}
+
+impl fmt::Display for SamplerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for SamplerKind {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        SamplerKind::ALL
+            .into_iter()
+            .find(|kind| kind.name() == name)
+            .ok_or_else(|| {
+                let names = SamplerKind::ALL.map(SamplerKind::name).join(", ");
+                Error::request("sampler", name, format!("one of {names}"))
+            })
+    }
+}
+
+/// One method of taking a latent down its schedule.
+pub(super) trait Solver {
+    /// Takes `latent` over the call numbered `call` of the schedule, and returns the picture predicted at it.
+    fn step(
+        &mut self,
+        schedule: &Schedule,
+        call: usize,
+        prediction: &[f32],
+        latent: &mut Vec<f32>,
+        noise: &mut Noise,
+    ) -> Vec<f32>;
+
+    /// What the latent is multiplied by before the U-Net sees it at this sigma.
+    fn input_scale(&self, _sigma: f64) -> f64 {
+        1.0
+    }
+}
+
+/// A sampler on its way from noise to picture.
+///
+/// ```text
+/// latent = noise · init_noise_sigma()
+/// until is_done():  prediction = U-Net(model_input(latent), timestep());  step(prediction, latent, noise)
+/// ```
+pub struct Sampler {
+    schedule: Schedule,
+    solver: Box<dyn Solver>,
+    call: usize,
+    denoised: Option<Vec<f32>>,
+}
+
+impl Sampler {
+    /// A sampler of this kind with a model's scheduler configuration, for `steps` steps. Keys the configuration lacks have
+    /// the defaults of the kind's own class, as with diffusers' `from_config`.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a number of steps that is zero, more than the model was trained with, or one the schedule
+    /// cannot be cut into; [`Error::Config`] for values of the configuration that are not supported.
+    pub fn new(kind: SamplerKind, config: &SchedulerConfig, steps: usize) -> Result<Self> {
+        let most = config.num_train_timesteps;
+        if steps == 0 || steps > most {
+            return Err(Error::request("steps", steps, format!("1 to {most}")));
+        }
+        let prediction_type = config.prediction_type;
+        let (solver, schedule): (Box<dyn Solver>, Schedule) = match kind {
+            SamplerKind::Euler | SamplerKind::EulerA => {
+                let euler = Euler {
+                    prediction_type,
+                    ancestral: kind == SamplerKind::EulerA,
+                };
+                (Box::new(euler), Schedule::in_sigma(kind, config, steps)?)
+            }
+            SamplerKind::Ddim => {
+                let (ddim, schedule) = Ddim::new(config, steps)?;
+                (Box::new(ddim), schedule)
+            }
+            SamplerKind::Pndm => {
+                let (pndm, schedule) = Pndm::new(config, steps)?;
+                (Box::new(pndm), schedule)
+            }
+            SamplerKind::Dpmpp2m | SamplerKind::Dpmpp2mKarras => (
+                Box::new(DpmSolver::new(config)?),
+                Schedule::in_sigma(kind, config, steps)?,
+            ),
+            SamplerKind::UniPc => (
+                Box::new(UniPc::new(config)?),
+                Schedule::in_sigma(kind, config, steps)?,
+            ),
+        };
+        Ok(Sampler {
+            schedule,
+            solver,
+            call: 0,
+            denoised: None,
+        })
+    }
+
+    /// The schedule this sampler follows.
+    pub fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// Standard deviation of the first latent: multiply the noise by it.
+    pub fn init_noise_sigma(&self) -> f64 {
+        self.schedule.init_noise_sigma
+    }
+
+    /// Calls of the U-Net in all. As many as steps, but for pndm: steps + 1 (steps + 9 with its Runge–Kutta start).
+    pub fn calls(&self) -> usize {
+        self.schedule.timesteps.len()
+    }
+
+    /// Calls done so far.
+    pub fn call(&self) -> usize {
+        self.call
+    }
+
+    /// True when the latent is the finished picture's.
+    pub fn is_done(&self) -> bool {
+        self.call == self.calls()
+    }
+
+    /// Timestep of the coming call (0 to `num_train_timesteps` − 1, with fractions for euler); 0 when done.
+    pub fn timestep(&self) -> f64 {
+        self.schedule
+            .timesteps
+            .get(self.call)
+            .copied()
+            .unwrap_or(0.0)
+    }
+
+    /// Sigma of the coming call: the noise's standard deviation in units of the picture's; when done, where the run ended.
+    pub fn sigma(&self) -> f64 {
+        self.schedule.sigmas[self.call]
+    }
+
+    /// What the U-Net must see in place of `latent` at the coming call (`scale_model_input`).
+    pub fn model_input(&self, latent: &[f32]) -> Vec<f32> {
+        let scale = self.solver.input_scale(self.sigma());
+        latent
+            .iter()
+            .map(|&x| (scale * f64::from(x)) as f32)
+            .collect()
+    }
+
+    /// Takes `latent` over the coming call, given the U-Net's guided `prediction` for it. Only euler-a draws from `noise`:
+    /// one latent a call, from the stream that the first latent came from.
+    ///
+    /// # Panics
+    /// When `prediction` and `latent` differ in length, or the sampler is done.
+    pub fn step(&mut self, prediction: &[f32], latent: &mut Vec<f32>, noise: &mut Noise) {
+        assert!(!self.is_done(), "all {} calls are done", self.calls());
+        self.denoised =
+            Some(
+                self.solver
+                    .step(&self.schedule, self.call, prediction, latent, noise),
+            );
+        self.call += 1;
+    }
+
+    /// The picture (as a latent) that the last call predicted: what previews show.
+    pub fn denoised(&self) -> Option<&[f32]> {
+        self.denoised.as_deref()
+    }
+}
+
+/// The config's `solver_order`, 2 where it has none.
+pub(super) fn solver_order(config: &SchedulerConfig) -> Result<usize> {
+    match config.solver_order.unwrap_or(2) {
+        order @ 1..=3 => Ok(order),
+        other => Err(Error::config(
+            CONFIG_FILE,
+            "solver_order",
+            other,
+            "1, 2 or 3",
+        )),
+    }
+}
+
+/// A value that must be one of `known` where the config has it.
+pub(super) fn one_of<'a>(
+    key: &str,
+    value: &'a Option<String>,
+    known: &[&str],
+) -> Result<Option<&'a str>> {
+    match value.as_deref() {
+        Some(other) if !known.contains(&other) => Err(Error::config(
+            CONFIG_FILE,
+            key,
+            format!("\"{other}\""),
+            known.join(" or "),
+        )),
+        value => Ok(value),
+    }
+}

@@ -1,0 +1,146 @@
+//! UniPC: Zhao et al. (arXiv 2302.04867), the variants B(h), predicting the picture, as in diffusers 0.42's
+//! `scheduling_unipc_multistep.py` with `predict_x0`.
+
+use super::level::{Level, blend};
+use super::noise::Noise;
+use super::samplers::{Solver, one_of, solver_order};
+use super::schedule::Schedule;
+use crate::config::{PredictionType, SchedulerConfig};
+use crate::error::Result;
+
+pub(super) struct UniPc {
+    prediction_type: PredictionType,
+    order: usize,
+    /// B(h) = h instead of e^h − 1.
+    bh1: bool,
+    lower_order_final: bool,
+    /// Predicted pictures, newest first, at most `order`.
+    pictures: Vec<Vec<f32>>,
+    /// The latent before the last prediction, and that prediction's order.
+    last: Option<(Vec<f32>, usize)>,
+}
+
+impl UniPc {
+    pub fn new(config: &SchedulerConfig) -> Result<Self> {
+        // diffusers reads the names of other classes' solvers as "bh2".
+        let known = ["bh1", "bh2", "midpoint", "heun", "logrho"];
+        Ok(UniPc {
+            prediction_type: config.prediction_type,
+            order: solver_order(config)?,
+            bh1: one_of("solver_type", &config.solver_type, &known)? == Some("bh1"),
+            lower_order_final: config.lower_order_final.unwrap_or(true),
+            pictures: Vec::new(),
+            last: None,
+        })
+    }
+
+    fn order_at(&self, call: usize, schedule: &Schedule) -> usize {
+        let left = schedule.timesteps.len() - call;
+        // Where lambda becomes infinite, or stays where it is, differences over it are nothing: diffusers gives NaN there
+        // when `lower_order_final` is off.
+        let undefined =
+            schedule.sigmas[call + 1] == 0.0 || schedule.sigmas[call + 1] == schedule.sigmas[call];
+        let limit = if self.lower_order_final {
+            left
+        } else {
+            self.order
+        };
+        self.order
+            .min(limit)
+            .min(call + 1)
+            .min(if undefined { 1 } else { self.order })
+    }
+
+    /// Takes `latent` from the step numbered `from` to the next, with the pictures at `from` and before it; with `new`, the
+    /// picture predicted where it arrives, this is the corrector, without it the predictor.
+    fn update(
+        &self,
+        schedule: &Schedule,
+        from: usize,
+        order: usize,
+        latent: &[f32],
+        new: Option<&[f32]>,
+    ) -> Vec<f32> {
+        let level = |i: usize| Level::from_sigma(schedule.sigmas[i]);
+        let (now, next) = (level(from), level(from + 1));
+        let h = next.lambda() - now.lambda();
+        let decay = (-h).exp_m1();
+        let m0 = &self.pictures[0];
+        let mut result = blend([(next.sigma / now.sigma, latent), (-next.alpha * decay, m0)]);
+
+        // Other pictures, and where on the way from `now` (0) to `next` (1) they were predicted.
+        let before = (1..order).map(|k| {
+            (
+                (level(from - k).lambda() - now.lambda()) / h,
+                self.pictures[k].as_slice(),
+            )
+        });
+        let points: Vec<(f64, &[f32])> = before.chain(new.map(|picture| (1.0, picture))).collect();
+        let positions: Vec<f64> = points.iter().map(|point| point.0).collect();
+        let b = if self.bh1 { -h } else { decay };
+        for (rho, (position, picture)) in weights(&positions, -h, b).into_iter().zip(points) {
+            let weight = -next.alpha * b * rho / position;
+            result = blend([(1.0, &result), (weight, picture), (-weight, m0)]);
+        }
+        result
+    }
+}
+
+/// The weights ρ of formula 9 in the paper: they make the update exact for pictures that are polynomials in lambda.
+fn weights(positions: &[f64], hh: f64, b: f64) -> Vec<f64> {
+    if let [_] = positions {
+        return vec![0.5];
+    }
+    let mut phi = hh.exp_m1() / hh - 1.0;
+    let mut factorial = 1.0;
+    let mut right = Vec::new();
+    for i in 0..positions.len() {
+        right.push(phi * factorial / b);
+        factorial *= (i + 2) as f64;
+        phi = phi / hh - 1.0 / factorial;
+    }
+    solve_vandermonde(positions, right)
+}
+
+/// Solves `Σ_k positions[k]^i · x[k] = right[i]` for distinct positions (Björck and Pereyra).
+fn solve_vandermonde(positions: &[f64], mut right: Vec<f64>) -> Vec<f64> {
+    let n = positions.len();
+    for (k, position) in positions.iter().enumerate() {
+        for i in (k + 1..n).rev() {
+            right[i] -= position * right[i - 1];
+        }
+    }
+    for k in (0..n.saturating_sub(1)).rev() {
+        for i in k + 1..n {
+            right[i] /= positions[i] - positions[i - k - 1];
+        }
+        for i in k..n - 1 {
+            right[i] -= right[i + 1];
+        }
+    }
+    right
+}
+
+impl Solver for UniPc {
+    fn step(
+        &mut self,
+        schedule: &Schedule,
+        call: usize,
+        prediction: &[f32],
+        latent: &mut Vec<f32>,
+        _: &mut Noise,
+    ) -> Vec<f32> {
+        let (of_latent, of_prediction) =
+            Level::from_sigma(schedule.sigmas[call]).picture(self.prediction_type);
+        let picture = blend([(of_latent, latent), (of_prediction, prediction)]);
+        if let Some((before, order)) = self.last.take() {
+            *latent = self.update(schedule, call - 1, order, &before, Some(&picture));
+        }
+        self.pictures.insert(0, picture.clone());
+        self.pictures.truncate(self.order);
+        let order = self.order_at(call, schedule);
+        let predicted = self.update(schedule, call, order, latent, None);
+        self.last = Some((std::mem::replace(latent, predicted), order));
+        picture
+    }
+}
