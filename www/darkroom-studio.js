@@ -2,31 +2,32 @@
 /**
  * `<darkroom-studio model="models/portraits">`: the whole studio as one element, styled by style.css.
  *
- * Attributes, read when it is put into a document: `model`, `prompt`, `negative-prompt`. Property `settings`: what the form holds. Method
+ * Attributes, read when it is put into a document: `model`, `prompt`, `negative-prompt`, `seed`. Property `settings`: what the form holds. Method
  * `generate()`. Events: `settings` when they change, `picture` with each finished one.
  */
 import { Client } from "./client.js";
 import { DarkroomError, problemOf } from "./protocol.js";
 import { ContactSheet } from "./studio/contact-sheet.js";
 import { Easel, canvasOf } from "./studio/easel.js";
+import { SettingsForm, completed } from "./studio/form.js";
 import { MARKUP } from "./studio/markup.js";
 import { download, pngOf } from "./studio/png.js";
 import { showProblem } from "./studio/problems.js";
 import { Stopwatch, openingWords, stepWords } from "./studio/progress.js";
-import { DEFAULTS, FIELDS, infotext, problemsOf, randomSeed, requestOf, samplerName } from "./studio/settings.js";
+import { DEFAULTS, infotext, randomSeed, requestOf } from "./studio/settings.js";
 
 /** @typedef {import("./protocol.js").Opened} Opened */
 /** @typedef {import("./studio/easel.js").Frame} Frame */
-/** @typedef {import("./studio/settings.js").Field} Field */
 /** @typedef {import("./studio/settings.js").Settings} Settings */
 
 const COUNT_AFTER_MS = 150;
 const OFFER_HARD_STOP_AFTER_MS = 3000;
 const GPU_CRASHES_BORNE = 1;
+const WORTH_PERSISTING = 200e6;
 
 export class DarkroomStudio extends HTMLElement {
-  /** @type {HTMLFormElement | null} */ #form = null;
-  /** @type {Partial<Settings>} what was set before there was a form */ #early = {};
+  /** Absent until the element is in a document. @type {SettingsForm} */ #form = /** @type {any} */ (null);
+  /** What was set before. @type {Partial<Settings>} */ #early = {};
   #client = new Client((problem) => this.#crashed(problem));
   /** @type {Easel} */ #easel = /** @type {any} */ (null);
   /** @type {ContactSheet} */ #sheet = /** @type {any} */ (null);
@@ -34,8 +35,6 @@ export class DarkroomStudio extends HTMLElement {
   /** @type {Promise<Opened>} */ #opening = new Promise(() => {});
   /** @type {Opened | null} */ #opened = null;
   /** @type {{abort: AbortController, done: Promise<void>, stuck: boolean} | null} */ #work = null;
-  /** What the model will not see of each prompt. @type {{prompt: string | null, negative: string | null}} */
-  #cut = { prompt: null, negative: null };
   #gpuCrashes = 0;
   #frames = 0;
   #countTimer = 0;
@@ -51,7 +50,7 @@ export class DarkroomStudio extends HTMLElement {
 
   /** @returns {Settings} */
   get settings() {
-    return /** @type {Settings} */ (Object.fromEntries(FIELDS.map((field) => [field, this.#control(field).value])));
+    return this.#form.settings;
   }
 
   /** Only what is named changes. @param {Partial<Settings>} settings */
@@ -61,8 +60,8 @@ export class DarkroomStudio extends HTMLElement {
       return;
     }
     const before = this.settings;
-    this.#fill(settings);
-    if (settings.seed) this.#part("keep", HTMLInputElement).checked = true;
+    this.#form.fill(settings);
+    if (settings.seed) this.#form.keepSeed();
     this.#changed();
     const { device, model } = this.settings;
     if (this.isConnected && (device !== before.device || model !== before.model)) this.#open();
@@ -72,17 +71,16 @@ export class DarkroomStudio extends HTMLElement {
   async generate({ compare = false } = {}) {
     this.#work?.abort.abort();
     await this.#work?.done;
-    if (!compare && !this.#part("keep", HTMLInputElement).checked) {
-      this.#fill({ seed: randomSeed() });
-      this.#changed();
-    }
-    const settings = this.settings;
-    if (!this.#sound(settings)) return;
-    if (compare && !settings.negative.trim()) {
-      this.#note("negative", "Write here what you don’t want, then compare.");
-      this.#control("negative").focus();
+    if (!this.#form.isSound()) return;
+    if (compare && !this.settings.negative.trim()) {
+      this.#form.note("negative", "Write here what you don’t want, then compare.");
+      this.#form.focus("negative");
       return;
     }
+    // A comparison is about the picture there is: the same seed again.
+    if (!compare) this.#form.useSeed();
+    this.#changed();
+    const { settings } = this;
     const abort = new AbortController();
     const done = this.#run(compare ? [{ ...settings, negative: "" }, settings] : [settings], abort.signal);
     this.#work = { abort, done, stuck: false };
@@ -92,15 +90,22 @@ export class DarkroomStudio extends HTMLElement {
 
   #build() {
     this.innerHTML = MARKUP;
-    this.#form = /** @type {HTMLFormElement} */ (this.querySelector("form"));
+    const form = /** @type {HTMLFormElement} */ (this.querySelector("form"));
+    this.#form = new SettingsForm(form);
     this.#easel = new Easel(this.#part("easel"), (frame) => void this.#save(frame));
     this.#sheet = new ContactSheet(this.#part("sheet"), (frame) => this.#bringBack(frame));
-    const prompt = this.getAttribute("prompt") ?? "";
-    const negative = this.getAttribute("negative-prompt") ?? "";
-    this.#fill({ ...DEFAULTS, prompt, negative, seed: randomSeed(), model: this.getAttribute("model") ?? "", ...this.#early });
-    this.#part("keep", HTMLInputElement).checked = this.#early.seed !== undefined;
-    this.#listen(this.#form);
-    this.#mend(this.settings);
+    const attribute = (/** @type {string} */ name) => this.getAttribute(name) ?? "";
+    this.#form.fill({
+      ...DEFAULTS,
+      prompt: attribute("prompt"),
+      negative: attribute("negative-prompt"),
+      seed: attribute("seed") || randomSeed(),
+      model: attribute("model"),
+      ...this.#early,
+    });
+    if (this.#early.seed) this.#form.keepSeed();
+    this.#form.review();
+    this.#listen(form);
   }
 
   /** @param {HTMLFormElement} form */
@@ -117,102 +122,40 @@ export class DarkroomStudio extends HTMLElement {
       const { act, remedy } = /** @type {HTMLElement} */ (event.target).closest("button")?.dataset ?? {};
       if (act === "cancel") this.#cancel();
       if (act === "compare" && !this.#work) void this.generate({ compare: true });
-      if (act === "dice") this.settings = { seed: randomSeed() };
+      if (act === "dice") {
+        this.#form.rollSeed();
+        this.#changed();
+      }
       if (remedy === "cpu") this.settings = { device: "cpu" };
       else if (remedy) this.#open({ fresh: remedy === "fresh" });
     });
     form.addEventListener("input", ({ target }) => {
-      const { name, dataset, value } = /** @type {HTMLInputElement} */ (target);
-      if (dataset.slider) this.#fill({ [dataset.slider]: value });
-      if (name === "seed") this.#part("keep", HTMLInputElement).checked = true;
+      this.#form.follow(/** @type {HTMLInputElement} */ (target));
       this.#changed();
     });
     form.addEventListener("change", ({ target }) => {
       const { name } = /** @type {HTMLInputElement} */ (target);
-      if (name === "model") this.#fill({ sampler: "", width: "", height: "" });
+      if (name === "model") this.#form.forgetModel();
       if (name === "model" || name === "device") this.#open();
     });
   }
 
-  // Settings
-
-  /** @param {Field} field @returns {{value: string, focus(): void}} */
-  #control(field) {
-    // `device` is a group of radio buttons: it has a value like the others, and is never sent the focus.
-    return /** @type {any} */ (this.#form?.elements.namedItem(field));
-  }
-
-  /** @param {Partial<Settings>} settings */
-  #fill(settings) {
-    for (const field of FIELDS) {
-      const value = settings[field];
-      if (value === undefined) continue;
-      this.#control(field).value = value;
-      // An address bar can hold a choice that is none: then nothing is chosen, and the first one is.
-      if (field === "device" && this.#control(field).value !== value) this.#control(field).value = "auto";
-      const slider = /** @type {HTMLInputElement | null} */ (this.querySelector(`[data-slider=${field}]`));
-      if (slider) slider.value = value;
-    }
-  }
-
   /** After any change by the visitor or by a link. */
   #changed() {
-    const settings = this.settings;
-    this.#fill({ steps: settings.steps, guidance: settings.guidance });
-    this.#mend(settings);
+    this.#form.review();
     clearTimeout(this.#countTimer);
     this.#countTimer = window.setTimeout(() => this.#count(), COUNT_AFTER_MS);
-    this.dispatchEvent(new CustomEvent("settings", { detail: settings }));
-  }
-
-  /**
-   * Writes beside each field what is wrong with it, or good to know.
-   * @param {Settings} settings
-   * @returns {Map<Field, string>} only what is wrong
-   */
-  #mend(settings) {
-    const problems = problemsOf(settings, this.#opened?.model.size_multiple);
-    const notes = new Map(problems);
-    for (const field of /** @type {const} */ (["prompt", "negative"])) {
-      const cut = this.#cut[field];
-      if (cut !== null) notes.set(field, `Too long: the model will not see “${cut.trim()}”.`);
-    }
-    if (Number(settings.guidance) <= 1 && !problems.has("guidance")) {
-      notes.set("negative", "At a guidance scale of 1 or less the negative prompt has no effect.");
-    }
-    for (const field of FIELDS) {
-      this.#note(field, notes.get(field) ?? "");
-      const control = this.#control(field);
-      if (control instanceof HTMLElement) control.ariaInvalid = problems.has(field) ? "true" : null;
-    }
-    return problems;
-  }
-
-  /** @param {Settings} settings */
-  #sound(settings) {
-    const [field] = this.#mend(settings).keys();
-    if (field) this.#control(field).focus();
-    return field === undefined;
-  }
-
-  /** @param {Field} field @param {string} text */
-  #note(field, text) {
-    const note = this.querySelector(`[data-note=${field}]`);
-    if (note) note.textContent = text;
+    this.dispatchEvent(new CustomEvent("settings", { detail: this.settings }));
   }
 
   async #count() {
     if (!this.#opened) return;
     for (const field of /** @type {const} */ (["prompt", "negative"])) {
-      const text = this.#control(field).value;
+      const text = this.settings[field];
       const counted = await this.#client.count(text).catch(() => null);
-      if (!counted || text !== this.#control(field).value) continue;
-      const output = /** @type {HTMLElement} */ (this.querySelector(`[data-for=${field}]`));
-      output.textContent = `${counted.count} / ${counted.limit} tokens`;
-      output.toggleAttribute("data-over", counted.cut !== null);
-      this.#cut[field] = counted.cut;
+      if (counted && text === this.settings[field]) this.#form.showTokens(field, counted);
     }
-    this.#mend(this.settings);
+    this.#form.review();
   }
 
   // The engine
@@ -223,7 +166,9 @@ export class DarkroomStudio extends HTMLElement {
    */
   #open({ fresh = false, device, reason, quietly = false } = {}) {
     const { model, device: chosen } = this.settings;
-    const address = new URL(model.replace(/\/*$/, "/"), document.baseURI).href;
+    // An address that is none ("http:///") is looked for beside the page, and not found there.
+    const folder = model.trim().replace(/\/*$/, "/");
+    const address = new URL(URL.canParse(folder, document.baseURI) ? folder : encodeURIComponent(folder), document.baseURI).href;
     const choice = device ?? /** @type {import("./protocol.js").DeviceChoice} */ (chosen);
     this.#opened = null;
     if (!quietly) this.#problem(null);
@@ -240,7 +185,8 @@ export class DarkroomStudio extends HTMLElement {
       (error) => {
         if (opening !== this.#opening) return;
         this.dataset.engine = "failed";
-        this.#problem(problemOf(error, "engine"));
+        const { kind, message } = problemOf(error, "start");
+        this.#problem({ kind: kind === "crash" ? "start" : kind, message });
         this.#say({ text: "" });
         this.#show();
       },
@@ -258,18 +204,13 @@ export class DarkroomStudio extends HTMLElement {
     name.textContent = device.name;
     this.#part("device").replaceChildren(name, device.reason ? `: ${device.reason}` : ", by WebGPU.");
     const where = stored === "browser" ? "kept in this browser for the next visit" : "in memory only, fetched again next time";
-    this.#part("model").textContent = `${(model.weight_bytes / 1e6).toFixed(1)} MB of weights, ${where}.`;
-
-    const options = model.samplers.map((name) => new Option(samplerName(name) + (name === model.default_sampler ? " (the model’s own)" : ""), name));
-    const { sampler, width, height } = this.settings;
-    /** @type {HTMLSelectElement} */ (this.#control("sampler")).replaceChildren(...options);
-    this.#fill({
-      sampler: model.samplers.includes(sampler) ? sampler : model.default_sampler,
-      width: width || String(model.default_width),
-      height: height || String(model.default_height),
-    });
+    this.#part("model").textContent = [`${(model.weight_bytes / 1e6).toFixed(1)} MB of weights, ${where}.`, ...opened.warnings].join(" ");
+    // A demo may be evicted when storage runs short; gigabytes are worth asking the browser to spare.
+    if (model.weight_bytes > WORTH_PERSISTING) void navigator.storage?.persist?.();
+    this.#form.offer(model);
+    this.#form.review();
     if (!this.#work) this.#say({ text: "Ready.", spoken: `Ready. Pictures are made on ${device.name}.` });
-    this.#changed();
+    void this.#count();
     this.#show();
   }
 
@@ -287,7 +228,7 @@ export class DarkroomStudio extends HTMLElement {
 
   /** @param {import("./protocol.js").Problem | null} problem */
   #problem(problem) {
-    showProblem(this.#part("problem"), problem, this.settings.device === "cpu");
+    showProblem(this.#part("problem"), problem, this.dataset.device === "cpu");
   }
 
   // A picture
@@ -302,13 +243,7 @@ export class DarkroomStudio extends HTMLElement {
     try {
       if (this.dataset.engine === "failed") this.#open();
       const { model, device } = await this.#ready(signal);
-      const own = { sampler: model.default_sampler, width: String(model.default_width), height: String(model.default_height) };
-      const jobs = wanted.map((settings) => ({
-        ...settings,
-        sampler: settings.sampler || own.sampler,
-        width: settings.width || own.width,
-        height: settings.height || own.height,
-      }));
+      const jobs = wanted.map((settings) => completed(settings, model));
       this.#say({ text: "Reading the prompts", spoken: "Making the picture." });
       for (const at of jobs.keys()) await this.#expose(jobs, at, device.name, signal);
     } catch (error) {

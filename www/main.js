@@ -10,7 +10,8 @@ const UNSAID = { sampler: "", width: "", height: "", device: "auto", model: MODE
 const WRITE_AFTER_MS = 300;
 
 const studio = new DarkroomStudio();
-for (const [name, value] of Object.entries({ model: MODEL, prompt: "Portrait photo of a man", "negative-prompt": "mustache" })) {
+// What stands there at a first visit. With this seed the same man keeps or loses his mustache.
+for (const [name, value] of Object.entries({ model: MODEL, prompt: "Portrait photo of a man", "negative-prompt": "mustache", seed: "19" })) {
   studio.setAttribute(name, value);
 }
 studio.settings = fromFragment(location.hash);
@@ -23,7 +24,7 @@ studio.addEventListener("settings", (event) => {
   timer = window.setTimeout(() => history.replaceState(null, "", toFragment(detail, UNSAID)), WRITE_AFTER_MS);
 });
 window.addEventListener("hashchange", () => {
-  studio.settings = fromFragment(location.hash);
+  studio.settings = { ...UNSAID, ...fromFragment(location.hash) };
 });
 
 // An experiment is a link: followed it sets the studio, clicked it also makes the picture.
@@ -32,7 +33,7 @@ for (const link of document.querySelectorAll(".experiment a")) {
     const { ctrlKey, metaKey, shiftKey } = /** @type {MouseEvent} */ (event);
     if (ctrlKey || metaKey || shiftKey) return;
     event.preventDefault();
-    studio.settings = fromFragment(/** @type {HTMLAnchorElement} */ (link).hash);
-    void studio.generate({ compare: link.hasAttribute("data-compare") });
+    studio.settings = { sampler: "", width: "", height: "", ...fromFragment(/** @type {HTMLAnchorElement} */ (link).hash) };
+    void studio.generate();
   });
 }

@@ -52,6 +52,7 @@
  * @property {DeviceReport} device
  * @property {ModelInfo} model
  * @property {string} stored where the weights are now: "browser" (kept for the next visit) or "memory"
+ * @property {string[]} warnings
  */
 
 /**
@@ -80,10 +81,10 @@
  */
 
 /**
- * @typedef {"cancelled" | "device" | "network" | "missing" | "damaged" | "model" | "request" | "engine" | "crash"} ProblemKind
+ * @typedef {"cancelled" | "device" | "network" | "missing" | "damaged" | "model" | "start" | "request" | "engine" | "crash"} ProblemKind
  *   device: it is absent or failed its test, another one may do; network: could not be fetched; missing: no such file there;
- *   damaged: a file is truncated or malformed; model: it cannot be used; request: a setting is wrong; engine: this picture failed;
- *   crash: the worker has to be replaced.
+ *   damaged: a file is truncated or malformed; model: it cannot be used; start: there is no engine; request: a setting is wrong;
+ *   engine: this picture failed; crash: the worker has to be replaced.
  */
 
 /** @typedef {{kind: ProblemKind, message: string}} Problem */

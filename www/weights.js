@@ -34,6 +34,8 @@ export class ModelSource {
   /** @type {Promise<unknown>} */ #stored = Promise.resolve();
   /** The last error that a read or a look ended in: it passes through the engine, which keeps its text only. @type {DarkroomError | null} */
   problem = null;
+  /** Paths that turned out to be no files. @type {string[]} */
+  absent = [];
 
   /**
    * @param {string} folder
@@ -75,7 +77,9 @@ export class ModelSource {
    * @returns {Promise<number | null>} bytes; null where there is no such file
    */
   async size(path) {
-    return (await this.#file(path))?.size ?? null;
+    const file = await this.#file(path);
+    if (!file) this.absent.push(path);
+    return file?.size ?? null;
   }
 
   /**

@@ -102,8 +102,8 @@ async function open({ id, model, device: choice, reason, fresh }) {
   if (reason) device.reason = reason;
 
   tell({ stage: "engine" });
-  const wasm = await kinded("engine", () => import("./pkg/darkroom.js"));
-  await kinded("engine", () => wasm.default());
+  const wasm = await kinded("start", () => import("./pkg/darkroom.js"));
+  await kinded("start", () => wasm.default());
   const made = await kinded("device", () => wasm.Engine.create(device.kind));
   tell({ stage: "test" });
   await kinded("device", () => made.selfTest());
@@ -117,24 +117,28 @@ async function open({ id, model, device: choice, reason, fresh }) {
       tell({ stage: "weights", fetched, ...progress });
     },
   });
+  /** @param {number} done bytes @param {number} total bytes @param {string} what */
+  const taken = (done, total, what) => {
+    Object.assign(progress, { done, total, what });
+    tell({ stage: "weights", fetched, ...progress });
+  };
   try {
-    await made.load(source, (done, total, what) => {
-      Object.assign(progress, { done, total, what });
-      tell({ stage: "weights", fetched, ...progress });
-    });
+    await made.load(source, taken);
   } catch (error) {
     if (error instanceof WebAssembly.RuntimeError) throw error;
-    // An error of the source comes back as text inside the engine's error: its kind is known here.
-    throw new DarkroomError(source.problem?.kind ?? "model", problemOf(error, "model").message);
+    // The engine knows files by their place in the folder, and errors of the source by their text: where and what kind is known here.
+    const { message } = problemOf(error, "model");
+    const kind = source.problem?.kind ?? (source.absent.some((path) => message.includes(path)) ? "missing" : "model");
+    throw new DarkroomError(kind, message.includes(model) ? message : `${message}\nModel folder: ${model}`);
   }
   await source.remember();
   engine = made;
-  return { device, model: JSON.parse(made.modelInfo()), stored: source.place };
+  return { device, model: JSON.parse(made.modelInfo()), stored: source.place, warnings: JSON.parse(made.takeWarnings()) };
 }
 
 /**
  * @template T
- * @param {ProblemKind} kind of the errors that do not know theirs
+ * @param {ProblemKind | ((message: string) => ProblemKind)} kind of the errors that do not know theirs
  * @param {() => Promise<T>} act
  */
 async function kinded(kind, act) {
@@ -142,7 +146,8 @@ async function kinded(kind, act) {
     return await act();
   } catch (error) {
     if (error instanceof DarkroomError || (error instanceof WebAssembly.RuntimeError && kind !== "device")) throw error;
-    throw new DarkroomError(kind, panicOr(problemOf(error, kind).message));
+    const message = panicOr(problemOf(error, "engine").message);
+    throw new DarkroomError(typeof kind === "string" ? kind : kind(message), message);
   }
 }
 
@@ -171,17 +176,20 @@ async function generate({ id, request }) {
       run.free();
       throw new DarkroomError("cancelled", "Cancelled.");
     }
-    const progress = JSON.parse(await run.step());
+    const progress = JSON.parse(await kinded(failure, () => run.step()));
     done = progress.done;
     const preview = pixels(run.preview());
     page.postMessage({ tag: "progress", id, value: { ...progress, preview } }, [preview.rgba.buffer]);
   }
   await breathe();
-  const finished = await run.finish();
+  const finished = await kinded(failure, () => run.finish());
   const picture = pixels(finished);
   run.free();
   return { picture, warnings, timings: finished.seconds };
 }
+
+/** An engine whose device is lost is of no more use than one that has panicked. @param {string} message @returns {ProblemKind} */
+const failure = (message) => (message.startsWith("device:") ? "crash" : "engine");
 
 /** Lets messages in, and answers the quick ones. */
 async function breathe() {

@@ -125,6 +125,8 @@ export class Easel {
       const frame = this.#frames[at];
       if (print.dataset.state === "finished") return;
       if (frame) return this.finish(at, frame, [frame.settings]);
+      const { width, height } = /** @type {HTMLCanvasElement} */ (print.querySelector("canvas"));
+      this.#paint(print, width, height).clearRect(0, 0, width, height);
       print.dataset.state = "empty";
       this.#label(print, "", null);
     });

@@ -14,9 +14,10 @@ const prompt = (name, title, hint, placeholder) => `
   <div class="prompt ${name}">
     <div class="prompt-head">
       <label for="${name}">${title} <span class="hint">${hint}</span></label>
-      <output class="tokens" for="${name}" data-for="${name}"></output>
+      <span class="tokens" id="${name}-tokens" data-for="${name}"></span>
     </div>
-    <textarea id="${name}" name="${name}" rows="3" spellcheck="false" autocapitalize="off" placeholder="${placeholder}" aria-describedby="${name}-note"></textarea>
+    <textarea id="${name}" name="${name}" rows="3" spellcheck="false" autocapitalize="off" placeholder="${placeholder}"
+      aria-describedby="${name}-tokens ${name}-note"></textarea>
     <p class="note" id="${name}-note" data-note="${name}"></p>
   </div>`;
 

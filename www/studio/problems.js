@@ -31,6 +31,11 @@ const WORDS = {
     advice: "Try again, or go over to the CPU: slower, but it works everywhere.",
     remedies: ["again", "cpu"],
   },
+  start: {
+    title: "The engine could not be started",
+    advice: "Try again; if it fails again, the CPU may do, or a smaller model.",
+    remedies: ["again", "cpu"],
+  },
   request: {
     title: "These settings do not go",
     advice: "Change the value and generate again.",

@@ -1,0 +1,191 @@
+// @ts-check
+/** What goes wrong is said in words, keeps what was typed, and does not stand in the way of the next picture. */
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { launchChromium } from "./chromium.mjs";
+import { startServer } from "./server.mjs";
+import { Studio } from "./studio.mjs";
+
+const QUICK = { steps: "2", sampler: "euler" };
+
+describe("trouble", () => {
+  /** @type {import("./server.mjs").Server} */ let server;
+  /** @type {import("playwright-core").Browser} */ let browser;
+  before(async () => {
+    server = await startServer();
+    // None of this needs a GPU; a browser without WebGPU is one of the things to be tested.
+    browser = await launchChromium({ webgpu: false, args: ["--host-resolver-rules=MAP plain.test 127.0.0.1"] });
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.close();
+  });
+
+  /**
+   * A page on which some of the model's files are answered otherwise.
+   * @param {string} files
+   * @param {(route: import("playwright-core").Route) => unknown} answer
+   */
+  async function tamper(files, answer) {
+    const context = await browser.newContext();
+    await context.route(files, answer);
+    const studio = new Studio(await context.newPage());
+    await studio.page.goto(`${server.address}#prompt=typed+before&seed=7`);
+    return { studio, mend: () => context.unroute(files) };
+  }
+
+  /**
+   * The problem's words; what was typed is still there.
+   * @param {Studio} studio
+   */
+  async function saidSo(studio) {
+    const words = await studio.problem();
+    await studio.engine("failed");
+    assert.equal(await studio.page.locator("[name=prompt]").inputValue(), "typed before");
+    assert.equal(await studio.page.locator("[name=seed]").inputValue(), "7");
+    return words;
+  }
+
+  /**
+   * @param {Studio} studio
+   * @param {string} remedy
+   */
+  async function remedied(studio, remedy) {
+    await studio.page.locator(`[data-remedy=${remedy}]`).click();
+    await studio.engine();
+    assert.equal(await studio.page.locator("[data-part=problem]").isVisible(), false);
+    await works(studio);
+  }
+
+  /** @param {Studio} studio */
+  async function works(studio) {
+    await studio.generate(QUICK);
+    assert.equal((await studio.picture()).width, 128);
+    await studio.close();
+  }
+
+  test("no WebGPU: the CPU path, with the reason", async () => {
+    const studio = await Studio.visit(browser, server.address);
+    await studio.engine();
+    assert.match(await studio.text("device"), /^CPU: .*WebGPU/);
+    await works(studio);
+  });
+
+  test("a model folder that is not there, and then one that is", async () => {
+    const studio = await Studio.visit(browser, `${server.address}#prompt=typed+before&seed=7&model=models/nowhere`);
+    const words = await saidSo(studio);
+    assert.match(words, /models\/nowhere\/|model_index\.json/);
+    await studio.fill({ model: "models/portraits" });
+    await studio.page.locator("[name=model]").press("Tab");
+    await studio.engine();
+    await works(studio);
+  });
+
+  test("a missing file", async () => {
+    const { studio, mend } = await tamper("**/vae/*", (route) => route.fulfill({ status: 404, body: "" }));
+    assert.match(await saidSo(studio), /vae\//);
+    await mend();
+    await studio.generate();
+    await works(studio);
+  });
+
+  test("a truncated weights file", async () => {
+    const { studio, mend } = await tamper("**/unet/diffusion_pytorch_model.safetensors", async (route) => {
+      // This server does not answer HEAD, either.
+      if (route.request().method() === "HEAD") return route.fulfill({ status: 405, body: "" });
+      const [start, last] = (route.request().headers().range ?? "").match(/\d+/g)?.map(Number) ?? [0, Infinity];
+      const file = (await (await route.fetch({ headers: {} })).body()).subarray(0, 1_000_000);
+      const body = file.subarray(start, last + 1);
+      const headers = { "content-range": `bytes ${start}-${start + body.length - 1}/${file.length}` };
+      await route.fulfill({ status: 206, contentType: "application/octet-stream", headers, body });
+    });
+    assert.match(await saidSo(studio), /unet\/diffusion_pytorch_model\.safetensors/);
+    await mend();
+    await remedied(studio, "fresh");
+  });
+
+  test("a config with a type that is none", async () => {
+    const { studio, mend } = await tamper("**/unet/config.json", async (route) => {
+      const body = (await (await route.fetch()).text()).replace("CrossAttnDownBlock2D", "SidewaysBlock2D");
+      await route.fulfill({ body, contentType: "application/json" });
+    });
+    const words = await saidSo(studio);
+    assert.match(words, /unet\/config\.json/);
+    assert.match(words, /SidewaysBlock2D/);
+    await mend();
+    await remedied(studio, "fresh");
+  });
+
+  test("a server that cannot be reached", async () => {
+    const { studio, mend } = await tamper("**/models/**", (route) => route.abort("connectionrefused"));
+    assert.match(await saidSo(studio), /could not be reached/);
+    await mend();
+    await remedied(studio, "again");
+  });
+
+  test("a connection that breaks once", async () => {
+    let breaks = 2;
+    const { studio } = await tamper("**/unet/diffusion_pytorch_model.safetensors", (route) => (breaks-- > 0 ? route.abort("connectionreset") : route.continue()));
+    await studio.engine();
+    await works(studio);
+  });
+
+  test("a server that knows no ranges", async () => {
+    const { studio } = await tamper("**/*.safetensors", async (route) => {
+      const { range, ...headers } = route.request().headers();
+      const response = await route.fetch({ headers });
+      const { "accept-ranges": _, ...rest } = response.headers();
+      await route.fulfill({ response, headers: rest });
+    });
+    await studio.engine();
+    await works(studio);
+  });
+
+  test("a page without https: no storage, but pictures", async () => {
+    const studio = await Studio.visit(browser, server.address.replace(/\/\/[^:/]+/, "//plain.test"));
+    await studio.engine();
+    assert.match(await studio.text("device"), /https/);
+    assert.match(await studio.text("model"), /memory only/);
+    await works(studio);
+  });
+
+  test("settings that do not go", async () => {
+    const studio = await Studio.visit(browser, server.address);
+    await studio.engine();
+    for (const [field, value, words] of [
+      ["width", "100", /multiple of 8 pixels, such as 104/],
+      ["height", "x", /multiple of 8/],
+      ["steps", "0", /from 1 to 1000/],
+      ["steps", "1000000", /from 1 to 1000/],
+      ["guidance", "NaN", /a number/],
+      ["seed", "18446744073709551616", /from 0 to 18446744073709551615/],
+    ]) {
+      const name = /** @type {string} */ (field);
+      const before = await studio.page.locator(`[name=${name}]`).inputValue();
+      await studio.generate({ [name]: /** @type {string} */ (value) });
+      assert.match(await studio.page.locator(`[data-note=${name}]`).innerText(), /** @type {RegExp} */ (words));
+      assert.equal(await studio.page.locator(".print[data-state=finished]").count(), 0);
+      await studio.fill({ [name]: before });
+    }
+    // A field left empty is the model's own.
+    await studio.fill({ width: "" });
+    await works(studio);
+  });
+
+  test("an engine that dies in the middle of a picture", async () => {
+    const studio = await Studio.visit(browser, server.address);
+    await studio.engine();
+    await studio.generate({ ...QUICK, prompt: "typed before", seed: "7" });
+    await studio.fill({ steps: "500" });
+    await studio.button("generate").click();
+    await studio.page.waitForSelector(".print[data-state=preview]");
+    const [worker] = studio.page.workers();
+    await worker.evaluate(() => void setTimeout(() => { throw new WebAssembly.RuntimeError("unreachable executed"); }));
+    assert.match(await studio.problem(), /The engine has stopped/);
+    await studio.engine();
+    assert.equal(await studio.page.locator("[name=prompt]").inputValue(), "typed before");
+    assert.equal(await studio.page.locator(".sheet li").count(), 1);
+    assert.equal(await studio.page.locator(".print[data-state=finished]").count(), 1);
+    await works(studio);
+  });
+});

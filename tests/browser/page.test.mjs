@@ -1,0 +1,199 @@
+// @ts-check
+/** The page in a real Chromium: from two prompts to a picture, on the CPU path and on WebGPU (SwiftShader). */
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { promisify } from "node:util";
+import { launchChromium } from "./chromium.mjs";
+import { startServer } from "./server.mjs";
+import { Studio, psnr } from "./studio.mjs";
+
+const MAN = { prompt: "Portrait photo of a man", negative: "mustache", seed: "1234", guidance: "7.5", sampler: "euler" };
+const USABLE_S = 2;
+const CPU_S = 15;
+const SWIFTSHADER_S = 60;
+const CLOSE_DB = 35;
+
+describe("the page", () => {
+  /** @type {import("./server.mjs").Server} */ let server;
+  /** @type {import("playwright-core").Browser} */ let browser;
+  before(async () => {
+    server = await startServer();
+    browser = await launchChromium();
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.close();
+  });
+
+  /** @param {string} [fragment] @param {import("playwright-core").BrowserContextOptions} [options] */
+  const visit = (fragment = "", options) => Studio.visit(browser, server.address + fragment, options);
+
+  /**
+   * What the native command makes of the same settings.
+   * @param {Studio} studio
+   * @param {string} steps
+   */
+  async function native(studio, steps) {
+    const command = process.env.DARKROOM_COMMAND;
+    assert.ok(command, "DARKROOM_COMMAND names the native command (cargo xtask test sets it)");
+    const folder = await mkdtemp(join(tmpdir(), "darkroom-"));
+    const out = join(folder, "picture.png");
+    const model = new URL("../../www/models/portraits", import.meta.url).pathname;
+    const { prompt, negative, seed, guidance, sampler } = MAN;
+    // prettier-ignore
+    await promisify(execFile)(command, ["generate", "--model", model, "--prompt", prompt, "--negative-prompt", negative, "--seed", seed, "--steps", steps,
+      "--guidance", guidance, "--sampler", sampler, "--device", "cpu", "--dtype", "f32", "--out", out]);
+    const picture = await studio.decode(await readFile(out));
+    await rm(folder, { recursive: true });
+    return picture;
+  }
+
+  test("can be used within two seconds, while the model is still on its way", async () => {
+    const context = await browser.newContext();
+    // Weights that take longer than anyone would wait for.
+    await context.route("**/*.safetensors", () => {});
+    const studio = new Studio(await context.newPage());
+    const began = performance.now();
+    await studio.page.goto(server.address);
+    await studio.fill({ prompt: "typed at once", negative: "this too" });
+    const seconds = (performance.now() - began) / 1000;
+    console.log(`page usable after ${seconds.toFixed(2)} s`);
+    assert.equal(await studio.page.locator("[name=prompt]").inputValue(), "typed at once");
+    assert.equal(await studio.page.getAttribute("darkroom-studio", "data-engine"), "loading");
+    assert.ok(seconds < USABLE_S, `${seconds} s`);
+    await studio.close();
+  });
+
+  test("makes the native command's picture on the CPU path, again from a link, and without fetching weights twice", async () => {
+    const studio = await visit();
+    await studio.engine();
+    assert.match(await studio.text("device"), /^CPU: .*SwiftShader.* software/i, "a software adapter is not taken for a GPU");
+    const seconds = await studio.generate({ ...MAN, steps: "20" });
+    assert.deepEqual(studio.errors, []);
+    console.log(`20 steps on the CPU path: ${seconds.toFixed(2)} s`);
+    const picture = await studio.picture();
+    const alike = psnr(picture, await native(studio, "20"));
+    console.log(`CPU path against the native command: ${alike.toFixed(1)} dB`);
+    assert.ok(alike > CLOSE_DB, `${alike} dB`);
+    console.log(`screenshot: ${await studio.screenshot("cpu")}`);
+
+    await studio.page.waitForFunction(() => location.hash.includes("seed=1234"));
+    /** @type {string[]} */
+    const fetched = [];
+    studio.page.on("request", (request) => /models\/.*\//.test(request.url()) && fetched.push(`${request.method()} ${request.url()}`));
+    await studio.page.reload();
+    await studio.engine();
+    assert.deepEqual(fetched.filter((line) => !line.endsWith("/model_index.json")), [], "fetched on a second visit");
+    await studio.generate();
+    assert.deepEqual(await studio.picture(), picture, "the link makes the same picture, pixel for pixel");
+    assert.ok(seconds < CPU_S, `${seconds} s for 20 steps`);
+    await studio.close();
+  });
+
+  test("makes it on WebGPU too", async () => {
+    const studio = await visit("#device=gpu");
+    await studio.engine();
+    assert.match(await studio.text("device"), /SwiftShader/i);
+    assert.equal(await studio.page.getAttribute("darkroom-studio", "data-device"), "gpu");
+    const seconds = await studio.generate({ ...MAN, steps: "20" });
+    assert.deepEqual(studio.errors, []);
+    console.log(`20 steps on SwiftShader: ${seconds.toFixed(2)} s`);
+    const alike = psnr(await studio.picture(), await native(studio, "20"));
+    console.log(`SwiftShader against the native command: ${alike.toFixed(1)} dB`);
+    assert.ok(alike > CLOSE_DB, `${alike} dB`);
+    assert.ok(seconds < SWIFTSHADER_S, `${seconds} s for 20 steps`);
+    console.log(`screenshot: ${await studio.screenshot("swiftshader")}`);
+    await studio.close();
+  });
+
+  test("previews, can be cancelled midway, and makes the next picture", async () => {
+    const studio = await visit();
+    await studio.engine();
+    // More steps than it will get to do.
+    await studio.fill({ ...MAN, steps: "500" });
+    await studio.button("generate").click();
+    await studio.page.waitForSelector(".print[data-state=preview]");
+    assert.match(await studio.text("status"), /Step \d+ of 500/);
+    await studio.button("cancel").click();
+    await studio.idle();
+    assert.equal(await studio.text("status"), "Cancelled.");
+    assert.equal(await studio.page.locator(".print[data-state=finished]").count(), 0);
+    await studio.generate({ steps: "3" });
+    assert.equal((await studio.picture()).width, 128);
+    assert.deepEqual(studio.errors, []);
+    await studio.close();
+  });
+
+  test("shows what the negative prompt does: same seed, two pictures", async () => {
+    const studio = await visit();
+    await studio.engine();
+    await studio.fill({ ...MAN, steps: "6" });
+    await studio.button("compare").click();
+    await studio.idle();
+    const [without, withIt] = [await studio.picture(0), await studio.picture(1)];
+    const alike = psnr(without, withIt);
+    assert.ok(alike < 30, `the negative prompt changed next to nothing: ${alike} dB`);
+    console.log(`screenshot: ${await studio.screenshot("compare")}`);
+    await studio.generate({ negative: "" });
+    assert.deepEqual(await studio.picture(), without);
+    // The contact sheet brings the older one back.
+    await studio.page.locator(".sheet li").nth(1).getByRole("button").click();
+    assert.equal(await studio.page.locator("[name=negative]").inputValue(), "mustache");
+    assert.deepEqual(await studio.picture(), withIt);
+    await studio.close();
+  });
+
+  test("saves a PNG that tells how it was made", async () => {
+    const studio = await visit();
+    await studio.engine();
+    await studio.generate({ ...MAN, prompt: "Portrait photo of a man, café", steps: "2" });
+    const download = studio.page.waitForEvent("download");
+    await studio.button("save").click();
+    const file = await readFile(await (await download).path());
+    assert.match((await download).suggestedFilename(), /^darkroom-1234-portrait.*\.png$/);
+    assert.deepEqual(await studio.decode(file), await studio.picture());
+    const at = file.indexOf("tEXtparameters\0");
+    const text = file.subarray(at + 15, at + 4 + file.readUInt32BE(at - 4)).toString("latin1");
+    assert.equal(
+      text,
+      "Portrait photo of a man, café\nNegative prompt: mustache\n" +
+        "Steps: 2, Sampler: Euler, CFG scale: 7.5, Seed: 1234, Size: 128x128, Model: portraits, RNG: CPU, Version: Darkroom",
+    );
+    await studio.close();
+  });
+
+  test("counts tokens, and says what is cut off and when a negative prompt does nothing", async () => {
+    const studio = await visit();
+    await studio.engine();
+    const tokens = studio.page.locator("[data-for=negative]");
+    await studio.fill({ negative: "mustache, glasses" });
+    await studio.page.waitForFunction(() => document.querySelector("[data-for=negative]")?.textContent === "3 / 75 tokens");
+    await studio.fill({ negative: "mustache ".repeat(80) });
+    await studio.page.waitForSelector("[data-for=negative][data-over]");
+    assert.equal(await tokens.innerText(), "80 / 75 tokens");
+    assert.match(await studio.page.locator("[data-note=negative]").innerText(), /will not see “mustache mustache mustache mustache mustache”/);
+    await studio.fill({ negative: "mustache", guidance: "1" });
+    assert.match(await studio.page.locator("[data-note=negative]").innerText(), /no effect/);
+    await studio.close();
+  });
+
+  test("goes by keyboard, and on a phone", async () => {
+    const studio = await visit("", { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true });
+    await studio.engine();
+    await studio.fill({ steps: "2" });
+    await studio.page.locator("[name=prompt]").focus();
+    await studio.page.keyboard.press("Tab");
+    assert.equal(await studio.page.evaluate(() => document.activeElement?.getAttribute("name")), "negative");
+    await studio.page.keyboard.type(", hat");
+    await studio.page.keyboard.press("Control+Enter");
+    await studio.page.waitForSelector(".print[data-state=finished]");
+    const [content, window] = await studio.page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+    assert.ok(content <= window, `${content} pixels of page on ${window} of screen`);
+    console.log(`screenshot: ${await studio.screenshot("phone")}`);
+    await studio.close();
+  });
+});

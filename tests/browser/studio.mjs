@@ -1,0 +1,145 @@
+// @ts-check
+/** The page as a visitor has it before them, for the tests. */
+import { writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** @typedef {import("playwright-core").Page} Page */
+/** @typedef {{width: number, height: number, bytes: number[]}} Picture RGBA */
+
+/** A software GPU on a machine that does other work too: a run there may take minutes and still be right. */
+const PATIENCE_MS = 300_000;
+
+export class Studio {
+  /** @param {Page} page */
+  constructor(page) {
+    this.page = page;
+    /** Everything that went to the console as an error. @type {string[]} */
+    this.errors = [];
+    page.on("pageerror", (error) => this.errors.push(String(error)));
+    page.on("console", (message) => message.type() === "error" && this.errors.push(message.text()));
+  }
+
+  /**
+   * Opens the page in a visitor's first visit: a context of its own, with nothing stored.
+   * @param {import("playwright-core").Browser} browser
+   * @param {string} address
+   * @param {import("playwright-core").BrowserContextOptions} [options]
+   */
+  static async visit(browser, address, options = {}) {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+    const studio = new Studio(await context.newPage());
+    await studio.page.goto(address);
+    return studio;
+  }
+
+  /** @param {"ready" | "failed" | "loading"} [state] */
+  async engine(state = "ready") {
+    await this.page.waitForSelector(`darkroom-studio[data-engine=${state}]`, { timeout: PATIENCE_MS });
+  }
+
+  /** Types into fields, as named in the form. @param {Record<string, string>} fields */
+  async fill(fields) {
+    for (const [name, value] of Object.entries(fields)) {
+      const field = this.page.locator(`[name="${name}"]`).first();
+      if (name === "device") await this.page.locator(`.choice label:has([value=${value}])`).click();
+      else if (name === "sampler") await field.selectOption(value);
+      else await field.fill(value);
+    }
+  }
+
+  /** @param {string} act */
+  button(act) {
+    return this.page.locator(`[data-act=${act}]`).first();
+  }
+
+  /** Waits until nothing is being made. */
+  async idle() {
+    await this.page.waitForSelector("darkroom-studio[data-work=idle]", { timeout: PATIENCE_MS });
+  }
+
+  /**
+   * Presses Generate and waits for the end, whatever it is.
+   * @param {Record<string, string>} [fields] typed first
+   * @returns {Promise<number>} seconds
+   */
+  async generate(fields = {}) {
+    await this.fill(fields);
+    const began = performance.now();
+    await this.button("generate").click();
+    await this.idle();
+    return (performance.now() - began) / 1000;
+  }
+
+  /**
+   * The finished picture on the easel.
+   * @param {number} [print] from the left
+   * @returns {Promise<Picture>}
+   */
+  async picture(print = 0) {
+    const canvas = this.page.locator(".print[data-state=finished] canvas").nth(print);
+    return canvas.evaluate((canvas) => {
+      if (!(canvas instanceof HTMLCanvasElement)) throw new TypeError("not a canvas");
+      const { width, height } = canvas;
+      const data = canvas.getContext("2d")?.getImageData(0, 0, width, height).data;
+      return { width, height, bytes: [...(data ?? [])] };
+    });
+  }
+
+  /**
+   * A PNG file's pixels, decoded by the browser.
+   * @param {Buffer} file
+   * @returns {Promise<Picture>}
+   */
+  async decode(file) {
+    return this.page.evaluate(async (base64) => {
+      const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+      const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }), { colorSpaceConversion: "none" });
+      const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+      const context = canvas.getContext("2d");
+      context?.drawImage(bitmap, 0, 0);
+      const data = context?.getImageData(0, 0, bitmap.width, bitmap.height).data;
+      return { width: bitmap.width, height: bitmap.height, bytes: [...(data ?? [])] };
+    }, file.toString("base64"));
+  }
+
+  /** @param {string} part */
+  text(part) {
+    return this.page.locator(`[data-part=${part}]`).innerText();
+  }
+
+  /** The message on the page about what went wrong, and which remedies it offers. */
+  async problem() {
+    const problem = this.page.locator("[data-part=problem]");
+    await problem.waitFor({ state: "visible", timeout: 60_000 });
+    return problem.innerText();
+  }
+
+  /** @param {string} name */
+  async screenshot(name) {
+    const path = join(process.env.DARKROOM_SCREENSHOTS ?? tmpdir(), `darkroom-${name}.png`);
+    await writeFile(path, await this.page.screenshot({ fullPage: true }));
+    return path;
+  }
+
+  async close() {
+    await this.page.context().close();
+  }
+}
+
+/**
+ * Peak signal-to-noise ratio over all colours, in dB; Infinity for equal pictures.
+ * @param {Picture} a
+ * @param {Picture} b
+ */
+export function psnr(a, b) {
+  if (a.width !== b.width || a.height !== b.height) throw new Error(`${a.width}×${a.height} against ${b.width}×${b.height}`);
+  let sum = 0;
+  let count = 0;
+  a.bytes.forEach((byte, at) => {
+    if (at % 4 === 3) return;
+    sum += (byte - b.bytes[at]) ** 2;
+    count += 1;
+  });
+  return sum === 0 ? Infinity : 10 * Math.log10((255 * 255 * count) / sum);
+}

@@ -1,0 +1,149 @@
+// @ts-check
+/** The fields: what they hold, and what stands beside them. */
+import { FIELDS, problemsOf, randomSeed, samplerName } from "./settings.js";
+
+/** @typedef {import("../protocol.js").ModelInfo} ModelInfo */
+/** @typedef {import("../protocol.js").TokenCount} TokenCount */
+/** @typedef {import("./settings.js").Field} Field */
+/** @typedef {import("./settings.js").Settings} Settings */
+
+export class SettingsForm {
+  #form;
+  #keep;
+  /** The last picture's seed: the next one's is another unless it is kept. */
+  #used = "";
+  /** @type {ModelInfo | null} */ #model = null;
+  /** What the model will not see of a prompt. @type {Partial<Record<Field, string | null>>} */ #cut = {};
+
+  /** @param {HTMLFormElement} form */
+  constructor(form) {
+    this.#form = form;
+    this.#keep = /** @type {HTMLInputElement} */ (form.querySelector("[data-part=keep]"));
+  }
+
+  /** @returns {Settings} */
+  get settings() {
+    return /** @type {Settings} */ (Object.fromEntries(FIELDS.map((field) => [field, this.#control(field).value])));
+  }
+
+  /** Writes into the fields named; an empty value that the model knows better becomes the model's own. @param {Partial<Settings>} settings */
+  fill(settings) {
+    const wanted = this.#model ? completed(settings, this.#model) : settings;
+    for (const field of FIELDS) {
+      const value = wanted[field];
+      const control = this.#control(field);
+      if (value === undefined || control.value === value) continue;
+      control.value = value;
+      // A link may name a device or a sampler that there is not.
+      if (field === "device" && control.value !== value) control.value = "auto";
+      if (field === "sampler" && control.value !== value) control.value = this.#model?.default_sampler ?? "";
+    }
+    for (const slider of /** @type {NodeListOf<HTMLInputElement>} */ (this.#form.querySelectorAll("[data-slider]"))) {
+      slider.value = this.#control(/** @type {Field} */ (slider.dataset.slider)).value;
+    }
+  }
+
+  /** Takes over what the visitor moved or typed elsewhere than in the field itself. @param {HTMLInputElement} input */
+  follow({ name, value, dataset }) {
+    this.fill(dataset.slider ? { [dataset.slider]: value } : {});
+    if (name === "seed") this.keepSeed();
+  }
+
+  /** @param {ModelInfo} model which samplers there are, and what its own settings are */
+  offer(model) {
+    const { sampler, width, height } = this.settings;
+    const names = model.samplers.map((name) => new Option(samplerName(name) + (name === model.default_sampler ? " (the model’s own)" : ""), name));
+    /** @type {HTMLSelectElement} */ (/** @type {unknown} */ (this.#control("sampler"))).replaceChildren(...names);
+    this.#model = model;
+    this.fill({ sampler, width, height });
+  }
+
+  /** Another model is to come: nothing of the old one's stays. */
+  forgetModel() {
+    this.#model = null;
+    this.fill({ sampler: "", width: "", height: "" });
+  }
+
+  keepSeed() {
+    this.#keep.checked = true;
+    this.#used = "";
+  }
+
+  rollSeed() {
+    this.fill({ seed: randomSeed() });
+  }
+
+  /** Notes that a picture is made with this seed; a seed that is not to be kept serves one picture. */
+  useSeed() {
+    if (!this.#keep.checked && this.settings.seed === this.#used) this.rollSeed();
+    this.#used = this.settings.seed;
+  }
+
+  /**
+   * Writes beside each field what is wrong with it, or good to know.
+   * @returns {Map<Field, string>} only what is wrong
+   */
+  review() {
+    const { guidance } = this.settings;
+    const problems = problemsOf(this.settings, this.#model?.size_multiple);
+    const notes = new Map(problems);
+    for (const field of /** @type {const} */ (["prompt", "negative"])) {
+      const cut = this.#cut[field]?.trim();
+      if (cut) notes.set(field, `Too long: the model will not see “${cut}”.`);
+    }
+    if (Number(guidance) <= 1 && !problems.has("guidance")) {
+      notes.set("negative", "At a guidance scale of 1 or less the negative prompt has no effect.");
+    }
+    for (const field of FIELDS) {
+      this.note(field, notes.get(field) ?? "");
+      const control = this.#control(field);
+      if (control instanceof HTMLElement) control.ariaInvalid = problems.has(field) ? "true" : null;
+    }
+    return problems;
+  }
+
+  /** Whether pictures can be made with this; where not, the first field in question has the focus. */
+  isSound() {
+    const [field] = this.review().keys();
+    if (field) this.focus(field);
+    return field === undefined;
+  }
+
+  /** @param {"prompt" | "negative"} field @param {TokenCount} counted */
+  showTokens(field, { count, limit, cut }) {
+    const output = this.#form.querySelector(`[data-for=${field}]`);
+    if (output) output.textContent = `${count} / ${limit} tokens`;
+    output?.toggleAttribute("data-over", cut !== null);
+    this.#cut[field] = cut;
+  }
+
+  /** @param {Field} field @param {string} text */
+  note(field, text) {
+    const note = this.#form.querySelector(`[data-note=${field}]`);
+    if (note) note.textContent = text;
+  }
+
+  /** @param {Field} field */
+  focus(field) {
+    this.#control(field).focus();
+  }
+
+  /** @param {Field} field @returns {{value: string, focus(): void}} */
+  #control(field) {
+    // `device` is a group of radio buttons: it has a value like the others, and is never sent the focus.
+    return /** @type {any} */ (this.#form.elements.namedItem(field));
+  }
+}
+
+/**
+ * Settings in which nothing is left open.
+ * @template {Partial<Settings>} T
+ * @param {T} settings
+ * @param {ModelInfo} model
+ * @returns {T}
+ */
+export function completed(settings, model) {
+  const own = { sampler: model.default_sampler, width: String(model.default_width), height: String(model.default_height) };
+  const open = Object.entries(own).filter(([field]) => settings[/** @type {Field} */ (field)] === "");
+  return { ...settings, ...Object.fromEntries(open) };
+}
