@@ -204,7 +204,7 @@ export class DarkroomStudio extends HTMLElement {
     name.textContent = device.name;
     this.#part("device").replaceChildren(name, device.reason ? `: ${device.reason}` : ", by WebGPU.");
     const where = stored === "browser" ? "kept in this browser for the next visit" : "in memory only, fetched again next time";
-    this.#part("model").textContent = [`${(model.weight_bytes / 1e6).toFixed(1)} MB of weights, ${where}.`, ...opened.warnings].join(" ");
+    this.#part("model").textContent = `${(model.weight_bytes / 1e6).toFixed(1)} MB of weights, ${where}.`;
     // A demo may be evicted when storage runs short; gigabytes are worth asking the browser to spare.
     if (model.weight_bytes > WORTH_PERSISTING) void navigator.storage?.persist?.();
     this.#form.offer(model);
@@ -282,7 +282,7 @@ export class DarkroomStudio extends HTMLElement {
     const settings = jobs[at];
     const size = { width: Number(settings.width), height: Number(settings.height) };
     const watch = new Stopwatch();
-    const { picture, warnings, timings } = await this.#client.generate(requestOf(settings), signal, (progress) => {
+    const { picture, warnings } = await this.#client.generate(requestOf(settings), signal, (progress) => {
       if (progress.preview) this.#easel.preview(at, progress.preview, size);
       if (progress.warnings) this.#warn(progress.warnings);
       this.#say(stepWords(progress, watch, at, jobs.length));
@@ -293,7 +293,7 @@ export class DarkroomStudio extends HTMLElement {
     this.#sheet.add(frame);
     const words = `Finished in ${seconds.toFixed(1)} s on ${device}.`;
     this.#say({ text: words, spoken: words });
-    this.dispatchEvent(new CustomEvent("picture", { detail: { settings, canvas: frame.canvas, seconds, timings } }));
+    this.dispatchEvent(new CustomEvent("picture", { detail: { settings, canvas: frame.canvas, seconds } }));
   }
 
   /** Ends the picture in work after its step; where a step takes long, the second time at once and the engine with it. */

@@ -43,7 +43,7 @@
  * @property {number} [height] pixels
  */
 
-/** @typedef {{count: number, limit: number, cut: string | null}} TokenCount `cut`: the text that the model will not see */
+/** @typedef {{count: number, limit: number, cut: string | null}} TokenCount `limit`: tokens of one part; `cut`: the text after the first part */
 
 /** @typedef {{width: number, height: number, rgba: Uint8ClampedArray<ArrayBuffer>}} Pixels */
 
@@ -52,14 +52,12 @@
  * @property {DeviceReport} device
  * @property {ModelInfo} model
  * @property {string} stored where the weights are now: "browser" (kept for the next visit) or "memory"
- * @property {string[]} warnings
  */
 
 /**
  * @typedef {object} Finished
  * @property {Pixels} picture
  * @property {string[]} warnings
- * @property {string} timings JSON from the engine: seconds per part
  */
 
 /**
@@ -69,11 +67,10 @@
  */
 
 /**
- * How far a generation is. `call` of `calls` U-Net calls are done; `step` of `steps` is the same in the sampler's own count.
+ * How far a generation is. `call` of `calls` U-Net calls are done; some samplers make more calls than steps.
  * @typedef {object} StepProgress
  * @property {number} call
  * @property {number} calls
- * @property {number} step
  * @property {number} steps
  * @property {boolean} done all steps are done, the picture is being decoded
  * @property {Pixels | null} preview the latent's colours, one pixel per latent cell

@@ -97,7 +97,7 @@ export async function fetchRetrying(address, init, tell, use) {
       // A refused connection, a missing network and a server that does not allow other sites to read all look alike from here.
       failure = error instanceof BrokenOff ? error.message : "the server could not be reached";
     }
-    if (attempt === ATTEMPTS) throw new DarkroomError("network", `${address}: ${failure}, ${ATTEMPTS} times in a row`);
+    if (attempt === ATTEMPTS) throw new DarkroomError("network", `${failure}, ${ATTEMPTS} times in a row`);
     const wait = 500 * 2 ** (attempt - 1);
     tell(`${address.slice(address.lastIndexOf("/") + 1)}: ${failure}. Trying again in ${wait / 1000} s.`);
     await pause(wait);

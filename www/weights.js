@@ -72,6 +72,11 @@ export class ModelSource {
     return this.#store.keeping ? "browser" : "memory";
   }
 
+  /** The address of a file, for messages: errors thrown here say what, the engine puts this before them. @param {string} path */
+  describe(path) {
+    return new URL(path, this.#folder).href;
+  }
+
   /**
    * @param {string} path within the folder, such as "unet/config.json"
    * @returns {Promise<number | null>} bytes; null where there is no such file
@@ -90,9 +95,9 @@ export class ModelSource {
    */
   async read(path, start, end) {
     const file = await this.#file(path);
-    if (!file) throw this.#failed("missing", `${this.#folder}${path}: there is no such file`);
+    if (!file) throw this.#failed("missing", "there is no such file");
     if (start < 0 || end < start || end > file.size) {
-      throw this.#failed("damaged", `${file.url}: bytes ${start} to ${end} were asked for, the file has ${file.size}; it may be cut short`);
+      throw this.#failed("damaged", `bytes ${start} to ${end} were asked for, the file has ${file.size}; it may be cut short`);
     }
     if (start === end) return new Uint8Array(0);
     const first = Math.floor(start / PIECE);
@@ -141,7 +146,7 @@ export class ModelSource {
 
   /** @param {string} path @returns {Promise<File | null>} */
   async #look(path) {
-    const url = new URL(path, this.#folder).href;
+    const url = this.describe(path);
     const known = this.#manifest?.files[path];
     if (known !== undefined) return known && { url, ...known };
     // Small text is often sent compressed, and then no header tells its size: fetch it and see.
@@ -164,7 +169,7 @@ export class ModelSource {
   #whole(url, init) {
     return this.#fetch(url, init, async (response) => {
       if (isMissing(response)) return null;
-      if (!response.ok) throw refused(url, response);
+      if (!response.ok) throw refused(response);
       const total = totalOf(response);
       if (response.status === 206 && total !== null) return { url, size: total, tag: tagOf(response) };
       const whole = await this.#counted(response).blob();
@@ -219,12 +224,12 @@ export class ModelSource {
   #fetchPiece(file, start, end) {
     const { url } = file;
     return this.#fetch(url, { headers: { range: `bytes=${start}-${end - 1}` } }, async (response) => {
-      if (isMissing(response)) throw new DarkroomError("missing", `${url}: there is no such file`);
-      if (response.status === 416) throw new DarkroomError("damaged", `${url}: the file has become shorter while it was read`);
-      if (!response.ok) throw refused(url, response);
+      if (isMissing(response)) throw new DarkroomError("missing", "there is no such file");
+      if (response.status === 416) throw new DarkroomError("damaged", "the file has become shorter while it was read");
+      if (!response.ok) throw refused(response);
       const total = response.status === 206 ? totalOf(response) : null;
       if (total !== null && total !== file.size) {
-        throw new DarkroomError("damaged", `${url}: has ${total} bytes, expected ${file.size}; it has changed while it was read`);
+        throw new DarkroomError("damaged", `has ${total} bytes, expected ${file.size}; it has changed while it was read`);
       }
       if (response.status === 206 || end - start === file.size) return this.#receive(response, end - start);
       const whole = await this.#counted(response).blob();
@@ -246,7 +251,7 @@ export class ModelSource {
       for (let part = await reader.read(); part.value; part = await reader.read()) {
         if (filled + part.value.length > expected) {
           await reader.cancel();
-          throw new DarkroomError("damaged", `${response.url}: the server sent more than the ${expected} bytes asked for`);
+          throw new DarkroomError("damaged", `the server sent more than the ${expected} bytes asked for`);
         }
         bytes.set(part.value, filled);
         filled += part.value.length;
@@ -333,7 +338,7 @@ function totalOf(response) {
   return total === undefined ? null : Number(total);
 }
 
-/** @param {string} url @param {Response} response */
-function refused(url, response) {
-  return new DarkroomError("network", `${url}: the server answered ${response.status} ${response.statusText}`.trimEnd());
+/** @param {Response} response */
+function refused(response) {
+  return new DarkroomError("network", `the server answered ${response.status} ${response.statusText}`.trimEnd());
 }

@@ -126,14 +126,14 @@ async function open({ id, model, device: choice, reason, fresh }) {
     await made.load(source, taken);
   } catch (error) {
     if (error instanceof WebAssembly.RuntimeError) throw error;
-    // The engine knows files by their place in the folder, and errors of the source by their text: where and what kind is known here.
+    // The engine knows errors of the source by their text: their kind is known here.
     const { message } = problemOf(error, "model");
     const kind = source.problem?.kind ?? (source.absent.some((path) => message.includes(path)) ? "missing" : "model");
     throw new DarkroomError(kind, message.includes(model) ? message : `${message}\nModel folder: ${model}`);
   }
   await source.remember();
   engine = made;
-  return { device, model: JSON.parse(made.modelInfo()), stored: source.place, warnings: JSON.parse(made.takeWarnings()) };
+  return { device, model: JSON.parse(made.modelInfo()), stored: source.place };
 }
 
 /**
@@ -166,10 +166,11 @@ function count(text) {
  * @returns {Promise<import("./protocol.js").Finished>}
  */
 async function generate({ id, request }) {
+  const { steps } = request;
   const run = await kinded("request", () => opened().start(JSON.stringify(request)));
   /** @type {string[]} */
   const warnings = JSON.parse(run.warnings());
-  page.postMessage({ tag: "progress", id, value: { call: 0, calls: run.calls, step: 0, steps: request.steps, done: false, preview: null, warnings } });
+  page.postMessage({ tag: "progress", id, value: { call: 0, calls: run.calls, steps, done: false, preview: null, warnings } });
   for (let done = false; !done; ) {
     await breathe();
     if (cancelled) {
@@ -179,13 +180,12 @@ async function generate({ id, request }) {
     const progress = JSON.parse(await kinded(failure, () => run.step()));
     done = progress.done;
     const preview = pixels(run.preview());
-    page.postMessage({ tag: "progress", id, value: { ...progress, preview } }, [preview.rgba.buffer]);
+    page.postMessage({ tag: "progress", id, value: { call: progress.call, calls: progress.calls, steps, done, preview } }, [preview.rgba.buffer]);
   }
   await breathe();
-  const finished = await kinded(failure, () => run.finish());
-  const picture = pixels(finished);
+  const picture = pixels(await kinded(failure, () => run.finish()));
   run.free();
-  return { picture, warnings, timings: finished.seconds };
+  return { picture, warnings };
 }
 
 /** An engine whose device is lost is of no more use than one that has panicked. @param {string} message @returns {ProblemKind} */
@@ -203,10 +203,13 @@ async function breathe() {
 }
 
 /**
- * Pixels in a buffer of their own, to be handed over without a copy.
- * @param {{width: number, height: number, rgba: Uint8ClampedArray}} from
+ * Pixels out of wasm's memory, in a buffer of their own that can be handed over without a copy.
+ * @param {import("./pkg/darkroom.js").Pixels} from
  * @returns {import("./protocol.js").Pixels}
  */
-function pixels({ width, height, rgba }) {
-  return { width, height, rgba: new Uint8ClampedArray(rgba) };
+function pixels(from) {
+  const { width, height } = from;
+  const rgba = new Uint8ClampedArray(from.rgba);
+  from.free();
+  return { width, height, rgba };
 }

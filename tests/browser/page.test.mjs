@@ -166,7 +166,7 @@ describe("the page", () => {
     await studio.close();
   });
 
-  test("counts tokens, and says what is cut off and when a negative prompt does nothing", async () => {
+  test("counts tokens, and says where a long prompt is parted and when a negative prompt does nothing", async () => {
     const studio = await visit();
     await studio.engine();
     const tokens = studio.page.locator("[data-for=negative]");
@@ -175,7 +175,7 @@ describe("the page", () => {
     await studio.fill({ negative: "mustache ".repeat(80) });
     await studio.page.waitForSelector("[data-for=negative][data-over]");
     assert.equal(await tokens.innerText(), "80 / 75 tokens");
-    assert.match(await studio.page.locator("[data-note=negative]").innerText(), /will not see “mustache mustache mustache mustache mustache”/);
+    assert.match(await studio.page.locator("[data-note=negative]").innerText(), /2 parts\. The first ends before “mustache mustache mustache mustache mus…”/);
     await studio.fill({ negative: "mustache", guidance: "1" });
     assert.match(await studio.page.locator("[data-note=negative]").innerText(), /no effect/);
     await studio.close();

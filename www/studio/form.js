@@ -13,7 +13,7 @@ export class SettingsForm {
   /** The last picture's seed: the next one's is another unless it is kept. */
   #used = "";
   /** @type {ModelInfo | null} */ #model = null;
-  /** What the model will not see of a prompt. @type {Partial<Record<Field, string | null>>} */ #cut = {};
+  /** Notes about prompts longer than the model reads at once. @type {Partial<Record<Field, string>>} */ #long = {};
 
   /** @param {HTMLFormElement} form */
   constructor(form) {
@@ -88,12 +88,10 @@ export class SettingsForm {
     const problems = problemsOf(this.settings, this.#model?.size_multiple);
     const notes = new Map(problems);
     for (const field of /** @type {const} */ (["prompt", "negative"])) {
-      const cut = this.#cut[field]?.trim();
-      if (cut) notes.set(field, `Too long: the model will not see “${cut}”.`);
+      const long = this.#long[field];
+      if (long) notes.set(field, long);
     }
-    if (Number(guidance) <= 1 && !problems.has("guidance")) {
-      notes.set("negative", "At a guidance scale of 1 or less the negative prompt has no effect.");
-    }
+    if (Number(guidance) <= 1) notes.set("negative", "At a guidance scale of 1 the negative prompt has no effect.");
     for (const field of FIELDS) {
       this.note(field, notes.get(field) ?? "");
       const control = this.#control(field);
@@ -114,7 +112,8 @@ export class SettingsForm {
     const output = this.#form.querySelector(`[data-for=${field}]`);
     if (output) output.textContent = `${count} / ${limit} tokens`;
     output?.toggleAttribute("data-over", cut !== null);
-    this.#cut[field] = cut;
+    const parts = Math.ceil(count / limit);
+    this.#long[field] = cut === null ? "" : `The model reads ${limit} tokens at once, so this in ${parts} parts. The first ends before “${excerpt(cut)}”.`;
   }
 
   /** @param {Field} field @param {string} text */
@@ -133,6 +132,12 @@ export class SettingsForm {
     // `device` is a group of radio buttons: it has a value like the others, and is never sent the focus.
     return /** @type {any} */ (this.#form.elements.namedItem(field));
   }
+}
+
+/** @param {string} text */
+function excerpt(text) {
+  const words = text.trim();
+  return words.length > 40 ? `${words.slice(0, 40).trimEnd()}…` : words;
 }
 
 /**

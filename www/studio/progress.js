@@ -65,13 +65,12 @@ export function openingWords(progress, waiting) {
  * @param {number} count of pictures
  * @returns {Saying}
  */
-export function stepWords({ call, calls, step, steps, done }, watch, at, count) {
+export function stepWords({ call, calls, steps, done }, watch, at, count) {
   const left = watch.left(call, calls);
   const which = count > 1 ? `Picture ${at + 1} of ${count} · ` : "";
   const share = (at + call / calls) / count;
   if (done) return { text: `${which}Developing`, share };
-  if (call === 0) return { text: `${which}Step 1 of ${steps}`, share };
   const time = left === null ? "" : ` · ${duration(left + (count - at - 1) * watch.seconds * (calls / call))} left`;
-  const halfway = call - 1 < calls / 2 && call >= calls / 2;
-  return { text: `${which}Step ${step} of ${steps}${time}`, spoken: halfway ? "Halfway." : undefined, share };
+  const halfway = call > 0 && call - 1 < calls / 2 && call >= calls / 2;
+  return { text: `${which}Step ${Math.min(call + 1, steps)} of ${steps}${time}`, spoken: halfway ? "Halfway." : undefined, share };
 }

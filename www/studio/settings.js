@@ -8,7 +8,7 @@
  * @property {string} negative
  * @property {string} seed 0 … 2⁶⁴−1
  * @property {string} steps 1 … 1000
- * @property {string} guidance any number; 1 and below make no use of the negative prompt
+ * @property {string} guidance 1 … 100; 1 makes no use of the negative prompt
  * @property {string} sampler a name of the engine's; empty: the model's own
  * @property {string} width pixels, a multiple of 8; empty: the model's own
  * @property {string} height pixels, a multiple of 8; empty: the model's own
@@ -25,6 +25,7 @@ export const DEFAULTS = { steps: "20", guidance: "7.5", device: "auto" };
 
 const LARGEST_SEED = 2n ** 64n - 1n;
 const MOST_STEPS = 1000;
+const MOST_GUIDANCE = 100;
 
 /** The names people know samplers by; the engine's own are for machines. @type {Readonly<Record<string, string>>} */
 export const SAMPLER_NAMES = {
@@ -55,7 +56,8 @@ export function problemsOf(settings, multiple = 8) {
   const { seed, steps, guidance, width, height } = settings;
   if (!/^\d+$/.test(seed) || BigInt(seed) > LARGEST_SEED) problems.set("seed", `The seed is a whole number from 0 to ${LARGEST_SEED}.`);
   if (!/^\d+$/.test(steps) || Number(steps) < 1 || Number(steps) > MOST_STEPS) problems.set("steps", `Steps are a whole number from 1 to ${MOST_STEPS}.`);
-  if (guidance.trim() === "" || !Number.isFinite(Number(guidance))) problems.set("guidance", "The guidance scale is a number, such as 7.5.");
+  const scale = guidance.trim() === "" ? NaN : Number(guidance);
+  if (!(scale >= 1 && scale <= MOST_GUIDANCE)) problems.set("guidance", `The guidance scale is a number from 1 to ${MOST_GUIDANCE}, such as 7.5.`);
   for (const [field, size] of /** @type {[Field, string][]} */ ([["width", width], ["height", height]])) {
     if (size === "") continue;
     const pixels = Number(size);
