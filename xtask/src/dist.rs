@@ -10,7 +10,7 @@ use crate::{Result, paths, setup, wasm};
 
 pub fn command(args: Args) -> Result<()> {
     args.end()?;
-    let built = wasm::build(&wasm::Module::darkroom()?)?;
+    let built = wasm::build()?;
     let node = setup::node_packages()?;
     let root = paths::root();
     let dist = root.join("dist");

@@ -35,6 +35,7 @@ cargo xtask COMMAND
                                            --full adds the tests marked #[ignore], which take long
   golden [FILTER]                          compute the reference values of the tests anew (Python, PyTorch)
   dist                                     dist/: the page as a static folder, and as an npm package
+  setup                                    only install what the others need, and say what was found
   help                                     this text
 
 Builds are kept in $XDG_CACHE_HOME/darkroom (~/.cache/darkroom), outside the checkout. To run cargo by hand on the same
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         "test" => test::command(args),
         "golden" => golden::command(args),
         "dist" => dist::command(args),
+        "setup" => setup::command(args),
         "help" | "--help" | "-h" => {
             println!("{HELP}");
             Ok(())

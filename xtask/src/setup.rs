@@ -2,13 +2,51 @@
 //! where that can be done without asking anyone, and the exact command for where it cannot.
 
 use std::env;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use crate::args::Args;
 use crate::command::{ask, find, install, program};
 use crate::{Result, paths};
+
+/// Every step but Python's, which only `golden` needs: for preparing a machine ahead of time.
+pub fn command(args: Args) -> Result<()> {
+    args.end()?;
+    let steps = [
+        (
+            "Rust for wasm",
+            wasm_toolchain().map(|toolchain| toolchain.to_string()),
+        ),
+        ("Vulkan", vulkan().map(|()| "a driver is installed".into())),
+        (
+            "Node.js",
+            node_packages()
+                .map(|node| format!("{} and the packages of tests/browser", node.display())),
+        ),
+        (
+            "Chromium",
+            chromium().map(|path| path.display().to_string()),
+        ),
+    ];
+    let mut missing = Vec::new();
+    for (name, found) in steps {
+        match found {
+            Ok(found) => println!("{name}: {found}"),
+            Err(error) => {
+                println!("{name}: MISSING. {error}");
+                missing.push(name);
+            }
+        }
+    }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("missing: {}", missing.join(", ")))
+    }
+}
 
 /// Where the wasm build gets its compiler, linker and standard library.
 pub enum WasmToolchain {
@@ -16,10 +54,21 @@ pub enum WasmToolchain {
     Rustup,
     /// Debian's compiler and its library's source, which cargo builds for wasm (`-Zbuild-std`).
     Debian {
-        cargo: PathBuf,
-        rustc: PathBuf,
-        linker: PathBuf,
+        cargo: &'static str,
+        rustc: &'static str,
+        linker: &'static str,
     },
+}
+
+impl fmt::Display for WasmToolchain {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Rustup => write!(f, "the compiler's own target {WASM_TARGET}"),
+            Self::Debian { rustc, linker, .. } => {
+                write!(f, "Debian's {rustc} and {linker}")
+            }
+        }
+    }
 }
 
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
@@ -61,7 +110,7 @@ pub fn wasm_toolchain() -> Result<WasmToolchain> {
             Ok(()) => match debian_toolchain() {
                 Some(found) => return Ok(found),
                 None => said.push(
-                    "Debian's packages are installed, but no rustc 1.92 or newer is in /usr/bin"
+                    "Debian's packages are installed, but /usr/bin/rustc is older than Cargo.toml's rust-version"
                         .into(),
                 ),
             },
@@ -103,29 +152,27 @@ fn add_wasm_target() -> Result<()> {
 }
 
 fn debian_toolchain() -> Option<WasmToolchain> {
-    let (cargo, rustc) = (
-        PathBuf::from("/usr/bin/cargo"),
-        PathBuf::from("/usr/bin/rustc"),
-    );
-    let version = ask(Command::new(&rustc).arg("--version"))?;
-    if !cargo.is_file() || minor_version(&version)? < wanted_version()? {
+    let (cargo, rustc) = ("/usr/bin/cargo", "/usr/bin/rustc");
+    let version = ask(Command::new(rustc).arg("--version"))?;
+    if !Path::new(cargo).is_file() || minor_version(&version)? < wanted_version()? {
         return None;
     }
-    let sysroot = ask(Command::new(&rustc).args(["--print", "sysroot"]))?;
+    let sysroot = ask(Command::new(rustc).args(["--print", "sysroot"]))?;
     if !Path::new(&sysroot)
         .join("lib/rustlib/src/rust/library/std/Cargo.toml")
         .is_file()
     {
         return None;
     }
-    let linker = find(&[
+    // First the one that DEBIAN_WASM names.
+    let linkers = [
         "wasm-ld-19",
         "wasm-ld-22",
         "wasm-ld-21",
         "wasm-ld-20",
-        "wasm-ld-18",
         "wasm-ld",
-    ])?;
+    ];
+    let linker = linkers.into_iter().find(|name| find(&[name]).is_some())?;
     Some(WasmToolchain::Debian {
         cargo,
         rustc,

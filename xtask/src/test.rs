@@ -197,7 +197,7 @@ fn rust_counts(line: &str) -> Option<Counts> {
 
 fn engine(_: &Options) -> Outcome {
     let check = || {
-        let built = wasm::build(&wasm::Module::darkroom()?)?;
+        let built = wasm::build()?;
         let sizes = wasm::sizes(&built.module, &setup::node()?)?;
         println!("{}: {sizes}", built.module.display());
         if built.warnings > 0 {
@@ -262,7 +262,7 @@ fn browser_tests(node: &Path, chromium: &Path, options: &Options) -> Result<Coun
     if tests.is_empty() {
         return Err(format!("{} holds no *.test.mjs", folder.display()));
     }
-    wasm::build(&wasm::Module::darkroom()?)?;
+    wasm::build()?;
     // The tests lay the browser's pictures beside the native command's.
     run(cargo()?.args(["build", "--release", "--package", "darkroom", "--bins"]))?;
     let own = std::env::current_exe().map_err(|error| format!("xtask's own program: {error}"))?;

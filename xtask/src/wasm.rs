@@ -9,17 +9,9 @@ use crate::command::{self, Stream, ask, cargo, line, program, watched};
 use crate::setup::{self, WasmToolchain};
 use crate::{Result, paths};
 
-/// A crate with a `cdylib`, and where its package for the browser goes.
-pub struct Module {
-    /// Folder of the crate's Cargo.toml.
-    pub folder: PathBuf,
-    /// Name of the package and of its library.
-    pub name: String,
-    /// Folder that gets `NAME.js`, `NAME_bg.wasm` and their type declarations.
-    pub out: PathBuf,
-    /// Target directory.
-    pub target: PathBuf,
-}
+/// Name of the package and of its library, and so of what the page gets: `darkroom.js`, `darkroom_bg.wasm`.
+const NAME: &str = "darkroom";
+const TARGET: &str = "wasm32-unknown-unknown";
 
 /// What a build gave.
 pub struct Built {
@@ -39,55 +31,19 @@ pub struct Sizes {
 impl std::fmt::Display for Sizes {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         let mb = |bytes: u64| bytes as f64 / 1e6;
-        write!(
-            f,
-            "{:.2} MB; gzip {:.2} MB; Brotli {:.2} MB",
-            mb(self.raw),
-            mb(self.gzip),
-            mb(self.brotli)
-        )
+        let (raw, gzip, brotli) = (mb(self.raw), mb(self.gzip), mb(self.brotli));
+        write!(f, "{raw:.2} MB; gzip {gzip:.2} MB; Brotli {brotli:.2} MB")
     }
 }
 
-impl Module {
-    /// The engine.
-    pub fn darkroom() -> Result<Self> {
-        let root = paths::root();
-        Ok(Self {
-            out: root.join("www/pkg"),
-            folder: root,
-            name: "darkroom".into(),
-            target: paths::wasm_target()?,
-        })
-    }
-}
-
-pub fn command(mut args: Args) -> Result<()> {
-    let mut module = Module::darkroom()?;
-    // Another crate can be built the same way: for trying out tool versions on something small.
-    if let Some(folder) = args.option("--crate")? {
-        let folder = fs::canonicalize(&folder).map_err(|error| format!("{folder}: {error}"))?;
-        let name = args.option("--name")?.ok_or("--crate needs --name")?;
-        module = Module {
-            out: folder.join("pkg"),
-            folder,
-            name,
-            target: module.target,
-        };
-    }
+pub fn command(args: Args) -> Result<()> {
     args.end()?;
-    let built = build(&module)?;
-    match setup::node() {
-        Ok(node) => println!(
-            "{}: {}",
-            built.module.display(),
-            sizes(&built.module, &node)?
-        ),
-        Err(error) => println!(
-            "{} (compressed size unknown: {error})",
-            built.module.display()
-        ),
-    }
+    let module = build()?.module;
+    let size = match setup::node() {
+        Ok(node) => sizes(&module, &node)?.to_string(),
+        Err(error) => format!("compressed size unknown: {error}"),
+    };
+    println!("{}: {size}", module.display());
     println!(
         "Native builds share CARGO_TARGET_DIR={}",
         paths::native_target()?.display()
@@ -95,28 +51,22 @@ pub fn command(mut args: Args) -> Result<()> {
     Ok(())
 }
 
-/// Builds a module and its JavaScript, doing nothing where nothing has changed.
-pub fn build(module: &Module) -> Result<Built> {
+/// Builds the engine and its JavaScript, doing nothing where nothing has changed.
+pub fn build() -> Result<Built> {
     let toolchain = setup::wasm_toolchain()?;
-    if !module
-        .target
-        .join("wasm32-unknown-unknown/release")
-        .is_dir()
-    {
+    let folder = paths::wasm_target()?.join(TARGET).join("release");
+    if !folder.is_dir() {
         println!(
-            "The first build for WebAssembly takes ten to twenty minutes; later ones take seconds."
+            "The first build for WebAssembly takes ten to twenty minutes; later ones far less."
         );
     }
-    let warnings = compile(module, toolchain)?;
-    let compiled = module
-        .target
-        .join("wasm32-unknown-unknown/release")
-        .join(format!("{}.wasm", module.name));
-    let module = bind(module, &compiled)?;
+    let warnings = compile(toolchain)?;
+    let module = bind(&folder.join(format!("{NAME}.wasm")))?;
     Ok(Built { warnings, module })
 }
 
-fn compile(module: &Module, toolchain: WasmToolchain) -> Result<usize> {
+/// Runs cargo; returns how often the compiler warned about the crate.
+fn compile(toolchain: WasmToolchain) -> Result<usize> {
     let mut command = match &toolchain {
         WasmToolchain::Rustup => cargo()?,
         WasmToolchain::Debian {
@@ -137,8 +87,7 @@ fn compile(module: &Module, toolchain: WasmToolchain) -> Result<usize> {
         }
     };
     command
-        .current_dir(&module.folder)
-        .env("CARGO_TARGET_DIR", &module.target)
+        .env("CARGO_TARGET_DIR", paths::wasm_target()?)
         .env("RUSTFLAGS", "-C target-feature=+simd128")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         // Visitors download this once and run it for hours: worth the minutes. Native builds do without.
@@ -151,16 +100,16 @@ fn compile(module: &Module, toolchain: WasmToolchain) -> Result<usize> {
             "--release",
             "--lib",
             "--target",
-            "wasm32-unknown-unknown",
+            TARGET,
             "--package",
-            &module.name,
+            NAME,
         ]);
     if matches!(toolchain, WasmToolchain::Debian { .. }) {
         command.arg("-Zbuild-std=std,panic_abort");
     }
     let mut warnings = 0;
     watched(&mut command, Stream::Stderr, |line| {
-        warnings += warnings_about(&module.name, line)
+        warnings += warnings_about(NAME, line)
     })?;
     Ok(warnings)
 }
@@ -174,26 +123,24 @@ fn warnings_about(name: &str, line: &str) -> usize {
 }
 
 /// Runs wasm-bindgen, unless it did so for this very module.
-fn bind(module: &Module, compiled: &Path) -> Result<PathBuf> {
+fn bind(compiled: &Path) -> Result<PathBuf> {
+    let out = paths::root().join("www/pkg");
     let generator = generator()?;
     let contents =
         |path: &Path| fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
     let stamp = paths::fingerprint(&[&contents(compiled)?, &contents(&generator)?]);
-    let stamp_file = module.out.join(".stamp");
-    let bound = module.out.join(format!("{}_bg.wasm", module.name));
-    if bound.is_file() && fs::read_to_string(&stamp_file).is_ok_and(|done| done == stamp) {
-        return Ok(bound);
+    let stamp_file = out.join(".stamp");
+    let module = out.join(format!("{NAME}_bg.wasm"));
+    if module.is_file() && fs::read_to_string(&stamp_file).is_ok_and(|done| done == stamp) {
+        return Ok(module);
     }
     // A package of two builds must not be taken for a whole one if this is interrupted.
-    if module.out.exists() {
-        fs::remove_dir_all(&module.out)
-            .map_err(|error| format!("{}: {error}", module.out.display()))?;
+    if out.exists() {
+        fs::remove_dir_all(&out).map_err(|error| format!("{}: {error}", out.display()))?;
     }
-    let mut command = program(&generator);
-    command.args([compiled, &module.out]).arg(&module.name);
-    command::run(&mut command)?;
+    command::run(program(&generator).args([compiled, &out]).arg(NAME))?;
     fs::write(&stamp_file, stamp).map_err(|error| format!("{}: {error}", stamp_file.display()))?;
-    Ok(bound)
+    Ok(module)
 }
 
 /// The program `xtask-bindgen`, built in the cache from the versions in Cargo.lock.

@@ -47,7 +47,7 @@ pub fn command(mut args: Args) -> Result<()> {
         ));
     }
     if !built {
-        wasm::build(&wasm::Module::darkroom()?)?;
+        wasm::build()?;
     }
     let (listener, address) = listen(host, port)?;
     if port != 0 && address.port() != port {
