@@ -70,8 +70,21 @@ impl ModelConfig {
 fn parse<T: DeserializeOwned>(file: &str, text: &[u8]) -> Result<(Map<String, Value>, T)> {
     let raw: Map<String, Value> = serde_json::from_slice(text)
         .map_err(|e| Error::file(file, format!("not a JSON object: {e}")))?;
-    let typed = T::deserialize(Value::Object(raw.clone()))
-        .map_err(|e| Error::file(file, format!("unexpected content: {e}")))?;
+    let typed = T::deserialize(Value::Object(raw.clone())).map_err(|e| {
+        // serde does not say which key it was. Every key may stand alone, so the one that fails alone is the one.
+        let alone = |(key, value): &(&String, &Value)| {
+            let single = Map::from_iter([((*key).clone(), (*value).clone())]);
+            T::deserialize(Value::Object(single)).is_err()
+        };
+        match raw.iter().find(alone) {
+            Some((key, value)) => {
+                let reason = e.to_string();
+                let expected = reason.rsplit_once("expected ").map_or(&*reason, |(_, e)| e);
+                Error::config(file, key, value, expected)
+            }
+            None => Error::file(file, format!("unexpected content: {e}")),
+        }
+    })?;
     Ok((raw, typed))
 }
 

@@ -38,10 +38,10 @@ struct Generate {
     #[arg(long, default_value = "")]
     negative_prompt: String,
     /// Seed of the noise
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     seed: u64,
     /// Sampling steps
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, allow_negative_numbers = true)]
     steps: usize,
     /// Guidance scale; at 1 the negative prompt has no effect
     #[arg(long, default_value_t = 7.5, allow_negative_numbers = true)]
@@ -50,10 +50,10 @@ struct Generate {
     #[arg(long)]
     sampler: Option<SamplerKind>,
     /// Width in pixels, a multiple of 8 [default: the model's own]
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     width: Option<usize>,
     /// Height in pixels, a multiple of 8 [default: the model's own]
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     height: Option<usize>,
     /// Source of the noise: torch (as torch.randn on a CPU) or philox (as on a CUDA GPU)
     #[arg(long, default_value = "torch")]

@@ -210,11 +210,17 @@ impl Source for Address {
 /// The model at `place`: an http(s) address or a folder.
 ///
 /// # Errors
-/// [`Error::File`] where there is no such folder.
+/// [`Error::File`] where there is no such folder, [`Error::Fetch`] for an address without a host.
 pub fn open(place: &str) -> Result<Box<dyn Source>> {
-    if place.starts_with("http://") || place.starts_with("https://") {
-        Ok(Box::new(Address::new(place)))
-    } else {
-        Ok(Box::new(Folder::open(place)?))
+    let rest = ["http://", "https://"]
+        .iter()
+        .find_map(|scheme| place.strip_prefix(scheme));
+    match rest {
+        None => Ok(Box::new(Folder::open(place)?)),
+        Some(rest) if rest.trim_start_matches('/').is_empty() => Err(Error::fetch(
+            place,
+            "names no host, expected an address like https://example.org/models/portraits",
+        )),
+        Some(_) => Ok(Box::new(Address::new(place))),
     }
 }
