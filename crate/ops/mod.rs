@@ -14,10 +14,12 @@ use burn::tensor::Tensor;
 
 use crate::config::Activation;
 
+mod cpu;
 pub mod layers;
 pub mod resnet;
 mod stock;
 
+pub use cpu::Cpu;
 pub use stock::Stock;
 
 /// A 3×3 convolution with padding 1 and everything that is fused into it.

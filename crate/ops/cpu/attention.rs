@@ -1,0 +1,123 @@
+//! Attention in tiles, with the softmax carried along from tile to tile of keys (FlashAttention, Dao et al. 2022).
+
+use super::math;
+use super::product::{Kernel, Out, Right, Rows};
+use super::threads;
+
+/// Queries in a tile of scores.
+const QUERIES: usize = 32;
+/// Keys in a tile of scores. 32·256 scores are 32 KiB.
+const KEYS: usize = 256;
+
+/// Sizes of an attention; see [`crate::ops::Attention`].
+#[derive(Clone, Copy)]
+pub struct Sizes {
+    pub queries: usize,
+    pub keys: usize,
+    pub heads: usize,
+    pub head_width: usize,
+    pub causal: bool,
+}
+
+/// `softmax(q·kᵀ/√d)·v`: `q` `[n, t, heads·d]`, `k` and `v` `[n, s, heads·d]` → `[n, t, heads·d]`
+pub fn attention(q: &[f32], k: &[f32], v: &[f32], sizes: Sizes) -> Vec<f32> {
+    let width = sizes.heads * sizes.head_width;
+    let mut out = vec![0.0; q.len()];
+    let sequences = out.chunks_mut(sizes.queries * width);
+    for (sequence, out) in sequences.enumerate() {
+        let q = &q[sequence * sizes.queries * width..];
+        let k = &k[sequence * sizes.keys * width..];
+        let v = &v[sequence * sizes.keys * width..];
+        let share = sizes.queries.div_ceil(threads::count());
+        threads::chunks(out, share * width, |index, out| {
+            for head in 0..sizes.heads {
+                attend(out, index * share, head, [q, k, v], sizes);
+            }
+        });
+    }
+    out
+}
+
+/// One head's part of `out`, whose first row is query `first`.
+fn attend(out: &mut [f32], first: usize, head: usize, [q, k, v]: [&[f32]; 3], sizes: Sizes) {
+    let d = sizes.head_width;
+    let stride = sizes.heads * d;
+    let queries = out.len() / stride;
+    let rows = |data, start: usize| {
+        let data: &[f32] = data;
+        Rows {
+            data: &data[start * stride + head * d..],
+            stride,
+            width: d,
+        }
+    };
+    let out = &mut out[head * d..];
+    let scale = 1.0 / (d as f32).sqrt();
+    let kernel = Kernel::fastest();
+    let (mut packed_keys, mut packed_values) = (Vec::new(), Vec::new());
+    let mut scores = vec![0.0; QUERIES * KEYS.min(sizes.keys)];
+    // Of every query: the greatest score so far, and the sum of exponentials relative to it.
+    let mut running = vec![(f32::NEG_INFINITY, 0.0f32); queries];
+
+    for start in (0..sizes.keys).step_by(KEYS) {
+        let keys = KEYS.min(sizes.keys - start);
+        kernel.pack(Right::Columns(rows(k, start)), 0..d, keys, &mut packed_keys);
+        kernel.pack(Right::Rows(rows(v, start)), 0..keys, d, &mut packed_values);
+        let tiles = out.chunks_mut(QUERIES * stride);
+        for (tile, (out, running)) in tiles.zip(running.chunks_mut(QUERIES)).enumerate() {
+            let from = first + tile * QUERIES;
+            let visible = |query: usize| match sizes.causal {
+                true => (from + query + 1).saturating_sub(start).min(keys),
+                false => keys,
+            };
+            if visible(running.len() - 1) == 0 {
+                continue;
+            }
+            let scores = &mut scores[..running.len() * keys];
+            scores.fill(0.0);
+            let mut score_rows = Out {
+                data: scores,
+                stride: keys,
+                width: keys,
+            };
+            kernel.add(&mut score_rows, &rows(q, from), 0, 0..d, &packed_keys);
+            for (query, row) in scores.chunks_mut(keys).enumerate() {
+                let rescale = softmax(row, visible(query), scale, &mut running[query]);
+                for value in &mut out[query * stride..][..d] {
+                    *value *= rescale;
+                }
+            }
+            let mut out = Out {
+                data: out,
+                stride,
+                width: d,
+            };
+            let weights = Rows::dense(scores, keys);
+            kernel.add(&mut out, &weights, 0, 0..keys, &packed_values);
+        }
+    }
+    for (row, (_, sum)) in out.chunks_mut(stride).zip(running) {
+        for value in &mut row[..d] {
+            *value /= sum;
+        }
+    }
+}
+
+/// Turns the first `visible` scores of a row into weights relative to the greatest score so far, the others into 0.
+/// Returns what the sum over earlier keys must be multiplied by.
+fn softmax(row: &mut [f32], visible: usize, scale: f32, running: &mut (f32, f32)) -> f32 {
+    let (row, hidden) = row.split_at_mut(visible);
+    hidden.fill(0.0);
+    let (before, sum) = *running;
+    let most = math::max(row).max(before);
+    for score in row.iter_mut() {
+        *score = math::exp((*score - most) * scale);
+    }
+    let rescale = if before == f32::NEG_INFINITY {
+        0.0
+    } else {
+        math::exp((before - most) * scale)
+    };
+    *running = (most, sum * rescale + math::sum(row, |weight| weight));
+    rescale
+}

@@ -1,0 +1,26 @@
+//! Threads natively; a browser's worker has one.
+
+/// Calls `work` with the index and the values of every chunk of `data`.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn chunks(data: &mut [f32], size: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
+    use rayon::prelude::*;
+    data.par_chunks_mut(size)
+        .enumerate()
+        .for_each(|(index, chunk)| work(index, chunk));
+}
+
+/// Calls `work` with the index and the values of every chunk of `data`.
+#[cfg(target_arch = "wasm32")]
+pub fn chunks(data: &mut [f32], size: usize, work: impl Fn(usize, &mut [f32])) {
+    for (index, chunk) in data.chunks_mut(size).enumerate() {
+        work(index, chunk);
+    }
+}
+
+/// Threads that [`chunks`] works on.
+pub fn count() -> usize {
+    #[cfg(not(target_arch = "wasm32"))]
+    return rayon::current_num_threads();
+    #[cfg(target_arch = "wasm32")]
+    return 1;
+}

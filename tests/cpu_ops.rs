@@ -1,0 +1,301 @@
+//! Every operation of [`Cpu`] against [`Stock`] on the Flex device over many random shapes and all options, and a few
+//! against the definition, evaluated in f64.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use darkroom::config::Activation;
+use darkroom::ops::{Attention, Conv3x3, Cpu, GroupNorm, Linear, Ops, Stock};
+
+/// Random shapes for each operation.
+const CASES: u64 = 250;
+/// ‖a − b‖ / ‖b‖ that rounding may cost.
+const TOLERANCE: f64 = 1e-5;
+
+/// Sizes and values of a case (SplitMix64).
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let x = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        x ^ (x >> 31)
+    }
+
+    fn of<T: Copy>(&mut self, list: &[T]) -> T {
+        list[(self.next() % list.len() as u64) as usize]
+    }
+
+    fn coin(&mut self) -> bool {
+        self.next().is_multiple_of(2)
+    }
+
+    /// Ones, primes, tile sizes and their neighbours.
+    fn size(&mut self, most: usize) -> usize {
+        let sizes = [
+            1, 2, 3, 4, 5, 7, 8, 11, 12, 13, 16, 17, 31, 32, 33, 48, 64, 67, 96, 128, 131, 257, 320,
+        ];
+        let fitting: Vec<usize> = sizes.into_iter().filter(|size| *size <= most).collect();
+        self.of(&fitting)
+    }
+
+    /// Values between −1 and 1 around `center`.
+    fn around<const D: usize>(&mut self, center: f32, shape: [usize; D]) -> Tensor<D> {
+        let count = shape.iter().product();
+        let value = |dice: &mut Dice| center + (dice.next() >> 40) as f32 / (1 << 23) as f32 - 1.0;
+        let values: Vec<f32> = (0..count).map(|_| value(self)).collect();
+        Tensor::from_data(TensorData::new(values, shape), &Device::flex())
+    }
+
+    fn tensor<const D: usize>(&mut self, shape: [usize; D]) -> Tensor<D> {
+        self.around(0.0, shape)
+    }
+
+    fn maybe<const D: usize>(&mut self, shape: [usize; D]) -> Option<Tensor<D>> {
+        self.coin().then(|| self.tensor(shape))
+    }
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    let values: Vec<f32> = tensor.into_data().try_to_vec().unwrap();
+    values.into_iter().map(f64::from).collect()
+}
+
+/// Checks `actual` against `expected` and returns how far they are apart.
+#[track_caller]
+fn compare(actual: &[f64], expected: &[f64], case: &str) -> f64 {
+    assert_eq!(actual.len(), expected.len(), "{case}");
+    let norm = |list: &mut dyn Iterator<Item = f64>| list.map(|x| x * x).sum::<f64>().sqrt();
+    let apart = norm(&mut actual.iter().zip(expected).map(|(a, b)| a - b));
+    let error = apart / norm(&mut expected.iter().copied()).max(1e-30);
+    assert!(error <= TOLERANCE, "{case}: relative error {error:.2e}");
+    error
+}
+
+#[track_caller]
+fn compare_tensors<const D: usize>(actual: Tensor<D>, expected: Tensor<D>, case: &str) -> f64 {
+    assert_eq!(actual.dims(), expected.dims(), "{case}");
+    compare(&values(actual), &values(expected), case)
+}
+
+/// Runs `case` with dice of its own for each number and prints the greatest of the errors it returns.
+fn cases(what: &str, case: impl Fn(&mut Dice) -> f64) {
+    let worst = (0..CASES)
+        .map(|seed| case(&mut Dice(seed)))
+        .fold(0.0, f64::max);
+    println!("{what}: {CASES} shapes, greatest relative error {worst:.1e}");
+}
+
+#[test]
+fn conv3x3_is_stocks() {
+    cases("conv3x3", |dice| {
+        let n = dice.of(&[1, 1, 2, 3]);
+        let [h, w] = [dice.size(17), dice.size(17)];
+        let [c, out] = [dice.size(131), dice.size(131)];
+        let x = dice.tensor([n, h, w, c]);
+        let skip = dice.coin().then(|| dice.size(67));
+        let weight = dice.tensor([9 * (c + skip.unwrap_or(0)), out]);
+        let skip = skip.map(|c| dice.tensor([n, h, w, c]));
+        let bias = dice.tensor([out]);
+        let upsample_to = dice.coin().then(|| [dice.size(33), dice.size(33)]);
+        let mut args = Conv3x3 {
+            skip,
+            stride: dice.of(&[1, 1, 2]),
+            upsample_to,
+            add: dice.maybe([n, out]),
+            ..Conv3x3::new(x, &weight, &bias)
+        };
+        let [height, width] = args.output_size();
+        args.residual = dice.maybe([n, height, width, out]);
+        let case = format!(
+            "x {n}×{h}×{w}×{c}, skip {:?}, to {:?}, stride {}, {out} outputs",
+            args.skip.as_ref().map(|skip| skip.dims()[3]),
+            args.upsample_to,
+            args.stride,
+        );
+        let again = Conv3x3 {
+            x: args.x.clone(),
+            skip: args.skip.clone(),
+            add: args.add.clone(),
+            residual: args.residual.clone(),
+            ..args
+        };
+        compare_tensors(Cpu.conv3x3(args), Stock.conv3x3(again), &case)
+    });
+}
+
+#[test]
+fn linear_is_stocks() {
+    cases("linear", |dice| {
+        let [n, t] = [dice.of(&[1, 2, 3]), dice.size(320)];
+        let [c, out] = [dice.size(320), dice.size(320)];
+        let skip = dice.coin().then(|| dice.size(131));
+        let weight = dice.tensor([c + skip.unwrap_or(0), out]);
+        let bias = dice.maybe([out]);
+        let x = dice.tensor([n, t, c]);
+        let skip = skip.map(|c| dice.tensor([n, t, c]));
+        let residual = dice.maybe([n, t, out]);
+        let args = || Linear {
+            x: x.clone(),
+            skip: skip.clone(),
+            weight: &weight,
+            bias: bias.as_ref(),
+            residual: residual.clone(),
+        };
+        let case = format!("{n}×{t}×{c} → {out}");
+        compare_tensors(Cpu.linear(args()), Stock.linear(args()), &case)
+    });
+}
+
+#[test]
+fn long_inner_dimensions_are_summed_in_blocks() {
+    let mut dice = Dice(1);
+    for (t, c, out) in [(9, 5000, 67), (2, 1031, 640), (13, 129, 1280)] {
+        let weight = dice.tensor([c, out]);
+        let x = dice.tensor([1, t, c]);
+        let args = || Linear {
+            x: x.clone(),
+            skip: None,
+            weight: &weight,
+            bias: None,
+            residual: None,
+        };
+        let case = format!("{t}×{c} → {out}");
+        compare_tensors(Cpu.linear(args()), Stock.linear(args()), &case);
+    }
+}
+
+#[test]
+fn geglu_is_stocks() {
+    cases("geglu", |dice| {
+        let [n, t] = [dice.of(&[1, 2, 3]), dice.size(131)];
+        let [c, out] = [dice.size(131), dice.size(320)];
+        let x = dice.tensor([n, t, c]);
+        let (weight, bias) = (dice.tensor([c, 2 * out]), dice.tensor([2 * out]));
+        let case = format!("{n}×{t}×{c} → {out}");
+        let actual = Cpu.geglu(x.clone(), &weight, &bias);
+        compare_tensors(actual, Stock.geglu(x, &weight, &bias), &case)
+    });
+}
+
+#[test]
+fn attention_is_stocks() {
+    cases("attention", |dice| {
+        let causal = dice.coin();
+        let n = dice.of(&[1, 2, 3]);
+        let t = dice.size(320);
+        let s = if causal { t } else { dice.size(320) };
+        let (heads, d) = (dice.of(&[1, 2, 3, 4, 8]), dice.size(67));
+        // Scores of a trained network reach tens, which makes softmax pick a few keys.
+        let sharpness = dice.of(&[1.0, 8.0]);
+        let q = dice.tensor([n, t, heads * d]) * sharpness;
+        let [k, v] = [(); 2].map(|()| dice.tensor([n, s, heads * d]));
+        let args = || Attention {
+            q: q.clone(),
+            k: k.clone(),
+            v: v.clone(),
+            heads,
+            causal,
+        };
+        let case = format!("{n}×{t}×{heads}·{d}, {s} keys, causal {causal}");
+        compare_tensors(Cpu.attention(args()), Stock.attention(args()), &case)
+    });
+}
+
+#[test]
+fn attention_over_several_tiles_of_keys() {
+    let mut dice = Dice(2);
+    for (t, s, heads, d, causal) in [
+        (300, 1031, 2, 40, false),
+        (1031, 1031, 1, 16, true),
+        (33, 2048, 1, 512, false),
+    ] {
+        let q = dice.tensor([1, t, heads * d]) * 4.0;
+        let [k, v] = [(); 2].map(|()| dice.tensor([1, s, heads * d]));
+        let args = || Attention {
+            q: q.clone(),
+            k: k.clone(),
+            v: v.clone(),
+            heads,
+            causal,
+        };
+        let case = format!("{t}×{heads}·{d}, {s} keys, causal {causal}");
+        compare_tensors(Cpu.attention(args()), Stock.attention(args()), &case);
+    }
+}
+
+#[test]
+fn group_norm_is_stocks() {
+    cases("group_norm", |dice| {
+        let n = dice.of(&[1, 2, 3]);
+        let [h, w] = [dice.size(33), dice.size(33)];
+        let groups = dice.of(&[1, 2, 3, 4, 8, 32]);
+        let channels = groups * dice.size(12);
+        let skip = (dice.coin() && channels > 1).then(|| 1 + dice.next() as usize % (channels - 1));
+        // One position of one channel a group has no variance at all; leave that to the eps test below.
+        let x = dice.tensor([n, h, w, channels - skip.unwrap_or(0)]);
+        let skip = skip.map(|c| dice.tensor([n, h, w, c]));
+        let (weight, bias) = (dice.tensor([channels]), dice.tensor([channels]));
+        let (eps, silu) = (dice.of(&[1e-5, 1e-6]), dice.coin());
+        let args = || GroupNorm {
+            x: x.clone(),
+            skip: skip.clone(),
+            weight: &weight,
+            bias: &bias,
+            groups,
+            eps,
+            silu,
+        };
+        let case = format!("{n}×{h}×{w}×{channels} in {groups}, silu {silu}");
+        compare_tensors(Cpu.group_norm(args()), Stock.group_norm(args()), &case)
+    });
+}
+
+#[test]
+fn layer_norm_is_stocks() {
+    cases("layer_norm", |dice| {
+        let [n, t, c] = [dice.of(&[1, 2, 3]), dice.size(131), dice.size(320)];
+        let x = dice.tensor([n, t, c]);
+        let (weight, bias) = (dice.tensor([c]), dice.tensor([c]));
+        let eps = dice.of(&[1e-5, 1e-6]);
+        let case = format!("{n}×{t}×{c}");
+        let actual = Cpu.layer_norm(x.clone(), &weight, &bias, eps);
+        compare_tensors(actual, Stock.layer_norm(x, &weight, &bias, eps), &case)
+    });
+}
+
+#[test]
+fn activations_are_stocks() {
+    cases("activation", |dice| {
+        let [n, t, c] = [dice.of(&[1, 2, 3]), dice.size(67), dice.size(320)];
+        let x = dice.tensor([n, t, c]) * dice.of(&[1.0, 4.0, 20.0]);
+        let activation = dice.of(&[Activation::Gelu, Activation::QuickGelu]);
+        let actual = Cpu.activation(x.clone(), activation);
+        let expected = Stock.activation(x, activation);
+        compare_tensors(actual, expected, &format!("{activation:?} of {n}×{t}×{c}"))
+    });
+}
+
+/// Views of other tensors arrive as inputs all the time: transposed, sliced, expanded.
+#[test]
+fn inputs_need_not_be_contiguous() {
+    let mut dice = Dice(3);
+    let (weight, bias) = (dice.tensor([24, 20]), dice.tensor([20]));
+    let wide = dice.tensor([3, 10, 40]);
+    let x = wide.slice([1..3, 2..9, 8..32]);
+    let transposed = dice.tensor([20, 24]).swap_dims(0, 1);
+    for (x, weight) in [
+        (x.clone(), weight.clone()),
+        (x, transposed.clone()),
+        (dice.tensor([24, 7, 2]).permute([2, 1, 0]), weight.clone()),
+        (dice.tensor([1, 1, 24]).expand([2, 7, 24]), weight),
+    ] {
+        let args = || Linear {
+            x: x.clone(),
+            skip: None,
+            weight: &weight,
+            bias: Some(&bias),
+            residual: None,
+        };
+        compare_tensors(Cpu.linear(args()), Stock.linear(args()), "a view");
+    }
+}
