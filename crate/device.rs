@@ -7,7 +7,7 @@ use burn::tensor::wgpu::wgpu;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::error::{Error, Result};
-use crate::ops::{Linear, Ops, Stock};
+use crate::ops::{Cpu, Linear, Ops, Stock};
 
 /// A device together with how to use it.
 #[derive(Clone)]
@@ -130,8 +130,11 @@ impl Runtime {
     }
 }
 
-fn cpu_ops(_stock: bool) -> Rc<dyn Ops> {
-    Rc::new(Stock)
+fn cpu_ops(stock: bool) -> Rc<dyn Ops> {
+    match stock {
+        true => Rc::new(Stock),
+        false => Rc::new(Cpu),
+    }
 }
 
 fn gpu_ops(_stock: bool, _software: bool) -> Rc<dyn Ops> {
