@@ -68,7 +68,12 @@ impl ModelConfig {
 
 /// Parses `text` as a JSON object and hands it on both raw, for checks by key, and typed.
 fn parse<T: DeserializeOwned>(file: &str, text: &[u8]) -> Result<(Map<String, Value>, T)> {
-    let raw: Map<String, Value> = serde_json::from_slice(text)
+    // Python writes numbers that JSON has no words for (`"lambda_min_clipped": -Infinity` in every DPM-Solver file).
+    let text = String::from_utf8_lossy(text)
+        .replace(": -Infinity", ": null")
+        .replace(": Infinity", ": null")
+        .replace(": NaN", ": null");
+    let raw: Map<String, Value> = serde_json::from_str(&text)
         .map_err(|e| Error::file(file, format!("not a JSON object: {e}")))?;
     let typed = T::deserialize(Value::Object(raw.clone())).map_err(|e| {
         // serde does not say which key it was. Every key may stand alone, so the one that fails alone is the one.
@@ -716,13 +721,25 @@ impl SchedulerConfig {
     /// Reads the JSON text of `file`.
     pub fn from_json(file: &str, text: &[u8]) -> Result<Self> {
         let (json, mut config): (_, SchedulerConfig) = parse_scheduler(file, text)?;
-        only(file, &json, "thresholding", &[false.into()])?;
-        for key in [
-            "use_exponential_sigmas",
-            "use_beta_sigmas",
-            "use_flow_sigmas",
-        ] {
-            only(file, &json, key, &[false.into()])?;
+        let supported: &[(&str, &[Value])] = &[
+            ("disable_corrector", &[Value::Array(Vec::new())]),
+            ("interpolation_type", &["linear".into()]),
+            ("lambda_min_clipped", &[]),
+            ("predict_x0", &[true.into()]),
+            ("sigma_max", &[]),
+            ("sigma_min", &[]),
+            ("solver_p", &[]),
+            ("thresholding", &[false.into()]),
+            ("timestep_type", &["discrete".into()]),
+            ("use_beta_sigmas", &[false.into()]),
+            ("use_dynamic_shifting", &[false.into()]),
+            ("use_exponential_sigmas", &[false.into()]),
+            ("use_flow_sigmas", &[false.into()]),
+            ("use_lu_lambdas", &[false.into()]),
+            ("variance_type", &["fixed_small".into()]),
+        ];
+        for (key, values) in supported {
+            only(file, &json, key, values)?;
         }
         sane(
             file,
