@@ -176,10 +176,10 @@ fn take_reported() -> Option<String> {
         .and_then(|mut reported| reported.take())
 }
 
-/// A logger that hands everything on to `inner` and notes what cubecl's wgpu runtime logs as an error.
-pub struct DeviceLog(pub Box<dyn log::Log>);
+/// A logger that hands everything on to another and notes what cubecl's wgpu runtime logs as an error.
+pub struct DeviceLog<L>(pub L);
 
-impl log::Log for DeviceLog {
+impl<L: log::Log> log::Log for DeviceLog<L> {
     fn enabled(&self, metadata: &log::Metadata) -> bool {
         metadata.level() == log::Level::Error || self.0.enabled(metadata)
     }

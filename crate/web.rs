@@ -25,8 +25,29 @@ unsafe extern "C" {
 fn start() {
     unsafe { __wasm_call_ctors() };
     console_error_panic_hook::set_once();
-    let _ = log::set_boxed_logger(Box::new(DeviceLog(Box::new(&console_log::ConsoleLogger))));
+    let _ = log::set_logger(&LOGGER);
     log::set_max_level(log::LevelFilter::Warn);
+}
+
+static LOGGER: DeviceLog<Console> = DeviceLog(Console);
+
+/// The browser's console, for warnings and errors.
+struct Console;
+
+impl log::Log for Console {
+    fn enabled(&self, metadata: &log::Metadata) -> bool {
+        metadata.level() <= log::Level::Warn
+    }
+
+    fn log(&self, record: &log::Record) {
+        let text = format!("{}: {}", record.target(), record.args()).into();
+        match record.level() {
+            log::Level::Error => web_sys::console::error_1(&text),
+            _ => web_sys::console::warn_1(&text),
+        }
+    }
+
+    fn flush(&self) {}
 }
 
 /// An `Error` object with the message a person should read.

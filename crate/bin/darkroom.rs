@@ -102,7 +102,7 @@ fn main() -> ExitCode {
     let logger =
         env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("off")).build();
     // Without a logger the device's errors would pass unseen; see `DeviceLog`.
-    let _ = log::set_boxed_logger(Box::new(darkroom::device::DeviceLog(Box::new(logger))));
+    let _ = log::set_boxed_logger(Box::new(darkroom::device::DeviceLog(logger)));
     log::set_max_level(log::LevelFilter::Warn);
     let Command::Generate(args) = Cli::parse().command;
     match pollster::block_on(generate(&args)) {
