@@ -14,10 +14,12 @@ use burn::tensor::Tensor;
 
 use crate::config::Activation;
 
+pub mod gpu;
 pub mod layers;
 pub mod resnet;
 mod stock;
 
+pub use gpu::Gpu;
 pub use stock::Stock;
 
 /// A 3×3 convolution with padding 1 and everything that is fused into it.
