@@ -7,7 +7,7 @@ use burn::tensor::wgpu::wgpu;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::error::{Error, Result};
-use crate::ops::{Cpu, Linear, Ops, Stock};
+use crate::ops::{Cpu, Gpu, Linear, Ops, Stock};
 
 /// A device together with how to use it.
 #[derive(Clone)]
@@ -137,8 +137,11 @@ fn cpu_ops(stock: bool) -> Rc<dyn Ops> {
     }
 }
 
-fn gpu_ops(_stock: bool, _software: bool) -> Rc<dyn Ops> {
-    Rc::new(Stock)
+fn gpu_ops(stock: bool, software: bool) -> Rc<dyn Ops> {
+    match stock {
+        true => Rc::new(Stock),
+        false => Rc::new(Gpu::new(software)),
+    }
 }
 
 /// Reads a tensor back, in f32.

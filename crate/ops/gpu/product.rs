@@ -1,0 +1,286 @@
+//! Matrix products and 3×3 convolutions: the same kernel, which gathers its rows differently.
+
+use burn::tensor::{DType, Tensor};
+use burn_cubecl::tensor::CubeTensor;
+
+use super::launch::{Kernel, launch, memory, split, tensor, vector};
+use super::template::Value;
+use super::{GELU, Tiles};
+use crate::ops::{Conv3x3, Linear};
+
+/// Rows of the result that an invocation computes.
+const ROWS: u32 = 8;
+/// Vectors of four columns in each of them; of GEGLU, of values and of gates together.
+const VECTORS: u32 = 2;
+/// Invocations side by side.
+const LANES: u32 = 8;
+
+/// What the text of the shader depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Variant {
+    /// Elements are f16.
+    pub half: bool,
+    /// A second input stands beside the first.
+    pub skip: bool,
+    /// All inputs' channels are multiples of four.
+    pub aligned_inputs: bool,
+    /// The number of outputs is a multiple of four.
+    pub aligned_outputs: bool,
+    /// There is a bias.
+    pub bias: bool,
+    /// The timestep embedding is added.
+    pub add: bool,
+    /// A residual is added.
+    pub residual: bool,
+    /// How rows come about, and what becomes of sums.
+    pub kind: Kind,
+    /// The result has four columns or fewer.
+    pub narrow: bool,
+}
+
+/// The operations of this kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A row is a token.
+    Linear,
+    /// Likewise; the second half of the columns gates the first.
+    Geglu,
+    /// A row is nine taps of a map.
+    Conv,
+}
+
+impl Variant {
+    fn kernel(self, _tiles: Tiles) -> Kernel {
+        let parts = if self.kind == Kind::Geglu { 2 } else { 1 };
+        let (addends, matrices) = match (self.add, self.residual, self.bias) {
+            (false, false, false) => ("", "weight"),
+            (false, false, true) => ("", "weight bias"),
+            (true, false, false) => ("add", "weight add"),
+            (true, false, true) => ("add", "weight bias add"),
+            (false, true, false) => ("residual", "weight residual"),
+            (false, true, true) => ("residual", "weight bias residual"),
+            (true, true, false) => ("add residual", "weight add residual"),
+            (true, true, true) => ("add residual", "weight bias add residual"),
+        };
+        let element = |vector: bool| match (vector, self.half) {
+            (true, false) => "vec4<f32>",
+            (true, true) => "vec4<f16>",
+            (false, false) => "f32",
+            (false, true) => "f16",
+        };
+        let values: [(&str, Value); 16] = [
+            ("ROWS", ROWS.into()),
+            (
+                "TILES",
+                if self.narrow { 1 } else { VECTORS / parts }.into(),
+            ),
+            ("PARTS", parts.into()),
+            ("CONV", (self.kind == Kind::Conv).into()),
+            ("GEGLU", (self.kind == Kind::Geglu).into()),
+            ("SOURCES", if self.skip { "x skip" } else { "x" }.into()),
+            ("STEP", if self.aligned_inputs { 4 } else { 1 }.into()),
+            ("INPUT", element(self.aligned_inputs).into()),
+            ("ALIGNED", self.aligned_outputs.into()),
+            ("OUTPUT", element(self.aligned_outputs).into()),
+            (
+                "VECTOR",
+                if self.aligned_outputs {
+                    "vec4<f32>"
+                } else {
+                    "f32"
+                }
+                .into(),
+            ),
+            ("BIAS", self.bias.into()),
+            ("ADD", self.add.into()),
+            ("RESIDUAL", self.residual.into()),
+            ("ADDENDS", addends.into()),
+            ("MATRICES", matrices.into()),
+        ];
+        Kernel::new(
+            "product",
+            include_str!("product_registers.wgsl"),
+            LANES,
+            self.half,
+            values.into_iter().chain([("GELU", GELU.into())]),
+        )
+    }
+
+    /// Workgroups for a result of `rows` × `outputs`.
+    fn groups(self, rows: usize, outputs: usize) -> [usize; 3] {
+        let parts = if self.kind == Kind::Geglu { 2 } else { 1 };
+        let vectors = if self.narrow { 1 } else { VECTORS / parts };
+        let [y, z] = split(rows.div_ceil(ROWS as usize));
+        [outputs.div_ceil((4 * LANES * vectors) as usize), y, z]
+    }
+}
+
+/// Every variant of the kernel that inputs can call for.
+pub fn variants(tiles: Tiles) -> Vec<Kernel> {
+    let mut kernels = Vec::new();
+    for bits in 0..256u32 {
+        let bit = |i: u32| bits >> i & 1 == 1;
+        for kind in [Kind::Linear, Kind::Geglu, Kind::Conv] {
+            let variant = Variant {
+                half: bit(0),
+                skip: bit(1),
+                aligned_inputs: bit(2),
+                aligned_outputs: bit(3),
+                bias: bit(4),
+                add: bit(5),
+                residual: bit(6),
+                narrow: bit(7),
+                kind,
+            };
+            let possible = match kind {
+                Kind::Linear => !variant.add,
+                Kind::Geglu => !variant.add && !variant.residual && !variant.skip && variant.bias,
+                Kind::Conv => variant.bias,
+            };
+            if possible {
+                kernels.push(variant.kernel(tiles));
+            }
+        }
+    }
+    kernels
+}
+
+/// See [`Ops::conv3x3`](crate::ops::Ops::conv3x3).
+pub fn conv3x3(tiles: Tiles, args: Conv3x3) -> Tensor<4> {
+    let [out_h, out_w] = args.output_size();
+    let outputs = args.weight.dims()[1];
+    let [n, h, w, channels] = args.x.dims();
+    let [large_h, large_w] = args.upsample_to.unwrap_or([h, w]);
+    let skip_channels = args.skip.as_ref().map_or(0, |skip| skip.dims()[3]);
+    let add_step = match &args.add {
+        Some(add) if add.dims()[0] > 1 => outputs,
+        _ => 0,
+    };
+    let dtype = args.x.dtype();
+    let rows = n * out_h * out_w;
+    let variant = Variant {
+        half: dtype == DType::F16,
+        skip: args.skip.is_some(),
+        aligned_inputs: (channels | skip_channels) % 4 == 0,
+        aligned_outputs: outputs % 4 == 0,
+        bias: true,
+        add: args.add.is_some(),
+        residual: args.residual.is_some(),
+        kind: Kind::Conv,
+        narrow: outputs <= 4,
+    };
+    let inputs = Inputs {
+        x: memory(args.x),
+        skip: args.skip.map(memory),
+        weight: memory(args.weight.clone()),
+        bias: Some(vector(args.bias)),
+        add: args.add.map(memory),
+        residual: args.residual.map(memory),
+    };
+    let params = [
+        rows,
+        outputs,
+        channels,
+        skip_channels,
+        h,
+        w,
+        large_h,
+        large_w,
+        out_h,
+        out_w,
+        args.stride,
+        add_step,
+    ]
+    .map(|n| n as u32);
+    tensor(launch(
+        variant.kernel(tiles),
+        &inputs.list(),
+        [n, out_h, out_w, outputs],
+        dtype,
+        &params,
+        variant.groups(rows, outputs),
+    ))
+}
+
+/// See [`Ops::linear`](crate::ops::Ops::linear).
+pub fn linear(tiles: Tiles, args: Linear) -> Tensor<3> {
+    product(tiles, Kind::Linear, args)
+}
+
+/// See [`Ops::geglu`](crate::ops::Ops::geglu).
+pub fn geglu(tiles: Tiles, x: Tensor<3>, weight: &Tensor<2>, bias: &Tensor<1>) -> Tensor<3> {
+    let args = Linear {
+        x,
+        skip: None,
+        weight,
+        bias: Some(bias),
+        residual: None,
+    };
+    product(tiles, Kind::Geglu, args)
+}
+
+fn product(tiles: Tiles, kind: Kind, args: Linear) -> Tensor<3> {
+    let [n, t, channels] = args.x.dims();
+    let rows = n * t;
+    let columns = args.weight.dims()[1];
+    let outputs = match kind {
+        Kind::Geglu => columns / 2,
+        _ => columns,
+    };
+    let skip_channels = args.skip.as_ref().map_or(0, |skip| skip.dims()[2]);
+    let dtype = args.x.dtype();
+    let variant = Variant {
+        half: dtype == DType::F16,
+        skip: args.skip.is_some(),
+        aligned_inputs: (channels | skip_channels) % 4 == 0,
+        aligned_outputs: outputs % 4 == 0,
+        bias: args.bias.is_some(),
+        add: false,
+        residual: args.residual.is_some(),
+        kind,
+        narrow: outputs <= 4,
+    };
+    let inputs = Inputs {
+        x: memory(args.x),
+        skip: args.skip.map(memory),
+        weight: memory(args.weight.clone()),
+        bias: args.bias.map(vector),
+        add: None,
+        residual: args.residual.map(memory),
+    };
+    let params = [rows, outputs, channels, skip_channels].map(|n| n as u32);
+    tensor(launch(
+        variant.kernel(tiles),
+        &inputs.list(),
+        [n, t, outputs],
+        dtype,
+        &params,
+        variant.groups(rows, outputs),
+    ))
+}
+
+/// In the order of the shader's bindings.
+struct Inputs {
+    x: CubeTensor,
+    skip: Option<CubeTensor>,
+    weight: CubeTensor,
+    bias: Option<CubeTensor>,
+    add: Option<CubeTensor>,
+    residual: Option<CubeTensor>,
+}
+
+impl Inputs {
+    fn list(&self) -> Vec<&CubeTensor> {
+        [
+            Some(&self.x),
+            self.skip.as_ref(),
+            Some(&self.weight),
+            self.bias.as_ref(),
+            self.add.as_ref(),
+            self.residual.as_ref(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
