@@ -14,20 +14,14 @@ use burn::tensor::Tensor;
 
 use crate::config::Activation;
 
-<<<<<<< HEAD
 mod cpu;
-=======
 pub mod gpu;
->>>>>>> gpu
 pub mod layers;
 pub mod resnet;
 mod stock;
 
-<<<<<<< HEAD
 pub use cpu::Cpu;
-=======
 pub use gpu::Gpu;
->>>>>>> gpu
 pub use stock::Stock;
 
 /// A 3×3 convolution with padding 1 and everything that is fused into it.

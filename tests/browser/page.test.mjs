@@ -175,7 +175,7 @@ describe("the page", () => {
     await studio.fill({ negative: "mustache ".repeat(80) });
     await studio.page.waitForSelector("[data-for=negative][data-over]");
     assert.equal(await tokens.innerText(), "80 / 75 tokens");
-    assert.match(await studio.page.locator("[data-note=negative]").innerText(), /2 parts\. The first ends before “mustache mustache mustache mustache mus…”/);
+    assert.match(await studio.page.locator("[data-note=negative]").innerText(), /2 parts\. The first ends before “mustache mustache mustache mustache must…”/);
     await studio.fill({ negative: "mustache", guidance: "1" });
     assert.match(await studio.page.locator("[data-note=negative]").innerText(), /no effect/);
     await studio.close();
