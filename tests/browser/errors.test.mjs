@@ -149,6 +149,28 @@ describe("trouble", () => {
     await works(studio);
   });
 
+  test("a second visit: the model server out of reach, and then with another model", async () => {
+    const studio = await Studio.visit(browser, server.address);
+    await studio.engine();
+    const context = studio.page.context();
+    await context.route("**/models/**", (route) => route.abort("connectionrefused"));
+    await studio.page.reload();
+    await studio.engine();
+    await context.unroute("**/models/**");
+
+    /** @type {string[]} */
+    const fetched = [];
+    studio.page.on("request", (request) => fetched.push(new URL(request.url()).pathname));
+    await context.route("**/model_index.json", async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({ response, body: (await response.text()).replace("{", '{ "_new": true,') });
+    });
+    await studio.page.reload();
+    await studio.engine();
+    assert.ok(fetched.some((path) => path.endsWith("unet/diffusion_pytorch_model.safetensors")), "a changed model was not fetched again");
+    await works(studio);
+  });
+
   test("settings that do not go", async () => {
     const studio = await Studio.visit(browser, server.address);
     await studio.engine();

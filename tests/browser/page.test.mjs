@@ -110,6 +110,22 @@ describe("the page", () => {
     await studio.close();
   });
 
+  test("goes over to the CPU where the GPU fails, and says so", async () => {
+    const context = await browser.newContext();
+    await context.route("**/pkg/darkroom.js", async (route) => {
+      const response = await route.fetch();
+      const script = (await response.text()).replace("static create(kind) {", `$& if (kind === "gpu") return Promise.reject(new Error("device: 2 + 2 was 5"));`);
+      await route.fulfill({ response, body: script });
+    });
+    const studio = new Studio(await context.newPage());
+    await studio.page.goto(`${server.address}#device=gpu`);
+    await studio.engine();
+    assert.match(await studio.text("device"), /^CPU: The GPU did not pass its test: device: 2 \+ 2 was 5\.$/);
+    await studio.generate({ ...MAN, steps: "2" });
+    assert.equal((await studio.picture()).width, 128);
+    await studio.close();
+  });
+
   test("previews, can be cancelled midway, and makes the next picture", async () => {
     const studio = await visit();
     await studio.engine();
