@@ -2,7 +2,6 @@
 
 use burn::tensor::{DType, Tensor};
 
-use super::GELU;
 use super::launch::{Kernel, launch, memory, split, tensor};
 use crate::config::Activation;
 
@@ -17,14 +16,14 @@ fn kernel(half: bool, aligned: bool, quick: bool) -> Kernel {
     };
     Kernel::new(
         "activation",
-        include_str!("activation.wgsl"),
+        concat!(include_str!("activation.wgsl"), include_str!("gelu.wgsl")),
         LANES,
         half,
         [
             ("WIDTH", if aligned { 4 } else { 1 }.into()),
             ("DATA", data.into()),
             ("QUICK", quick.into()),
-            ("GELU", if quick { "" } else { GELU }.into()),
+            ("GELU", (!quick).into()),
         ],
     )
 }

@@ -14,7 +14,11 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) l
     if (i >= length.x) {
         return;
     }
+//% if WIDTH == 4
     let value = vec4<f32>(x[i]);
+//% else
+    let value = vec4<f32>(f32(x[i]));
+//% end
 //% if QUICK
     let y = value / (1.0 + exp(-1.702 * value));
 //% else
@@ -26,7 +30,3 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) l
     result[i] = $DATA(y.x);
 //% end
 }
-
-//% if GELU
-$GELU
-//% end

@@ -1,3 +1,4 @@
+//% if GELU
 // x·Φ(x). Φ by the error function's approximation 7.1.26 of Abramowitz and Stegun, off by 1.5e-7 at most.
 fn gelu(x: vec4<f32>) -> vec4<f32> {
     let z = abs(x) * 0.70710678;
@@ -6,3 +7,4 @@ fn gelu(x: vec4<f32>) -> vec4<f32> {
     let tail = 0.5 * series * exp(-z * z);
     return x * select(tail, 1.0 - tail, x > vec4<f32>());
 }
+//% end

@@ -23,8 +23,6 @@ use burn::tensor::Tensor;
 use super::{Attention, Conv3x3, GroupNorm, Linear, Ops, Stock};
 use crate::config::Activation;
 
-const GELU: &str = include_str!("gelu.wgsl");
-
 /// How kernels divide their work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tiles {

@@ -3,9 +3,9 @@
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::tensor::CubeTensor;
 
+use super::Tiles;
 use super::launch::{Kernel, launch, memory, split, tensor, vector};
 use super::template::Value;
-use super::{GELU, Tiles};
 use crate::ops::{Conv3x3, Linear};
 
 /// Rows of the result that an invocation computes.
@@ -76,7 +76,7 @@ impl Variant {
             ),
             ("PARTS", parts.into()),
             ("CONV", (self.kind == Kind::Conv).into()),
-            ("GEGLU", (self.kind == Kind::Geglu).into()),
+            ("GELU", (self.kind == Kind::Geglu).into()),
             ("SOURCES", if self.skip { "x skip" } else { "x" }.into()),
             ("STEP", if self.aligned_inputs { 4 } else { 1 }.into()),
             ("INPUT", element(self.aligned_inputs).into()),
@@ -99,10 +99,13 @@ impl Variant {
         ];
         Kernel::new(
             "product",
-            include_str!("product_registers.wgsl"),
+            concat!(
+                include_str!("product_registers.wgsl"),
+                include_str!("gelu.wgsl")
+            ),
             LANES,
             self.half,
-            values.into_iter().chain([("GELU", GELU.into())]),
+            values,
         )
     }
 

@@ -175,7 +175,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         y$h += bias_at(0, kept$t + $h * p.outputs);
 //% end
 //% end
-//% if GEGLU
+//% if GELU
         y0 *= gelu(y1);
 //% end
 //% if ADD
@@ -189,7 +189,3 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 //% end
 //% end
 }
-
-//% if GEGLU
-$GELU
-//% end
