@@ -251,7 +251,7 @@ fn place(wanted: &Wanted, bytes: Vec<u8>, from: Dtype, device: &Device, dtype: D
         }),
         Layout::Vector => {
             let data = TensorData::new(to_f32(&bytes, from), [shape[0]]);
-            Loaded::Vector(Tensor::from_data(data, (device, DType::F32)))
+            Loaded::Vector(keep(data, device, DType::F32))
         }
         Layout::Matrix | Layout::Conv3x3 => {
             let [outputs, inputs] = [shape[0], shape[1]];
@@ -269,9 +269,15 @@ fn place(wanted: &Wanted, bytes: Vec<u8>, from: Dtype, device: &Device, dtype: D
                     [taps * inputs, outputs],
                 )
             };
-            Loaded::Matrix(Tensor::from_data(data, (device, dtype)))
+            Loaded::Matrix(keep(data, device, dtype))
         }
     }
+}
+
+/// A tensor in memory of exactly its size. The pools that serve activations round up to powers of two, and would hand a
+/// freed 64 MB of weights to a tensor of 40 KB.
+fn keep<const D: usize>(data: TensorData, device: &Device, dtype: DType) -> Tensor<D> {
+    device.memory_persistent_allocations(data, |data| Tensor::from_data(data, (device, dtype)))
 }
 
 /// `[outputs, inputs, taps]` → `[taps, inputs, outputs]`
