@@ -69,8 +69,10 @@ export class DarkroomStudio extends HTMLElement {
 
   /** Makes a picture with the settings as they are; with `compare` two, the first without the negative prompt. */
   async generate({ compare = false } = {}) {
-    this.#work?.abort.abort();
-    await this.#work?.done;
+    while (this.#work) {
+      this.#work.abort.abort();
+      await this.#work.done;
+    }
     if (!this.#form.isSound()) return;
     if (compare && !this.settings.negative.trim()) {
       this.#form.note("negative", "Write here what you don’t want, then compare.");

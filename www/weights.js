@@ -5,7 +5,7 @@
  * - A file is fetched by HTTP ranges of {@link PIECE} bytes: no array ever holds a whole model, and a broken connection costs one piece.
  * - Pieces go into Cache Storage under the file's address and range. What a complete load asked for, the answers "there is no such file"
  *   included, is noted in a manifest, and with it the next visit asks the network for nothing but `model_index.json`, to see whether the
- *   folder has changed (without a network it is taken as unchanged).
+ *   folder has changed (without a network it is taken as unchanged). Whoever replaces weights alone gives the folder another name.
  * - Where Cache Storage is missing, full or refuses, pieces stay in memory and the visitor is told.
  */
 import { DarkroomError } from "./protocol.js";

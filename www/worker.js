@@ -170,22 +170,31 @@ async function generate({ id, request }) {
   const run = await kinded("request", () => opened().start(JSON.stringify(request)));
   /** @type {string[]} */
   const warnings = JSON.parse(run.warnings());
-  page.postMessage({ tag: "progress", id, value: { call: 0, calls: run.calls, steps, done: false, preview: null, warnings } });
-  for (let done = false; !done; ) {
-    await breathe();
-    if (cancelled) {
-      run.free();
-      throw new DarkroomError("cancelled", "Cancelled.");
+  const { calls } = run;
+  page.postMessage({ tag: "progress", id, value: { call: 0, calls, steps, done: false, preview: null, warnings } });
+  try {
+    for (let done = false; !done; ) {
+      await breathe();
+      if (cancelled) throw new DarkroomError("cancelled", "Cancelled.");
+      const progress = JSON.parse(await kinded(failure, () => run.step()));
+      done = progress.done;
+      const preview = pixels(run.preview());
+      page.postMessage({ tag: "progress", id, value: { call: progress.call, calls, steps, done, preview } }, [preview.rgba.buffer]);
     }
-    const progress = JSON.parse(await kinded(failure, () => run.step()));
-    done = progress.done;
-    const preview = pixels(run.preview());
-    page.postMessage({ tag: "progress", id, value: { call: progress.call, calls: progress.calls, steps, done, preview } }, [preview.rgba.buffer]);
+    await breathe();
+    return { picture: pixels(await kinded(failure, () => run.finish())), warnings };
+  } finally {
+    free(run);
   }
-  await breathe();
-  const picture = pixels(await kinded(failure, () => run.finish()));
-  run.free();
-  return { picture, warnings };
+}
+
+/** Gives memory back, where there is still an engine to give it back to. @param {{free(): void}} held */
+function free(held) {
+  try {
+    held.free();
+  } catch {
+    // A panic has left it borrowed; the worker ends anyway.
+  }
 }
 
 /** An engine whose device is lost is of no more use than one that has panicked. @param {string} message @returns {ProblemKind} */

@@ -114,7 +114,7 @@ export function fromFragment(fragment) {
 
 /** @param {Settings} settings one line for people */
 export function describe({ seed, steps, guidance, sampler, width, height }) {
-  const size = width && height ? ` · ${width} × ${height}` : "";
+  const size = width && height ? ` · ${width}\u00a0×\u00a0${height}` : "";
   return `Seed ${seed} · ${steps} steps · guidance ${guidance}${sampler ? ` · ${samplerName(sampler)}` : ""}${size}`;
 }
 
