@@ -76,19 +76,30 @@ fn format(_: &Options) -> Outcome {
 }
 
 fn clippy(_: &Options) -> Outcome {
+    // One package at a time: together they would share features, and burn would be built once more for each set.
+    let packages = [
+        &["--package", "darkroom"][..],
+        &["--package", "xtask", "--all-features"],
+    ];
+    let check = |package: &[&str]| {
+        run(cargo()?
+            .args(["clippy", "--release", "--all-targets"])
+            .args(package)
+            .args(["--", "-D", "warnings"]))
+    };
     component("clippy", "clippy", || {
-        // One package at a time: together they would share features, and burn would be built once more for each set.
-        for package in [
-            &["--package", "darkroom"][..],
-            &["--package", "xtask", "--all-features"],
-        ] {
-            run(cargo()?
-                .args(["clippy", "--release", "--all-targets"])
-                .args(package)
-                .args(["--", "-D", "warnings"]))?;
-        }
-        Ok(())
+        all(packages.iter().map(|package| check(package)))
     })
+}
+
+/// Errors of all checks, so that one run shows everything.
+fn all(checks: impl Iterator<Item = Result<()>>) -> Result<()> {
+    let failed: Vec<String> = checks.filter_map(Result::err).collect();
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(failed.join("; "))
+    }
 }
 
 /// A check by a part of the Rust toolchain that may not be installed.
@@ -235,16 +246,7 @@ fn types(_: &Options) -> Outcome {
         "tsconfig.worker.json",
         "tsconfig.tests.json",
     ];
-    // All three, so that one run shows every error.
-    let failed: Vec<String> = configs
-        .iter()
-        .filter_map(|name| check(&folder.join(name)).err())
-        .collect();
-    if failed.is_empty() {
-        Outcome::Passed(String::new())
-    } else {
-        Outcome::Failed(failed.join("; "))
-    }
+    Outcome::of(all(configs.iter().map(|name| check(&folder.join(name)))))
 }
 
 fn browser(options: &Options) -> Outcome {
