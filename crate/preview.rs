@@ -107,14 +107,13 @@ fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Vec<f64> {
         if a[column][column].abs() < 1e-12 {
             continue;
         }
-        for row in 0..n {
-            if row != column {
-                let factor = a[row][column] / a[column][column];
-                for k in column..n {
-                    a[row][k] -= factor * a[column][k];
-                }
-                b[row] -= factor * b[column];
+        let pivot = a[column].clone();
+        for row in (0..n).filter(|&row| row != column) {
+            let factor = a[row][column] / pivot[column];
+            for (value, above) in a[row].iter_mut().zip(&pivot) {
+                *value -= factor * above;
             }
+            b[row] -= factor * b[column];
         }
     }
     (0..n)

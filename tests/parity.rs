@@ -11,6 +11,8 @@ use std::time::Instant;
 
 use burn::tensor::{DType, Tensor, TensorData};
 use darkroom::device::{DeviceLog, read};
+use darkroom::ops::Gpu;
+use darkroom::ops::gpu::Tiles;
 use darkroom::sampling::SamplerKind;
 use darkroom::text::encoder::TextEncoder;
 use darkroom::text::tokenizer::{LongPrompt, Tokenizer};
@@ -40,6 +42,13 @@ const GPU: Limits = Limits {
     stage: 1e-4,
     latent: 5e-3,
     psnr: 40.0,
+};
+
+/// f16 has eleven bits: a rounding is 5e-4, and a network makes a few hundred.
+const F16: Limits = Limits {
+    stage: 1e-2,
+    latent: 0.0,
+    psnr: 0.0,
 };
 
 /// The errors found so far, to be shown as a table, and those that are too large.
@@ -97,7 +106,7 @@ impl Report {
             say(format_args!("{name:16}{}", row.join("")));
         }
         say(format_args!(
-            "{} generations, {} pictures, the worst at {:.1} dB, {:.0} s\n",
+            "{} generations; {} pictures, the worst at {:.1} dB; {:.0} s\n",
             self.cases,
             self.pictures,
             self.lowest_psnr,
@@ -117,10 +126,11 @@ impl Report {
 enum Extent {
     /// All that `expected.json` lists.
     All,
-    /// Of the two generations with each sampler one, in turn, so that every sampler
-    /// meets empty and other negative prompts, square and other sizes;
-    /// and the one at guidance scale 1. A software adapter takes a minute for each model.
+    /// Of the two generations with each sampler one, in turn, so that every sampler meets empty and other negative
+    /// prompts, square and other sizes; and the one at guidance scale 1. A software adapter takes a while.
     Half,
+    /// No generation.
+    Stages,
 }
 
 impl Extent {
@@ -130,6 +140,7 @@ impl Extent {
             Extent::All => true,
             Extent::Half if case < pairs => (model + case / 2) % 2 == case % 2,
             Extent::Half => case == pairs + 1,
+            Extent::Stages => false,
         }
     }
 }
@@ -386,6 +397,9 @@ fn every_model_is_compared() {
 fn cpu_matches_diffusers() {
     let runtime = Runtime::cpu(Precision::F32, false).expect("the CPU");
     compare(&runtime, &CPU, Extent::All);
+    let mut stock = Runtime::cpu(Precision::F32, true).expect("the CPU");
+    stock.name += " with Burn's operations";
+    compare(&stock, &CPU, Extent::Stages);
 }
 
 #[test]
@@ -419,6 +433,19 @@ fn gpu(what: &str) -> Option<Runtime> {
 fn gpu_matches_diffusers() {
     if let Some(runtime) = gpu("parity with diffusers on a GPU adapter") {
         compare(&runtime, &GPU, Extent::Half);
+        for (tiles, dtype, limits) in [
+            (Tiles::Registers, DType::F16, &F16),
+            (Tiles::Workgroup, DType::F32, &GPU),
+            (Tiles::Workgroup, DType::F16, &F16),
+        ] {
+            let other = Runtime {
+                ops: Rc::new(Gpu::with_tiles(tiles)),
+                dtype,
+                name: format!("{} with {tiles:?} in {dtype:?}", runtime.name),
+                ..runtime.clone()
+            };
+            compare(&other, limits, Extent::Stages);
+        }
         same_seed_same_picture(&runtime, &[SamplerKind::EulerA, SamplerKind::UniPc]);
     }
 }

@@ -64,7 +64,7 @@ pub fn header_length(path: &str, first: &[u8], file_size: u64) -> Result<u64> {
         ));
     };
     let length = u64::from_le_bytes(*bytes);
-    if length < 2 || length > HEADER_AT_MOST {
+    if !(2..=HEADER_AT_MOST).contains(&length) {
         return Err(Error::file(
             path,
             format!("not a safetensors file: its header would have {length} bytes"),

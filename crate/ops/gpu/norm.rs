@@ -90,7 +90,7 @@ pub fn group_norm(_tiles: Tiles, args: GroupNorm) -> Tensor<4> {
     let [n, h, w, x_channels] = args.x.dims();
     let skip_channels = args.skip.as_ref().map_or(0, |skip| skip.dims()[3]);
     let channels = x_channels + skip_channels;
-    let aligned = (x_channels | skip_channels) % 4 == 0;
+    let aligned = (x_channels | skip_channels).is_multiple_of(4);
     let dtype = args.x.dtype();
     let half = dtype == DType::F16;
     let skip = args.skip.is_some();

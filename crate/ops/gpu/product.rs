@@ -164,8 +164,8 @@ pub fn conv3x3(tiles: Tiles, args: Conv3x3) -> Tensor<4> {
     let variant = Variant {
         half: dtype == DType::F16,
         skip: args.skip.is_some(),
-        aligned_inputs: (channels | skip_channels) % 4 == 0,
-        aligned_outputs: outputs % 4 == 0,
+        aligned_inputs: (channels | skip_channels).is_multiple_of(4),
+        aligned_outputs: outputs.is_multiple_of(4),
         bias: true,
         add: args.add.is_some(),
         residual: args.residual.is_some(),
@@ -235,8 +235,8 @@ fn product(tiles: Tiles, kind: Kind, args: Linear) -> Tensor<3> {
     let variant = Variant {
         half: dtype == DType::F16,
         skip: args.skip.is_some(),
-        aligned_inputs: (channels | skip_channels) % 4 == 0,
-        aligned_outputs: outputs % 4 == 0,
+        aligned_inputs: (channels | skip_channels).is_multiple_of(4),
+        aligned_outputs: outputs.is_multiple_of(4),
         bias: args.bias.is_some(),
         add: false,
         residual: args.residual.is_some(),
