@@ -156,8 +156,8 @@ impl Bench<'_> {
     fn compare<const D: usize>(&self, got: Tensor<D>, expected: Tensor<D>, what: &str) {
         assert_eq!(got.dims(), expected.dims(), "{what}");
         assert_eq!(got.dtype(), self.dtype, "{what}");
-        let got: Vec<f32> = got.into_data().convert::<f32>().to_vec().unwrap();
-        let expected: Vec<f32> = expected.into_data().to_vec().unwrap();
+        let got: Vec<f32> = got.into_data().convert::<f32>().try_to_vec().unwrap();
+        let expected: Vec<f32> = expected.into_data().try_to_vec().unwrap();
         let norm =
             |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
         let difference = norm(
