@@ -1,7 +1,7 @@
 //! Attention in tiles, with the softmax carried along from tile to tile of keys (FlashAttention, Dao et al. 2022).
 
 use super::math;
-use super::product::{Kernel, Out, Right, Rows};
+use super::product::{Out, Packed, Right, Rows};
 use super::threads;
 
 /// Queries in a tile of scores.
@@ -53,16 +53,15 @@ fn attend(out: &mut [f32], first: usize, head: usize, [q, k, v]: [&[f32]; 3], si
     };
     let out = &mut out[head * d..];
     let scale = 1.0 / (d as f32).sqrt();
-    let kernel = Kernel::fastest();
-    let (mut packed_keys, mut packed_values) = (Vec::new(), Vec::new());
+    let [mut packed_keys, mut packed_values] = [Packed::default(), Packed::default()];
     let mut scores = vec![0.0; QUERIES * KEYS.min(sizes.keys)];
     // Of every query: the greatest score so far, and the sum of exponentials relative to it.
     let mut running = vec![(f32::NEG_INFINITY, 0.0f32); queries];
 
     for start in (0..sizes.keys).step_by(KEYS) {
         let keys = KEYS.min(sizes.keys - start);
-        kernel.pack(Right::Columns(rows(k, start)), 0..d, keys, &mut packed_keys);
-        kernel.pack(Right::Rows(rows(v, start)), 0..keys, d, &mut packed_values);
+        packed_keys.pack(Right::Columns(rows(k, start)), 0..d, keys);
+        packed_values.pack(Right::Rows(rows(v, start)), 0..keys, d);
         let tiles = out.chunks_mut(QUERIES * stride);
         for (tile, (out, running)) in tiles.zip(running.chunks_mut(QUERIES)).enumerate() {
             let from = first + tile * QUERIES;
@@ -80,7 +79,7 @@ fn attend(out: &mut [f32], first: usize, head: usize, [q, k, v]: [&[f32]; 3], si
                 stride: keys,
                 width: keys,
             };
-            kernel.add(&mut score_rows, &rows(q, from), 0, 0..d, &packed_keys);
+            packed_keys.add_product(&mut score_rows, &rows(q, from), 0);
             for (query, row) in scores.chunks_mut(keys).enumerate() {
                 let rescale = softmax(row, visible(query), scale, &mut running[query]);
                 for value in &mut out[query * stride..][..d] {
@@ -93,7 +92,7 @@ fn attend(out: &mut [f32], first: usize, head: usize, [q, k, v]: [&[f32]; 3], si
                 width: d,
             };
             let weights = Rows::dense(scores, keys);
-            kernel.add(&mut out, &weights, 0, 0..keys, &packed_values);
+            packed_values.add_product(&mut out, &weights, 0);
         }
     }
     for (row, (_, sum)) in out.chunks_mut(stride).zip(running) {

@@ -1,9 +1,52 @@
 //! The 3×3 convolution as a matrix product over patches that are read in place.
 
-use super::product::Left;
+use super::linear::started;
+use super::product::{Left, Right, Rows, add_product};
 
-/// The patches of a 3×3 convolution with padding 1, one for each output position; see [`crate::ops::Conv3x3`].
-pub struct Patches<'a> {
+/// A convolution over plain memory; see [`crate::ops::Conv3x3`].
+pub struct Conv<'a> {
+    /// The input `[n, h, w, channels]` and its channels.
+    pub x: (&'a [f32], usize),
+    /// The skip connection beside it.
+    pub skip: Option<(&'a [f32], usize)>,
+    /// Height and width of both.
+    pub size: [usize; 2],
+    /// Height and width they are enlarged to by nearest neighbour.
+    pub enlarged: [usize; 2],
+    pub stride: usize,
+    pub weight: &'a [f32],
+    pub bias: &'a [f32],
+    pub add: Option<&'a [f32]>,
+    pub residual: Option<&'a [f32]>,
+}
+
+/// `[n, h, w, c]` → `[n, h', w', out]`
+pub fn conv3x3(args: Conv) -> Vec<f32> {
+    let outputs = args.bias.len();
+    let batch = args.x.0.len() / (args.size[0] * args.size[1] * args.x.1);
+    let patches = Patches::new(args.x, args.skip, args.size, args.enlarged, args.stride);
+    let [height, width] = patches.output;
+    let size = height * width * outputs;
+    let mut out = Vec::with_capacity(batch * size);
+    for image in 0..batch {
+        let residual = args.residual.map(|map| &map[image * size..][..size]);
+        match args.add {
+            Some(add) => {
+                let add = &add[image * outputs..][..outputs];
+                let start: Vec<f32> = add.iter().zip(args.bias).map(|(a, b)| a + b).collect();
+                started(&mut out, &start, residual, height * width);
+            }
+            None => started(&mut out, args.bias, residual, height * width),
+        }
+    }
+    let inner = args.weight.len() / outputs;
+    let weight = Right::Rows(Rows::dense(args.weight, outputs));
+    add_product(&mut out, outputs, &patches, weight, inner);
+    out
+}
+
+/// The patches of a 3×3 convolution with padding 1, one for each output position.
+struct Patches<'a> {
     /// `[n, h, w, channels]` of the input and of the skip connection beside it.
     maps: [Option<(&'a [f32], usize)>; 2],
     /// Rows of the map, and which of them each row of the enlarged map shows.
@@ -19,8 +62,7 @@ pub struct Patches<'a> {
 }
 
 impl<'a> Patches<'a> {
-    /// `size` is the height and width of the maps, `enlarged` what they are enlarged to by nearest neighbour.
-    pub fn new(
+    fn new(
         x: (&'a [f32], usize),
         skip: Option<(&'a [f32], usize)>,
         size: [usize; 2],

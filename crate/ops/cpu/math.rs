@@ -88,3 +88,56 @@ pub fn max(values: &[f32]) -> f32 {
     let most = most.into_iter().chain(rest.iter().copied());
     most.fold(f32::NEG_INFINITY, greater)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{exp, gelu, max, sum};
+
+    #[test]
+    fn exp_is_the_exponential() {
+        for i in -87_000..=88_000 {
+            let x = i as f32 / 1000.0;
+            let exact = f64::from(x).exp();
+            let error = (f64::from(exp(x)) / exact - 1.0).abs();
+            assert!(error < 2e-7, "exp({x}) is off by {error:.1e}");
+        }
+        assert!(exp(f32::NEG_INFINITY) < 2e-38);
+        assert!(exp(f32::INFINITY) > 1e38);
+    }
+
+    /// Against x·Φ(x) from mpmath.
+    #[test]
+    fn gelu_is_exact() {
+        for (x, exact) in [
+            (-5.0, -1.433_257_859_4e-6),
+            (-4.0, -1.266_849_673_32e-4),
+            (-3.0, -0.004_049_694_094_89),
+            (-2.0, -0.045_500_263_896_4),
+            (-1.0, -0.158_655_253_931),
+            (-0.5, -0.154_268_769_363),
+            (0.0, 0.0),
+            (0.5, 0.345_731_230_637),
+            (1.0, 0.841_344_746_069),
+            (2.0, 1.954_499_736_1),
+            (5.0, 4.999_998_566_74),
+        ] {
+            let error = (f64::from(gelu(x)) - exact).abs();
+            assert!(
+                error <= 1e-6 * exact.abs(),
+                "gelu({x}) is off by {error:.1e}"
+            );
+        }
+        assert!(gelu(-40.0).abs() < 1e-37);
+        assert_eq!(gelu(40.0), 40.0);
+    }
+
+    #[test]
+    fn reductions_reach_every_value() {
+        for length in 0..40 {
+            let values: Vec<f32> = (0..length).map(|i| i as f32).collect();
+            assert_eq!(sum(&values, |x| x), (0..length).sum::<i32>() as f32);
+            let most = length.checked_sub(1).filter(|_| length > 0);
+            assert_eq!(max(&values), most.map_or(f32::NEG_INFINITY, |i| i as f32));
+        }
+    }
+}

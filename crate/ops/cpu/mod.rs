@@ -3,10 +3,12 @@
 
 mod attention;
 mod conv;
+mod linear;
 mod math;
 mod norm;
 mod product;
 mod threads;
+mod tile;
 
 use burn::tensor::{DType, Tensor, TensorData};
 use burn_flex::{Flex, FlexTensor};
@@ -14,9 +16,10 @@ use burn_flex::{Flex, FlexTensor};
 use super::{Attention, Conv3x3, GroupNorm, Linear, Ops, Stock, stock};
 use crate::config::Activation;
 use attention::{Sizes, attention};
-use conv::Patches;
+use conv::{Conv, conv3x3};
+use linear::{geglu, linear};
 use norm::{Groups, group_norm, layer_norm};
-use product::{Right, Rows, add_product};
+use product::Rows;
 
 /// Our own loops over the memory of Flex tensors. Tensors in f16 are left to [`Stock`].
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,41 +34,23 @@ impl Ops for Cpu {
         let [height, width] = args.output_size();
         let outputs = args.weight.dims()[1];
         let (device, shape) = (args.x.device(), [n, height, width, outputs]);
-        let skip_channels = args.skip.as_ref().map_or(0, |skip| skip.dims()[3]);
-
+        let skip = args.skip.map(|skip| (skip.dims()[3], Memory::of(skip)));
         let x = Memory::of(args.x);
-        let skip = args.skip.map(Memory::of);
         let weight = Memory::of(args.weight.clone());
         let bias = Memory::of(args.bias.clone());
-        let start: Vec<f32> = match args.add.map(Memory::of) {
-            Some(add) => {
-                let both = add
-                    .values()
-                    .chunks_exact(outputs)
-                    .flat_map(|add| add.iter().zip(bias.values()).map(|(add, bias)| add + bias));
-                both.collect()
-            }
-            None => bias.values().repeat(n),
-        };
+        let add = args.add.map(Memory::of);
         let residual = args.residual.map(Memory::of);
-        let mut out = Vec::with_capacity(n * height * width * outputs);
-        for (image, start) in start.chunks_exact(outputs).enumerate() {
-            let size = height * width * outputs;
-            let residual = residual
-                .as_ref()
-                .map(|map| &map.values()[image * size..][..size]);
-            extend(&mut out, start, residual, height * width);
-        }
-        let patches = Patches::new(
-            (x.values(), c),
-            skip.as_ref().map(|skip| (skip.values(), skip_channels)),
-            [h, w],
-            args.upsample_to.unwrap_or([h, w]),
-            args.stride,
-        );
-        let inner = 9 * (c + skip_channels);
-        let weight = Right::Rows(Rows::dense(weight.values(), outputs));
-        add_product(&mut out, outputs, &patches, weight, inner);
+        let out = conv3x3(Conv {
+            x: (x.values(), c),
+            skip: skip.as_ref().map(|(width, skip)| (skip.values(), *width)),
+            size: [h, w],
+            enlarged: args.upsample_to.unwrap_or([h, w]),
+            stride: args.stride,
+            weight: weight.values(),
+            bias: bias.values(),
+            add: add.as_ref().map(Memory::values),
+            residual: residual.as_ref().map(Memory::values),
+        });
         Tensor::from_data(TensorData::new(out, shape), &device)
     }
 
@@ -79,27 +64,16 @@ impl Ops for Cpu {
         let skip = args.skip.map(|skip| (skip.dims()[2], Memory::of(skip)));
         let x = Memory::of(args.x);
         let weight = Memory::of(args.weight.clone());
-        let bias = match args.bias {
-            Some(bias) => Memory::of(bias.clone()).values().to_vec(),
-            None => vec![0.0; outputs],
-        };
+        let bias = args.bias.map(|bias| Memory::of(bias.clone()));
         let residual = args.residual.map(Memory::of);
-        let mut out = Vec::with_capacity(n * t * outputs);
-        extend(
-            &mut out,
-            &bias,
+        let out = linear(
+            Rows::dense(x.values(), c),
+            skip.as_ref()
+                .map(|(width, skip)| Rows::dense(skip.values(), *width)),
+            Rows::dense(weight.values(), outputs),
+            bias.as_ref().map(Memory::values),
             residual.as_ref().map(Memory::values),
-            n * t,
         );
-        let weight = Right::Rows(Rows::dense(weight.values(), outputs));
-        let x = Rows::dense(x.values(), c);
-        match &skip {
-            Some((width, skip)) => {
-                let left = (x, Rows::dense(skip.values(), *width));
-                add_product(&mut out, outputs, &left, weight, c + width);
-            }
-            None => add_product(&mut out, outputs, &x, weight, c),
-        }
         Tensor::from_data(TensorData::new(out, shape), &device)
     }
 
@@ -107,21 +81,16 @@ impl Ops for Cpu {
         if x.dtype() != DType::F32 || weight.dtype() != DType::F32 {
             return Stock.geglu(x, weight, bias);
         }
-        let (device, [n, t, _]) = (x.device(), x.dims());
-        let both = self.linear(Linear {
-            x,
-            skip: None,
-            weight,
-            bias: Some(bias),
-            residual: None,
-        });
-        let width = both.dims()[2] / 2;
-        let both = Memory::of(both);
-        let mut out = Vec::with_capacity(n * t * width);
-        for row in both.values().chunks_exact(2 * width) {
-            let (a, b) = row.split_at(width);
-            out.extend(a.iter().zip(b).map(|(a, b)| a * math::gelu(*b)));
-        }
+        let (device, [n, t, c]) = (x.device(), x.dims());
+        let width = weight.dims()[1] / 2;
+        let x = Memory::of(x);
+        let weight = Memory::of(weight.clone());
+        let bias = Memory::of(bias.clone());
+        let out = geglu(
+            Rows::dense(x.values(), c),
+            Rows::dense(weight.values(), 2 * width),
+            bias.values(),
+        );
         Tensor::from_data(TensorData::new(out, [n, t, width]), &device)
     }
 
@@ -211,21 +180,5 @@ impl Memory {
         self.0
             .as_slice()
             .expect("a contiguous tensor whose type was looked at")
-    }
-}
-
-/// Appends `rows` rows of `start`, plus `residual` where there is one.
-fn extend(out: &mut Vec<f32>, start: &[f32], residual: Option<&[f32]>, rows: usize) {
-    match residual {
-        Some(residual) => {
-            for row in residual.chunks_exact(start.len()) {
-                out.extend(row.iter().zip(start).map(|(x, start)| x + start));
-            }
-        }
-        None => {
-            for _ in 0..rows {
-                out.extend_from_slice(start);
-            }
-        }
     }
 }

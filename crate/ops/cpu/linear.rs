@@ -1,0 +1,57 @@
+//! Linear layers: the product itself, with what belongs to the result around it.
+
+use super::math;
+use super::product::{Right, Rows, add_product};
+
+/// `[x, skip]·weight + bias + residual`; see [`crate::ops::Linear`].
+pub fn linear(
+    x: Rows,
+    skip: Option<Rows>,
+    weight: Rows,
+    bias: Option<&[f32]>,
+    residual: Option<&[f32]>,
+) -> Vec<f32> {
+    let outputs = weight.width;
+    let rows = x.data.len() / x.width;
+    let mut out = Vec::with_capacity(rows * outputs);
+    match bias {
+        Some(bias) => started(&mut out, bias, residual, rows),
+        None => started(&mut out, &vec![0.0; outputs], residual, rows),
+    }
+    match skip {
+        Some(skip) => {
+            let inner = x.width + skip.width;
+            add_product(&mut out, outputs, &(x, skip), Right::Rows(weight), inner);
+        }
+        None => add_product(&mut out, outputs, &x, Right::Rows(weight), x.width),
+    }
+    out
+}
+
+/// `a ⊙ gelu(b)` where `[a, b] = x·weight + bias`.
+pub fn geglu(x: Rows, weight: Rows, bias: &[f32]) -> Vec<f32> {
+    let both = linear(x, None, weight, Some(bias), None);
+    let mut out = Vec::with_capacity(both.len() / 2);
+    for row in both.chunks_exact(weight.width) {
+        let (a, b) = row.split_at(weight.width / 2);
+        out.extend(a.iter().zip(b).map(|(a, b)| a * math::gelu(*b)));
+    }
+    out
+}
+
+/// Appends what a product will be added to: `rows` times `start`, plus `residual` where there is one. Written once this
+/// way, the memory needs no zeros first.
+pub fn started(out: &mut Vec<f32>, start: &[f32], residual: Option<&[f32]>, rows: usize) {
+    match residual {
+        Some(residual) => {
+            for row in residual.chunks_exact(start.len()) {
+                out.extend(row.iter().zip(start).map(|(x, start)| x + start));
+            }
+        }
+        None => {
+            for _ in 0..rows {
+                out.extend_from_slice(start);
+            }
+        }
+    }
+}
