@@ -123,7 +123,13 @@ fn native(options: &Options) -> Outcome {
             .args(&options.filter);
         let mut engine = cargo()?;
         engine
-            .args(["test", "--release", "--package", "darkroom"])
+            .args([
+                "test",
+                "--release",
+                "--package",
+                "darkroom",
+                "--no-fail-fast",
+            ])
             .args(&options.filter);
         // Both, even where the first fails.
         let (own, engine) = (rust_tests(&mut own), rust_tests(&mut engine));
@@ -140,7 +146,13 @@ fn full_size(options: &Options) -> Outcome {
     let tests = || {
         let mut command = cargo()?;
         command
-            .args(["test", "--release", "--package", "darkroom"])
+            .args([
+                "test",
+                "--release",
+                "--package",
+                "darkroom",
+                "--no-fail-fast",
+            ])
             .args(&options.filter)
             .args(["--", "--ignored"]);
         rust_tests(&mut command)
