@@ -148,7 +148,8 @@ impl Packed {
             // SAFETY: the processor has these instructions.
             return unsafe { self.add_product_avx2(out, left, first) };
         }
-        self.add_tiles(out, left, first, tile::product::<4>);
+        // 2 rows by 16 columns need 13 vector registers and V8 has 15: 53 GFLOP/s in Chromium against 36 with 4 rows.
+        self.add_tiles(out, left, first, tile::product::<2>);
     }
 
     #[cfg(target_arch = "x86_64")]
