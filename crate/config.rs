@@ -751,14 +751,16 @@ impl SchedulerConfig {
             config.num_train_timesteps = betas.len();
             sane(file, "trained_betas (its length)", betas.len(), 100_000)?;
         }
-        let betas = [config.beta_start, config.beta_end];
         let listed = config.trained_betas.as_deref().unwrap_or(&[]);
-        if let Some(beta) = betas
-            .iter()
-            .chain(listed)
-            .find(|beta| !(**beta > 0.0 && **beta < 1.0))
-        {
-            return Err(Error::config(file, "beta", beta, "between 0 and 1"));
+        let betas = [
+            ("beta_start", &[config.beta_start][..]),
+            ("beta_end", &[config.beta_end]),
+            ("trained_betas", listed),
+        ];
+        for (key, values) in betas {
+            if let Some(beta) = values.iter().find(|&&beta| !(beta > 0.0 && beta < 1.0)) {
+                return Err(Error::config(file, key, beta, "between 0 and 1"));
+            }
         }
         Ok(config)
     }
