@@ -85,41 +85,57 @@ fn cases(what: &str, case: impl Fn(&mut Dice) -> f64) {
     println!("{what}: {CASES} shapes, greatest relative error {worst:.1e}");
 }
 
+fn conv3x3(dice: &mut Dice, channels: [usize; 2], skip: Option<usize>) -> f64 {
+    let n = dice.of(&[1, 1, 2, 3]);
+    let [h, w] = [dice.size(33), dice.size(33)];
+    let [c, out] = channels;
+    let x = dice.tensor([n, h, w, c]);
+    let weight = dice.tensor([9 * (c + skip.unwrap_or(0)), out]);
+    let skip = skip.map(|c| dice.tensor([n, h, w, c]));
+    let bias = dice.tensor([out]);
+    let upsample_to = dice.coin().then(|| [dice.size(33), dice.size(33)]);
+    let mut args = Conv3x3 {
+        skip,
+        stride: dice.of(&[1, 1, 2]),
+        upsample_to,
+        add: dice.maybe([n, out]),
+        ..Conv3x3::new(x, &weight, &bias)
+    };
+    let [height, width] = args.output_size();
+    args.residual = dice.maybe([n, height, width, out]);
+    let case = format!(
+        "x {n}×{h}×{w}×{c}, skip {:?}, to {:?}, stride {}, {out} outputs",
+        args.skip.as_ref().map(|skip| skip.dims()[3]),
+        args.upsample_to,
+        args.stride,
+    );
+    let again = Conv3x3 {
+        x: args.x.clone(),
+        skip: args.skip.clone(),
+        add: args.add.clone(),
+        residual: args.residual.clone(),
+        ..args
+    };
+    compare_tensors(Cpu.conv3x3(args), Stock.conv3x3(again), &case)
+}
+
 #[test]
 fn conv3x3_is_stocks() {
     cases("conv3x3", |dice| {
-        let n = dice.of(&[1, 1, 2, 3]);
-        let [h, w] = [dice.size(17), dice.size(17)];
-        let [c, out] = [dice.size(131), dice.size(131)];
-        let x = dice.tensor([n, h, w, c]);
+        let channels = [dice.size(131), dice.size(131)];
         let skip = dice.coin().then(|| dice.size(67));
-        let weight = dice.tensor([9 * (c + skip.unwrap_or(0)), out]);
-        let skip = skip.map(|c| dice.tensor([n, h, w, c]));
-        let bias = dice.tensor([out]);
-        let upsample_to = dice.coin().then(|| [dice.size(33), dice.size(33)]);
-        let mut args = Conv3x3 {
-            skip,
-            stride: dice.of(&[1, 1, 2]),
-            upsample_to,
-            add: dice.maybe([n, out]),
-            ..Conv3x3::new(x, &weight, &bias)
-        };
-        let [height, width] = args.output_size();
-        args.residual = dice.maybe([n, height, width, out]);
-        let case = format!(
-            "x {n}×{h}×{w}×{c}, skip {:?}, to {:?}, stride {}, {out} outputs",
-            args.skip.as_ref().map(|skip| skip.dims()[3]),
-            args.upsample_to,
-            args.stride,
-        );
-        let again = Conv3x3 {
-            x: args.x.clone(),
-            skip: args.skip.clone(),
-            add: args.add.clone(),
-            residual: args.residual.clone(),
-            ..args
-        };
-        compare_tensors(Cpu.conv3x3(args), Stock.conv3x3(again), &case)
+        conv3x3(dice, channels, skip)
+    });
+}
+
+/// Channels in multiples of 16 go another way, by Winograd's transforms.
+#[test]
+fn conv3x3_of_even_channels_is_stocks() {
+    cases("conv3x3 of even channels", |dice| {
+        let sizes = [16, 32, 48, 64, 96, 128];
+        let channels = [dice.of(&sizes), dice.of(&sizes)];
+        let skip = dice.coin().then(|| dice.of(&sizes));
+        conv3x3(dice, channels, skip)
     });
 }
 
@@ -442,7 +458,12 @@ fn products_are_what_they_are_defined_to_be() {
             &format!("linear {t}×{c} → {out}"),
         );
     }
-    for (h, w, c, out, stride) in [(9, 7, 130, 20, 1), (8, 5, 16, 33, 2), (1, 1, 3, 4, 1)] {
+    for (h, w, c, out, stride) in [
+        (9, 7, 130, 20, 1),
+        (9, 9, 320, 64, 1),
+        (8, 5, 16, 33, 2),
+        (1, 1, 3, 4, 1),
+    ] {
         let x = dice.tensor([1, h, w, c]);
         let (weight, bias) = (dice.tensor([9 * c, out]), dice.tensor([out]));
         let expected = definition::conv3x3(

@@ -73,13 +73,12 @@ fn attend(out: &mut [f32], first: usize, head: usize, [q, k, v]: [&[f32]; 3], si
                 continue;
             }
             let scores = &mut scores[..running.len() * keys];
-            scores.fill(0.0);
             let mut score_rows = Out {
                 data: scores,
                 stride: keys,
                 width: keys,
             };
-            packed_keys.add_product(&mut score_rows, &rows(q, from), 0);
+            packed_keys.set_product(&mut score_rows, &rows(q, from), 0);
             for (query, row) in scores.chunks_mut(keys).enumerate() {
                 let rescale = softmax(row, visible(query), scale, &mut running[query]);
                 for value in &mut out[query * stride..][..d] {

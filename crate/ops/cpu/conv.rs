@@ -2,6 +2,7 @@
 
 use super::linear::started;
 use super::product::{Left, Right, Rows, add_product};
+use super::winograd;
 
 /// A convolution over plain memory; see [`crate::ops::Conv3x3`].
 pub struct Conv<'a> {
@@ -24,8 +25,8 @@ pub struct Conv<'a> {
 pub fn conv3x3(args: Conv) -> Vec<f32> {
     let outputs = args.bias.len();
     let batch = args.x.0.len() / (args.size[0] * args.size[1] * args.x.1);
-    let patches = Patches::new(args.x, args.skip, args.size, args.enlarged, args.stride);
-    let [height, width] = patches.output;
+    let map = Padded::new(&args);
+    let [height, width] = map.output;
     let size = height * width * outputs;
     let mut out = Vec::with_capacity(batch * size);
     for image in 0..batch {
@@ -39,52 +40,86 @@ pub fn conv3x3(args: Conv) -> Vec<f32> {
             None => started(&mut out, args.bias, residual, height * width),
         }
     }
-    let inner = args.weight.len() / outputs;
-    let weight = Right::Rows(Rows::dense(args.weight, outputs));
-    add_product(&mut out, outputs, &patches, weight, inner);
+    if winograd::pays(&map, outputs) {
+        winograd::add_convolution(&mut out, &map, args.weight, outputs);
+    } else {
+        let weight = Right::Rows(Rows::dense(args.weight, outputs));
+        add_product(&mut out, outputs, &map, weight, 9 * map.channels);
+    }
     out
 }
 
-/// The patches of a 3×3 convolution with padding 1, one for each output position.
-struct Patches<'a> {
-    /// `[n, h, w, channels]` of the input and of the skip connection beside it.
-    maps: [Option<(&'a [f32], usize)>; 2],
-    /// Rows of the map, and which of them each row of the enlarged map shows.
-    height: usize,
-    rows: Vec<usize>,
-    width: usize,
-    columns: Vec<usize>,
-    /// Height and width of the output.
-    output: [usize; 2],
-    stride: usize,
-    /// What lies outside the map, for as many channels as the wider input has.
-    zeros: Vec<f32>,
+/// The input as a convolution sees it: enlarged, the skip connection's channels behind its own, zeros around it. Copying
+/// it costs little beside the products, and then a patch is three runs of memory, wherever it lies.
+pub struct Padded {
+    /// `[n, rows, columns, channels]`
+    values: Vec<f32>,
+    rows: usize,
+    columns: usize,
+    pub channels: usize,
+    pub stride: usize,
+    /// Height and width of the convolution's result.
+    pub output: [usize; 2],
 }
 
-impl<'a> Patches<'a> {
-    fn new(
-        x: (&'a [f32], usize),
-        skip: Option<(&'a [f32], usize)>,
-        size: [usize; 2],
-        enlarged: [usize; 2],
-        stride: usize,
-    ) -> Self {
-        let source = |from: usize, to: usize| (0..to).map(|i| i * from / to).collect();
-        let widest = x.1.max(skip.map_or(0, |(_, channels)| channels));
-        Patches {
-            maps: [Some(x), skip],
-            height: size[0],
-            rows: source(size[0], enlarged[0]),
-            width: size[1],
-            columns: source(size[1], enlarged[1]),
-            output: enlarged.map(|size| size.div_ceil(stride)),
-            stride,
-            zeros: vec![0.0; widest],
+impl Padded {
+    fn new(args: &Conv) -> Self {
+        let [h, w] = args.size;
+        let [height, width] = args.enlarged;
+        let (x, c) = args.x;
+        let channels = c + args.skip.map_or(0, |(_, channels)| channels);
+        let batch = x.len() / (h * w * c);
+        // One row and column of zeros before, and one or two behind: tiles of 2×2 need even sizes.
+        let rows = height.next_multiple_of(2) + 2;
+        let columns = width.next_multiple_of(2) + 2;
+        let sources: Vec<usize> = (0..width).map(|i| i * w / width).collect();
+
+        let mut values = Vec::with_capacity(batch * rows * columns * channels);
+        let zeros = |values: &mut Vec<f32>, pixels| {
+            values.resize(values.len() + pixels * channels, 0.0);
+        };
+        for image in 0..batch {
+            zeros(&mut values, columns);
+            for y in 0..height {
+                let row = (image * h + y * h / height) * w;
+                zeros(&mut values, 1);
+                if args.skip.is_none() && width == w {
+                    values.extend_from_slice(&x[row * c..][..w * c]);
+                } else {
+                    for source in &sources {
+                        for (map, channels) in [Some(args.x), args.skip].into_iter().flatten() {
+                            values.extend_from_slice(&map[(row + source) * channels..][..channels]);
+                        }
+                    }
+                }
+                zeros(&mut values, columns - width - 1);
+            }
+            zeros(&mut values, (rows - height - 1) * columns);
         }
+        Padded {
+            values,
+            rows,
+            columns,
+            channels,
+            stride: args.stride,
+            output: args.enlarged.map(|size| size.div_ceil(args.stride)),
+        }
+    }
+
+    /// Positions of the result in all images.
+    pub fn positions(&self) -> usize {
+        let images = self.values.len() / (self.rows * self.columns * self.channels);
+        images * self.output[0] * self.output[1]
+    }
+
+    /// `count` neighbouring pixels of a row, counted in the padded map.
+    pub fn pixels(&self, image: usize, row: usize, column: usize, count: usize) -> &[f32] {
+        let pixel = (image * self.rows + row) * self.columns + column;
+        &self.values[pixel * self.channels..][..count * self.channels]
     }
 }
 
-impl Left for Patches<'_> {
+impl Left for Padded {
     fn runs<'a>(&'a self, row: usize, mut each: impl FnMut(&'a [f32])) {
         let [height, width] = self.output;
         let (image, position) = (row / (height * width), row % (height * width));
@@ -92,25 +127,8 @@ impl Left for Patches<'_> {
             position / width * self.stride,
             position % width * self.stride,
         );
-        // One row up and one column left: usize::MAX, outside every map, where there is none.
-        let tap = |start: usize, list: &[usize], offset: usize| {
-            let place = (start + offset).wrapping_sub(1);
-            list.get(place).copied()
-        };
         for dy in 0..3 {
-            let row = tap(y, &self.rows, dy);
-            for dx in 0..3 {
-                let place = row.zip(tap(x, &self.columns, dx));
-                for (data, channels) in self.maps.iter().flatten() {
-                    each(match place {
-                        Some((row, column)) => {
-                            let place = (image * self.height + row) * self.width + column;
-                            &data[place * channels..][..*channels]
-                        }
-                        None => &self.zeros[..*channels],
-                    });
-                }
-            }
+            each(self.pixels(image, y + dy, x, 3));
         }
     }
 }

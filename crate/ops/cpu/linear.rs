@@ -31,10 +31,16 @@ pub fn linear(
 /// `a ⊙ gelu(b)` where `[a, b] = x·weight + bias`.
 pub fn geglu(x: Rows, weight: Rows, bias: &[f32]) -> Vec<f32> {
     let both = linear(x, None, weight, Some(bias), None);
-    let mut out = Vec::with_capacity(both.len() / 2);
-    for row in both.chunks_exact(weight.width) {
-        let (a, b) = row.split_at(weight.width / 2);
-        out.extend(a.iter().zip(b).map(|(a, b)| a * math::gelu(*b)));
+    let width = weight.width / 2;
+    let mut out = vec![0.0; both.len() / 2];
+    for (out, row) in out
+        .chunks_exact_mut(width)
+        .zip(both.chunks_exact(2 * width))
+    {
+        let (a, b) = row.split_at(width);
+        for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
+            *out = a * math::gelu(*b);
+        }
     }
     out
 }

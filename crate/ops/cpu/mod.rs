@@ -9,6 +9,7 @@ mod norm;
 mod product;
 mod threads;
 mod tile;
+mod winograd;
 
 use burn::tensor::{DType, Tensor, TensorData};
 use burn_flex::{Flex, FlexTensor};

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use super::threads;
-use super::tile::{self, COLUMNS};
+use super::tile::{self, COLUMNS, Panel, Runs};
 
 /// The left matrix. Its rows need not lie in one piece.
 pub trait Left: Sync {
@@ -71,8 +71,10 @@ pub struct Out<'a> {
     pub width: usize,
 }
 
-/// Values of the right matrix that are packed at once: 256 KiB, which leaves room in any second cache level.
-const PACKED_AT_MOST: usize = 64 << 10;
+/// Rows of the right matrix packed at once: a panel of them, 16 KiB, stays in the first cache level.
+const INNER: usize = 256;
+/// Rows of the left matrix that meet a panel before the next panel comes: 64 KiB of them stay in the second level.
+const ROWS: usize = 60;
 
 thread_local! {
     static PACKED: RefCell<Packed> = RefCell::default();
@@ -80,8 +82,7 @@ thread_local! {
 
 /// `out += left·right`: `out` has rows of `outputs` values, `inner` is the length of a row of `left`.
 pub fn add_product(out: &mut [f32], outputs: usize, left: &impl Left, right: Right, inner: usize) {
-    let most = (PACKED_AT_MOST / outputs).max(128);
-    let block = inner.div_ceil(inner.div_ceil(most));
+    let block = inner.div_ceil(inner.div_ceil(INNER));
     let rows = (out.len() / outputs).div_ceil(threads::count());
     PACKED.with_borrow_mut(|packed| {
         for from in (0..inner).step_by(block) {
@@ -108,6 +109,14 @@ pub struct Packed {
 }
 
 impl Packed {
+    /// Makes room for a right matrix of `rows` rows: panel after panel, in each all rows. Its values are left overs.
+    pub fn space(&mut self, rows: usize, outputs: usize) -> &mut [[f32; COLUMNS]] {
+        let size = outputs.div_ceil(COLUMNS) * rows;
+        self.panels.resize(size, [0.0; COLUMNS]);
+        self.range = 0..rows;
+        &mut self.panels
+    }
+
     /// Takes rows `range` of `right`.
     pub fn pack(&mut self, right: Right, range: Range<usize>, outputs: usize) {
         let size = outputs.div_ceil(COLUMNS) * range.len();
@@ -143,43 +152,73 @@ impl Packed {
 
     /// `out += left·right`, as far as the rows of `right` that are packed go, for the rows of `left` from `first` on.
     pub fn add_product(&self, out: &mut Out, left: &impl Left, first: usize) {
+        self.product(out, left, first, |out, sum| *out += sum);
+    }
+
+    /// As [`Packed::add_product`], `out = left·right`.
+    pub fn set_product(&self, out: &mut Out, left: &impl Left, first: usize) {
+        self.product(out, left, first, |out, sum| *out = sum);
+    }
+
+    #[inline(always)]
+    fn product(&self, out: &mut Out, left: &impl Left, first: usize, put: impl Fn(&mut f32, f32)) {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             // SAFETY: the processor has these instructions.
-            return unsafe { self.add_product_avx2(out, left, first) };
+            return unsafe { self.product_avx2(out, left, first, put) };
         }
-        // 2 rows by 16 columns need 13 vector registers and V8 has 15: 53 GFLOP/s in Chromium against 36 with 4 rows.
-        self.add_tiles(out, left, first, tile::product::<2>);
+        match out.width {
+            ..=4 => self.tiles(out, left, first, tile::product::<4, 1>, put),
+            _ => self.tiles(out, left, first, tile::product::<2, 4>, put),
+        }
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma")]
-    fn add_product_avx2(&self, out: &mut Out, left: &impl Left, first: usize) {
-        self.add_tiles(out, left, first, tile::product_fused::<6>);
-    }
-
-    #[inline(always)]
-    fn add_tiles<const M: usize>(
+    fn product_avx2(
         &self,
         out: &mut Out,
         left: &impl Left,
         first: usize,
-        product: impl Fn(&[[&[f32]; M]], &[[f32; COLUMNS]]) -> [[f32; COLUMNS]; M],
+        put: impl Fn(&mut f32, f32),
+    ) {
+        let tile = |runs: Runs<6>, panel: Panel| tile::product_fused(runs, panel);
+        self.tiles(out, left, first, tile, put);
+    }
+
+    #[inline(always)]
+    fn tiles<const M: usize>(
+        &self,
+        out: &mut Out,
+        left: &impl Left,
+        first: usize,
+        product: impl Fn(Runs<M>, Panel) -> [[f32; COLUMNS]; M],
+        put: impl Fn(&mut f32, f32),
     ) {
         let mut runs = Vec::new();
-        for (tile, rows) in out.data.chunks_mut(M * out.stride).enumerate() {
-            let last = rows.len().div_ceil(out.stride) - 1;
-            // A tile that reaches beyond the last row computes that row several times.
-            self.gather(&mut runs, left, |i| first + tile * M + last.min(i));
+        let mut first = first;
+        for rows in out.data.chunks_mut(ROWS * out.stride) {
+            let count = rows.len().div_ceil(out.stride);
+            runs.clear();
+            for tile in (0..count).step_by(M) {
+                // A tile that reaches beyond the last row computes that row several times.
+                self.gather(&mut runs, left, |i| first + (tile + i).min(count - 1));
+            }
+            let runs_each = runs.len() / count.div_ceil(M);
+            first += count;
             let panels = self.panels.chunks_exact(self.range.len());
             for (panel, start) in panels.zip((0..out.width).step_by(COLUMNS)) {
-                let sums = product(&runs, panel);
                 let columns = start..out.width.min(start + COLUMNS);
-                for (row, sums) in rows.chunks_mut(out.stride).zip(&sums) {
-                    let row = &mut row[columns.clone()];
-                    match row.first_chunk_mut::<COLUMNS>() {
-                        Some(row) => add(row, sums),
-                        None => add(row, &sums[..row.len()]),
+                let tiles = rows.chunks_mut(M * out.stride);
+                for (rows, runs) in tiles.zip(runs.chunks_exact(runs_each)) {
+                    let sums = product(runs, panel);
+                    for (row, sums) in rows.chunks_mut(out.stride).zip(&sums) {
+                        let row = &mut row[columns.clone()];
+                        // A length known beforehand makes whole vectors of this loop.
+                        match row.first_chunk_mut::<COLUMNS>() {
+                            Some(row) => row.iter_mut().zip(sums).for_each(|(o, s)| put(o, *s)),
+                            None => row.iter_mut().zip(sums).for_each(|(o, s)| put(o, *s)),
+                        }
                     }
                 }
             }
@@ -194,10 +233,9 @@ impl Packed {
         left: &'a impl Left,
         row: impl Fn(usize) -> usize,
     ) {
-        runs.clear();
+        let start = runs.len();
         for i in 0..M {
-            let mut column = 0;
-            let mut index = 0;
+            let (mut column, mut index) = (0, start);
             left.runs(row(i), |run| {
                 let end = column + run.len();
                 let from = self.range.start.clamp(column, end) - column;
@@ -212,13 +250,5 @@ impl Packed {
                 }
             });
         }
-    }
-}
-
-/// `out += sums`
-#[inline(always)]
-fn add(out: &mut [f32], sums: &[f32]) {
-    for (out, sum) in out.iter_mut().zip(sums) {
-        *out += sum;
     }
 }

@@ -2,7 +2,7 @@
 
 /// Calls `work` with the index and the values of every chunk of `data`.
 #[cfg(not(target_arch = "wasm32"))]
-pub fn chunks(data: &mut [f32], size: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
+pub fn chunks<T: Send>(data: &mut [T], size: usize, work: impl Fn(usize, &mut [T]) + Sync) {
     use rayon::prelude::*;
     data.par_chunks_mut(size)
         .enumerate()
@@ -11,7 +11,7 @@ pub fn chunks(data: &mut [f32], size: usize, work: impl Fn(usize, &mut [f32]) + 
 
 /// Calls `work` with the index and the values of every chunk of `data`.
 #[cfg(target_arch = "wasm32")]
-pub fn chunks(data: &mut [f32], size: usize, work: impl Fn(usize, &mut [f32])) {
+pub fn chunks<T>(data: &mut [T], size: usize, work: impl Fn(usize, &mut [T])) {
     for (index, chunk) in data.chunks_mut(size).enumerate() {
         work(index, chunk);
     }

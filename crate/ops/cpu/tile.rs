@@ -5,31 +5,31 @@ use std::array::from_fn;
 /// Columns of a tile, and of a panel of packed columns: two AVX2 or four 128-bit vectors.
 pub const COLUMNS: usize = 16;
 
-/// M rows, given in runs, times the panel that holds [`COLUMNS`] values for each value of a row.
+/// Runs of values that together make up M rows; all M of a run are of one length.
+pub type Runs<'a, 'b, const M: usize> = &'a [[&'b [f32]; M]];
+
+/// For each value of a row the values it is multiplied with.
+pub type Panel<'a> = &'a [[f32; COLUMNS]];
+
+/// M rows times the first Q·4 columns of a panel.
 #[cfg(not(target_arch = "wasm32"))]
-#[inline(always)]
-pub fn product<const M: usize>(
-    runs: &[[&[f32]; M]],
-    panel: &[[f32; COLUMNS]],
-) -> [[f32; COLUMNS]; M] {
+#[inline(never)]
+pub fn product<const M: usize, const Q: usize>(runs: Runs<M>, panel: Panel) -> [[f32; COLUMNS]; M] {
     product_with(runs, panel, |a, b, sum| a * b + sum)
 }
 
 /// As [`product`], for processors with a fused multiply-add: elsewhere it would be a function call.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-pub fn product_fused<const M: usize>(
-    runs: &[[&[f32]; M]],
-    panel: &[[f32; COLUMNS]],
-) -> [[f32; COLUMNS]; M] {
+pub fn product_fused<const M: usize>(runs: Runs<M>, panel: Panel) -> [[f32; COLUMNS]; M] {
     product_with(runs, panel, f32::mul_add)
 }
 
 #[cfg(not(target_arch = "wasm32"))]
 #[inline(always)]
 fn product_with<const M: usize>(
-    runs: &[[&[f32]; M]],
-    mut panel: &[[f32; COLUMNS]],
+    runs: Runs<M>,
+    mut panel: Panel,
     multiply_add: impl Fn(f32, f32, f32) -> f32,
 ) -> [[f32; COLUMNS]; M] {
     let mut sums = [[0.0; COLUMNS]; M];
@@ -49,30 +49,28 @@ fn product_with<const M: usize>(
     sums
 }
 
-/// M rows, given in runs, times the panel that holds [`COLUMNS`] values for each value of a row.
+/// M rows times the first Q·4 columns of a panel.
 ///
-/// In explicit vectors: left to itself LLVM makes half as fast a loop of it.
+/// In explicit vectors: left to itself LLVM makes half as fast a loop of it. A function of its own, because 4×16 sums
+/// fill the registers: within a bigger one V8 keeps others in their place.
 #[cfg(target_arch = "wasm32")]
-#[inline(always)]
-pub fn product<const M: usize>(
-    runs: &[[&[f32]; M]],
-    mut panel: &[[f32; COLUMNS]],
+#[inline(never)]
+pub fn product<const M: usize, const Q: usize>(
+    runs: Runs<M>,
+    mut panel: Panel,
 ) -> [[f32; COLUMNS]; M] {
     use std::arch::wasm32::{f32x4, f32x4_add, f32x4_extract_lane, f32x4_mul, f32x4_splat, v128};
-    let mut sums: [[v128; COLUMNS / 4]; M] = [[f32x4_splat(0.0); _]; _];
+    let mut sums: [[v128; Q]; M] = [[f32x4_splat(0.0); _]; _];
     for rows in runs {
         let (now, later) = panel.split_at(rows[0].len());
         panel = later;
         // Told that all have this length, the compiler checks no index in the loop.
         let rows: [&[f32]; M] = from_fn(|i| &rows[i][..now.len()]);
         for (k, columns) in now.iter().enumerate() {
-            let columns: [v128; COLUMNS / 4] = from_fn(|j| {
-                f32x4(
-                    columns[4 * j],
-                    columns[4 * j + 1],
-                    columns[4 * j + 2],
-                    columns[4 * j + 3],
-                )
+            let (quads, _) = columns.as_chunks();
+            let columns: [v128; Q] = from_fn(|q| {
+                let [a, b, c, d] = quads[q];
+                f32x4(a, b, c, d)
             });
             for (sums, row) in sums.iter_mut().zip(&rows) {
                 let value = f32x4_splat(row[k]);
@@ -82,15 +80,17 @@ pub fn product<const M: usize>(
             }
         }
     }
-    sums.map(|sums| {
-        from_fn(|j| {
-            let sums = sums[j / 4];
-            match j % 4 {
-                0 => f32x4_extract_lane::<0>(sums),
-                1 => f32x4_extract_lane::<1>(sums),
-                2 => f32x4_extract_lane::<2>(sums),
-                _ => f32x4_extract_lane::<3>(sums),
-            }
-        })
+    sums.map(|row| {
+        let mut values = [0.0; COLUMNS];
+        let (quads, _) = values.as_chunks_mut();
+        for (quad, sum) in quads.iter_mut().zip(row) {
+            *quad = [
+                f32x4_extract_lane::<0>(sum),
+                f32x4_extract_lane::<1>(sum),
+                f32x4_extract_lane::<2>(sum),
+                f32x4_extract_lane::<3>(sum),
+            ];
+        }
+        values
     })
 }
