@@ -3,9 +3,6 @@
 // Every invocation goes once over all keys for QUERIES queries of one head, KEYS at a time, with a running maximum and a
 // running sum, so that no score is ever stored (Milakov and Gimelshein 2018; FlashAttention). Its queries are LANES
 // apart; keys and values are the same for a whole workgroup.
-//
-// A head too wide for registers is done in parts: every invocation computes the scores over the whole head, and VECTORS
-// vectors of the result.
 
 //% if HALF
 enable f16;
@@ -29,26 +26,19 @@ const LOWEST = -3.0e38;
 
 @compute @workgroup_size($LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let head = group.y / $PARTS;
-    let part = group.y % $PARTS * $VECTORS;
     let row = p.heads * $HEAD;              // of q, k, v and result, in vectors
-    let first_key = group.z * p.keys * row + head * $HEAD;
+    let first_key = group.z * p.keys * row + group.y * $HEAD;
 //% for r in 0..QUERIES
     let query$r = (group.x * $QUERIES + $r) * $LANES + lane;
-    let start$r = (group.z * p.queries + min(query$r, p.queries - 1)) * row + head * $HEAD;
+    let start$r = (group.z * p.queries + min(query$r, p.queries - 1)) * row + group.y * $HEAD;
     let seen$r = select(p.keys, min(p.keys, query$r + 1), p.causal == 1);
     var highest$r = LOWEST;
     var total$r = 0.0;
-//% for i in 0..VECTORS
+//% for i in 0..HEAD
     var sum$r_$i = vec4<f32>();
-//% if WHOLE
     let q$r_$i = vec4<f32>(q[start$r + $i]) * p.scale;
 //% end
 //% end
-//% end
-    if ((group.x * $QUERIES) * $LANES + lane >= p.queries) {
-        return;
-    }
 
     for (var block = 0u; block < p.keys; block += $KEYS) {
 //% for j in 0..KEYS
@@ -57,27 +47,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         var dot$r_$j = vec4<f32>();
 //% end
 //% end
-//% if WHOLE
-//% for i in 0..VECTORS
+//% for i in 0..HEAD
 //% for j in 0..KEYS
         let k$i_$j = vec4<f32>(k[key$j + $i]);
 //% for r in 0..QUERIES
         dot$r_$j = fma(q$r_$i, k$i_$j, dot$r_$j);
 //% end
 //% end
-//% end
-//% else
-        for (var i = 0u; i < $HEAD; i++) {
-//% for r in 0..QUERIES
-            let q$r = vec4<f32>(q[start$r + i]) * p.scale;
-//% end
-//% for j in 0..KEYS
-            let k$j = vec4<f32>(k[key$j + i]);
-//% for r in 0..QUERIES
-            dot$r_$j = fma(q$r, k$j, dot$r_$j);
-//% end
-//% end
-        }
 //% end
 //% for r in 0..QUERIES
         var peak$r = highest$r;
@@ -92,18 +68,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let share$r_$j = exp2(score$r_$j - peak$r);
         total$r += share$r_$j;
 //% end
-//% for i in 0..VECTORS
+//% for i in 0..HEAD
         sum$r_$i *= fade$r;
 //% end
 //% end
-//% for i in 0..VECTORS
-//% if WHOLE
-        let at$i = u32($i);
-//% else
-        let at$i = min(part + $i, $HEAD - 1);
-//% end
+//% for i in 0..HEAD
 //% for j in 0..KEYS
-        let v$i_$j = vec4<f32>(v[key$j + at$i]);
+        let v$i_$j = vec4<f32>(v[key$j + $i]);
 //% for r in 0..QUERIES
         sum$r_$i = fma(vec4<f32>(share$r_$j), v$i_$j, sum$r_$i);
 //% end
@@ -114,10 +85,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 //% for r in 0..QUERIES
     if (query$r < p.queries) {
         let norm$r = 1.0 / total$r;
-//% for i in 0..VECTORS
-        if (part + $i < $HEAD) {
-            result[start$r + part + $i] = vec4<$T>(sum$r_$i * norm$r);
-        }
+//% for i in 0..HEAD
+        result[start$r + $i] = vec4<$T>(sum$r_$i * norm$r);
 //% end
     }
 //% end

@@ -3,7 +3,7 @@
 //! | kernel | made for |
 //! |---|---|
 //! | `product_registers.wgsl` | matrix products with everything around them, 3×3 convolutions as nine of them |
-//! | `attention_registers.wgsl` | attention in one pass over the keys, scores never stored |
+//! | `attention_registers.wgsl`, `attention_split.wgsl` | attention in one pass over the keys, scores never stored |
 //! | `group_statistics.wgsl`, `group_apply.wgsl` | GroupNorm with SiLU |
 //! | `layer_norm_registers.wgsl` | LayerNorm |
 //! | `activation.wgsl` | the text encoder's activations |
@@ -101,7 +101,10 @@ pub fn every_shader() -> Vec<(String, String)> {
     [Tiles::Registers, Tiles::Workgroup]
         .into_iter()
         .flat_map(product::variants)
-        .chain(attention::variants(&[4, 8, 40, 64, 80, 160, 164, 512]))
+        .chain(attention::variants(
+            Tiles::Registers,
+            &[4, 8, 40, 64, 80, 160, 164, 512, 1024],
+        ))
         .chain(norm::variants())
         .chain(activation::variants())
         .map(|kernel| {

@@ -18,7 +18,7 @@ struct Params {
     enlarged: vec2<u32>,    // height and width that the convolution sees
     output: vec2<u32>,      // height and width of the result
     stride: u32,
-    add_step: u32,          // from one image's timestep embedding to the next one's: `outputs`, or 0 if there is but one
+    add_step: u32,          // from one image's timestep embedding to the next one's, in pieces; 0 if there is but one
 //% end
 }
 
@@ -35,7 +35,9 @@ struct Params {
 @group(0) @binding($SLOT) var<storage, read_write> result: array<$OUTPUT>;
 @group(0) @binding($SLOT) var<uniform> p: Params;
 
-// STEP channels, from channel STEP·i on.
+// Inputs are counted in pieces of STEP channels, outputs and columns in pieces of UNIT: vectors where channels divide by
+// four, single elements elsewhere.
+
 //% for s in SOURCES
 fn $s_at(i: u32) -> vec4<f32> {
 //% if STEP == 4
@@ -46,34 +48,34 @@ fn $s_at(i: u32) -> vec4<f32> {
 }
 //% end
 
-// Four elements, from `column` on, of the row that begins at element `row`. Those beyond the last column are never stored
-// and may be anything.
+// Four elements, from `column` on, of the row that begins at `start`. Those beyond the last column are never stored and
+// may be anything.
 //% for m in MATRICES
-fn $m_at(row: u32, column: u32) -> vec4<f32> {
-//% if ALIGNED
-    return vec4<f32>($m[(row + column) / 4]);
+fn $m_at(start: u32, column: u32) -> vec4<f32> {
+//% if UNIT == 4
+    return vec4<f32>($m[start + column]);
 //% else
-    let last = p.outputs * $PARTS - 1;
+    let last = p.outputs - 1;
     return vec4<f32>(
-        f32($m[row + min(column, last)]),
-        f32($m[row + min(column + 1, last)]),
-        f32($m[row + min(column + 2, last)]),
-        f32($m[row + min(column + 3, last)]),
+        f32($m[start + min(column, last)]),
+        f32($m[start + min(column + 1, last)]),
+        f32($m[start + min(column + 2, last)]),
+        f32($m[start + min(column + 3, last)]),
     );
 //% end
 }
 //% end
 
 fn store(row: u32, column: u32, value: vec4<f32>) {
-    if (row >= p.rows || column >= p.outputs) {
+    let width = p.outputs / $UNIT;
+    if (row >= p.rows || column >= width) {
         return;
     }
-    let start = row * p.outputs + column;
-//% if ALIGNED
-    result[start / 4] = vec4<$T>(value);
+//% if UNIT == 4
+    result[row * width + column] = vec4<$T>(value);
 //% else
-    for (var i = 0u; i < min(4, p.outputs - column); i++) {
-        result[start + i] = $T(value[i]);
+    for (var i = 0u; i < min(4, width - column); i++) {
+        result[row * width + column + i] = $T(value[i]);
     }
 //% end
 }
@@ -99,10 +101,12 @@ fn met(centre: vec3<u32>, tap: vec2<u32>) -> u32 {
 
 @compute @workgroup_size($LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let first_row = (group.y + group.z * 65535) * $ROWS;
+    // Tiles of the same columns follow each other: their weights stay in the cache, which whole rows of tiles do not.
+    let first_row = (group.x + group.z * 65535) * $ROWS;
     if (first_row >= p.rows) {
         return;
     }
+    let width = p.outputs / $UNIT;
 //% for r in 0..ROWS
     let row$r = min(first_row + $r, p.rows - 1);
 //% if CONV
@@ -115,8 +119,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 //% end
 //% end
 //% for t in 0..TILES
-    let column$t = ((group.x * $TILES + $t) * $LANES + lane) * 4;
-    let kept$t = min(column$t, (p.outputs - 1) / 4 * 4);
+    let column$t = ((group.y * $TILES + $t) * $LANES + lane) * (4 / $UNIT);
+    let kept$t = min(column$t, width - 1);
 //% end
 
     var weight_row = 0u;
@@ -153,13 +157,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 //% for k in 0..STEP
 //% for t in 0..TILES
 //% for h in 0..PARTS
-                let w$k_$t_$h = weight_at(weight_row, kept$t + $h * p.outputs);
+                let w$k_$t_$h = weight_at(weight_row + $h * width, kept$t);
 //% for r in 0..ROWS
                 sum$r_$t_$h = fma(vec4<f32>(a$r[$k]), w$k_$t_$h, sum$r_$t_$h);
 //% end
 //% end
 //% end
-                weight_row += p.outputs * $PARTS;
+                weight_row += width * $PARTS;
 //% end
             }
         }
@@ -172,7 +176,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 //% for h in 0..PARTS
         var y$h = sum$r_$t_$h;
 //% if BIAS
-        y$h += bias_at(0, kept$t + $h * p.outputs);
+        y$h += bias_at($h * width, kept$t);
 //% end
 //% end
 //% if GELU
@@ -182,7 +186,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         y0 += add_at(centre$r.x * p.add_step, kept$t);
 //% end
 //% if RESIDUAL
-        y0 += residual_at(row$r * p.outputs, kept$t);
+        y0 += residual_at(row$r * width, kept$t);
 //% end
         store(first_row + $r, column$t, y0);
     }
