@@ -20,6 +20,7 @@
 pub mod config;
 pub mod device;
 pub mod error;
+pub mod model;
 pub mod ops;
 pub mod pipeline;
 mod preview;

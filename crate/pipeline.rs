@@ -7,20 +7,19 @@ use std::rc::Rc;
 use burn::tensor::{DType, Tensor, TensorData};
 use serde::{Deserialize, Deserializer};
 
-use crate::config::{
-    ModelConfig, PredictionType, SchedulerConfig, TextConfig, UnetConfig, VaeConfig,
-};
+use crate::config::ModelConfig;
 use crate::device::{Runtime, read};
 use crate::error::{Error, Result};
+use crate::model::{read_config, read_tokenizer};
 use crate::preview::LatentToRgb;
 use crate::sampling::{Noise, Rng, Sampler, SamplerKind, guide};
 use crate::text::encoder::TextEncoder;
-use crate::text::tokenizer::{LongPrompt, Tokenizer, TokenizerFiles, Tokens};
+use crate::text::tokenizer::{LongPrompt, Tokenizer, Tokens};
 use crate::unet::Unet;
 use crate::vae::decoder::VaeDecoder;
 use crate::weights::load::{LoadProgress, Part, load_parts};
 use crate::weights::params::Loaded;
-use crate::weights::source::{Source, read_text, require_text};
+use crate::weights::source::Source;
 use crate::weights::{Params, Scope};
 
 /// Most pixels in each direction; beyond, a mistyped size would only be found out by running out of memory.
@@ -504,82 +503,4 @@ fn channels_last(values: &[f32], channels: usize) -> Vec<f32> {
 /// `[positions, channels]` → `[channels, positions]`
 fn channels_first(values: &[f32], channels: usize) -> Vec<f32> {
     channels_last(values, values.len() / channels)
-}
-
-async fn read_config(source: &dyn Source) -> Result<ModelConfig> {
-    let unet = "unet/config.json";
-    let vae = "vae/config.json";
-    let text = "text_encoder/config.json";
-    let scheduler = "scheduler/scheduler_config.json";
-    let read = async |path: &'static str| require_text(source, path).await;
-    let shown = |path: &str| source.describe(path);
-    let config = ModelConfig {
-        unet: UnetConfig::from_json(&shown(unet), &read(unet).await?)?,
-        vae: VaeConfig::from_json(&shown(vae), &read(vae).await?)?,
-        text: TextConfig::from_json(&shown(text), &read(text).await?)?,
-        scheduler: SchedulerConfig::from_json(&shown(scheduler), &read(scheduler).await?)?,
-    };
-    config.check()?;
-    SamplerKind::from_config(&config.scheduler)?;
-    Ok(config)
-}
-
-async fn read_tokenizer(source: &dyn Source) -> Result<Tokenizer> {
-    let read = async |name: &str| read_text(source, &format!("tokenizer/{name}")).await;
-    let vocab = read("vocab.json").await?;
-    let merges = read("merges.txt").await?;
-    let tokenizer_json = match vocab.is_some() && merges.is_some() {
-        true => None,
-        false => read("tokenizer.json").await?,
-    };
-    let tokenizer_config = read("tokenizer_config.json").await?;
-    let special_tokens_map = read("special_tokens_map.json").await?;
-    Tokenizer::from_files(&TokenizerFiles {
-        vocab: vocab.as_deref(),
-        merges: merges.as_deref(),
-        tokenizer_json: tokenizer_json.as_deref(),
-        tokenizer_config: tokenizer_config.as_deref(),
-        special_tokens_map: special_tokens_map.as_deref(),
-    })
-}
-
-/// The model in a few words, for a user interface.
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct ModelInfo {
-    /// The model's own sampler.
-    pub default_sampler: &'static str,
-    /// All samplers.
-    pub samplers: Vec<&'static str>,
-    /// Pixels.
-    pub default_width: usize,
-    /// Pixels.
-    pub default_height: usize,
-    /// Sizes are multiples of this.
-    pub size_multiple: usize,
-    /// "epsilon" or "v_prediction".
-    pub prediction_type: &'static str,
-    /// Content tokens the model reads in one chunk (75).
-    pub max_tokens: usize,
-    /// Bytes of weights, as they lie in the model's files.
-    pub weight_bytes: u64,
-}
-
-impl Pipeline {
-    /// The model in a few words.
-    pub fn info(&self) -> Result<ModelInfo> {
-        let size = self.config.default_size();
-        Ok(ModelInfo {
-            default_sampler: SamplerKind::from_config(&self.config.scheduler)?.name(),
-            samplers: SamplerKind::ALL.iter().map(|kind| kind.name()).collect(),
-            default_width: size,
-            default_height: size,
-            size_multiple: self.config.pixels_per_latent(),
-            prediction_type: match self.config.scheduler.prediction_type {
-                PredictionType::Epsilon => "epsilon",
-                PredictionType::VPrediction => "v_prediction",
-            },
-            max_tokens: self.tokenizer.max_length() - 2,
-            weight_bytes: self.weight_bytes,
-        })
-    }
 }
