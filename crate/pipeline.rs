@@ -10,14 +10,14 @@ use serde::{Deserialize, Deserializer};
 use crate::config::ModelConfig;
 use crate::device::{Runtime, read};
 use crate::error::{Error, Result};
-use crate::model::{read_config, read_tokenizer};
+use crate::model::{Model, Prediction};
 use crate::preview::LatentToRgb;
 use crate::sampling::{Noise, Rng, Sampler, SamplerKind, guide};
 use crate::text::encoder::TextEncoder;
 use crate::text::tokenizer::{LongPrompt, Tokenizer, Tokens};
 use crate::unet::Unet;
 use crate::vae::decoder::VaeDecoder;
-use crate::weights::load::{LoadProgress, Part, load_parts};
+use crate::weights::load::{LoadProgress, Part, load_checkpoint, load_parts};
 use crate::weights::params::Loaded;
 use crate::weights::source::Source;
 use crate::weights::{Params, Scope};
@@ -155,40 +155,48 @@ pub struct Progress {
 
 /// A loaded model on a device.
 pub struct Pipeline {
-    config: ModelConfig,
-    tokenizer: Tokenizer,
-    text_encoder: TextEncoder,
-    unet: Unet,
+    pub(crate) config: ModelConfig,
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) text_encoder: TextEncoder,
+    pub(crate) unet: Unet,
     vae: VaeDecoder,
     preview: LatentToRgb,
-    runtime: Runtime,
+    pub(crate) runtime: Runtime,
     weight_bytes: u64,
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Pipeline {
-    /// Loads the model folder `source` onto `runtime`'s device. `progress` is called before each tensor.
+    /// Loads the model `source`, a folder or a single file, onto `runtime`'s device. `progress` is called before each
+    /// tensor.
     ///
     /// # Errors
-    /// [`Error::Config`] and [`Error::File`] naming what in the folder is missing or not as it should be; whatever
+    /// [`Error::Config`] and [`Error::File`] naming what in the model is missing or not as it should be; whatever
     /// `source` reports.
     pub async fn load(
         source: &dyn Source,
         runtime: &Runtime,
         progress: &mut dyn FnMut(LoadProgress<'_>),
     ) -> Result<Rc<Self>> {
-        let config = read_config(source).await?;
-        let tokenizer = read_tokenizer(source).await?;
-        if tokenizer.max_length() != config.text.max_position_embeddings {
-            return Err(Error::config(
-                source.describe("tokenizer/tokenizer_config.json"),
-                "model_max_length",
-                tokenizer.max_length(),
-                format!(
-                    "{}, as `max_position_embeddings` of text_encoder/config.json",
-                    config.text.max_position_embeddings
-                ),
-            ));
-        }
+        Self::load_as(source, Prediction::Auto, runtime, progress).await
+    }
+
+    /// As [`Pipeline::load`], with a word from the user on what the U-Net predicts.
+    ///
+    /// # Errors
+    /// As [`Pipeline::load`].
+    pub async fn load_as(
+        source: &dyn Source,
+        prediction: Prediction,
+        runtime: &Runtime,
+        progress: &mut dyn FnMut(LoadProgress<'_>),
+    ) -> Result<Rc<Self>> {
+        let Model {
+            config,
+            tokenizer,
+            checkpoint,
+            undecided,
+        } = Model::read(source, prediction).await?;
         let plan = |build: &dyn Fn(Scope) -> Result<()>| {
             let mut params = Params::plan(runtime.ops.clone());
             build(params.root())?;
@@ -212,11 +220,17 @@ impl Pipeline {
             },
         ];
         let mut weight_bytes = 0;
-        let loaded = load_parts(source, &parts, &runtime.device, runtime.dtype, &mut |p| {
+        let mut progress = |p: LoadProgress<'_>| {
             weight_bytes = p.total;
             progress(p);
-        })
-        .await?;
+        };
+        let (device, dtype) = (&runtime.device, runtime.dtype);
+        let loaded = match &checkpoint {
+            None => load_parts(source, &parts, device, dtype, &mut progress).await?,
+            Some(file) => {
+                load_checkpoint(source, file, &parts, device, dtype, &mut progress).await?
+            }
+        };
         let mut loaded = loaded.into_iter();
         let mut take = || -> Params {
             let tensors: HashMap<String, Loaded> = loaded.next().unwrap_or_default();
@@ -226,7 +240,7 @@ impl Pipeline {
         let unet = Unet::new(take().root(), &config.unet)?;
         let vae = VaeDecoder::new(take().root(), &config.vae)?;
         let preview = LatentToRgb::fit(&vae, config.vae.latent_channels, runtime).await?;
-        Ok(Rc::new(Pipeline {
+        let mut pipeline = Pipeline {
             config,
             tokenizer,
             text_encoder,
@@ -235,7 +249,17 @@ impl Pipeline {
             preview,
             runtime: runtime.clone(),
             weight_bytes,
-        }))
+            warnings: Vec::new(),
+        };
+        if let Some(checkpoint) = checkpoint.filter(|_| undecided) {
+            pipeline.decide_prediction(&checkpoint).await?;
+        }
+        Ok(Rc::new(pipeline))
+    }
+
+    /// What the user should know about the model.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The model's configuration.
@@ -478,7 +502,7 @@ pub(crate) fn to_rgba(values: &[f32]) -> Vec<u8> {
 }
 
 /// A prediction that is not finite, or all zero, is no prediction: overflow, or a device that computed nothing.
-fn check(prediction: &[f32], timestep: f64) -> Result<()> {
+pub(crate) fn check(prediction: &[f32], timestep: f64) -> Result<()> {
     if let Some(bad) = prediction.iter().find(|v| !v.is_finite()) {
         return Err(Error::numeric(format!(
             "the U-Net predicted {bad} at timestep {timestep}"
