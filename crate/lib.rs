@@ -14,17 +14,20 @@
 //!
 //! [`pipeline`] is the whole of it and reads from top to bottom like the paper; [`text`], [`unet`] and [`vae`] are the
 //! three networks, written over the few hot operations of [`ops`]; [`sampling`] is host arithmetic; [`weights`] and
-//! [`config`] turn a model folder in diffusers' layout into tensors.
+//! [`config`] turn a model folder in diffusers' layout, or a single-file checkpoint, into tensors; [`model`] is what they say
+//! of it before the weights are read.
 #![warn(missing_docs)]
 
 pub mod config;
 pub mod device;
 pub mod error;
+pub mod model;
 pub mod ops;
 pub mod pipeline;
 mod preview;
 pub mod sampling;
 pub mod text;
+mod trial;
 pub mod unet;
 pub mod vae;
 #[cfg(target_arch = "wasm32")]
@@ -33,4 +36,5 @@ pub mod weights;
 
 pub use device::{Precision, Runtime};
 pub use error::{Error, Result};
+pub use model::Prediction;
 pub use pipeline::{Generation, Picture, Pipeline, Progress, Request};

@@ -7,20 +7,19 @@ use std::rc::Rc;
 use burn::tensor::{DType, Tensor, TensorData};
 use serde::{Deserialize, Deserializer};
 
-use crate::config::{
-    ModelConfig, PredictionType, SchedulerConfig, TextConfig, UnetConfig, VaeConfig,
-};
+use crate::config::ModelConfig;
 use crate::device::{Runtime, read};
 use crate::error::{Error, Result};
+use crate::model::{Model, Prediction};
 use crate::preview::LatentToRgb;
 use crate::sampling::{Noise, Rng, Sampler, SamplerKind, guide};
 use crate::text::encoder::TextEncoder;
-use crate::text::tokenizer::{LongPrompt, Tokenizer, TokenizerFiles, Tokens};
+use crate::text::tokenizer::{LongPrompt, Tokenizer, Tokens};
 use crate::unet::Unet;
 use crate::vae::decoder::VaeDecoder;
-use crate::weights::load::{LoadProgress, Part, load_parts};
+use crate::weights::load::{LoadProgress, Part, load_checkpoint, load_parts};
 use crate::weights::params::Loaded;
-use crate::weights::source::{Source, read_text, require_text};
+use crate::weights::source::Source;
 use crate::weights::{Params, Scope};
 
 /// Most pixels in each direction; beyond, a mistyped size would only be found out by running out of memory.
@@ -156,40 +155,48 @@ pub struct Progress {
 
 /// A loaded model on a device.
 pub struct Pipeline {
-    config: ModelConfig,
-    tokenizer: Tokenizer,
-    text_encoder: TextEncoder,
-    unet: Unet,
+    pub(crate) config: ModelConfig,
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) text_encoder: TextEncoder,
+    pub(crate) unet: Unet,
     vae: VaeDecoder,
     preview: LatentToRgb,
-    runtime: Runtime,
+    pub(crate) runtime: Runtime,
     weight_bytes: u64,
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Pipeline {
-    /// Loads the model folder `source` onto `runtime`'s device. `progress` is called before each tensor.
+    /// Loads the model `source`, a folder or a single file, onto `runtime`'s device. `progress` is called before each
+    /// tensor.
     ///
     /// # Errors
-    /// [`Error::Config`] and [`Error::File`] naming what in the folder is missing or not as it should be; whatever
+    /// [`Error::Config`] and [`Error::File`] naming what in the model is missing or not as it should be; whatever
     /// `source` reports.
     pub async fn load(
         source: &dyn Source,
         runtime: &Runtime,
         progress: &mut dyn FnMut(LoadProgress<'_>),
     ) -> Result<Rc<Self>> {
-        let config = read_config(source).await?;
-        let tokenizer = read_tokenizer(source).await?;
-        if tokenizer.max_length() != config.text.max_position_embeddings {
-            return Err(Error::config(
-                source.describe("tokenizer/tokenizer_config.json"),
-                "model_max_length",
-                tokenizer.max_length(),
-                format!(
-                    "{}, as `max_position_embeddings` of text_encoder/config.json",
-                    config.text.max_position_embeddings
-                ),
-            ));
-        }
+        Self::load_as(source, Prediction::Auto, runtime, progress).await
+    }
+
+    /// As [`Pipeline::load`], with a word from the user on what the U-Net predicts.
+    ///
+    /// # Errors
+    /// As [`Pipeline::load`].
+    pub async fn load_as(
+        source: &dyn Source,
+        prediction: Prediction,
+        runtime: &Runtime,
+        progress: &mut dyn FnMut(LoadProgress<'_>),
+    ) -> Result<Rc<Self>> {
+        let Model {
+            config,
+            tokenizer,
+            checkpoint,
+            undecided,
+        } = Model::read(source, prediction).await?;
         let plan = |build: &dyn Fn(Scope) -> Result<()>| {
             let mut params = Params::plan(runtime.ops.clone());
             build(params.root())?;
@@ -213,11 +220,17 @@ impl Pipeline {
             },
         ];
         let mut weight_bytes = 0;
-        let loaded = load_parts(source, &parts, &runtime.device, runtime.dtype, &mut |p| {
+        let mut progress = |p: LoadProgress<'_>| {
             weight_bytes = p.total;
             progress(p);
-        })
-        .await?;
+        };
+        let (device, dtype) = (&runtime.device, runtime.dtype);
+        let loaded = match &checkpoint {
+            None => load_parts(source, &parts, device, dtype, &mut progress).await?,
+            Some(file) => {
+                load_checkpoint(source, file, &parts, device, dtype, &mut progress).await?
+            }
+        };
         let mut loaded = loaded.into_iter();
         let mut take = || -> Params {
             let tensors: HashMap<String, Loaded> = loaded.next().unwrap_or_default();
@@ -227,7 +240,7 @@ impl Pipeline {
         let unet = Unet::new(take().root(), &config.unet)?;
         let vae = VaeDecoder::new(take().root(), &config.vae)?;
         let preview = LatentToRgb::fit(&vae, config.vae.latent_channels, runtime).await?;
-        Ok(Rc::new(Pipeline {
+        let mut pipeline = Pipeline {
             config,
             tokenizer,
             text_encoder,
@@ -236,7 +249,17 @@ impl Pipeline {
             preview,
             runtime: runtime.clone(),
             weight_bytes,
-        }))
+            warnings: Vec::new(),
+        };
+        if let Some(checkpoint) = checkpoint.filter(|_| undecided) {
+            pipeline.decide_prediction(&checkpoint).await?;
+        }
+        Ok(Rc::new(pipeline))
+    }
+
+    /// What the user should know about the model.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The model's configuration.
@@ -479,7 +502,7 @@ pub(crate) fn to_rgba(values: &[f32]) -> Vec<u8> {
 }
 
 /// A prediction that is not finite, or all zero, is no prediction: overflow, or a device that computed nothing.
-fn check(prediction: &[f32], timestep: f64) -> Result<()> {
+pub(crate) fn check(prediction: &[f32], timestep: f64) -> Result<()> {
     if let Some(bad) = prediction.iter().find(|v| !v.is_finite()) {
         return Err(Error::numeric(format!(
             "the U-Net predicted {bad} at timestep {timestep}"
@@ -504,82 +527,4 @@ fn channels_last(values: &[f32], channels: usize) -> Vec<f32> {
 /// `[positions, channels]` → `[channels, positions]`
 fn channels_first(values: &[f32], channels: usize) -> Vec<f32> {
     channels_last(values, values.len() / channels)
-}
-
-async fn read_config(source: &dyn Source) -> Result<ModelConfig> {
-    let unet = "unet/config.json";
-    let vae = "vae/config.json";
-    let text = "text_encoder/config.json";
-    let scheduler = "scheduler/scheduler_config.json";
-    let read = async |path: &'static str| require_text(source, path).await;
-    let shown = |path: &str| source.describe(path);
-    let config = ModelConfig {
-        unet: UnetConfig::from_json(&shown(unet), &read(unet).await?)?,
-        vae: VaeConfig::from_json(&shown(vae), &read(vae).await?)?,
-        text: TextConfig::from_json(&shown(text), &read(text).await?)?,
-        scheduler: SchedulerConfig::from_json(&shown(scheduler), &read(scheduler).await?)?,
-    };
-    config.check()?;
-    SamplerKind::from_config(&config.scheduler)?;
-    Ok(config)
-}
-
-async fn read_tokenizer(source: &dyn Source) -> Result<Tokenizer> {
-    let read = async |name: &str| read_text(source, &format!("tokenizer/{name}")).await;
-    let vocab = read("vocab.json").await?;
-    let merges = read("merges.txt").await?;
-    let tokenizer_json = match vocab.is_some() && merges.is_some() {
-        true => None,
-        false => read("tokenizer.json").await?,
-    };
-    let tokenizer_config = read("tokenizer_config.json").await?;
-    let special_tokens_map = read("special_tokens_map.json").await?;
-    Tokenizer::from_files(&TokenizerFiles {
-        vocab: vocab.as_deref(),
-        merges: merges.as_deref(),
-        tokenizer_json: tokenizer_json.as_deref(),
-        tokenizer_config: tokenizer_config.as_deref(),
-        special_tokens_map: special_tokens_map.as_deref(),
-    })
-}
-
-/// The model in a few words, for a user interface.
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct ModelInfo {
-    /// The model's own sampler.
-    pub default_sampler: &'static str,
-    /// All samplers.
-    pub samplers: Vec<&'static str>,
-    /// Pixels.
-    pub default_width: usize,
-    /// Pixels.
-    pub default_height: usize,
-    /// Sizes are multiples of this.
-    pub size_multiple: usize,
-    /// "epsilon" or "v_prediction".
-    pub prediction_type: &'static str,
-    /// Content tokens the model reads in one chunk (75).
-    pub max_tokens: usize,
-    /// Bytes of weights, as they lie in the model's files.
-    pub weight_bytes: u64,
-}
-
-impl Pipeline {
-    /// The model in a few words.
-    pub fn info(&self) -> Result<ModelInfo> {
-        let size = self.config.default_size();
-        Ok(ModelInfo {
-            default_sampler: SamplerKind::from_config(&self.config.scheduler)?.name(),
-            samplers: SamplerKind::ALL.iter().map(|kind| kind.name()).collect(),
-            default_width: size,
-            default_height: size,
-            size_multiple: self.config.pixels_per_latent(),
-            prediction_type: match self.config.scheduler.prediction_type {
-                PredictionType::Epsilon => "epsilon",
-                PredictionType::VPrediction => "v_prediction",
-            },
-            max_tokens: self.tokenizer.max_length() - 2,
-            weight_bytes: self.weight_bytes,
-        })
-    }
 }

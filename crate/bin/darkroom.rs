@@ -10,8 +10,10 @@ use std::time::Instant;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use darkroom::sampling::{Rng, SamplerKind};
 use darkroom::text::tokenizer::LongPrompt;
-use darkroom::weights::native;
-use darkroom::{Error, Generation, Picture, Pipeline, Precision, Request, Result, Runtime};
+use darkroom::weights::place;
+use darkroom::{
+    Error, Generation, Picture, Pipeline, Precision, Prediction, Request, Result, Runtime,
+};
 
 #[derive(Parser)]
 #[command(version, about = "Stable Diffusion with negative prompts")]
@@ -28,9 +30,16 @@ enum Command {
 
 #[derive(Args)]
 struct Generate {
-    /// Model in diffusers' layout: a folder or an http(s) address
+    /// A folder in diffusers' layout, a .safetensors checkpoint, the http(s) address of either, or a name on Hugging
+    /// Face: owner/name or owner/name@revision
     #[arg(long)]
     model: String,
+    /// What the model's U-Net predicts: epsilon, v, or auto, where the model decides
+    #[arg(long, default_value_t)]
+    prediction: Prediction,
+    /// Folder with vocab.json and merges.txt for a .safetensors checkpoint [default: CLIP's, built in]
+    #[arg(long)]
+    vocab: Option<PathBuf>,
     /// What the picture should show
     #[arg(long, default_value = "")]
     prompt: String,
@@ -118,11 +127,11 @@ async fn generate(args: &Generate) -> Result<()> {
     let begin = Instant::now();
     let mut warnings = Vec::new();
     // The folder first: a typing error there should not cost the set-up of a GPU.
-    let source = native::open(&args.model)?;
+    let source = place::open(&args.model, args.vocab.as_deref())?;
     let runtime = runtime(args, &mut warnings).await?;
     eprintln!("running on {}", runtime.name);
     let mut bar = Bar::default();
-    let pipeline = Pipeline::load(&*source, &runtime, &mut |p| {
+    let pipeline = Pipeline::load_as(&*source, args.prediction, &runtime, &mut |p| {
         bar.show(&format!(
             "loading {} {:.0} of {:.0} MB",
             p.part,
@@ -132,6 +141,7 @@ async fn generate(args: &Generate) -> Result<()> {
     })
     .await?;
     let load = begin.elapsed().as_secs_f64();
+    warnings.extend_from_slice(pipeline.warnings());
 
     let request = Request {
         prompt: args.prompt.clone(),
@@ -185,6 +195,7 @@ async fn generate(args: &Generate) -> Result<()> {
             "steps": request.steps,
             "calls": generation.calls(),
             "guidance_scale": request.guidance_scale,
+            "prediction_type": pipeline.info()?.prediction_type,
             "width": picture.width,
             "height": picture.height,
             "adapter": runtime.name,

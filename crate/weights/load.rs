@@ -7,7 +7,8 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use half::{bf16, f16};
 use serde::Deserialize;
 
-use super::names::aliases;
+use super::checkpoint::Checkpoint;
+use super::names::{Key, aliases};
 use super::params::{HostTable, Layout, Loaded, Wanted};
 use super::safetensors::{Dtype, Header, TensorInfo, header_length};
 use super::source::{Source, read_text};
@@ -35,9 +36,12 @@ pub struct LoadProgress<'a> {
 }
 
 /// A file of weights and what it holds.
-struct WeightFile {
-    path: String,
-    header: Header,
+#[derive(Debug, Clone)]
+pub struct WeightFile {
+    /// Path within the source.
+    pub path: String,
+    /// Its tensors.
+    pub header: Header,
 }
 
 /// A wanted tensor and where it was found.
@@ -49,7 +53,8 @@ struct Found<'a> {
     dtype: Dtype,
 }
 
-/// Loads every tensor `parts` want onto `device`, matrices as `dtype` (f32 or f16), vectors always in f32.
+/// Loads every tensor `parts` want from a model folder onto `device`, matrices as `dtype` (f32 or f16), vectors always in
+/// f32.
 ///
 /// All headers are read and all names and shapes are checked before the first byte of weights is asked for.
 ///
@@ -66,12 +71,51 @@ pub async fn load_parts(
     let mut found = Vec::new();
     for (index, part) in parts.iter().enumerate() {
         let files = find_files(source, part).await?;
-        found.extend(match_part(source, index, part, &files)?);
+        let path = match &files[..] {
+            [file] => source.describe(&file.path),
+            _ => source.describe(part.folder),
+        };
+        let tensors = match_part(index, part, &files, &aliases);
+        found.extend(tensors.map_err(|wrong| {
+            let expected = format!("what {}/config.json says", part.folder);
+            misfit(path, part, &wrong, &expected)
+        })?);
     }
+    read_tensors(source, parts, found, device, dtype, progress).await
+}
+
+/// As [`load_parts`], from a single file.
+pub async fn load_checkpoint(
+    source: &dyn Source,
+    checkpoint: &Checkpoint,
+    parts: &[Part],
+    device: &Device,
+    dtype: DType,
+    progress: &mut dyn FnMut(LoadProgress<'_>),
+) -> Result<Vec<HashMap<String, Loaded>>> {
+    let mut found = Vec::new();
+    for (index, part) in parts.iter().enumerate() {
+        let keys = |name: &str| checkpoint.names().keys(part.folder, name);
+        let files = std::slice::from_ref(checkpoint.file());
+        let tensors = match_part(index, part, files, &keys);
+        found.extend(tensors.map_err(|wrong| {
+            let expected = format!("what the rest of its {} says", part.folder);
+            misfit(source.describe(&files[0].path), part, &wrong, &expected)
+        })?);
+    }
+    read_tensors(source, parts, found, device, dtype, progress).await
+}
+
+async fn read_tensors(
+    source: &dyn Source,
+    parts: &[Part],
+    mut found: Vec<Found<'_>>,
+    device: &Device,
+    dtype: DType,
+    progress: &mut dyn FnMut(LoadProgress<'_>),
+) -> Result<Vec<HashMap<String, Loaded>>> {
     // In the order of the files, so that the network sees long runs of neighbouring ranges.
-    found.sort_by(|a, b| {
-        (a.part, &a.path, a.info.range.start).cmp(&(b.part, &b.path, b.info.range.start))
-    });
+    found.sort_by(|a, b| (&a.path, a.info.range.start).cmp(&(&b.path, b.info.range.start)));
     let total = found.iter().map(|f| length(&f.info.range)).sum();
     let mut done = 0;
     let mut loaded: Vec<HashMap<String, Loaded>> = parts.iter().map(|_| HashMap::new()).collect();
@@ -167,7 +211,11 @@ fn shards(path: &str, json: &[u8]) -> Result<Vec<String>> {
     Ok(names)
 }
 
-async fn read_header(source: &dyn Source, path: String, size: u64) -> Result<WeightFile> {
+pub(super) async fn read_header(
+    source: &dyn Source,
+    path: String,
+    size: u64,
+) -> Result<WeightFile> {
     let shown = source.describe(&path);
     let first = source.read(&path, 0..size.min(8)).await?;
     let length = header_length(&shown, &first, size)?;
@@ -176,62 +224,83 @@ async fn read_header(source: &dyn Source, path: String, size: u64) -> Result<Wei
     Ok(WeightFile { path, header })
 }
 
-/// Finds every wanted tensor of `part` in `files`, or lists all that are not there as wanted.
+/// Finds every wanted tensor of `part` in `files`, or lists all that are not there as wanted. `keys` gives the names a
+/// tensor may have there.
 fn match_part<'a>(
-    source: &dyn Source,
     index: usize,
     part: &'a Part,
     files: &[WeightFile],
-) -> Result<Vec<Found<'a>>> {
+    keys: &dyn Fn(&str) -> Vec<Key>,
+) -> std::result::Result<Vec<Found<'a>>, Vec<String>> {
     let mut found = Vec::new();
     let mut wrong = Vec::new();
     for wanted in &part.wanted {
-        let hit = aliases(&wanted.name).into_iter().find_map(|name| {
-            files
-                .iter()
-                .find_map(|file| Some((file, file.header.tensors.get(&name)?)))
+        let keys = keys(&wanted.name);
+        let hit = keys.iter().find_map(|key| {
+            let find = |file: &'_ WeightFile| {
+                let info = file.header.tensors.get(&key.name)?.clone();
+                Some((key, file.path.clone(), info))
+            };
+            files.iter().find_map(find)
         });
-        match hit {
-            None => wrong.push(format!("{} is missing", wanted.name)),
-            Some((_, info)) if !same_shape(&info.shape, &wanted.shape) => wrong.push(format!(
-                "{} has shape {:?}, expected {:?}",
-                wanted.name, info.shape, wanted.shape
+        let Some((key, path, whole)) = hit else {
+            let name = keys.first().map_or(&wanted.name, |key| &key.name);
+            wrong.push(format!("{name} is missing"));
+            continue;
+        };
+        let mut expected = wanted.shape.clone();
+        let info = match key.third {
+            None => whole.clone(),
+            Some(third) => {
+                expected[0] *= 3;
+                rows(&whole, third)
+            }
+        };
+        match info.dtype {
+            _ if !same_shape(&whole.shape, &expected) => wrong.push(format!(
+                "{} has shape {:?}, expected {expected:?}",
+                key.name, whole.shape
             )),
-            Some((file, info)) => match info.dtype {
-                Some(dtype) => found.push(Found {
-                    part: index,
-                    wanted,
-                    path: file.path.clone(),
-                    info: info.clone(),
-                    dtype,
-                }),
-                None => wrong.push(format!(
-                    "{} has an element type that is not F16, BF16 or F32",
-                    wanted.name
-                )),
-            },
+            Some(dtype) => found.push(Found {
+                part: index,
+                wanted,
+                path,
+                info,
+                dtype,
+            }),
+            None => wrong.push(format!(
+                "{} has an element type that is not F16, BF16 or F32",
+                key.name
+            )),
         }
     }
     if wrong.is_empty() {
-        return Ok(found);
+        Ok(found)
+    } else {
+        Err(wrong)
     }
+}
+
+/// The upper, middle or lower third of a tensor's rows, which lie in the file one after the other.
+fn rows(info: &TensorInfo, third: usize) -> TensorInfo {
+    let bytes = length(&info.range) / 3;
+    let start = info.range.start + third as u64 * bytes;
+    let mut part = info.clone();
+    part.range = start..start + bytes;
+    if let Some(rows) = part.shape.first_mut() {
+        *rows /= 3;
+    }
+    part
+}
+
+fn misfit(path: String, part: &Part, wrong: &[String], expected: &str) -> Error {
     let shown = 6.min(wrong.len());
     let mut list = wrong[..shown].join("; ");
     if wrong.len() > shown {
         list += &format!("; and {} more", wrong.len() - shown);
     }
-    let path = match files {
-        [file] => source.describe(&file.path),
-        _ => source.describe(part.folder),
-    };
-    Err(Error::file(
-        path,
-        format!(
-            "{} of {} tensors are not what config.json says: {list}",
-            wrong.len(),
-            part.wanted.len()
-        ),
-    ))
+    let counts = format!("{} of {} tensors", wrong.len(), part.wanted.len());
+    Error::file(path, format!("{counts} are not {expected}: {list}"))
 }
 
 /// Equal but for trailing ones: a 1×1 convolution is a matrix.

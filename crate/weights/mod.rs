@@ -1,11 +1,16 @@
 //! From files to tensors: where bytes come from ([`source`]), what a safetensors file holds ([`safetensors`]), which
-//! tensors a model needs and under which names ([`params`], [`names`]), and the way from one to the other ([`load`]).
+//! tensors a model needs and under which names ([`params`], [`names`]), what a checkpoint of one file says of itself
+//! ([`checkpoint`]), and the way from one to the other ([`load`]).
 
+pub mod checkpoint;
+mod identify;
 pub mod load;
 pub mod names;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod native;
 pub mod params;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod place;
 pub mod safetensors;
 pub mod source;
 

@@ -1,12 +1,28 @@
 //! The only map between the names our structures use and the names files use.
 //!
-//! Structures are named after diffusers' current keys, so there is little to map: older files of the same models.
+//! Structures are named after diffusers' current keys, so for a model folder there is little to map: older files of the
+//! same models. Single-file checkpoints have the names of the program that the models were trained with ([`Ldm`]).
 
-/// The names under which a file may hold the tensor we call `name`, in order of preference.
+/// Where a file holds a tensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// The tensor's name in the file.
+    pub name: String,
+    /// Which third of its rows, where one tensor holds queries', keys' and values' weights one below the other.
+    pub third: Option<usize>,
+}
+
+impl From<String> for Key {
+    fn from(name: String) -> Self {
+        Key { name, third: None }
+    }
+}
+
+/// The names under which a file of a model folder may hold the tensor we call `name`, in order of preference.
 ///
 /// - transformers before 5 put `text_model.` before every key of the text encoder;
 /// - diffusers before 0.18 called the VAE's attention layers query, key, value and proj_attn.
-pub fn aliases(name: &str) -> Vec<String> {
+pub fn aliases(name: &str) -> Vec<Key> {
     let old_attention = [
         (".to_q.", ".query."),
         (".to_k.", ".key."),
@@ -19,5 +35,179 @@ pub fn aliases(name: &str) -> Vec<String> {
             names.push(name.replace(new, old));
         }
     }
-    names
+    names.into_iter().map(Key::from).collect()
+}
+
+/// Which text encoder a checkpoint holds; it decides what else is not in the tensors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TextKind {
+    /// CLIP as transformers names it: Stable Diffusion 1.x.
+    Clip,
+    /// OpenCLIP: Stable Diffusion 2.x.
+    OpenClip,
+}
+
+/// The names in a checkpoint of the original code (CompVis' and Stability's latent-diffusion, `openaimodel.py` and
+/// `model.py`; open_clip's `transformer.py`). There a network's blocks are numbered through, whatever level they are on.
+#[derive(Debug, Clone, Copy)]
+pub struct Ldm {
+    /// Residual blocks a level of the U-Net has on the way down.
+    pub unet_layers: usize,
+    /// Levels of the VAE.
+    pub vae_levels: usize,
+    /// Which text encoder there is.
+    pub text: TextKind,
+}
+
+impl Ldm {
+    /// Before every name of the U-Net.
+    pub const UNET: &str = "model.diffusion_model.";
+    /// Before every name of the VAE.
+    pub const VAE: &str = "first_stage_model.";
+    /// Before every name of SD1's text encoder.
+    pub const CLIP: &str = "cond_stage_model.transformer.";
+    /// Before every name of SD2's text encoder.
+    pub const OPEN_CLIP: &str = "cond_stage_model.model.";
+
+    /// Where the tensor we call `name` in the network `part` (a folder in diffusers' layout) may be, in order of
+    /// preference.
+    pub fn keys(&self, part: &str, name: &str) -> Vec<Key> {
+        let words: Vec<&str> = name.split('.').collect();
+        let (prefix, keys) = match (part, self.text) {
+            ("unet", _) => (Self::UNET, self.unet(&words)),
+            ("vae", _) => (Self::VAE, vec![self.vae(&words).into()]),
+            // Merging programs of 2022 lost the `text_model.`, and files made of such files still lack it.
+            (_, TextKind::Clip) => {
+                let names = ["text_model.", ""].map(|between| format!("{between}{name}").into());
+                (Self::CLIP, names.to_vec())
+            }
+            (_, TextKind::OpenClip) => (Self::OPEN_CLIP, vec![open_clip(&words)]),
+        };
+        let full = |key: Key| Key {
+            name: format!("{prefix}{}", key.name),
+            ..key
+        };
+        keys.into_iter().map(full).collect()
+    }
+
+    fn unet(&self, words: &[&str]) -> Vec<Key> {
+        // Beside its residual blocks, a level has one downsampler on the way down and one more block on the way up.
+        let level = self.unet_layers + 1;
+        let at = |block: &str, layer: &str| number(block) * level + number(layer);
+        let key = match words {
+            ["down_blocks", b, "resnets", i, leaf @ ..] => {
+                format!("input_blocks.{}.0.{}", 1 + at(b, i), resnet(leaf))
+            }
+            ["down_blocks", b, "attentions", i, leaf @ ..] => {
+                format!("input_blocks.{}.1.{}", 1 + at(b, i), leaf.join("."))
+            }
+            ["down_blocks", b, "downsamplers", "0", "conv", leaf] => {
+                format!("input_blocks.{}.0.op.{leaf}", at(b, "0") + level)
+            }
+            ["mid_block", "resnets", i, leaf @ ..] => {
+                format!("middle_block.{}.{}", 2 * number(i), resnet(leaf))
+            }
+            ["mid_block", "attentions", "0", leaf @ ..] => {
+                format!("middle_block.1.{}", leaf.join("."))
+            }
+            ["up_blocks", b, "resnets", i, leaf @ ..] => {
+                format!("output_blocks.{}.0.{}", at(b, i), resnet(leaf))
+            }
+            ["up_blocks", b, "attentions", i, leaf @ ..] => {
+                format!("output_blocks.{}.1.{}", at(b, i), leaf.join("."))
+            }
+            // Behind the residual block and, on levels that have one, the transformer.
+            ["up_blocks", b, "upsamplers", "0", "conv", leaf] => {
+                let block = at(b, "0") + self.unet_layers;
+                return [1, 2]
+                    .map(|place| format!("output_blocks.{block}.{place}.conv.{leaf}").into())
+                    .to_vec();
+            }
+            ["time_embedding", "linear_1", leaf] => format!("time_embed.0.{leaf}"),
+            ["time_embedding", "linear_2", leaf] => format!("time_embed.2.{leaf}"),
+            ["conv_in", leaf] => format!("input_blocks.0.0.{leaf}"),
+            ["conv_norm_out", leaf] => format!("out.0.{leaf}"),
+            ["conv_out", leaf] => format!("out.2.{leaf}"),
+            other => other.join("."),
+        };
+        vec![key.into()]
+    }
+
+    fn vae(&self, words: &[&str]) -> String {
+        let shortcut = |leaf: &[&str]| leaf.join(".").replace("conv_shortcut", "nin_shortcut");
+        // Counted from full resolution down, where diffusers counts from the deepest level up.
+        let level = |block: &str| self.vae_levels.saturating_sub(1 + number(block));
+        match words {
+            ["decoder", "mid_block", "resnets", i, leaf @ ..] => {
+                format!("decoder.mid.block_{}.{}", 1 + number(i), shortcut(leaf))
+            }
+            ["decoder", "mid_block", "attentions", "0", layer @ .., leaf] => {
+                let layer = match layer.join(".").as_str() {
+                    "group_norm" => "norm",
+                    "to_q" => "q",
+                    "to_k" => "k",
+                    "to_v" => "v",
+                    _ => "proj_out",
+                };
+                format!("decoder.mid.attn_1.{layer}.{leaf}")
+            }
+            ["decoder", "up_blocks", b, "resnets", i, leaf @ ..] => {
+                format!("decoder.up.{}.block.{i}.{}", level(b), shortcut(leaf))
+            }
+            ["decoder", "up_blocks", b, "upsamplers", "0", leaf @ ..] => {
+                format!("decoder.up.{}.upsample.{}", level(b), leaf.join("."))
+            }
+            ["decoder", "conv_norm_out", leaf] => format!("decoder.norm_out.{leaf}"),
+            other => other.join("."),
+        }
+    }
+}
+
+fn open_clip(words: &[&str]) -> Key {
+    let name = match words {
+        ["embeddings", "token_embedding", leaf] => format!("token_embedding.{leaf}"),
+        ["embeddings", "position_embedding", _] => "positional_embedding".into(),
+        ["final_layer_norm", leaf] => format!("ln_final.{leaf}"),
+        ["encoder", "layers", i, layer @ .., leaf] => {
+            let block = format!("transformer.resblocks.{i}");
+            let (layer, third) = match layer.join(".").as_str() {
+                "self_attn.q_proj" => ("attn.in_proj_", Some(0)),
+                "self_attn.k_proj" => ("attn.in_proj_", Some(1)),
+                "self_attn.v_proj" => ("attn.in_proj_", Some(2)),
+                "self_attn.out_proj" => ("attn.out_proj.", None),
+                "layer_norm1" => ("ln_1.", None),
+                "layer_norm2" => ("ln_2.", None),
+                "mlp.fc1" => ("mlp.c_fc.", None),
+                _ => ("mlp.c_proj.", None),
+            };
+            return Key {
+                name: format!("{block}.{layer}{leaf}"),
+                third,
+            };
+        }
+        other => other.join("."),
+    };
+    name.into()
+}
+
+/// The layers of a residual block, numbered in two sequences there.
+fn resnet(leaf: &[&str]) -> String {
+    let [layer, leaf @ ..] = leaf else {
+        return String::new();
+    };
+    let layer = match *layer {
+        "norm1" => "in_layers.0",
+        "conv1" => "in_layers.2",
+        "time_emb_proj" => "emb_layers.1",
+        "norm2" => "out_layers.0",
+        "conv2" => "out_layers.3",
+        "conv_shortcut" => "skip_connection",
+        other => other,
+    };
+    format!("{layer}.{}", leaf.join("."))
+}
+
+/// A number within one of our own names.
+fn number(word: &str) -> usize {
+    word.parse().unwrap_or(0)
 }

@@ -140,10 +140,7 @@ impl Address {
             }
             // An empty file has no byte 0.
             (416, ..) => Ok(Some(0)),
-            (status, ..) => Err(Error::fetch(
-                self.describe(path),
-                format!("the server answered {status}, expected 200 or 206"),
-            )),
+            (status, ..) => Err(self.refused(path, status)),
         }
     }
 
@@ -166,12 +163,7 @@ impl Address {
                     self.lock().insert(path.to_string(), body);
                     bytes
                 }
-                (status, ..) => {
-                    return Err(Error::fetch(
-                        self.describe(path),
-                        format!("the server answered {status}, expected 200 or 206"),
-                    ));
-                }
+                (status, ..) => return Err(self.refused(path, status)),
             },
         };
         let expected = range.end - range.start;
@@ -186,6 +178,18 @@ impl Address {
                 ),
             )),
         }
+    }
+
+    fn refused(&self, path: &str, status: u16) -> Error {
+        let what = match status {
+            // Hugging Face answers this for names that do not exist, too.
+            401 | 403 => "there is no such model, or it wants a login",
+            _ => "expected 200 or 206",
+        };
+        Error::fetch(
+            self.describe(path),
+            format!("the server answered {status}: {what}"),
+        )
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Vec<u8>>> {
@@ -204,23 +208,5 @@ impl Source for Address {
 
     fn describe(&self, path: &str) -> String {
         format!("{}/{path}", self.base)
-    }
-}
-
-/// The model at `place`: an http(s) address or a folder.
-///
-/// # Errors
-/// [`Error::File`] where there is no such folder, [`Error::Fetch`] for an address without a host.
-pub fn open(place: &str) -> Result<Box<dyn Source>> {
-    let rest = ["http://", "https://"]
-        .iter()
-        .find_map(|scheme| place.strip_prefix(scheme));
-    match rest {
-        None => Ok(Box::new(Folder::open(place)?)),
-        Some(rest) if rest.trim_start_matches('/').is_empty() => Err(Error::fetch(
-            place,
-            "names no host, expected an address like https://example.org/models/portraits",
-        )),
-        Some(_) => Ok(Box::new(Address::new(place))),
     }
 }

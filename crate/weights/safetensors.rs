@@ -50,6 +50,8 @@ pub struct TensorInfo {
 pub struct Header {
     /// Name → where and what.
     pub tensors: BTreeMap<String, TensorInfo>,
+    /// What the file says of itself (`__metadata__`).
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// The length of the JSON header, from the file's first eight bytes.
@@ -65,10 +67,19 @@ pub fn header_length(path: &str, first: &[u8], file_size: u64) -> Result<u64> {
     };
     let length = u64::from_le_bytes(*bytes);
     if !(2..=HEADER_AT_MOST).contains(&length) {
-        return Err(Error::file(
-            path,
-            format!("not a safetensors file: its header would have {length} bytes"),
-        ));
+        let what = match bytes {
+            [b'P', b'K', 3, 4, ..] | [0x80, ..] => {
+                "a PyTorch pickle. Such files can run programs; convert it to .safetensors first"
+                    .into()
+            }
+            b"version " => {
+                "a Git LFS pointer that stands for the file; fetch it with git lfs pull".into()
+            }
+            [b'G', b'G', b'U', b'F', ..] => "a GGUF file".into(),
+            [b'<', ..] => "a web page".into(),
+            _ => format!("its header would have {length} bytes"),
+        };
+        return Err(Error::file(path, format!("not a safetensors file: {what}")));
     }
     if length + 8 > file_size {
         return Err(Error::file(
@@ -98,8 +109,16 @@ impl Header {
             .map_err(|e| Error::file(path, format!("malformed safetensors header: {e}")))?;
         let start_of_data = 8 + json.len() as u64;
         let mut tensors = BTreeMap::new();
+        let mut metadata = BTreeMap::new();
         for (name, value) in entries {
             if name == "__metadata__" {
+                // Nothing here hangs on it but a default; whatever else it holds may stay what it is.
+                if let serde_json::Value::Object(entries) = value {
+                    let text = |(key, value): (String, serde_json::Value)| {
+                        Some((key, value.as_str()?.to_string()))
+                    };
+                    metadata = entries.into_iter().filter_map(text).collect();
+                }
                 continue;
             }
             let entry = Entry::deserialize(value).map_err(|e| {
@@ -161,6 +180,6 @@ impl Header {
                 },
             );
         }
-        Ok(Header { tensors })
+        Ok(Header { tensors, metadata })
     }
 }

@@ -9,8 +9,14 @@ use crate::error::{Error, Result};
 /// A future of a [`Source`]; not `Send`, since in a browser it waits for JavaScript.
 pub type SourceFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
 
-/// A model folder that can be read in pieces.
+/// A model that can be read in pieces: a folder in diffusers' layout, or a single file and the CLIP vocabulary.
 pub trait Source {
+    /// The path of the checkpoint, where the model is a single file; `None` for a folder. Beside that path, such a
+    /// source has only `tokenizer/vocab.json` and `tokenizer/merges.txt`, which checkpoints do not hold.
+    fn checkpoint(&self) -> Option<String> {
+        None
+    }
+
     /// Size in bytes of the file at `path` (relative, with `/`), `None` if there is no such file.
     fn size<'a>(&'a self, path: &'a str) -> SourceFuture<'a, Option<u64>>;
     /// Exactly the bytes of `range`.

@@ -1,0 +1,213 @@
+//! A model apart from its weights: what its files say of it, and what to tell of it.
+
+use crate::config::{
+    ModelConfig, PredictionType, SchedulerConfig, TextConfig, UnetConfig, VaeConfig,
+};
+use crate::error::{Error, Result};
+use crate::pipeline::Pipeline;
+use crate::sampling::SamplerKind;
+use crate::text::tokenizer::{Tokenizer, TokenizerFiles};
+use crate::weights::checkpoint::Checkpoint;
+use crate::weights::source::{Source, read_text, require_text};
+
+/// What the U-Net predicts, as a user may say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Prediction {
+    /// What the model's files say; where a checkpoint says nothing, what a trial call of the U-Net shows.
+    #[default]
+    Auto,
+    /// The noise.
+    Epsilon,
+    /// `v = α·noise − σ·x0`.
+    V,
+}
+
+impl Prediction {
+    /// `None` for [`Prediction::Auto`].
+    fn chosen(self) -> Option<PredictionType> {
+        match self {
+            Prediction::Auto => None,
+            Prediction::Epsilon => Some(PredictionType::Epsilon),
+            Prediction::V => Some(PredictionType::VPrediction),
+        }
+    }
+}
+
+impl std::fmt::Display for Prediction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Prediction::Auto => "auto",
+            Prediction::Epsilon => "epsilon",
+            Prediction::V => "v",
+        })
+    }
+}
+
+impl std::str::FromStr for Prediction {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "auto" => Ok(Prediction::Auto),
+            "epsilon" => Ok(Prediction::Epsilon),
+            "v" => Ok(Prediction::V),
+            other => Err(Error::request("prediction", other, "auto, epsilon or v")),
+        }
+    }
+}
+
+/// What is known of a model before its weights are read.
+pub(crate) struct Model {
+    pub config: ModelConfig,
+    pub tokenizer: Tokenizer,
+    /// Where the model is a single file.
+    pub checkpoint: Option<Checkpoint>,
+    /// Whether neither the user nor the files say what the U-Net predicts.
+    pub undecided: bool,
+}
+
+impl Model {
+    /// Reads the folder or file that `source` is.
+    pub async fn read(source: &dyn Source, prediction: Prediction) -> Result<Self> {
+        let model = match source.checkpoint() {
+            None => {
+                let mut config = read_config(source).await?;
+                if let Some(chosen) = prediction.chosen() {
+                    config.scheduler.prediction_type = chosen;
+                }
+                Model {
+                    config,
+                    tokenizer: read_tokenizer(source, None).await?,
+                    checkpoint: None,
+                    undecided: false,
+                }
+            }
+            Some(path) => {
+                let checkpoint = Checkpoint::open(source, &path).await?;
+                let decided = prediction.chosen().or(checkpoint.prediction());
+                let special_tokens_map = checkpoint.special_tokens_map();
+                Model {
+                    config: checkpoint.config(decided.unwrap_or(PredictionType::Epsilon))?,
+                    tokenizer: read_tokenizer(source, special_tokens_map).await?,
+                    checkpoint: Some(checkpoint),
+                    undecided: decided.is_none(),
+                }
+            }
+        };
+        model.check(source)?;
+        Ok(model)
+    }
+
+    fn check(&self, source: &dyn Source) -> Result<()> {
+        let (reads, writes) = (
+            self.config.text.max_position_embeddings,
+            self.tokenizer.max_length(),
+        );
+        if reads == writes {
+            return Ok(());
+        }
+        match &self.checkpoint {
+            None => Err(Error::config(
+                source.describe("tokenizer/tokenizer_config.json"),
+                "model_max_length",
+                writes,
+                format!("{reads}, as `max_position_embeddings` of text_encoder/config.json"),
+            )),
+            Some(checkpoint) => Err(Error::file(
+                source.describe(&checkpoint.file().path),
+                format!("its text encoder reads {reads} tokens, expected {writes}, as CLIP does"),
+            )),
+        }
+    }
+}
+
+/// Reads and checks the folder's JSON files.
+async fn read_config(source: &dyn Source) -> Result<ModelConfig> {
+    let unet = "unet/config.json";
+    let vae = "vae/config.json";
+    let text = "text_encoder/config.json";
+    let scheduler = "scheduler/scheduler_config.json";
+    let read = async |path: &'static str| require_text(source, path).await;
+    let shown = |path: &str| source.describe(path);
+    let config = ModelConfig {
+        unet: UnetConfig::from_json(&shown(unet), &read(unet).await?)?,
+        vae: VaeConfig::from_json(&shown(vae), &read(vae).await?)?,
+        text: TextConfig::from_json(&shown(text), &read(text).await?)?,
+        scheduler: SchedulerConfig::from_json(&shown(scheduler), &read(scheduler).await?)?,
+    };
+    config.check()?;
+    SamplerKind::from_config(&config.scheduler)?;
+    Ok(config)
+}
+
+/// Builds the tokenizer of the folder's `tokenizer/` files; `special_tokens_map` comes in the place of that file, where a
+/// checkpoint decides what stands in it.
+async fn read_tokenizer(
+    source: &dyn Source,
+    special_tokens_map: Option<Vec<u8>>,
+) -> Result<Tokenizer> {
+    let read = async |name: &str| read_text(source, &format!("tokenizer/{name}")).await;
+    let vocab = read("vocab.json").await?;
+    let merges = read("merges.txt").await?;
+    let tokenizer_json = match vocab.is_some() && merges.is_some() {
+        true => None,
+        false => read("tokenizer.json").await?,
+    };
+    let tokenizer_config = read("tokenizer_config.json").await?;
+    let special_tokens_map = match special_tokens_map {
+        Some(map) => Some(map),
+        None => read("special_tokens_map.json").await?,
+    };
+    Tokenizer::from_files(&TokenizerFiles {
+        vocab: vocab.as_deref(),
+        merges: merges.as_deref(),
+        tokenizer_json: tokenizer_json.as_deref(),
+        tokenizer_config: tokenizer_config.as_deref(),
+        special_tokens_map: special_tokens_map.as_deref(),
+    })
+}
+
+/// The model in a few words, for a user interface.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct ModelInfo {
+    /// The model's own sampler.
+    pub default_sampler: &'static str,
+    /// All samplers.
+    pub samplers: Vec<&'static str>,
+    /// Pixels.
+    pub default_width: usize,
+    /// Pixels.
+    pub default_height: usize,
+    /// Sizes are multiples of this.
+    pub size_multiple: usize,
+    /// "epsilon" or "v_prediction".
+    pub prediction_type: &'static str,
+    /// Content tokens the model reads in one chunk (75).
+    pub max_tokens: usize,
+    /// Bytes of weights, as they lie in the model's files.
+    pub weight_bytes: u64,
+    /// What the user should know about the model.
+    pub warnings: Vec<String>,
+}
+
+impl Pipeline {
+    /// The model in a few words.
+    pub fn info(&self) -> Result<ModelInfo> {
+        let config = self.config();
+        let size = config.default_size();
+        Ok(ModelInfo {
+            default_sampler: SamplerKind::from_config(&config.scheduler)?.name(),
+            samplers: SamplerKind::ALL.iter().map(|kind| kind.name()).collect(),
+            default_width: size,
+            default_height: size,
+            size_multiple: config.pixels_per_latent(),
+            prediction_type: match config.scheduler.prediction_type {
+                PredictionType::Epsilon => "epsilon",
+                PredictionType::VPrediction => "v_prediction",
+            },
+            max_tokens: self.tokenizer().max_length() - 2,
+            weight_bytes: self.weight_bytes(),
+            warnings: self.warnings().to_vec(),
+        })
+    }
+}
