@@ -175,6 +175,8 @@ fn transform_weights(
     for channel in 0..channels {
         let from: [&[[f32; 4]]; 9] =
             from_fn(|tap| quads(&weight[(tap * channels + channel) * outputs..][range.clone()]));
+        #[allow(clippy::needless_range_loop)]
+        // `c` walks nine slices of weights and sixteen panels at once.
         for c in 0..columns / 4 {
             let weights = both_ways(
                 from_fn(|y| from_fn(|x| Quad(from[3 * y + x][c]))),

@@ -185,7 +185,7 @@ pub fn conv3x3(tiles: Tiles, args: Conv3x3) -> Tensor<4> {
     let [large_h, large_w] = args.upsample_to.unwrap_or([h, w]);
     let skip_channels = args.skip.as_ref().map_or(0, |skip| skip.dims()[3]);
     let add_step = match &args.add {
-        Some(add) if add.dims()[0] > 1 && outputs % 4 == 0 => outputs / 4,
+        Some(add) if add.dims()[0] > 1 && outputs.is_multiple_of(4) => outputs / 4,
         Some(add) if add.dims()[0] > 1 => outputs,
         _ => 0,
     };
