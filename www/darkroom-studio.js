@@ -2,15 +2,18 @@
 /**
  * `<darkroom-studio model="models/portraits">`: the whole studio as one element, styled by style.css.
  *
- * Attributes, read when it is put into a document: `model`, `prompt`, `negative-prompt`, `seed`. Property `settings`: what the form holds. Method
- * `generate()`. Events: `settings` when they change, `picture` with each finished one.
+ * Attributes, read when it is put into a document: `model`, `prompt`, `negative-prompt`, `seed`, and `hub`: where models named
+ * `owner/name` are, if not on Hugging Face. Property `settings`: what the form holds. Method `generate()`. Events: `settings` when they change,
+ * `picture` with each finished one.
  */
 import { Client } from "./client.js";
 import { DarkroomError, problemOf } from "./protocol.js";
+import { folderOf, nameOf } from "./studio/address.js";
 import { ContactSheet } from "./studio/contact-sheet.js";
 import { Easel, canvasOf } from "./studio/easel.js";
 import { SettingsForm, completed } from "./studio/form.js";
 import { MARKUP } from "./studio/markup.js";
+import { ModelsPanel, size } from "./studio/models.js";
 import { download, pngOf } from "./studio/png.js";
 import { showProblem } from "./studio/problems.js";
 import { Stopwatch, openingWords, stepWords } from "./studio/progress.js";
@@ -31,6 +34,7 @@ export class DarkroomStudio extends HTMLElement {
   #client = new Client((problem) => this.#crashed(problem));
   /** @type {Easel} */ #easel = /** @type {any} */ (null);
   /** @type {ContactSheet} */ #sheet = /** @type {any} */ (null);
+  /** @type {ModelsPanel} */ #models = /** @type {any} */ (null);
 
   /** @type {Promise<Opened>} */ #opening = new Promise(() => {});
   /** @type {Opened | null} */ #opened = null;
@@ -96,6 +100,14 @@ export class DarkroomStudio extends HTMLElement {
     this.#form = new SettingsForm(form);
     this.#easel = new Easel(this.#part("easel"), (frame) => void this.#save(frame));
     this.#sheet = new ContactSheet(this.#part("sheet"), (frame) => this.#bringBack(frame));
+    this.#models = new ModelsPanel(this.#part("models", HTMLDialogElement), {
+      nameOf: (folder) => nameOf(folder, document.baseURI, this.#hub),
+      onUse: (model) => {
+        this.#form.forgetModel();
+        this.settings = { model };
+      },
+      onForget: (folder) => this.#forgotten(folder),
+    });
     const attribute = (/** @type {string} */ name) => this.getAttribute(name) ?? "";
     this.#form.fill({
       ...DEFAULTS,
@@ -128,6 +140,7 @@ export class DarkroomStudio extends HTMLElement {
         this.#form.rollSeed();
         this.#changed();
       }
+      if (act === "models") void this.#models.open(this.#folder);
       if (remedy === "cpu") this.settings = { device: "cpu" };
       else if (remedy) this.#open({ fresh: remedy === "fresh" });
     });
@@ -167,17 +180,15 @@ export class DarkroomStudio extends HTMLElement {
    * @param {{fresh?: boolean, device?: "cpu", reason?: string, quietly?: boolean}} options `quietly`: leave the problem's words on the page
    */
   #open({ fresh = false, device, reason, quietly = false } = {}) {
-    const { model, device: chosen } = this.settings;
-    // An address that is none ("http:///") is looked for beside the page, and not found there.
-    const folder = model.trim().replace(/\/*$/, "/");
-    const address = new URL(URL.canParse(folder, document.baseURI) ? folder : encodeURIComponent(folder), document.baseURI).href;
-    const choice = device ?? /** @type {import("./protocol.js").DeviceChoice} */ (chosen);
+    const choice = device ?? /** @type {import("./protocol.js").DeviceChoice} */ (this.settings.device);
     this.#opened = null;
     if (!quietly) this.#problem(null);
     this.#part("device").textContent = "";
     this.#part("model").textContent = "";
-    const opening = this.#client.open({ model: address, device: choice, fresh, reason }, (progress) => {
+    const opening = this.#client.open({ model: this.#folder, device: choice, fresh, reason }, (progress) => {
       if (progress.stage === "notice") this.#part("model").textContent = progress.text;
+      // A demo may be evicted when storage runs short; gigabytes are worth asking the browser to spare.
+      else if (progress.stage === "storage") void (progress.bytes > WORTH_PERSISTING && navigator.storage?.persist?.());
       else if (opening === this.#opening) this.#say(openingWords(progress, this.#work !== null));
     });
     this.#opening = opening;
@@ -199,21 +210,34 @@ export class DarkroomStudio extends HTMLElement {
   /** @param {Opened} opened */
   #welcome(opened) {
     this.#opened = opened;
-    const { device, model, stored } = opened;
+    const { device, model, stored, why } = opened;
     this.dataset.engine = "ready";
     this.dataset.device = device.kind;
     const name = document.createElement("strong");
     name.textContent = device.name;
     this.#part("device").replaceChildren(name, device.reason ? `: ${device.reason}` : ", by WebGPU.");
-    const where = stored === "browser" ? "kept in this browser for the next visit" : "in memory only, fetched again next time";
-    this.#part("model").textContent = `${(model.weight_bytes / 1e6).toFixed(1)} MB of weights, ${where}.`;
-    // A demo may be evicted when storage runs short; gigabytes are worth asking the browser to spare.
-    if (model.weight_bytes > WORTH_PERSISTING) void navigator.storage?.persist?.();
+    const where = stored === "browser" ? "kept in this browser for the next visit" : `in memory only, fetched again next time: ${why}`;
+    this.#part("model").textContent = `${size(model.weight_bytes)} of weights, ${where}.`;
     this.#form.offer(model);
     this.#form.review();
     if (!this.#work) this.#say({ text: "Ready.", spoken: `Ready. Pictures are made on ${device.name}.` });
     void this.#count();
     this.#show();
+  }
+
+  /** @param {string | null} folder deleted from this browser's storage; null: all are */
+  #forgotten(folder) {
+    if (!this.#opened || (folder !== null && folder !== this.#folder)) return;
+    this.#part("model").textContent = `${size(this.#opened.model.weight_bytes)} of weights, in memory only now: deleted from this browser.`;
+  }
+
+  /** The model's address. */
+  get #folder() {
+    return folderOf(this.settings.model, document.baseURI, this.#hub);
+  }
+
+  get #hub() {
+    return this.getAttribute("hub") ?? undefined;
   }
 
   /** @param {import("./protocol.js").Problem} problem */

@@ -14,6 +14,9 @@ const studio = new DarkroomStudio();
 for (const [name, value] of Object.entries({ model: MODEL, prompt: "Portrait photo of a man", "negative-prompt": "mustache", seed: "19" })) {
   studio.setAttribute(name, value);
 }
+// Tests bring a hub of their own.
+const hub = new URLSearchParams(location.search).get("hub");
+if (hub && ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname)) studio.setAttribute("hub", hub);
 studio.settings = fromFragment(location.hash);
 document.querySelector("#studio")?.replaceChildren(studio);
 
@@ -37,3 +40,8 @@ for (const link of document.querySelectorAll(".experiment a")) {
     void studio.generate();
   });
 }
+
+// The page itself for later visits without a network. Not before it stands: the first visit is in a hurry.
+window.addEventListener("load", () => {
+  navigator.serviceWorker?.register("sw.js", { updateViaCache: "none" }).catch((error) => console.warn(`Not kept for visits without a network: ${error}`));
+});

@@ -52,6 +52,7 @@
  * @property {DeviceReport} device
  * @property {ModelInfo} model
  * @property {string} stored where the weights are now: "browser" (kept for the next visit) or "memory"
+ * @property {string} why not in the browser, as a part of a sentence
  */
 
 /**
@@ -63,7 +64,8 @@
 /**
  * How far opening a model is.
  * @typedef {{stage: "device" | "engine" | "test"} | {stage: "weights", done: number, total: number, fetched: number, what: string} |
- *   {stage: "notice", text: string}} OpenProgress
+ *   {stage: "notice", text: string} | {stage: "storage", bytes: number}} OpenProgress
+ *   `notice`: to be known; empty: that has passed; `storage`: so many more bytes are about to be kept
  */
 
 /**
@@ -78,9 +80,9 @@
  */
 
 /**
- * @typedef {"cancelled" | "device" | "network" | "missing" | "damaged" | "model" | "start" | "request" | "engine" | "crash"} ProblemKind
+ * @typedef {"cancelled" | "device" | "network" | "missing" | "changed" | "damaged" | "model" | "start" | "request" | "engine" | "crash"} ProblemKind
  *   device: it is absent or failed its test, another one may do; network: could not be fetched; missing: no such file there;
- *   damaged: a file is truncated or malformed; model: it cannot be used; start: there is no engine; request: a setting is wrong;
+ *   changed: a file was replaced while it was read; damaged: a file is truncated or malformed; model: it cannot be used; start: there is no engine; request: a setting is wrong;
  *   engine: this picture failed; crash: the worker has to be replaced.
  */
 

@@ -1,18 +1,44 @@
 // @ts-check
-/** What {@link import("./weights.js").ModelSource} stands on: a place that keeps pieces of files, and a fetch that does not give up at once. */
-import { DarkroomError } from "./protocol.js";
+/** What this browser keeps of models: pieces of files in Cache Storage, each with its server's name of the version and its own SHA-256. */
 
-const CACHE = "darkroom-models-1";
-const TAG = "x-darkroom-tag";
-const ATTEMPTS = 4;
-/** Answers that another attempt may better: timeout, too many requests, and the server's own troubles. */
-const PASSING = new Set([408, 429, 500, 502, 503, 504]);
+/** @typedef {import("./weights-fetch.js").Version} Version */
 
-/** Named blobs in Cache Storage, or in memory where that cannot be had. */
+/**
+ * What is kept of a model, written when its files are known and again when it has loaded.
+ * @typedef {object} Manifest
+ * @property {string} index the text of model_index.json
+ * @property {Record<string, ({size: number} & Version) | null>} files by path; null: there is no such file
+ * @property {boolean} complete whether it has been loaded from end to end
+ * @property {number} when milliseconds since 1970
+ */
+
+/**
+ * A model as the visitor sees it.
+ * @typedef {object} Kept
+ * @property {string} folder its address
+ * @property {number} bytes
+ * @property {boolean} complete
+ * @property {number} when milliseconds since 1970
+ */
+
+const CACHE = "darkroom-models-2";
+const VERSION = "x-darkroom-version";
+const SHA256 = "x-darkroom-sha256";
+/** Marks our keys: addresses of files with this query. */
+const MARK = "?darkroom=";
+const MANIFEST = `${MARK}manifest`;
+
+/** The key of bytes `start … end` of a file. @param {string} url @param {number} start @param {number} end */
+export const pieceKey = (url, start, end) => `${url}${MARK}${start}-${end}`;
+/** The key of as much of a piece as had come when its download was given up. @param {string} key */
+export const partKey = (key) => `${key}-part`;
+
+/** Blobs by name in Cache Storage; keeps nothing where that cannot be had. */
 export class Store {
-  /** @type {Cache | null} */ #cache;
-  /** @type {Map<string, {blob: Blob, tag: string}>} */ #memory = new Map();
+  #cache;
   #tell;
+  /** Why nothing more is kept, as a part of a sentence; empty: it is kept. */
+  why = "";
 
   /**
    * @param {Cache | null} cache
@@ -21,7 +47,6 @@ export class Store {
   constructor(cache, tell) {
     this.#cache = cache;
     this.#tell = tell;
-    this.keeping = cache !== null;
   }
 
   /** @param {(notice: string) => void} tell */
@@ -30,88 +55,135 @@ export class Store {
       return new Store(await caches.open(CACHE), tell);
     } catch (error) {
       // No Cache Storage outside secure contexts, nor in some private windows.
-      tell(`This browser does not keep the model for the next visit (${error instanceof Error ? error.message : error}).`);
-      return new Store(null, tell);
+      const store = new Store(null, tell);
+      store.stop(`this browser offers no storage here (${error instanceof Error ? error.message : error})`);
+      return store;
     }
   }
 
-  /**
-   * @param {string} key an http(s) address
-   * @returns {Promise<{blob: Blob, tag: string} | null>}
-   */
-  async get(key) {
-    const held = this.#memory.get(key);
-    if (held) return held;
-    const response = await this.#cache?.match(key).catch(() => undefined);
-    return response ? { blob: await response.blob(), tag: response.headers.get(TAG) ?? "" } : null;
+  get keeping() {
+    return this.why === "";
+  }
+
+  /** Keeps nothing more from here on, and says so. @param {string} why */
+  stop(why) {
+    if (this.why) return;
+    this.why = why;
+    this.#tell(`The model goes through memory only and is fetched again next time: ${why}.`);
   }
 
   /**
    * @param {string} key
-   * @param {Blob} blob
-   * @param {string} tag what the server calls this version of the file
+   * @returns {Promise<{bytes: Uint8Array<ArrayBuffer>, version: Version} | null>} null also where what was kept has been spoilt
    */
-  async put(key, blob, tag) {
-    if (this.#cache && this.keeping) {
-      try {
-        return await this.#cache.put(key, new Response(blob, { headers: { [TAG]: tag } }));
-      } catch (error) {
-        this.keeping = false;
-        const full = error instanceof DOMException && error.name === "QuotaExceededError";
-        this.#tell(`The model stays in memory only and will be fetched again next time: ${full ? "this browser’s storage is full" : error}.`);
-      }
+  async get(key) {
+    const response = await this.#cache?.match(key).catch(() => undefined);
+    if (!response) return null;
+    const bytes = await response.arrayBuffer().catch(() => null);
+    if (bytes && (await digest(bytes)) === response.headers.get(SHA256)) {
+      return { bytes: new Uint8Array(bytes), version: JSON.parse(decodeURIComponent(response.headers.get(VERSION) ?? "%7B%7D")) };
     }
-    this.#memory.set(key, { blob, tag });
+    this.#tell(`${key.slice(key.lastIndexOf("/") + 1, key.lastIndexOf(MARK))}: a piece kept in this browser was spoilt and is fetched again.`);
+    await this.delete(key);
+    return null;
   }
 
-  /** Forgets everything whose key starts like this. @param {string} prefix */
-  async drop(prefix) {
-    for (const key of this.#memory.keys()) if (key.startsWith(prefix)) this.#memory.delete(key);
-    for (const request of (await this.#cache?.keys()) ?? []) {
-      if (request.url.startsWith(prefix)) await this.#cache?.delete(request);
-    }
-  }
-}
-
-/** @param {number} milliseconds */
-export const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
-
-/**
- * Fetches and uses the answer, both again where the connection breaks or the server is in passing trouble: four attempts within 3.5 seconds.
- * @template T
- * @param {string} address
- * @param {RequestInit} init
- * @param {(notice: string) => void} tell
- * @param {(response: Response) => Promise<T>} use throws a DarkroomError where another attempt would not help
- * @returns {Promise<T>}
- */
-export async function fetchRetrying(address, init, tell, use) {
-  for (let attempt = 1; ; attempt += 1) {
-    let failure;
+  /**
+   * @param {string} key
+   * @param {Uint8Array<ArrayBuffer>} bytes
+   * @param {Version} version
+   */
+  async put(key, bytes, version) {
+    if (!this.#cache || !this.keeping) return;
     try {
-      const response = await fetch(address, init);
-      if (!PASSING.has(response.status)) return await use(response);
-      failure = `the server answered ${response.status} ${response.statusText}`.trimEnd();
+      const headers = { [VERSION]: encodeURIComponent(JSON.stringify(version)), [SHA256]: await digest(bytes) };
+      await this.#cache.put(key, new Response(bytes, { headers }));
     } catch (error) {
-      if (error instanceof DarkroomError) throw error;
-      // A refused connection, a missing network and a server that does not allow other sites to read all look alike from here.
-      failure = error instanceof BrokenOff ? error.message : "the server could not be reached";
+      const full = error instanceof DOMException && error.name === "QuotaExceededError";
+      this.stop(full ? "this browser’s storage is full" : `this browser’s storage failed (${error})`);
     }
-    if (attempt === ATTEMPTS) throw new DarkroomError("network", `${failure}, ${ATTEMPTS} times in a row`);
-    const wait = 500 * 2 ** (attempt - 1);
-    tell(`${address.slice(address.lastIndexOf("/") + 1)}: ${failure}. Trying again in ${wait / 1000} s.`);
-    await pause(wait);
+  }
+
+  /** @param {string} key */
+  async delete(key) {
+    await this.#cache?.delete(key).catch(() => false);
+  }
+
+  /** @param {string} folder @returns {Promise<Manifest | null>} */
+  async manifest(folder) {
+    const kept = await this.get(folder + MANIFEST);
+    return kept && JSON.parse(new TextDecoder().decode(kept.bytes));
+  }
+
+  /** @param {string} folder @param {Manifest} manifest */
+  async describe(folder, manifest) {
+    await this.put(folder + MANIFEST, new TextEncoder().encode(JSON.stringify(manifest)), { etag: "", modified: "" });
+  }
+
+  /** Bytes kept of whatever has an address that starts like this. @param {string} prefix */
+  async bytes(prefix) {
+    return (await keys(this.#cache)).reduce((sum, key) => sum + (key.startsWith(prefix) ? bytesOf(key) : 0), 0);
+  }
+
+  /** Forgets it. @param {string} prefix */
+  async drop(prefix) {
+    await drop(this.#cache, prefix);
+  }
+
+  /** Forgets a file. @param {string} url */
+  async dropFile(url) {
+    await drop(this.#cache, url + MARK);
   }
 }
 
-/** The connection ended before everything had come. */
-export class BrokenOff extends Error {}
+/** @param {BufferSource} bytes */
+async function digest(bytes) {
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
 
-/**
- * Whether the answer says that there is no such file. Servers of single-page apps say so with their start page.
- * @param {Response} response
- */
-export function isMissing(response) {
-  if (response.status === 404 || response.status === 410) return true;
-  return response.ok && (response.headers.get("content-type") ?? "").startsWith("text/html");
+/** @param {Cache | null} cache */
+async function keys(cache) {
+  return ((await cache?.keys()) ?? []).map(({ url }) => url);
+}
+
+/** @param {Cache | null} cache @param {string} prefix */
+async function drop(cache, prefix) {
+  await Promise.all((await keys(cache)).filter((key) => key.startsWith(prefix)).map((key) => cache?.delete(key)));
+}
+
+/** A key tells how much it holds; of a part, at most. @param {string} key */
+function bytesOf(key) {
+  const [, start, end] = /\?darkroom=(\d+)-(\d+)$/.exec(key) ?? [];
+  return end ? Number(end) - Number(start) : 0;
+}
+
+// For the page
+
+/** All that is kept, the newest first. @returns {Promise<Kept[]>} */
+export async function keptModels() {
+  if (!globalThis.caches || !(await caches.has(CACHE))) return [];
+  const store = new Store(await caches.open(CACHE), () => {});
+  const all = await keys(await caches.open(CACHE));
+  const folders = all.filter((key) => key.endsWith(MANIFEST)).map((key) => key.slice(0, -MANIFEST.length));
+  const models = await Promise.all(
+    folders.map(async (folder) => {
+      const { when = 0, complete = false } = (await store.manifest(folder)) ?? {};
+      const bytes = all.reduce((sum, key) => sum + (key.startsWith(folder) ? bytesOf(key) : 0), 0);
+      return { folder, bytes, complete, when };
+    }),
+  );
+  return models.sort((a, b) => b.when - a.when);
+}
+
+/** @param {string | null} folder null: all models, and what may be left of others */
+export async function forget(folder) {
+  // The cache itself stays: a worker may have it open, and would go on filling one that nobody sees any more.
+  await drop(await caches.open(CACHE), folder ?? "");
+}
+
+/** What this browser offers to this site, in bytes. @returns {Promise<{used: number, free: number} | null>} null where it does not say */
+export async function room() {
+  const { usage, quota } = (await navigator.storage?.estimate?.().catch(() => null)) ?? {};
+  return usage === undefined || quota === undefined ? null : { used: usage, free: Math.max(0, quota - usage) };
 }

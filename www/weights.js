@@ -2,74 +2,110 @@
 /**
  * Where the engine's bytes come from: a model folder at some address, read in pieces and kept in the browser for the next visit.
  *
- * - A file is fetched by HTTP ranges of {@link PIECE} bytes: no array ever holds a whole model, and a broken connection costs one piece.
- * - Pieces go into Cache Storage under the file's address and range. What a complete load asked for, the answers "there is no such file"
- *   included, is noted in a manifest, and with it the next visit asks the network for nothing but `model_index.json`, to see whether the
- *   folder has changed (without a network it is taken as unchanged). Whoever replaces weights alone gives the folder another name.
- * - Where Cache Storage is missing, full or refuses, pieces stay in memory and the visitor is told.
+ * - A file is fetched by plain ranges, `bytes=a-b` and no other header: such requests need no preflight, which hubs that redirect to another
+ *   origin would fail. The first piece is small, for a file's head is read before anything is decided; the others hold 16 MiB. A few are
+ *   fetched ahead of the engine, and no more: what is in memory does not depend on the model's size.
+ * - A download that breaks goes on from its last byte, at this visit or, from what was kept, at the next (weights-fetch.js, weights-file.js). Where a
+ *   server ignores ranges the file streams by and is cut into the same pieces.
+ * - Pieces go into Cache Storage (weights-store.js) under the file's address and range. A manifest notes which files there are; at the next visit
+ *   one HEAD per file asks whether the server still has this version. Without a network, what is kept is taken as it is.
+ * - Where Cache Storage is missing, too small or fails, pieces only pass through memory, and the visitor is told.
  */
 import { DarkroomError } from "./protocol.js";
-import { BrokenOff, Store, fetchRetrying, isMissing } from "./weights-store.js";
+import { Net, PATIENCE, Refusal, sameVersion } from "./weights-fetch.js";
+import { RemoteFile, hasChanged } from "./weights-file.js";
+import { Store, partKey, pieceKey, room } from "./weights-store.js";
 
-/** Bytes of a piece: small enough to fetch again, large enough that a 1.7 GB file is about a hundred requests. */
-const PIECE = 16 * 2 ** 20;
-/** Pieces held in memory: the engine reads a file more or less from front to back. */
-const HELD = 4;
+/** @typedef {Uint8Array<ArrayBuffer>} Bytes */
+/** @typedef {import("./weights-store.js").Manifest} Manifest */
+
+/**
+ * @typedef {object} Listener
+ * @property {(text: string) => void} notice what the visitor should know; empty: it has passed
+ * @property {(bytes: number) => void} fetched so many more bytes have come over the network
+ * @property {(bytes: number) => void} [keeps] so many more bytes are about to be kept
+ */
+
+/** What tests make smaller. */
+export const TUNING = {
+  ...PATIENCE,
+  /** Bytes of a file's first piece: a U-Net's header has about 100 KB. */
+  head: 256 * 2 ** 10,
+  /** Bytes of the others: a 1.7 GB file is about a hundred requests. */
+  piece: 16 * 2 ** 20,
+  /** Pieces fetched, hashed or stored at once. */
+  inFlight: 4,
+  /** How long the question whether anything has changed may delay a model that is here already. */
+  lookAgainMs: 4000,
+};
+
 const INDEX = "model_index.json";
-const MANIFEST = "?darkroom=manifest";
-const LOOK_AGAIN_MS = 4000;
+/** Beyond the bytes themselves, for what Cache Storage writes about them. */
+const ROOM_TO_SPARE = 1.02;
 
-/** @typedef {{url: string, size: number, tag: string, whole?: Blob}} File `tag`: the server's name of this version; `whole`: where it came in one */
-/** @typedef {{index: string, files: Record<string, {size: number, tag: string} | null>}} Manifest `index`: the text of model_index.json */
-/** @typedef {{notice(text: string): void, fetched(bytes: number): void}} Listener `fetched`: so many more bytes came over the network */
-
-/** The engine's view of a model folder: {@link ModelSource.size} and {@link ModelSource.read}. */
+/** The engine's view of a model folder: {@link ModelSource.size}, {@link ModelSource.read} and {@link ModelSource.plan}. */
 export class ModelSource {
   #folder;
   #store;
   #manifest;
   #listener;
-  /** @type {Map<string, Promise<File | null>>} */ #files = new Map();
-  /** @type {Map<string, Promise<Uint8Array<ArrayBuffer>>>} */ #held = new Map();
-  /** @type {Promise<unknown>} */ #stored = Promise.resolve();
+  #tuning;
+  #net;
+  #abort = new AbortController();
+  /** @type {Map<string, Promise<RemoteFile | null>>} */ #files = new Map();
+  /** Pieces asked for, by key. @type {Map<string, Promise<Bytes>>} */ #held = new Map();
+  /** Places left of those in flight, and who waits for one. */
+  #places;
+  /** @type {(() => void)[]} */ #waiting = [];
+  /** What must not be lost: fetching, storing. @type {Set<Promise<unknown>>} */ #busy = new Set();
+  /** Settled once it is clear whether the weights can be kept; null before they begin. @type {Promise<void> | null} */ #room = null;
+  /** The pieces that will be read, in order, where the engine has said. @type {{order: [RemoteFile, number][], at: Map<string, number>} | null} */ #plan = null;
+  /** Whether the server has given us anything. */ #welcome = false;
+  #loaded = false;
   /** The last error that a read or a look ended in: it passes through the engine, which keeps its text only. @type {DarkroomError | null} */
   problem = null;
-  /** Paths that turned out to be no files. @type {string[]} */
-  absent = [];
+  /** Paths that turned out to be no files, and what the server said where it said something else. @type {Map<string, string>} */
+  absent = new Map();
 
   /**
    * @param {string} folder
    * @param {Store} store
    * @param {Manifest | null} manifest
    * @param {Listener} listener
+   * @param {typeof TUNING} tuning
    */
-  constructor(folder, store, manifest, listener) {
+  constructor(folder, store, manifest, listener, tuning) {
     this.#folder = folder;
     this.#store = store;
     this.#manifest = manifest;
     this.#listener = listener;
+    this.#tuning = tuning;
+    this.#places = tuning.inFlight;
+    this.#net = new Net(tuning, this.#abort.signal, listener);
   }
 
   /**
    * @param {string} folder absolute address, ending in a slash
    * @param {boolean} fresh forget what is kept of it first
    * @param {Listener} listener
+   * @param {Partial<typeof TUNING>} [tuning]
    */
-  static async open(folder, fresh, listener) {
+  static async open(folder, fresh, listener, tuning) {
     const store = await Store.open(listener.notice);
-    const kept = fresh ? null : await store.get(folder + MANIFEST);
-    /** @type {Manifest | null} */
-    let manifest = kept && JSON.parse(await kept.blob.text());
-    if (fresh || (manifest && (await hasChanged(folder, manifest)))) {
-      await store.drop(folder);
-      manifest = null;
-    }
-    return new ModelSource(folder, store, manifest, listener);
+    if (fresh) await store.drop(folder);
+    const source = new ModelSource(folder, store, await store.manifest(folder), listener, { ...TUNING, ...tuning });
+    await source.#lookAgain();
+    return source;
   }
 
   /** Where the bytes read so far will be at the next visit. */
   get place() {
     return this.#store.keeping ? "browser" : "memory";
+  }
+
+  /** Why not in the browser, as a part of a sentence. */
+  get why() {
+    return this.#store.why;
   }
 
   /** The address of a file, for messages: errors thrown here say what, the engine puts this before them. @param {string} path */
@@ -81,56 +117,121 @@ export class ModelSource {
    * @param {string} path within the folder, such as "unet/config.json"
    * @returns {Promise<number | null>} bytes; null where there is no such file
    */
-  async size(path) {
-    const file = await this.#file(path);
-    if (!file) this.absent.push(path);
-    return file?.size ?? null;
+  size(path) {
+    return this.#noting(async () => (await this.#file(path))?.size ?? null);
   }
 
   /**
    * @param {string} path
    * @param {number} start
    * @param {number} end exclusive
-   * @returns {Promise<Uint8Array<ArrayBuffer>>} exactly `end - start` bytes
+   * @returns {Promise<Bytes>} exactly `end - start` bytes, good until the next call
    */
-  async read(path, start, end) {
-    const file = await this.#file(path);
-    if (!file) throw this.#failed("missing", "there is no such file");
-    if (start < 0 || end < start || end > file.size) {
-      throw this.#failed("damaged", `bytes ${start} to ${end} were asked for, the file has ${file.size}; it may be cut short`);
-    }
-    if (start === end) return new Uint8Array(0);
-    const first = Math.floor(start / PIECE);
-    const last = Math.floor((end - 1) / PIECE);
-    let bytes;
-    if (first === last) {
-      bytes = (await this.#piece(file, first)).subarray(start - first * PIECE, end - first * PIECE);
-    } else {
-      bytes = new Uint8Array(end - start);
-      for (let index = first; index <= last; index += 1) {
-        const from = Math.max(start, index * PIECE);
-        const to = Math.min(end, (index + 1) * PIECE);
-        const piece = await this.#piece(file, index);
-        bytes.set(piece.subarray(from - index * PIECE, to - index * PIECE), from - start);
+  read(path, start, end) {
+    return this.#noting(async () => {
+      const file = await this.#file(path);
+      if (!file) throw new DarkroomError("missing", "there is no such file");
+      if (start < 0 || end < start || end > file.size) {
+        throw new DarkroomError("damaged", `bytes ${start} to ${end} were asked for, the file has ${file.size}; it may be cut short`);
       }
-    }
-    // The network works while the engine does.
-    if ((last + 1) * PIECE < file.size) this.#piece(file, last + 1).catch(() => {});
-    return bytes;
+      if (start === end) return new Uint8Array(0);
+      await this.#room;
+      const [first, last] = [this.#pieceAt(start), this.#pieceAt(end - 1)];
+      if (first === last) {
+        const { from } = this.#bounds(file, first);
+        return (await this.#demand(file, first)).subarray(start - from, end - from);
+      }
+      const bytes = new Uint8Array(end - start);
+      for (let index = first; index <= last; index += 1) {
+        const { from, to } = this.#bounds(file, index);
+        const piece = await this.#demand(file, index);
+        bytes.set(piece.subarray(Math.max(start, from) - from, Math.min(end, to) - from), Math.max(start, from) - start);
+      }
+      return bytes;
+    });
   }
 
-  /** Notes what was asked for, after a load that went well: the next visit needs no network then. */
-  async remember() {
-    await this.#stored;
-    if (!this.#store.keeping) return;
-    const index = this.#manifest?.index ?? (await (await this.#file(INDEX))?.whole?.text()) ?? "";
-    /** @type {Manifest} */
-    const manifest = { index, files: {} };
-    for (const [path, looked] of this.#files) {
-      const file = await looked;
-      manifest.files[path] = file && { size: file.size, tag: file.tag };
+  /**
+   * Says which bytes of the weights will be read, in this order: these and no others are fetched ahead.
+   * @param {string} ranges JSON: `[[path, start, end], …]`
+   */
+  async plan(ranges) {
+    /** @type {Map<string, number>} */
+    const at = new Map();
+    /** @type {[RemoteFile, number][]} */
+    const order = [];
+    let total = 0;
+    for (const [path, start, end] of /** @type {[string, number, number][]} */ (JSON.parse(ranges))) {
+      const file = await this.#noting(() => this.#file(path));
+      for (let index = this.#pieceAt(start); file && index <= this.#pieceAt(end - 1); index += 1) {
+        const { key, from, to } = this.#bounds(file, index);
+        if (at.has(key)) continue;
+        at.set(key, order.push([file, index]) - 1);
+        total += to - from;
+      }
     }
-    await this.#store.put(this.#folder + MANIFEST, new Blob([JSON.stringify(manifest)]), "");
+    this.#plan = { order, at };
+    this.expect(total);
+    await this.#room;
+  }
+
+  /** The weights begin: so many bytes of them. Reads wait until it is clear whether they can be kept. @param {number} bytes */
+  expect(bytes) {
+    this.#room ??= this.#makeRoom(bytes);
+  }
+
+  /** After a load that went well: the next visit needs no network then. */
+  async remember() {
+    this.#loaded = true;
+    await this.close();
+    await this.#note();
+  }
+
+  /** Ends what is still on its way, and keeps what has come of it. */
+  async close() {
+    this.#abort.abort();
+    while (this.#busy.size) await Promise.allSettled(this.#busy);
+    for (const looked of this.#files.values()) (await looked.catch(() => null))?.end();
+  }
+
+  async #note() {
+    /** @type {Manifest} */
+    const manifest = { index: this.#manifest?.index ?? "", files: {}, complete: this.#loaded, when: Date.now() };
+    for (const [path, looked] of this.#files) {
+      const file = await looked.catch(() => undefined);
+      if (file !== undefined) manifest.files[path] = file && { size: file.size, ...file.version };
+      if (path === INDEX && file?.whole) manifest.index = await file.whole.text();
+    }
+    await this.#store.describe(this.#folder, manifest);
+  }
+
+  /** Forgets the files that the server has in another version by now. */
+  async #lookAgain() {
+    const manifest = this.#manifest;
+    if (!manifest || !navigator.onLine) return;
+    const signal = AbortSignal.timeout(this.#tuning.lookAgainMs);
+    await Promise.all(
+      Object.entries(manifest.files).map(async ([path, file]) => {
+        if (!file || !(await hasChanged(this.describe(path), file, path === INDEX ? manifest.index : null, signal))) return;
+        this.#listener.notice(`${path} has been replaced on the server and is fetched anew.`);
+        delete manifest.files[path];
+        await this.#store.dropFile(this.describe(path));
+      }),
+    );
+  }
+
+  /**
+   * Before the first byte of weights: is there a place for them?
+   * @param {number} bytes
+   */
+  async #makeRoom(bytes) {
+    if (!this.#store.keeping) return;
+    await this.#note();
+    const missing = Math.max(0, bytes - (await this.#store.bytes(this.#folder)));
+    const there = await room();
+    if (missing === 0 || !there) return;
+    if (missing * ROOM_TO_SPARE <= there.free) return this.#listener.keeps?.(missing);
+    this.#store.stop(`it needs ${megabytes(missing)} MB more of this browser’s storage, which has ${megabytes(there.free)} MB left`);
   }
 
   /** @param {string} path */
@@ -139,206 +240,159 @@ export class ModelSource {
     if (!file) {
       file = this.#look(path);
       this.#files.set(path, file);
-      file.catch((error) => this.#note(error, () => this.#files.delete(path)));
+      file.catch(() => this.#files.delete(path));
     }
     return file;
   }
 
-  /** @param {string} path @returns {Promise<File | null>} */
+  /** @param {string} path @returns {Promise<RemoteFile | null>} */
   async #look(path) {
     const url = this.describe(path);
     const known = this.#manifest?.files[path];
-    if (known !== undefined) return known && { url, ...known };
-    // Small text is often sent compressed, and then no header tells its size: fetch it and see.
-    if (/\.(json|txt)$/.test(path)) return this.#whole(url, {});
-    const head = await this.#fetch(url, { method: "HEAD" }, async (response) => response);
-    if (isMissing(head)) return null;
-    const { headers } = head;
-    if (head.ok && headers.has("content-length") && !headers.has("content-encoding")) {
-      return { url, size: Number(headers.get("content-length")), tag: tagOf(head) };
+    if (known) return new RemoteFile(url, known, this.#net);
+    const found = known === null ? null : await RemoteFile.look(url, this.#tuning.head, this.#net).catch((error) => this.#refused(path, error));
+    if (!found) {
+      if (!this.absent.has(path)) this.absent.set(path, "");
+      return null;
     }
-    return this.#whole(url, { headers: { range: "bytes=0-0" } });
+    this.#welcome = true;
+    const { file, head } = found;
+    if (!head) return file;
+    const { key } = this.#bounds(file, 0);
+    this.#held.set(key, Promise.resolve(head));
+    this.#keep(this.#store.put(key, head, file.version));
+    return file;
+  }
+
+  /** @param {string} path @param {unknown} error */
+  #refused(path, error) {
+    // Object stores that do not let strangers list answer "forbidden" for files that are not there.
+    if (!(error instanceof Refusal && error.closed && this.#welcome)) throw error;
+    this.absent.set(path, error.said);
+    return null;
+  }
+
+  /** Which piece holds this byte. @param {number} offset */
+  #pieceAt(offset) {
+    const { head, piece } = this.#tuning;
+    return offset < head ? 0 : 1 + Math.floor((offset - head) / piece);
+  }
+
+  /** @param {RemoteFile} file @param {number} index */
+  #bounds({ url, size }, index) {
+    const { head, piece } = this.#tuning;
+    const from = index === 0 ? 0 : head + (index - 1) * piece;
+    const to = Math.min(size, head + index * piece);
+    return { from, to, key: pieceKey(url, from, to) };
+  }
+
+  /** What is read after this piece, as much as may be under way. @param {RemoteFile} file @param {number} index @returns {[RemoteFile, number][]} */
+  #following(file, index) {
+    const { inFlight } = this.#tuning;
+    if (this.#plan) {
+      const at = this.#plan.at.get(this.#bounds(file, index).key) ?? Infinity;
+      return this.#plan.order.slice(at + 1, at + 1 + inFlight);
+    }
+    const last = Math.min(index + inFlight, this.#pieceAt(file.size - 1));
+    return Array.from({ length: Math.max(0, last - index) }, (_, ahead) => [file, index + 1 + ahead]);
   }
 
   /**
-   * A file whose size no HEAD tells: from the answer to a range of one byte, or, where the server sends everything, by counting.
-   * @param {string} url
-   * @param {RequestInit} init
-   * @returns {Promise<File | null>}
-   */
-  #whole(url, init) {
-    return this.#fetch(url, init, async (response) => {
-      if (isMissing(response)) return null;
-      if (!response.ok) throw refused(response);
-      const total = totalOf(response);
-      if (response.status === 206 && total !== null) return { url, size: total, tag: tagOf(response) };
-      const whole = await this.#counted(response).blob();
-      return { url, size: whole.size, tag: tagOf(response), whole };
-    });
-  }
-
-  /**
-   * @param {File} file
+   * A piece, now. Those after it are asked for too, and those before it forgotten.
+   * @param {RemoteFile} file
    * @param {number} index
    */
-  #piece(file, index) {
-    const key = `${file.url}?darkroom=${index * PIECE}-${Math.min(file.size, (index + 1) * PIECE)}`;
-    const held = this.#held.get(key);
-    if (held) return held;
-    const piece = this.#obtain(file, index, key);
-    this.#held.set(key, piece);
-    piece.catch((error) => this.#note(error, () => this.#held.delete(key)));
-    if (this.#held.size > HELD) this.#held.delete(this.#held.keys().next().value ?? "");
+  #demand(file, index) {
+    /** @type {Map<string, Promise<Bytes>>} */
+    const held = new Map();
+    /** @param {RemoteFile} file @param {number} index */
+    const hold = (file, index) => {
+      const { key } = this.#bounds(file, index);
+      const piece = this.#held.get(key) ?? this.#obtain(file, index);
+      held.set(key, piece);
+      return piece;
+    };
+    const wanted = hold(file, index);
+    // Before the weights begin there are only small heads, read by turns.
+    if (this.#room) for (const [next, at] of this.#following(file, index)) hold(next, at);
+    else for (const [key, piece] of this.#held) held.set(key, piece);
+    this.#held = held;
+    return wanted;
+  }
+
+  /**
+   * @param {RemoteFile} file
+   * @param {number} index
+   * @returns {Promise<Bytes>}
+   */
+  #obtain(file, index) {
+    const { key } = this.#bounds(file, index);
+    const piece = this.#inPlace(async () => {
+      const kept = await this.#kept(file, index);
+      if (kept) return { bytes: kept, stored: null };
+      const bytes = await this.#fetch(file, index);
+      return { bytes, stored: this.#store.put(key, bytes, file.version) };
+    });
+    // Who asks again after a failure has it tried again.
+    piece.catch(() => this.#held.get(key) === piece && this.#held.delete(key));
     return piece;
   }
 
-  /**
-   * @param {File} file
-   * @param {number} index
-   * @param {string} key
-   * @returns {Promise<Uint8Array<ArrayBuffer>>}
-   */
-  async #obtain(file, index, key) {
-    const start = index * PIECE;
-    const end = Math.min(file.size, start + PIECE);
+  /** @param {RemoteFile} file @param {number} index */
+  async #kept(file, index) {
+    const { from, to, key } = this.#bounds(file, index);
     const kept = await this.#store.get(key);
-    if (kept && kept.blob.size === end - start && kept.tag === file.tag) return bytesOf(kept.blob);
-    if (!file.whole) {
-      const bytes = await this.#fetchPiece(file, start, end);
-      if (bytes) {
-        this.#keep(key, new Blob([bytes]), file.tag);
-        return bytes;
-      }
-    }
-    const blob = /** @type {Blob} */ (file.whole).slice(start, end);
-    this.#keep(key, blob, file.tag);
-    return bytesOf(blob);
+    return kept && kept.bytes.length === to - from && sameVersion(kept.version, file.version) ? kept.bytes : null;
   }
 
-  /**
-   * @param {File} file
-   * @param {number} start
-   * @param {number} end
-   * @returns {Promise<Uint8Array<ArrayBuffer> | null>} null where the server sent everything: `file.whole` holds it then
-   */
-  #fetchPiece(file, start, end) {
-    const { url } = file;
-    return this.#fetch(url, { headers: { range: `bytes=${start}-${end - 1}` } }, async (response) => {
-      if (isMissing(response)) throw new DarkroomError("missing", "there is no such file");
-      if (response.status === 416) throw new DarkroomError("damaged", "the file has become shorter while it was read");
-      if (!response.ok) throw refused(response);
-      const total = response.status === 206 ? totalOf(response) : null;
-      if (total !== null && total !== file.size) {
-        throw new DarkroomError("damaged", `has ${total} bytes, expected ${file.size}; it has changed while it was read`);
-      }
-      if (response.status === 206 || end - start === file.size) return this.#receive(response, end - start);
-      const whole = await this.#counted(response).blob();
-      if (whole.size !== file.size) throw new BrokenOff(`the connection ended after ${whole.size} of ${file.size} bytes`);
-      file.whole = whole;
-      return null;
+  /** @param {RemoteFile} file @param {number} index */
+  async #fetch(file, index) {
+    const { from, to, key } = this.#bounds(file, index);
+    const part = await this.#store.get(partKey(key));
+    const usable = part && part.bytes.length < to - from && sameVersion(part.version, file.version);
+    const bytes = await file.fetch(from, to, usable ? part.bytes : null, async (part) => {
+      if (!this.#loaded) await this.#store.put(partKey(key), part, file.version);
     });
-  }
-
-  /**
-   * @param {Response} response
-   * @param {number} expected bytes
-   */
-  async #receive(response, expected) {
-    const bytes = new Uint8Array(expected);
-    let filled = 0;
-    const reader = /** @type {ReadableStream<Uint8Array<ArrayBuffer>>} */ (response.body).getReader();
-    try {
-      for (let part = await reader.read(); part.value; part = await reader.read()) {
-        if (filled + part.value.length > expected) {
-          await reader.cancel();
-          throw new DarkroomError("damaged", `the server sent more than the ${expected} bytes asked for`);
-        }
-        bytes.set(part.value, filled);
-        filled += part.value.length;
-        this.#listener.fetched(part.value.length);
-      }
-    } catch (error) {
-      throw error instanceof DarkroomError ? error : new BrokenOff(`the connection broke after ${filled} of ${expected} bytes`);
-    }
-    if (filled < expected) throw new BrokenOff(`the connection ended after ${filled} of ${expected} bytes`);
+    if (part) this.#keep(this.#store.delete(partKey(key)));
     return bytes;
   }
 
-  /** The same answer, its bytes told to the listener as they come. @param {Response} response */
-  #counted(response) {
-    const { fetched } = this.#listener;
-    /** @type {TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>} */
-    const counter = new TransformStream({
-      transform(part, out) {
-        fetched(part.length);
-        out.enqueue(part);
-      },
-    });
-    return new Response(response.body?.pipeThrough(counter));
+  /**
+   * Acts when one of the few places is free, and leaves it when what came is stored as well: so memory is bounded where the disk is slower.
+   * @param {() => Promise<{bytes: Bytes, stored: Promise<void> | null}>} act
+   */
+  async #inPlace(act) {
+    if (this.#places > 0) this.#places -= 1;
+    else await new Promise((resolve) => this.#waiting.push(() => resolve(null)));
+    const leave = () => {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#places += 1;
+    };
+    const acting = act();
+    this.#keep(acting.then(({ stored }) => stored).finally(leave));
+    return (await acting).bytes;
   }
 
-  /**
-   * @param {string} key
-   * @param {Blob} blob
-   * @param {string} tag
-   */
-  #keep(key, blob, tag) {
-    this.#stored = this.#stored.then(() => this.#store.put(key, blob, tag));
+  /** Something not to be lost when this is closed. @param {Promise<unknown>} work */
+  #keep(work) {
+    const busy = work.catch(() => {}).finally(() => this.#busy.delete(busy));
+    this.#busy.add(busy);
   }
 
   /**
    * @template T
-   * @param {string} url
-   * @param {RequestInit} init
-   * @param {(response: Response) => Promise<T>} use
+   * @param {() => Promise<T>} act
    */
-  #fetch(url, init, use) {
-    // Cache Storage keeps it: no second copy in the browser's HTTP cache.
-    return fetchRetrying(url, { cache: "no-store", ...init }, this.#listener.notice, use);
-  }
-
-  /**
-   * @param {import("./protocol.js").ProblemKind} kind
-   * @param {string} message
-   */
-  #failed(kind, message) {
-    this.problem = new DarkroomError(kind, message);
-    return this.problem;
-  }
-
-  /**
-   * @param {unknown} error
-   * @param {() => void} undo so that the next call tries again
-   */
-  #note(error, undo) {
-    if (error instanceof DarkroomError) this.problem = error;
-    undo();
+  async #noting(act) {
+    try {
+      return await act();
+    } catch (error) {
+      if (error instanceof DarkroomError) this.problem = error;
+      throw error;
+    }
   }
 }
 
-/** @param {string} folder @param {Manifest} manifest */
-async function hasChanged(folder, manifest) {
-  try {
-    const response = await fetch(folder + INDEX, { cache: "no-cache", signal: AbortSignal.timeout(LOOK_AGAIN_MS) });
-    return response.ok && (await response.text()) !== manifest.index;
-  } catch {
-    return false;
-  }
-}
-
-/** @param {Blob} blob */
-const bytesOf = async (blob) => new Uint8Array(await blob.arrayBuffer());
-
-/** @param {Response} response */
-const tagOf = (response) => response.headers.get("etag") ?? response.headers.get("last-modified") ?? "";
-
-/** The file's size as an answer to a range request tells it. @param {Response} response */
-function totalOf(response) {
-  const total = /\/(\d+)$/.exec(response.headers.get("content-range") ?? "")?.[1];
-  return total === undefined ? null : Number(total);
-}
-
-/** @param {Response} response */
-function refused(response) {
-  return new DarkroomError("network", `the server answered ${response.status} ${response.statusText}`.trimEnd());
-}
+/** @param {number} bytes */
+const megabytes = (bytes) => Math.ceil(bytes / 1e6);

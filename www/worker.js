@@ -108,6 +108,24 @@ async function open({ id, model, device: choice, reason, fresh }) {
   tell({ stage: "test" });
   await kinded("device", () => made.selfTest());
 
+  let source = await load(made, model, fresh, tell);
+  if (source.problem?.kind === "changed") {
+    tell({ stage: "notice", text: "The model was replaced on the server while it was read. It is read again." });
+    source = await load(made, model, false, tell);
+  }
+  if (source.problem) throw source.problem;
+  engine = made;
+  return { device, model: JSON.parse(made.modelInfo()), stored: source.place, why: source.why };
+}
+
+/**
+ * Loads a model. What went wrong, and whose fault it was, is the source's `problem` then.
+ * @param {import("./pkg/darkroom.js").Engine} engine
+ * @param {string} model
+ * @param {boolean} fresh
+ * @param {(progress: import("./protocol.js").OpenProgress) => void} tell
+ */
+async function load(engine, model, fresh, tell) {
   let fetched = 0;
   const progress = { done: 0, total: 0, what: "" };
   const source = await ModelSource.open(model, fresh, {
@@ -116,24 +134,30 @@ async function open({ id, model, device: choice, reason, fresh }) {
       fetched += bytes;
       tell({ stage: "weights", fetched, ...progress });
     },
+    keeps: (bytes) => tell({ stage: "storage", bytes }),
   });
   /** @param {number} done bytes @param {number} total bytes @param {string} what */
   const taken = (done, total, what) => {
+    if (total) source.expect(total);
     Object.assign(progress, { done, total, what });
     tell({ stage: "weights", fetched, ...progress });
   };
   try {
-    await made.load(source, taken);
+    await engine.load(source, taken);
+    source.problem = null;
+    await source.remember();
   } catch (error) {
+    await source.close();
     if (error instanceof WebAssembly.RuntimeError) throw error;
     // The engine knows errors of the source by their text: their kind is known here.
     const { message } = problemOf(error, "model");
-    const kind = source.problem?.kind ?? (source.absent.some((path) => message.includes(path)) ? "missing" : "model");
-    throw new DarkroomError(kind, message.includes(model) ? message : `${message}\nModel folder: ${model}`);
+    const absent = [...source.absent].filter(([path]) => message.includes(path));
+    const said = absent.map(([, said]) => said).find(Boolean);
+    const kind = source.problem?.kind ?? (absent.length ? "missing" : "model");
+    const words = [message, said && `Asked for it, ${said}.`, !message.includes(model) && `Model: ${model}`].filter(Boolean);
+    source.problem = new DarkroomError(kind, words.join("\n"));
   }
-  await source.remember();
-  engine = made;
-  return { device, model: JSON.parse(made.modelInfo()), stored: source.place };
+  return source;
 }
 
 /**

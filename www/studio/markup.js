@@ -95,8 +95,12 @@ export const MARKUP = `
         <p class="report" data-part="device"></p>
       </fieldset>
       <div class="field">
-        <label for="model">Model folder</label>
-        <input id="model" name="model" autocomplete="off" spellcheck="false" autocapitalize="off" inputmode="url" aria-describedby="model-report">
+        <div class="head">
+          <label for="model">Model</label>
+          <button type="button" class="plain" data-act="models">Kept models…</button>
+        </div>
+        <input id="model" name="model" autocomplete="off" spellcheck="false" autocapitalize="off" inputmode="url" aria-describedby="model-report"
+          placeholder="owner/name or https://…" title="owner/name or owner/name@revision on Hugging Face, or the address of a folder in diffusers’ layout">
         <p class="report" id="model-report" data-part="model"></p>
       </div>
     </section>
@@ -106,4 +110,18 @@ export const MARKUP = `
     <h2>Contact sheet <span class="hint">this visit’s pictures; choose one to bring its settings back</span></h2>
     <ol></ol>
   </section>
-</form>`;
+</form>
+
+<dialog class="models" data-part="models" aria-labelledby="models-title">
+  <div class="title">
+    <h2 id="models-title">Kept models</h2>
+    <button type="button" data-act="close" autofocus>Close</button>
+  </div>
+  <p class="soft">Models that this browser keeps, so that they load without a network.</p>
+  <ul></ul>
+  <div class="sum">
+    <p class="soft" data-part="room"></p>
+    <button type="button" data-act="forget-all">Delete all</button>
+  </div>
+  <p class="unseen" aria-live="polite" data-part="models-spoken"></p>
+</dialog>`;

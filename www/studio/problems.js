@@ -8,12 +8,17 @@
 const WORDS = {
   network: {
     title: "The model could not be fetched",
-    advice: "Check the connection, or whether the server allows other sites to read from it. Nothing you typed is lost.",
+    advice: "Check the connection, or whether the server allows other sites to read from it. What has come so far is kept: trying again goes on from there.",
     remedies: ["again"],
   },
   missing: {
     title: "The model folder is not complete",
-    advice: "The model folder has the layout of diffusers: model_index.json, scheduler/, text_encoder/, tokenizer/, unet/ and vae/. Check its address under “Model folder”.",
+    advice: "The model folder has the layout of diffusers: model_index.json, scheduler/, text_encoder/, tokenizer/, unet/ and vae/. Check its address under “Model”.",
+    remedies: ["again"],
+  },
+  changed: {
+    title: "The model is being replaced on its server",
+    advice: "Try again in a while: what has stayed the same is not fetched again.",
     remedies: ["again"],
   },
   damaged: {
@@ -23,7 +28,7 @@ const WORDS = {
   },
   model: {
     title: "This model cannot be used",
-    advice: "If the file has just been changed or was cut short, load it afresh. Otherwise choose another folder under “Model folder”.",
+    advice: "If the file has just been changed or was cut short, load it afresh. Otherwise choose another one under “Model”.",
     remedies: ["fresh"],
   },
   device: {

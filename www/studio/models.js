@@ -1,0 +1,115 @@
+// @ts-check
+/** The panel of kept models: what is in this browser's storage, how much it takes, and how to be rid of it. */
+import { forget, keptModels, room } from "../weights-store.js";
+
+/** @typedef {import("../weights-store.js").Kept} Kept */
+
+/** @param {number} bytes */
+export const size = (bytes) => (bytes < 1e9 ? `${(bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0)} MB` : `${(bytes / 1e9).toFixed(2)} GB`);
+
+const day = new Intl.DateTimeFormat("en", { dateStyle: "medium" });
+
+export class ModelsPanel {
+  #dialog;
+  #list;
+  #options;
+
+  /**
+   * @param {HTMLDialogElement} dialog
+   * @param {object} options
+   * @param {(folder: string) => string} options.nameOf a model's address as the visitor would write it
+   * @param {(name: string) => void} options.onUse
+   * @param {(folder: string | null) => void} options.onForget null: all
+   */
+  constructor(dialog, options) {
+    this.#dialog = dialog;
+    this.#list = /** @type {HTMLElement} */ (dialog.querySelector("ul"));
+    this.#options = options;
+    dialog.addEventListener("click", (event) => void this.#click(event));
+  }
+
+  /** @param {string} inUse address of the loaded model, or of the one that is loading */
+  async open(inUse) {
+    await this.#show(inUse);
+    this.#dialog.dataset.inUse = inUse;
+    this.#dialog.showModal();
+  }
+
+  /** @param {MouseEvent} event */
+  async #click({ target, clientX, clientY }) {
+    // A click beside the panel is on the dialog itself, outside its edges.
+    const { left, right, top, bottom } = this.#dialog.getBoundingClientRect();
+    const beside = target === this.#dialog && (clientX < left || clientX > right || clientY < top || clientY > bottom);
+    const { act, folder } = /** @type {Element} */ (target).closest("button")?.dataset ?? {};
+    if (act === "close" || beside) this.#dialog.close();
+    if (act === "use" && folder) {
+      this.#dialog.close();
+      this.#options.onUse(this.#options.nameOf(folder));
+    }
+    if (act === "forget" && folder) await this.#forget(folder, `${this.#options.nameOf(folder)} has been deleted.`);
+    if (act === "forget-all") await this.#forget(null, "All models have been deleted.");
+  }
+
+  /** @param {string | null} folder @param {string} spoken */
+  async #forget(folder, spoken) {
+    await forget(folder);
+    this.#options.onForget(folder);
+    await this.#show(this.#dialog.dataset.inUse ?? "");
+    // The button that was pressed is gone.
+    this.#part("models-spoken").textContent = spoken;
+    /** @type {HTMLElement} */ (this.#dialog.querySelector("[data-act=forget], [data-act=close]")).focus();
+  }
+
+  /** @param {string} inUse */
+  async #show(inUse) {
+    const [models, space, lasting] = await Promise.all([keptModels(), room(), navigator.storage?.persisted?.() ?? false]);
+    this.#list.replaceChildren(...models.map((model) => this.#row(model, model.folder === inUse)));
+    this.#list.hidden = models.length === 0;
+    const total = models.reduce((sum, { bytes }) => sum + bytes, 0);
+    const taken = models.length ? `${size(total)} in ${models.length === 1 ? "one model" : `${models.length} models`}.` : "None yet.";
+    const left = space ? ` This browser has ${size(space.free)} left for this page.` : "";
+    const how = lasting ? " It gives them up only when you delete them." : " When its storage runs short it may delete them.";
+    this.#part("room").textContent = taken + left + (models.length ? how : "");
+    this.#button("forget-all").hidden = models.length < 2;
+  }
+
+  /** @param {Kept} model @param {boolean} inUse */
+  #row({ folder, bytes, complete, when }, inUse) {
+    const name = this.#options.nameOf(folder);
+    const item = document.createElement("li");
+    const words = document.createElement("div");
+    const title = document.createElement("strong");
+    title.textContent = name;
+    const about = document.createElement("p");
+    about.textContent = [size(bytes), day.format(when), complete ? "" : "not all of it yet", inUse ? "in use" : ""].filter(Boolean).join(" · ");
+    words.append(title, about);
+    if (!folder.includes(name)) {
+      const address = document.createElement("p");
+      address.className = "address";
+      address.textContent = folder;
+      words.append(address);
+    }
+    item.append(words, ...(inUse ? [] : [this.#act("use", "Use", folder, name)]), this.#act("forget", "Delete", folder, name));
+    return item;
+  }
+
+  /** @param {string} act @param {string} text @param {string} folder @param {string} name */
+  #act(act, text, folder, name) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = text;
+    button.ariaLabel = `${text} ${name}`;
+    Object.assign(button.dataset, { act, folder });
+    return button;
+  }
+
+  /** @param {string} act */
+  #button(act) {
+    return /** @type {HTMLElement} */ (this.#dialog.querySelector(`[data-act=${act}]`));
+  }
+
+  /** @param {string} name */
+  #part(name) {
+    return /** @type {HTMLElement} */ (this.#dialog.querySelector(`[data-part=${name}]`));
+  }
+}

@@ -1,0 +1,243 @@
+// @ts-check
+/** A file on a server, read by ranges where the server knows them and as a stream where it does not. */
+import { DarkroomError } from "./protocol.js";
+import { Passing, Refusal, isMissing, sameVersion, sizeOf, versionOf } from "./weights-fetch.js";
+
+/** @typedef {import("./weights-fetch.js").Answer} Answer */
+/** @typedef {import("./weights-fetch.js").Net} Net */
+/** @typedef {import("./weights-fetch.js").Version} Version */
+/** @typedef {Answer & {at: number}} Stream an answer with the whole file, and the place of its next byte */
+
+/** Small text is often sent compressed: then no header tells its size, and ranges are of what nobody wants. */
+const TEXT = /\.(json|txt)$/;
+
+export class RemoteFile {
+  #net;
+  /** What is left of the file where it can only stream. @type {Stream | null} */ #stream = null;
+  /** The end of those who wait for the stream, which serves one after the other; null where ranges are honoured. @type {Promise<unknown> | null} */
+  #turn = null;
+  /** All of it, where it came in one. @type {Blob | null} */ whole = null;
+
+  /**
+   * @param {string} url
+   * @param {{size: number} & Version} about
+   * @param {Net} net
+   */
+  constructor(url, { size, etag, modified }, net) {
+    this.url = url;
+    this.size = size;
+    /** @type {Version} */
+    this.version = { etag, modified };
+    this.#net = net;
+  }
+
+  /**
+   * Size and version of a file, and its first bytes with them.
+   * @param {string} url
+   * @param {number} count of first bytes
+   * @param {Net} net
+   * @returns {Promise<{file: RemoteFile, head: Uint8Array<ArrayBuffer> | null} | null>} null: there is no such file
+   */
+  static look(url, count, net) {
+    const init = TEXT.test(url) ? {} : { headers: { range: `bytes=0-${count - 1}` } };
+    return net.insist(url, () =>
+      net.ask(url, init, async (answer) => {
+        const { response } = answer;
+        // There are no first bytes of an empty file.
+        if (response.status === 416) return { file: new RemoteFile(url, { size: 0, ...versionOf(response) }, net), head: null };
+        if (isMissing(response)) return null;
+        if (!response.ok) throw new Refusal(response);
+        const size = TEXT.test(url) ? null : await fullSize(url, response, net);
+        if (size === null) return { file: await RemoteFile.#taken(url, answer, net), head: null };
+        const file = new RemoteFile(url, { size, ...versionOf(response) }, net);
+        if (response.status !== 206) file.#turn = Promise.resolve();
+        const head = new Uint8Array(Math.min(count, size));
+        await fill(head, 0, answer);
+        return { file, head };
+      }),
+    );
+  }
+
+  /** @param {string} url @param {Answer} answer @param {Net} net */
+  static async #taken(url, answer, net) {
+    const whole = await answer.blob();
+    const file = new RemoteFile(url, { size: whole.size, ...versionOf(answer.response) }, net);
+    file.whole = whole;
+    return file;
+  }
+
+  /**
+   * Fetches bytes `from … to`, whatever it takes.
+   * @param {number} from
+   * @param {number} to
+   * @param {Uint8Array<ArrayBuffer> | null} part the first of them, where they are here already
+   * @param {(part: Uint8Array<ArrayBuffer>) => Promise<void>} giveUp told what has come where the rest does not
+   */
+  async fetch(from, to, part, giveUp) {
+    if (TEXT.test(this.url)) await this.#takeAgain();
+    if (this.whole) return new Uint8Array(await this.whole.slice(from, to).arrayBuffer());
+    const bytes = new Uint8Array(to - from);
+    bytes.set(part ?? []);
+    let filled = part?.length ?? 0;
+    const attempt = async () => {
+      const before = filled;
+      try {
+        return await this.#receive(bytes, from, () => filled, (count) => (filled = count));
+      } catch (error) {
+        this.#dropStream();
+        if (error instanceof Passing) error.progress = filled > before;
+        throw error;
+      }
+    };
+    try {
+      if (this.#turn || !(await this.#net.insist(this.url, attempt))) {
+        const wait = () => this.#net.insist(this.url, attempt);
+        this.#turn = (this.#turn ?? Promise.resolve()).then(wait, wait);
+        await this.#turn;
+      }
+    } catch (error) {
+      if (filled > (part?.length ?? 0) && !(error instanceof DarkroomError && error.kind === "damaged")) await giveUp(bytes.slice(0, filled));
+      throw error;
+    }
+    return bytes;
+  }
+
+  /** Lets go of the connection. */
+  end() {
+    this.#dropStream();
+  }
+
+  /**
+   * @param {Uint8Array<ArrayBuffer>} bytes
+   * @param {number} from the place of the first of them in the file
+   * @param {() => number} filled
+   * @param {(filled: number) => void} told
+   * @returns {Promise<boolean>} false: the server sends the whole file, and this is not the one to read it
+   */
+  async #receive(bytes, from, filled, told) {
+    const at = from + filled();
+    if (!this.#stream || this.#stream.at > at) {
+      this.#dropStream();
+      const answer = await this.#net.request(this.url, { headers: { range: `bytes=${at}-${from + bytes.length - 1}` } });
+      try {
+        this.#check(at, answer.response);
+        if (answer.response.status === 206) {
+          await fill(bytes, filled(), answer, told);
+          if (await answer.finish()) throw new DarkroomError("damaged", `the server sent more than the ${bytes.length} bytes asked for`);
+          return true;
+        }
+        // Others are under way beside this one: from now on they go one after the other.
+        if (!this.#turn) return false;
+        this.#stream = Object.assign(answer, { at: 0 });
+      } finally {
+        if (answer !== this.#stream) answer.end();
+      }
+    }
+    const stream = this.#stream;
+    while (stream.at < at) {
+      const part = await stream.next();
+      if (!part) throw new Passing(`the connection ended after ${stream.at} of ${this.size} bytes`);
+      const used = Math.min(part.length, at - stream.at);
+      stream.unread(part.subarray(used));
+      stream.at += used;
+    }
+    await fill(bytes, filled(), stream, told);
+    stream.at = from + bytes.length;
+    return true;
+  }
+
+  #dropStream() {
+    this.#stream?.end();
+    this.#stream = null;
+  }
+
+  /** What was kept of a text file is lost, and it comes in one. */
+  async #takeAgain() {
+    if (this.whole) return;
+    const again = await RemoteFile.look(this.url, 0, this.#net);
+    if (!again) throw gone();
+    if (again.file.size !== this.size || !sameVersion(again.file.version, this.version)) throw changed("is another one");
+    this.whole = again.file.whole;
+  }
+
+  /**
+   * Throws unless it is an answer about this file, as it was when it was first looked at, from this byte on or from the first.
+   * @param {number} at
+   * @param {Response} response
+   */
+  #check(at, response) {
+    const { status, ok, headers } = response;
+    if (isMissing(response)) throw gone();
+    if (status === 416) throw changed("is shorter than it was");
+    if (!ok) {
+      const refusal = new Refusal(response);
+      // It was open to us a moment ago: a link that has run out, or too many requests by this server's measure.
+      throw refusal.closed ? new Passing(refusal.said) : refusal;
+    }
+    const size = sizeOf(response);
+    if (size !== null && size !== this.size) throw changed(`has ${size} bytes, expected ${this.size}`);
+    if (!sameVersion(versionOf(response), this.version)) throw changed("is another one");
+    const start = /^bytes (\d+)-/.exec(headers.get("content-range") ?? "")?.[1];
+    if (start !== undefined && Number(start) !== at) throw new Passing(`the server sent bytes from ${start} on instead of ${at}`);
+  }
+}
+
+/**
+ * @param {string} url
+ * @param {Response} response to a request for the first bytes
+ * @param {Net} net
+ * @returns {Promise<number | null>} null: it takes reading to the end to know
+ */
+async function fullSize(url, response, net) {
+  const size = sizeOf(response);
+  if (size !== null || response.status !== 206) return size;
+  // Content-Range is not for other sites' eyes unless the server says so; Content-Length is.
+  for (const method of ["HEAD", "GET"]) {
+    const size = await net.ask(url, { method }, async ({ response }) => (response.ok ? sizeOf(response) : null));
+    if (size !== null) return size;
+  }
+  throw new DarkroomError("network", "the server does not tell how large it is");
+}
+
+/**
+ * Fills `bytes` from an answer, to the end.
+ * @param {Uint8Array<ArrayBuffer>} bytes
+ * @param {number} filled so many are there already
+ * @param {Answer} answer
+ * @param {(filled: number) => void} [told] after each part
+ */
+async function fill(bytes, filled, answer, told) {
+  while (filled < bytes.length) {
+    const part = await answer.next();
+    if (!part) throw new Passing(`the connection ended after ${filled} of ${bytes.length} bytes`);
+    const used = Math.min(part.length, bytes.length - filled);
+    bytes.set(part.subarray(0, used), filled);
+    answer.unread(part.subarray(used));
+    filled += used;
+    told?.(filled);
+  }
+}
+
+/**
+ * Whether the server has another version of a file by now. Not so where it cannot be asked, has lost the file or does not show it any more.
+ * @param {string} url
+ * @param {{size: number} & Version} file
+ * @param {string | null} text where it is small enough to compare it itself
+ * @param {AbortSignal} signal
+ */
+export async function hasChanged(url, file, text, signal) {
+  try {
+    const response = await fetch(url, { method: text === null ? "HEAD" : "GET", cache: "no-store", signal });
+    if (!response.ok || isMissing(response)) return false;
+    if (text !== null) return (await response.text()) !== text;
+    const size = sizeOf(response);
+    return (size !== null && size !== file.size) || !sameVersion(versionOf(response), file);
+  } catch {
+    return false;
+  }
+}
+
+/** @param {string} how */
+const changed = (how) => new DarkroomError("changed", `the file ${how}: it has been replaced on the server while it was read`);
+
+const gone = () => new DarkroomError("missing", "the file was there a moment ago and is gone");
