@@ -97,6 +97,7 @@ struct Bench<'a> {
     device: &'a Device,
     cpu: Device,
     dtype: DType,
+    fused: &'static [[bool; 3]],
 }
 
 impl Bench<'_> {
@@ -195,6 +196,11 @@ fn on_the_adapter(seed: u64, check: impl Fn(&mut Bench, Gpu)) {
                 device: &adapter.device,
                 cpu: Device::flex(),
                 dtype,
+                fused: if dtype == DType::F16 {
+                    &FUSED_HALF
+                } else {
+                    &FUSED
+                },
             };
             let start = std::time::Instant::now();
             for _ in 0..SHAPES {
@@ -208,6 +214,20 @@ fn on_the_adapter(seed: u64, check: impl Fn(&mut Bench, Gpu)) {
     }
 }
 
+/// Skip connection, bias or timestep embedding, residual: the networks' combinations, and all at once. (Every combination
+/// is a shader of its own, whose compilation takes longer than its run; `every_shader_is_valid` has them all.)
+const FUSED: [[bool; 3]; 6] = [
+    [false, false, false],
+    [false, true, false],
+    [false, false, true],
+    [false, true, true],
+    [true, true, false],
+    [true, true, true],
+];
+
+/// As many in f16, where only the types differ.
+const FUSED_HALF: [[bool; 3]; 2] = [[false, true, false], [true, true, true]];
+
 const CHANNELS: [usize; 14] = [1, 2, 3, 4, 5, 8, 12, 13, 16, 28, 31, 32, 40, 64];
 
 #[test]
@@ -216,8 +236,13 @@ fn convolution_matches_stock() {
         let random = &mut bench.random;
         let n = random.one_of(&[1, 1, 2, 3]);
         let (h, w) = (1 + random.below(11), 1 + random.below(11));
+        let [skip, add, residual] = random.one_of(bench.fused);
         let channels = random.one_of(&CHANNELS);
-        let skip = random.one_of(&[0, 0, channels, 4, 3]);
+        let skip = if skip {
+            random.one_of(&[channels, 4, 3])
+        } else {
+            0
+        };
         let outputs = random.one_of(&CHANNELS) + random.one_of(&[0, 0, 0, 61, 128]);
         let stride = random.one_of(&[1, 1, 2]);
         let upsample_to = match random.below(4) {
@@ -225,8 +250,7 @@ fn convolution_matches_stock() {
             1 => Some([h + random.below(7), w + random.below(7)]),
             _ => None,
         };
-        let add_rows = random.one_of(&[0, 1, n]);
-        let residual = random.chance();
+        let add_rows = if add { random.one_of(&[1, n]) } else { 0 };
         let what = format!(
             "{:?} conv n {n} {h}×{w} channels {channels}+{skip} → {outputs} stride {stride} upsample {upsample_to:?} add {add_rows} residual {residual}",
             bench.dtype
@@ -270,9 +294,13 @@ fn linear_matches_stock() {
         let n = random.one_of(&[1, 1, 2, 3]);
         let t = random.one_of(&SIZES);
         let channels = random.one_of(&SIZES);
-        let skip = random.one_of(&[0, 0, 0, channels, 4, 5]);
+        let [skip, bias, residual] = random.one_of(bench.fused);
+        let skip = if skip {
+            random.one_of(&[channels, 4, 5])
+        } else {
+            0
+        };
         let outputs = random.one_of(&SIZES) + random.one_of(&[0, 0, 0, 61, 128]);
-        let (bias, residual) = (random.chance(), random.chance());
         let what = format!(
             "{:?} linear n {n} t {t} channels {channels}+{skip} → {outputs} bias {bias} residual {residual}",
             bench.dtype

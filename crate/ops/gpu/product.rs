@@ -23,8 +23,22 @@ mod registers {
     pub const UNALIGNED_ROWS: u32 = 4;
     /// Vectors of four columns in each row; of GEGLU, of values and of gates together.
     pub const VECTORS: u32 = 2;
+    /// Likewise where there are four columns or fewer.
+    pub const NARROW_ROWS: u32 = 4;
     /// Invocations side by side: lavapipe's vectors are eight wide.
     pub const LANES: u32 = 8;
+}
+
+/// How the workgroup kernel divides its work. Not measured on a GPU yet.
+mod workgroup {
+    /// Invocations along each side of a workgroup; the shader has this number in its text.
+    pub const SIDE: u32 = 8;
+    /// Rows and vectors of columns of an invocation: tiles of 64 × 64.
+    pub const LARGE: [u32; 2] = [8, 2];
+    /// Likewise where large tiles would be too few to keep a GPU busy: 32 × 32.
+    pub const SMALL: [u32; 2] = [4, 1];
+    /// Fewer large tiles than this are too few.
+    pub const LARGE_TILES_AT_LEAST: usize = 128;
 }
 
 /// What the text of the shader depends on.
@@ -48,6 +62,8 @@ pub struct Variant {
     pub kind: Kind,
     /// The result has four columns or fewer.
     pub narrow: bool,
+    /// The result is small.
+    pub small: bool,
 }
 
 /// The operations of this kernel.
@@ -67,23 +83,53 @@ impl Variant {
         if self.kind == Kind::Geglu { 2 } else { 1 }
     }
 
-    /// Rows and vectors of columns of the result that an invocation computes.
-    fn tile(self) -> [u32; 2] {
+    /// How the work is divided.
+    fn shape(self, tiles: Tiles) -> Shape {
         let rows = match self.kind {
             _ if !self.aligned_inputs => registers::UNALIGNED_ROWS,
             Kind::Conv => registers::CONV_ROWS,
             Kind::Linear | Kind::Geglu => registers::LINEAR_ROWS,
         };
-        let vectors = if self.narrow {
-            1
-        } else {
-            registers::VECTORS / self.parts()
-        };
-        [rows, vectors]
+        match tiles {
+            // A tile for one vector of columns would be nearly all idle.
+            _ if self.narrow => Shape {
+                tiles: Tiles::Registers,
+                rows: registers::NARROW_ROWS,
+                vectors: 1,
+                lanes: registers::LANES,
+                group: [registers::NARROW_ROWS * registers::LANES, 1],
+            },
+            Tiles::Registers => {
+                let vectors = registers::VECTORS / self.parts();
+                Shape {
+                    tiles,
+                    rows,
+                    vectors,
+                    lanes: registers::LANES,
+                    group: [rows, vectors * registers::LANES],
+                }
+            }
+            Tiles::Workgroup => {
+                let [rows, vectors] = if self.small {
+                    workgroup::SMALL
+                } else {
+                    workgroup::LARGE
+                };
+                let vectors = (vectors / self.parts()).max(1);
+                Shape {
+                    tiles,
+                    rows,
+                    vectors,
+                    lanes: workgroup::SIDE * workgroup::SIDE,
+                    group: [rows * workgroup::SIDE, vectors * workgroup::SIDE],
+                }
+            }
+        }
     }
 
-    fn kernel(self, _tiles: Tiles) -> Kernel {
-        let [rows, vectors] = self.tile();
+    fn kernel(self, tiles: Tiles) -> Kernel {
+        let shape = self.shape(tiles);
+        let vectors = shape.vectors * self.parts();
         let (addends, matrices) = match (self.add, self.residual, self.bias) {
             (false, false, false) => ("", "weight"),
             (false, false, true) => ("", "weight bias"),
@@ -100,11 +146,10 @@ impl Variant {
             (false, false) => "f32",
             (false, true) => "f16",
         };
-        let values: [(&str, Value); 16] = [
-            ("ROWS", rows.into()),
-            ("TILES", vectors.into()),
+        let operation: [(&str, Value); 15] = [
             ("PARTS", self.parts().into()),
             ("CONV", (self.kind == Kind::Conv).into()),
+            ("TAPS", if self.kind == Kind::Conv { 9 } else { 1 }.into()),
             ("GELU", (self.kind == Kind::Geglu).into()),
             ("SOURCES", if self.skip { "x skip" } else { "x" }.into()),
             ("STEP", if self.aligned_inputs { 4 } else { 1 }.into()),
@@ -126,31 +171,62 @@ impl Variant {
             ("ADDENDS", addends.into()),
             ("MATRICES", matrices.into()),
         ];
-        Kernel::new(
-            "product",
-            concat!(
-                include_str!("product_registers.wgsl"),
-                include_str!("gelu.wgsl")
+        let division: [(&str, Value); 6] = [
+            ("ROWS", shape.rows.into()),
+            ("TILES", shape.vectors.into()),
+            ("VECTORS", vectors.into()),
+            ("NARROW", self.narrow.into()),
+            // Of the factors that a workgroup brings into its memory, an invocation brings so many of each kind.
+            ("INPUTLOADS", (shape.rows / 2).into()),
+            ("WEIGHTLOADS", (2 * vectors).into()),
+        ];
+        let (name, template) = match shape.tiles {
+            Tiles::Registers => (
+                "product_registers",
+                concat!(
+                    include_str!("product.wgsl"),
+                    include_str!("product_registers.wgsl"),
+                    include_str!("gelu.wgsl")
+                ),
             ),
-            registers::LANES,
-            self.half,
-            values,
-        )
+            Tiles::Workgroup => (
+                "product_workgroup",
+                concat!(
+                    include_str!("product.wgsl"),
+                    include_str!("product_workgroup.wgsl"),
+                    include_str!("gelu.wgsl")
+                ),
+            ),
+        };
+        let values = operation.into_iter().chain(division);
+        Kernel::new(name, template, shape.lanes, self.half, values)
     }
 
     /// Workgroups for a result of `rows` × `outputs`.
-    fn groups(self, rows: usize, outputs: usize) -> [usize; 3] {
-        let [tile_rows, vectors] = self.tile();
-        let [x, z] = split(rows.div_ceil(tile_rows as usize));
-        let columns = 4 * registers::LANES * vectors;
-        [x, outputs.div_ceil(columns as usize), z]
+    fn groups(self, tiles: Tiles, rows: usize, outputs: usize) -> [usize; 3] {
+        let [tile_rows, vectors] = self.shape(tiles).group.map(|n| n as usize);
+        let [x, z] = split(rows.div_ceil(tile_rows));
+        [x, outputs.div_ceil(4 * vectors), z]
     }
+}
+
+/// How a kernel divides its work.
+struct Shape {
+    tiles: Tiles,
+    /// Rows of the result that an invocation computes.
+    rows: u32,
+    /// Vectors of its columns that an invocation computes.
+    vectors: u32,
+    /// Invocations in a workgroup.
+    lanes: u32,
+    /// Rows and vectors of columns that a workgroup computes.
+    group: [u32; 2],
 }
 
 /// Every variant of the kernel that inputs can call for.
 pub fn variants(tiles: Tiles) -> Vec<Kernel> {
     let mut kernels = Vec::new();
-    for bits in 0..256u32 {
+    for bits in 0..512u32 {
         let bit = |i: u32| bits >> i & 1 == 1;
         for kind in [Kind::Linear, Kind::Geglu, Kind::Conv] {
             let variant = Variant {
@@ -162,6 +238,7 @@ pub fn variants(tiles: Tiles) -> Vec<Kernel> {
                 add: bit(5),
                 residual: bit(6),
                 narrow: bit(7),
+                small: bit(8),
                 kind,
             };
             let possible = match kind {
@@ -169,12 +246,19 @@ pub fn variants(tiles: Tiles) -> Vec<Kernel> {
                 Kind::Geglu => !variant.add && !variant.residual && !variant.skip && variant.bias,
                 Kind::Conv => variant.bias,
             };
-            if possible {
+            let divided = !(variant.small && (variant.narrow || tiles == Tiles::Registers));
+            if possible && divided {
                 kernels.push(variant.kernel(tiles));
             }
         }
     }
     kernels
+}
+
+/// Whether a result of `rows` × `columns` is too small for large tiles.
+fn small(rows: usize, columns: usize) -> bool {
+    let [tile_rows, vectors] = workgroup::LARGE.map(|n| (n * workgroup::SIDE) as usize);
+    rows.div_ceil(tile_rows) * columns.div_ceil(4 * vectors) < workgroup::LARGE_TILES_AT_LEAST
 }
 
 /// See [`Ops::conv3x3`](crate::ops::Ops::conv3x3).
@@ -201,6 +285,7 @@ pub fn conv3x3(tiles: Tiles, args: Conv3x3) -> Tensor<4> {
         residual: args.residual.is_some(),
         kind: Kind::Conv,
         narrow: outputs <= 4,
+        small: small(rows, outputs),
     };
     let inputs = Inputs {
         x: memory(args.x),
@@ -231,7 +316,7 @@ pub fn conv3x3(tiles: Tiles, args: Conv3x3) -> Tensor<4> {
         [n, out_h, out_w, outputs],
         dtype,
         &params,
-        variant.groups(rows, outputs),
+        variant.groups(tiles, rows, outputs),
     ))
 }
 
@@ -272,6 +357,7 @@ fn product(tiles: Tiles, kind: Kind, args: Linear) -> Tensor<3> {
         residual: args.residual.is_some(),
         kind,
         narrow: outputs <= 4 && kind != Kind::Geglu,
+        small: small(rows, columns),
     };
     let inputs = Inputs {
         x: memory(args.x),
@@ -288,7 +374,7 @@ fn product(tiles: Tiles, kind: Kind, args: Linear) -> Tensor<3> {
         [n, t, outputs],
         dtype,
         &params,
-        variant.groups(rows, outputs),
+        variant.groups(tiles, rows, outputs),
     ))
 }
 

@@ -1,0 +1,102 @@
+// What matrix products and 3×3 convolutions have in common, however they divide their work. A convolution is nine
+// products, one for each tap of its kernel, of the rows of channels that the tap meets.
+
+//% if HALF
+enable f16;
+//% end
+
+struct Params {
+    rows: u32,              // of the result: tokens, or positions of a map
+    outputs: u32,           // width of the result
+    x_channels: u32,
+    skip_channels: u32,
+//% if CONV
+    input: vec2<u32>,       // height and width as stored
+    enlarged: vec2<u32>,    // height and width that the convolution sees
+    output: vec2<u32>,      // height and width of the result
+    stride: u32,
+    add_step: u32,          // from one image's timestep embedding to the next one's, in pieces; 0 if there is but one
+//% end
+}
+
+//% for s in SOURCES
+@group(0) @binding($SLOT) var<storage, read> $s: array<$INPUT>;
+//% end
+@group(0) @binding($SLOT) var<storage, read> weight: array<$OUTPUT>;
+//% if BIAS
+@group(0) @binding($SLOT) var<storage, read> bias: array<$VECTOR>;
+//% end
+//% for a in ADDENDS
+@group(0) @binding($SLOT) var<storage, read> $a: array<$OUTPUT>;
+//% end
+@group(0) @binding($SLOT) var<storage, read_write> result: array<$OUTPUT>;
+@group(0) @binding($SLOT) var<uniform> p: Params;
+
+// Outputs and columns are counted in pieces of UNIT: in vectors where their number divides by four, else one by one.
+
+// Four elements, from `column` on, of the row that begins at `start`. Those beyond the last column are never stored and
+// may be anything.
+//% for m in MATRICES
+fn $m_at(start: u32, column: u32) -> vec4<f32> {
+//% if UNIT == 4
+    return vec4<f32>($m[start + column]);
+//% else
+    let last = p.outputs - 1;
+    return vec4<f32>(
+        f32($m[start + min(column, last)]),
+        f32($m[start + min(column + 1, last)]),
+        f32($m[start + min(column + 2, last)]),
+        f32($m[start + min(column + 3, last)]),
+    );
+//% end
+}
+//% end
+
+// Stores what becomes of the sums of four columns; of GEGLU, `gates` are those of the columns that gate them.
+fn finish(row: u32, column: u32, sums: vec4<f32>, gates: vec4<f32>) {
+    let width = p.outputs / $UNIT;
+    if (row >= p.rows || column >= width) {
+        return;
+    }
+    var y = sums;
+//% if BIAS
+    y += bias_at(0, column);
+//% end
+//% if GELU
+    y *= gelu(gates + bias_at(width, column));
+//% end
+//% if ADD
+    y += add_at(row / (p.output.x * p.output.y) * p.add_step, column);
+//% end
+//% if RESIDUAL
+    y += residual_at(row * width, column);
+//% end
+//% if UNIT == 4
+    result[row * width + column] = vec4<$T>(y);
+//% else
+    for (var i = 0u; i < min(4, width - column); i++) {
+        result[row * width + column + i] = $T(y[i]);
+    }
+//% end
+}
+
+// In place of a position: beyond the map's edge.
+const OUTSIDE = 0xffffffffu;
+
+//% if CONV
+// Image, row and column of position `index` of the result.
+fn place(index: u32) -> vec3<u32> {
+    let row = index / p.output.y;
+    return vec3<u32>(row / p.output.x, row % p.output.x, index % p.output.y);
+}
+
+// The position in the input that kernel tap `tap` meets around `centre`.
+fn met(centre: vec3<u32>, tap: vec2<u32>) -> u32 {
+    let beyond = centre.yz * p.stride + tap;    // one more than the position: the padding is 1
+    if (any(beyond == vec2<u32>()) || any(beyond > p.enlarged)) {
+        return OUTSIDE;
+    }
+    let at = (beyond - 1) * p.input / p.enlarged;
+    return (centre.x * p.input.x + at.x) * p.input.y + at.y;
+}
+//% end
