@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn names_on_the_hub() {
-        let address = |place| hub_address(place).expect("a name");
+        let address = |place: &str| hub_address(place).expect("a name");
         let hub = "https://huggingface.co/stabilityai/stable-diffusion-2-1";
         let name = "stabilityai/stable-diffusion-2-1";
         assert_eq!(address(name), format!("{hub}/resolve/main"));
