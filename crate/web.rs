@@ -11,6 +11,7 @@ use wasm_bindgen_futures::JsFuture;
 
 use crate::device::{DeviceLog, Precision, Runtime};
 use crate::error::{Error, Result};
+use crate::model::Prediction;
 use crate::pipeline::{Generation, Picture, Pipeline, Request};
 use crate::text::tokenizer::LongPrompt;
 use crate::weights::source::{Source, SourceFuture};
@@ -70,8 +71,13 @@ fn json(value: &impl Serialize) -> Result<String> {
 
 #[wasm_bindgen(typescript_custom_section)]
 const MODEL_SOURCE: &str = r#"
-/** A model folder that can be read in pieces; paths are relative to it, with "/". */
+/** A model that can be read in pieces: a folder in diffusers' layout, paths relative to it, with "/"; or a single file. */
 export interface ModelSource {
+    /**
+     * The path of the checkpoint, where the model is a single file. Beside that path, such a source has only
+     * "tokenizer/vocab.json" and "tokenizer/merges.txt", the CLIP vocabulary; size() is null for all others.
+     */
+    checkpoint?(): string | null;
     /** Size in bytes, or null where there is no such file. */
     size(path: string): Promise<number | null>;
     /** Exactly the bytes from start to before end. */
@@ -100,9 +106,17 @@ extern "C" {
 
     #[wasm_bindgen(method, catch)]
     fn describe(this: &ModelSource, path: &str) -> std::result::Result<String, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn checkpoint(this: &ModelSource) -> std::result::Result<Option<String>, JsValue>;
 }
 
 impl Source for ModelSource {
+    fn checkpoint(&self) -> Option<String> {
+        // A source without this method is a folder.
+        ModelSource::checkpoint(self).unwrap_or(None)
+    }
+
     fn size<'a>(&'a self, path: &'a str) -> SourceFuture<'a, Option<u64>> {
         Box::pin(async move {
             let fail = |e: JsValue| Error::fetch(self.describe_file(path), message(&e));
@@ -161,15 +175,19 @@ impl Engine {
         self.runtime.self_test().await.map_err(js_error)
     }
 
-    /// Loads a model; `progress(doneBytes, totalBytes, part)` is called on the way.
+    /// Loads a model; `progress(doneBytes, totalBytes, part)` is called on the way. `prediction` is "auto" (also where it
+    /// is left out), "epsilon" or "v": what the U-Net predicts.
     pub async fn load(
         &mut self,
         source: ModelSource,
         progress: Function,
+        prediction: Option<String>,
     ) -> std::result::Result<(), JsValue> {
+        let prediction = prediction.map_or(Ok(Prediction::Auto), |name| name.parse());
+        let prediction = prediction.map_err(js_error)?;
         // Out first: two models in memory at once may be one too many.
         self.pipeline = None;
-        let pipeline = Pipeline::load(&source, &self.runtime, &mut |p| {
+        let pipeline = Pipeline::load_as(&source, prediction, &self.runtime, &mut |p| {
             let _ = progress.call3(
                 &JsValue::NULL,
                 &(p.done as f64).into(),

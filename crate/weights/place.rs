@@ -1,5 +1,6 @@
 //! Where a person says a model is, for programs outside a browser: a folder, a file, an address, a name on a model hub.
 
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::Path;
 
@@ -153,6 +154,9 @@ fn find(place: &str) -> Result<(Box<dyn Source>, Option<String>)> {
         }
         Err(error) => match hub_address(place) {
             Some(address) => Ok((Box::new(Address::new(&address)), None)),
+            None if error.kind() == ErrorKind::NotFound => {
+                Err(Error::file(place, "there is no such file or folder"))
+            }
             None => Err(Error::file(place, error)),
         },
     }

@@ -1,8 +1,10 @@
 //! What the golden tests share: reading expected values, measuring errors, and running something to its end.
 #![allow(dead_code)] // every test program uses its own part of this
 
+pub mod checkpoint;
 pub mod command;
 pub mod models;
+pub mod server;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
