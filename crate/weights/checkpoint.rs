@@ -43,7 +43,16 @@ impl Checkpoint {
         let shown = source.describe(path);
         let size = source.size(path).await?;
         let size = size.ok_or_else(|| Error::file(&shown, "no such file"))?;
-        let file = read_header(source, path.to_string(), size).await?;
+        let file =
+            read_header(source, path.to_string(), size)
+                .await
+                .map_err(|error| match error {
+                    Error::File { path, what } => Error::file(
+                        path,
+                        format!("{what}; expected a .safetensors checkpoint or a model folder"),
+                    ),
+                    other => other,
+                })?;
         refuse_others(&shown, &file.header)?;
         let header = &file.header;
         let (text_kind, text) = text(header, &shown)?;
