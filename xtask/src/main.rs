@@ -5,9 +5,11 @@
 //! serve, dist ─→ wasm::build ─→ setup::wasm_toolchain     crate/ → www/pkg/
 //! test ─→ stages: format, clippy, native, wasm, types, browser   (test.rs lists them)
 //! golden ─→ setup::python                                  tests/golden/**/generate.py
+//! bench ─→ all of these                                    tests/browser/bench/
 //! ```
 
 mod args;
+mod bench;
 mod command;
 mod dist;
 mod golden;
@@ -34,6 +36,8 @@ cargo xtask COMMAND
   test [--full] [--only STAGE,…] [FILTER]  everything that is checked; FILTER chooses tests by name;
                                            --full adds the tests marked #[ignore], which take long
   golden [FILTER]                          compute the reference values of the tests anew (Python, PyTorch)
+  bench [--json FILE] [PART…]              how fast it is, beside others; PART is cpu, gpu (in the browser, against
+                                           onnxruntime-web), picture (in the browser) or native; default all
   dist                                     dist/: the page as a static folder, and as an npm package
   setup                                    only install what the others need, and say what was found
   help                                     this text
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
         "build" => wasm::command(args),
         "test" => test::command(args),
         "golden" => golden::command(args),
+        "bench" => bench::command(args),
         "dist" => dist::command(args),
         "setup" => setup::command(args),
         "help" | "--help" | "-h" => {

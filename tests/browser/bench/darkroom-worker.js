@@ -1,0 +1,102 @@
+// @ts-check
+/**
+ * Our engine in a worker of its own, through the API that the page's worker uses: opened once, then one U-Net call or one picture at a time.
+ */
+import { serve } from "./worker.js";
+
+/** @typedef {import("../../../www/pkg/darkroom.js").Engine} Engine */
+/** @typedef {import("../../../www/pkg/darkroom.js").Run} Run */
+
+const now = () => performance.now() / 1000;
+
+/** @type {Engine} */ let engine;
+/** @type {WebAssembly.Memory} */ let memory;
+/** The run that {@link step} walks on. @type {Run | null} */
+let run = null;
+
+serve({
+  /**
+   * @param {{pkg: string, model: string, kind: "gpu" | "cpu"}} what addresses of the engine's module and of the model folder
+   */
+  async open({ pkg, model, kind }) {
+    const begin = now();
+    /** @type {typeof import("../../../www/pkg/darkroom.js")} */
+    const wasm = await import(pkg);
+    ({ memory } = await wasm.default());
+    const started = now();
+    engine = await wasm.Engine.create(kind);
+    const created = now();
+    await engine.load(await folder(model), () => {});
+    return {
+      device: JSON.parse(engine.device()),
+      seconds: { start: started - begin, device: created - started, load: now() - created },
+      heap_bytes: memory.buffer.byteLength,
+    };
+  },
+
+  /**
+   * One guided U-Net call with the sampler's step, prediction read back.
+   * @param {Record<string, unknown>} request
+   * @returns {Promise<number>} seconds
+   */
+  async step(request) {
+    run ??= await engine.start(JSON.stringify(request));
+    const begin = now();
+    const progress = JSON.parse(await run.step());
+    const seconds = now() - begin;
+    if (progress.done) {
+      run.free();
+      run = null;
+    }
+    return seconds;
+  },
+
+  /**
+   * A whole picture.
+   * @param {Record<string, unknown>} request
+   */
+  async picture(request) {
+    const begin = now();
+    const picture = await engine.start(JSON.stringify(request));
+    const encoded = now();
+    while (!JSON.parse(await picture.step()).done);
+    const sampled = now();
+    const pixels = await picture.finish();
+    const seconds = { encode: encoded - begin, sample: sampled - encoded, decode: now() - sampled, all: now() - begin };
+    const { width, height, rgba } = pixels;
+    pixels.free();
+    picture.free();
+    return { width, height, bytes: [...rgba], seconds, heap_bytes: memory.buffer.byteLength };
+  },
+});
+
+/**
+ * A model folder, each file fetched whole and kept: nothing of the browser's storage is to be measured here.
+ * @param {string} address ends with a slash
+ */
+async function folder(address) {
+  /** @type {Map<string, Promise<Uint8Array | null>>} */
+  const files = new Map();
+  /** @param {string} path */
+  const file = (path) => {
+    const known = files.get(path);
+    if (known) return known;
+    const fetched = fetch(new URL(path, address)).then(async (response) => {
+      if (response.status === 404) return null;
+      if (!response.ok) throw new Error(`the server answered ${response.status}`);
+      return new Uint8Array(await response.arrayBuffer());
+    });
+    files.set(path, fetched);
+    return fetched;
+  };
+  return {
+    /** @param {string} path */
+    size: async (path) => (await file(path))?.length ?? null,
+    /** @param {string} path @param {number} start @param {number} end */
+    async read(path, start, end) {
+      const bytes = await file(path);
+      if (!bytes) throw new Error("there is no such file");
+      return bytes.subarray(start, end);
+    },
+  };
+}

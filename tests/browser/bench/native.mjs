@@ -1,0 +1,80 @@
+// @ts-check
+/** The native command: our operations beside Burn's own, on the CPU and on the GPU that wgpu finds; and PyTorch for orientation. */
+import { execFile, spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { promisify } from "node:util";
+import { ratio, ratioText, spread, table, times } from "./report.mjs";
+
+/** Runs in turns, ours first; the first step of each is not counted, for it compiles what there is to compile. */
+const SETS = [
+  { device: "cpu", steps: 16, rounds: 2 },
+  { device: "gpu", steps: 4, rounds: 2 },
+];
+
+/** @param {import("./bench.mjs").Place} place */
+export async function native(place) {
+  const folder = await mkdtemp(join(tmpdir(), "darkroom-"));
+  /** @type {Record<string, any>} */
+  const result = {};
+  const rows = [];
+  try {
+    for (const { device, steps, rounds } of SETS) {
+      /** @type {{ours: number[], stock: number[]}} */
+      const measured = { ours: [], stock: [] };
+      let adapter = "";
+      for (let round = 0; round < rounds; round += 1) {
+        for (const who of /** @type {const} */ (["ours", "stock"])) {
+          // prettier-ignore
+          const run = await generate(place.command, ["--model", place.model, "--prompt", "Portrait photo of a man", "--negative-prompt", "mustache",
+            "--seed", "19", "--sampler", "euler", "--steps", String(steps), "--device", device, "--dtype", "f32", "--out", join(folder, "picture.png"),
+            ...(who === "stock" ? ["--stock"] : [])]);
+          measured[who].push(...run.calls);
+          adapter = run.adapter;
+        }
+      }
+      const [ours, stock] = [times(measured.ours), times(measured.stock)];
+      const faster = ratio(ours, stock);
+      result[device] = { adapter, ours, stock, ratio: faster };
+      rows.push([`${adapter}, f32`, spread(ours), spread(stock), ratioText(faster), String(ours.all.length)]);
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+  const threads = availableParallelism();
+  // prettier-ignore
+  const { stdout } = await promisify(execFile)(place.python, [join(import.meta.dirname, "peer.py"), "time", place.model, String(threads)]);
+  const torch = JSON.parse(stdout.trim().split("\n").at(-1) ?? "");
+  result.torch = { version: torch.torch, threads, ...times(torch.seconds) };
+  const text = [
+    table(["", "Darkroom", "Burn’s own operations", "faster", "calls each"], rows),
+    "",
+    `PyTorch ${torch.torch} on the same CPU, ${threads} threads, f32: ${spread(result.torch)}.`,
+  ].join("\n");
+  return { result, text };
+}
+
+/**
+ * Runs the native command and times its U-Net calls by the lines it writes after each.
+ * @param {string} command
+ * @param {string[]} words
+ */
+async function generate(command, words) {
+  const child = spawn(command, ["generate", ...words, "--json"], { stdio: ["ignore", "pipe", "pipe"] });
+  /** @type {number[]} */
+  const ends = [];
+  /** @type {string[]} */
+  const said = [];
+  createInterface({ input: child.stderr }).on("line", (line) => {
+    if (/^step \d+ of /.test(line)) ends.push(performance.now() / 1000);
+    else said.push(line);
+  });
+  let out = "";
+  child.stdout.on("data", (data) => (out += data));
+  const code = await new Promise((resolve, reject) => child.once("error", reject).once("close", resolve));
+  if (code !== 0) throw new Error(`${command} ended with ${code}: ${said.at(-1)}`);
+  const calls = ends.slice(1).map((end, at) => end - ends[at]);
+  return { calls, adapter: String(JSON.parse(out).adapter) };
+}

@@ -1,0 +1,118 @@
+"""What the bench compares with, from diffusers and PyTorch.
+
+python peer.py export MODEL OUT     OUT/unet.onnx (f32) and OUT/request.json: one guided request as numbers, so that another
+                                    runtime can walk the same way from noise to latent
+python peer.py time MODEL THREADS   one line of JSON: seconds of guided U-Net calls in PyTorch on the CPU
+
+MODEL is a folder in diffusers' layout.
+"""
+
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline
+
+PROMPT, NEGATIVE_PROMPT, SEED, GUIDANCE, STEPS = "Portrait photo of a man", "mustache", 19, 7.5, 20
+OPSET = 17  # the first with LayerNormalization as one operator
+CALLS = 15
+
+
+def load(model):
+    parts = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    pipeline = StableDiffusionPipeline.from_pretrained(model, dtype=torch.float32, **parts)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def embeddings(pipeline):
+    """[2, 77, cross_attention_dim]: negative, then positive."""
+    positive, negative = pipeline.encode_prompt(PROMPT, "cpu", 1, True, NEGATIVE_PROMPT)
+    return torch.cat([negative, positive])
+
+
+class Prediction(torch.nn.Module):
+    """The U-Net with a tensor for a result."""
+
+    def __init__(self, unet):
+        super().__init__()
+        self.unet = unet
+
+    def forward(self, sample, timestep, encoder_hidden_states):
+        return self.unet(sample, timestep, encoder_hidden_states, return_dict=False)[0]
+
+
+def euler(scheduler, steps):
+    scheduler.set_timesteps(steps)
+    return {
+        "init_noise_sigma": float(scheduler.init_noise_sigma),
+        "timesteps": scheduler.timesteps.tolist(),
+        "sigmas": scheduler.sigmas.tolist(),
+    }
+
+
+def export(pipeline, out):
+    out.mkdir(parents=True, exist_ok=True)
+    unet = pipeline.unet
+    size = unet.config.sample_size
+    states = embeddings(pipeline)
+    noise = torch.randn(1, unet.config.in_channels, size, size, generator=torch.manual_seed(SEED))
+    sample, timestep = noise.repeat(2, 1, 1, 1), torch.tensor([501.0])
+    # Shapes stay fixed, so that the runtime can plan for them.
+    torch.onnx.export(
+        Prediction(unet).eval(),
+        (sample, timestep, states),
+        str(out / "unet.onnx"),
+        input_names=["sample", "timestep", "encoder_hidden_states"],
+        output_names=["prediction"],
+        opset_version=OPSET,
+        dynamo=False,
+    )
+    scheduler = EulerDiscreteScheduler.from_config(pipeline.scheduler.config)
+    request = {
+        "prompt": PROMPT,
+        "negative_prompt": NEGATIVE_PROMPT,
+        "seed": SEED,
+        "guidance_scale": GUIDANCE,
+        "size": size * 2 ** (len(pipeline.vae.config.block_out_channels) - 1),
+        "latent_shape": list(noise.shape[1:]),
+        "states_shape": list(states.shape),
+        "states": states.flatten().tolist(),
+        "noise": noise.flatten().tolist(),
+        "euler": {str(steps): euler(scheduler, steps) for steps in (1, STEPS)},
+        "parameters": sum(p.numel() for p in unet.parameters()),
+    }
+    (out / "request.json").write_text(json.dumps(request))
+
+
+def timing(pipeline, threads):
+    torch.set_num_threads(threads)
+    unet = pipeline.unet
+    size = unet.config.sample_size
+    sample = torch.randn(2, unet.config.in_channels, size, size, generator=torch.manual_seed(SEED))
+    states = embeddings(pipeline)
+    seconds = []
+    for _ in range(CALLS + 3):
+        begin = time.perf_counter()
+        unet(sample, 501, states)
+        seconds.append(time.perf_counter() - begin)
+    seconds = seconds[3:]
+    print(json.dumps({"torch": torch.__version__, "threads": threads, "seconds": seconds, "median": statistics.median(seconds)}))
+
+
+def main():
+    command, model, argument = sys.argv[1:]
+    with torch.no_grad():
+        pipeline = load(model)
+        if command == "export":
+            export(pipeline, Path(argument))
+        else:
+            timing(pipeline, int(argument))
+
+
+if __name__ == "__main__":
+    main()
