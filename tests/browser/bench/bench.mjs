@@ -3,7 +3,7 @@
  * `cargo xtask bench`: node bench.mjs [--json FILE] [PART…]
  *
  * It sets up everything and says in the environment where it is: CHROMIUM, DARKROOM_XTASK, DARKROOM_COMMAND, DARKROOM_PEER (what peer.py exported),
- * DARKROOM_PYTHON (which runs peer.py) and DARKROOM_WASM (the engine's bytes: raw, gzip, Brotli).
+ * DARKROOM_PYTHON (which runs peer.py, for the part native) and DARKROOM_WASM (the engine's bytes: raw, gzip, Brotli).
  */
 import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -24,7 +24,7 @@ import { cpu, gpu } from "./unet.mjs";
  * @property {string} peer folder
  * @property {string} model folder
  * @property {string} command the native one
- * @property {string} python
+ * @property {string} python for the part native
  * @property {number[]} wasm bytes: raw, gzip, Brotli
  */
 
@@ -71,7 +71,7 @@ try {
     peer,
     model: join(root, "www/models/portraits"),
     command: told("DARKROOM_COMMAND"),
-    python: told("DARKROOM_PYTHON"),
+    python: wanted.includes("native") ? told("DARKROOM_PYTHON") : "",
     wasm: told("DARKROOM_WASM").split(" ").map(Number),
   };
   for (const name of wanted) {
