@@ -52,9 +52,7 @@ pub fn command(mut args: Args) -> Result<()> {
             format!("{} {} {}", sizes.raw, sizes.gzip, sizes.brotli),
         )
         .arg(folder.join("bench.mjs"));
-    if native {
-        bench.env("DARKROOM_PYTHON", setup::python(&requirements)?);
-    }
+    bench.env("DARKROOM_PYTHON", setup::python(&requirements)?);
     if let Some(json) = json {
         // The program runs in the checkout's root, wherever we were called.
         let json = std::path::absolute(&json).map_err(|error| format!("{json}: {error}"))?;
