@@ -2,7 +2,7 @@
 /** The native command: our operations beside Burn's own, on the CPU and on the GPU that wgpu finds; and PyTorch for orientation. */
 import { execFile, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
-import { availableParallelism, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
@@ -13,6 +13,8 @@ const SETS = [
   { device: "cpu", steps: 16, rounds: 2 },
   { device: "gpu", steps: 4, rounds: 2 },
 ];
+/** On the CPU: threads that wait for each other on a machine with other work measure that work. */
+const THREADS = 1;
 
 /** @param {import("./bench.mjs").Place} place */
 export async function native(place) {
@@ -38,20 +40,19 @@ export async function native(place) {
       const [ours, stock] = [times(measured.ours), times(measured.stock)];
       const faster = ratio(ours, stock);
       result[device] = { adapter, ours, stock, ratio: faster };
-      rows.push([`${adapter}, f32`, spread(ours), spread(stock), ratioText(faster), String(ours.all.length)]);
+      rows.push([device === "cpu" ? `CPU, ${THREADS} thread` : `${adapter}, f32`, spread(ours), spread(stock), ratioText(faster), String(ours.all.length)]);
     }
   } finally {
     await rm(folder, { recursive: true });
   }
-  const threads = availableParallelism();
   // prettier-ignore
-  const { stdout } = await promisify(execFile)(place.python, [join(import.meta.dirname, "peer.py"), "time", place.model, String(threads)]);
+  const { stdout } = await promisify(execFile)(place.python, [join(import.meta.dirname, "peer.py"), "time", place.model, String(THREADS)]);
   const torch = JSON.parse(stdout.trim().split("\n").at(-1) ?? "");
-  result.torch = { version: torch.torch, threads, ...times(torch.seconds) };
+  result.torch = { version: torch.torch, threads: THREADS, ...times(torch.seconds) };
   const text = [
     table(["", "Darkroom", "Burn’s own operations", "faster", "calls each"], rows),
     "",
-    `PyTorch ${torch.torch} on the same CPU, ${threads} threads, f32: ${spread(result.torch)}.`,
+    `PyTorch ${torch.torch} on the same CPU, ${THREADS} thread, f32: ${spread(result.torch)}.`,
   ].join("\n");
   return { result, text };
 }
@@ -62,7 +63,10 @@ export async function native(place) {
  * @param {string[]} words
  */
 async function generate(command, words) {
-  const child = spawn(command, ["generate", ...words, "--json"], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(command, ["generate", ...words, "--json"], {
+    env: { ...process.env, RAYON_NUM_THREADS: String(THREADS) },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   /** @type {number[]} */
   const ends = [];
   /** @type {string[]} */
