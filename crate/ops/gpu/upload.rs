@@ -102,10 +102,10 @@ impl Upload {
         }
         let head = [words, first / pack, all / pack, inputs, taps, 0, 0, 0];
         let head = head.map(|n| n as u32);
-        let end = self.staging.size();
         let part = |from: usize, to: usize| {
-            let staging = self.staging.clone().offset_start(from as u64);
-            staging.offset_end(end - to as u64)
+            let staging = self.staging.clone();
+            let beyond = staging.size_in_used() - to as u64;
+            staging.offset_start(from as u64).offset_end(beyond)
         };
         let head = bytemuck::cast_slice(&head).to_vec();
         self.client
@@ -144,9 +144,9 @@ impl Upload {
     /// [`Error::Device`] where something did not.
     pub async fn arrived(&mut self) -> Result<()> {
         (self.queued, self.sent) = (0, 0);
-        let word = self.staging.clone();
-        let end = word.size() - size_of::<u32>() as u64;
-        let read = self.client.read_async(vec![word.offset_end(end)]);
+        let staging = self.staging.clone();
+        let beyond = staging.size_in_used() - size_of::<u32>() as u64;
+        let read = self.client.read_async(vec![staging.offset_end(beyond)]);
         read.await.map(drop).map_err(failed)
     }
 
