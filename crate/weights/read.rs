@@ -126,7 +126,7 @@ impl<'a> Reader<'a> {
         // An even number, since rows in f16 share words, two by two.
         let rows = (CHUNK / row / 2 * 2).max(2);
         let mut matrix = match &self.upload {
-            Some(upload) => Matrix::Gpu(upload.matrix(columns, outputs, to)),
+            Some(upload) => Matrix::Gpu(Box::new(upload.matrix(columns, outputs, to))),
             None if to == DType::F16 => Matrix::Half(vec![f16::ZERO; columns * outputs]),
             None => Matrix::Single(vec![0.0; columns * outputs]),
         };
@@ -151,7 +151,7 @@ impl<'a> Reader<'a> {
         }
         let shape = [columns, outputs];
         let data = match matrix {
-            Matrix::Gpu(matrix) => return Ok(Some(Tensor::from_primitive::<CubeBackend>(matrix))),
+            Matrix::Gpu(matrix) => return Ok(Some(Tensor::from_primitive::<CubeBackend>(*matrix))),
             Matrix::Half(values) => TensorData::new(values, shape),
             Matrix::Single(values) => TensorData::new(values, shape),
         };
@@ -208,7 +208,7 @@ impl<'a> Reader<'a> {
 
 /// A matrix that is being filled.
 enum Matrix {
-    Gpu(CubeTensor),
+    Gpu(Box<CubeTensor>),
     Half(Vec<f16>),
     Single(Vec<f32>),
 }

@@ -96,7 +96,7 @@ impl Upload {
         let columns = inputs * taps;
         let words = size / size_of::<u32>() / columns;
         let all = matrix.meta.shape()[1];
-        debug_assert!(size == words * columns * size_of::<u32>() && first % pack == 0);
+        debug_assert!(size == words * columns * size_of::<u32>() && first.is_multiple_of(pack));
         if size > self.chunk {
             (self.staging, self.chunk) = (staging(&self.client, size), size);
         }
