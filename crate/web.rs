@@ -149,11 +149,11 @@ impl Source for ModelSource {
             if !js_sys::Reflect::has(self, &"plan".into()).unwrap_or(false) {
                 return Ok(());
             }
-            let path = ranges.first().map_or("", |(path, _)| path);
+            let path = ranges.first().map_or("", |range| range.0);
             let fail = |e: JsValue| Error::fetch(self.describe_file(path), message(&e));
             let triples: Vec<_> = ranges
                 .iter()
-                .map(|(path, range)| (path, range.start, range.end))
+                .map(|(path, range)| (*path, range.start, range.end))
                 .collect();
             let promise = ModelSource::plan(self, &json(&triples)?).map_err(fail)?;
             JsFuture::from(promise).await.map_err(fail).map(drop)

@@ -193,6 +193,7 @@ impl Source for Imagined {
             assert!(ranges.iter().all(|(path, _)| *path == PATH));
             let ranges = ranges.iter().map(|(_, range)| range.clone());
             *self.planned.borrow_mut() = ranges.collect();
+            self.read.set(0);
             Ok(())
         })
     }
@@ -233,7 +234,8 @@ fn load(source: &Imagined, device: &Device, storage: Storage) -> Weights {
     let parts = [part];
     let loaded = load_parts(source, &parts, device, storage, &mut progress);
     let loaded = block_on(loaded).expect("a model that is as it should be");
-    assert_eq!(last, (source.size - source.head.len()) as u64);
+    let expected = bytes(&source.wanted, source.elements.size());
+    assert_eq!(last, expected as u64, "of what is wanted, every byte");
     loaded
 }
 
@@ -360,6 +362,28 @@ fn the_gpu_holds_the_weights_and_nothing_else() {
         let left = used().saturating_sub(before);
         assert!(left < CHUNK, "{left} bytes stay behind");
     }
+}
+
+#[test]
+fn tensors_without_a_place_are_named() {
+    let _alone = alone();
+    let shapes = ["proj.weight", "lora_up.weight", "lora_down.weight"]
+        .map(|name| wanted(name, &[8, 4], Layout::Matrix))
+        .to_vec();
+    let mut model = Imagined::new(shapes, Elements::F16);
+    assert!(
+        load(&model, &Device::flex(), Storage::Single)
+            .warnings
+            .is_empty()
+    );
+    model.wanted.truncate(1);
+    let warnings = load(&model, &Device::flex(), Storage::Single).warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("2 tensors"), "{warnings:?}");
+    assert!(
+        warnings[0].ends_with("lora_down.weight, lora_up.weight"),
+        "{warnings:?}"
+    );
 }
 
 #[test]
