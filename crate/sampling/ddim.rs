@@ -1,9 +1,10 @@
 //! DDIM without added noise: Song et al. (arXiv 2010.02502), formula 12, as in diffusers 0.42's `scheduling_ddim.py`.
 
-use super::level::{Level, blend};
-use super::noise::Noise;
+use super::level::Level;
 use super::samplers::Solver;
 use super::schedule::{CONFIG_FILE, Schedule, Trained, ZeroSnr, timesteps};
+use super::update::Term::Picture;
+use super::update::Update;
 use crate::config::{PredictionType, SchedulerConfig, TimestepSpacing};
 use crate::error::{Error, Result};
 
@@ -54,34 +55,20 @@ impl Ddim {
 }
 
 impl Solver for Ddim {
-    fn step(
-        &mut self,
-        schedule: &Schedule,
-        call: usize,
-        prediction: &[f32],
-        latent: &mut Vec<f32>,
-        _: &mut Noise,
-    ) -> Vec<f32> {
+    fn step(&mut self, schedule: &Schedule, call: usize) -> Update {
         let t = schedule.timesteps[call] as i64;
-        let level =
-            Level::from_alpha_cumprod(self.trained.at(t).unwrap_or(self.last_alpha_cumprod));
-        let next = Level::from_alpha_cumprod(
-            self.trained
-                .at(t - self.stride)
-                .unwrap_or(self.last_alpha_cumprod),
-        );
-
-        let (of_latent, of_prediction) = level.noise(self.prediction_type);
-        let epsilon = blend([(of_latent, latent), (of_prediction, prediction)]);
-        let (of_latent, of_prediction) = level.picture(self.prediction_type);
-        let mut picture = blend([(of_latent, latent), (of_prediction, prediction)]);
-        if let Some(limit) = self.clip {
-            let limit = limit as f32;
-            picture
-                .iter_mut()
-                .for_each(|x| *x = x.max(-limit).min(limit));
+        let level = |t| {
+            let alpha_cumprod = self.trained.at(t).unwrap_or(self.last_alpha_cumprod);
+            Level::from_alpha_cumprod(alpha_cumprod)
+        };
+        let (now, next) = (level(t), level(t - self.stride));
+        let noise = now.noise(self.prediction_type);
+        Update {
+            limit: self.clip,
+            ..Update::new(
+                now.picture(self.prediction_type),
+                next.alpha * Picture + next.sigma * noise,
+            )
         }
-        *latent = blend([(next.alpha, &picture), (next.sigma, &epsilon)]);
-        picture
     }
 }

@@ -1,10 +1,11 @@
 //! DPM-Solver++ multistep: Lu et al. (arXiv 2211.01095), as in diffusers 0.42's `scheduling_dpmsolver_multistep.py` with
 //! `algorithm_type` "dpmsolver++".
 
-use super::level::{Level, blend};
-use super::noise::Noise;
+use super::level::Level;
 use super::samplers::{Solver, one_of, solver_order};
 use super::schedule::Schedule;
+use super::update::Term::{Kept, Latent, Picture};
+use super::update::{Sum, Update};
 use crate::config::{PredictionType, SchedulerConfig};
 use crate::error::Result;
 
@@ -14,8 +15,6 @@ pub(super) struct DpmSolver {
     heun: bool,
     lower_order_final: bool,
     euler_at_final: bool,
-    /// Predicted pictures, newest first, at most `order`.
-    pictures: Vec<Vec<f32>>,
 }
 
 impl DpmSolver {
@@ -33,7 +32,6 @@ impl DpmSolver {
             heun: one_of("solver_type", &config.solver_type, &known)? == Some("heun"),
             lower_order_final: config.lower_order_final.unwrap_or(true),
             euler_at_final: config.euler_at_final.unwrap_or(false),
-            pictures: Vec::new(),
         })
     }
 
@@ -56,60 +54,49 @@ impl DpmSolver {
 }
 
 impl Solver for DpmSolver {
-    fn step(
-        &mut self,
-        schedule: &Schedule,
-        call: usize,
-        prediction: &[f32],
-        latent: &mut Vec<f32>,
-        _: &mut Noise,
-    ) -> Vec<f32> {
+    fn step(&mut self, schedule: &Schedule, call: usize) -> Update {
         let level = |i: usize| Level::from_sigma(schedule.sigmas[i]);
         let (now, next) = (level(call), level(call + 1));
-        let (of_latent, of_prediction) = now.picture(self.prediction_type);
-        let picture = blend([(of_latent, latent), (of_prediction, prediction)]);
-        self.pictures.insert(0, picture.clone());
-        self.pictures.truncate(self.order);
-
         let h = next.lambda() - now.lambda();
         let decay = (-h).exp_m1();
-        let m = &self.pictures;
+        // Predicted pictures, newest first. Each stays in its place until as many newer ones are there as are of use.
+        let place = |call: usize| call % self.order;
+        let m = |age: usize| match age {
+            0 => Sum::from(Picture),
+            _ => Kept(place(call - age)).into(),
+        };
         // Finite differences of the picture over lambda: D1 is the first, D2 the second.
         let (d1, d2) = match self.order_at(call, schedule) {
             1 => (None, None),
             order => {
                 let r0 = (now.lambda() - level(call - 1).lambda()) / h;
-                let d1 = blend([(1.0 / r0, &m[0]), (-1.0 / r0, &m[1])]);
+                let d1 = 1.0 / r0 * (m(0) - m(1));
                 if order == 2 {
                     (Some(d1), None)
                 } else {
                     let r1 = (level(call - 1).lambda() - level(call - 2).lambda()) / h;
-                    let before = blend([(1.0 / r1, &m[1]), (-1.0 / r1, &m[2])]);
-                    let share = r0 / (r0 + r1);
-                    let d2 = blend([(1.0 / (r0 + r1), &d1), (-1.0 / (r0 + r1), &before)]);
-                    (
-                        Some(blend([(1.0 + share, &d1), (-share, &before)])),
-                        Some(d2),
-                    )
+                    let before = 1.0 / r1 * (m(1) - m(2));
+                    let d2 = 1.0 / (r0 + r1) * (d1 - before);
+                    (Some(d1 + r0 * d2), Some(d2))
                 }
             }
         };
-        *latent = blend([
-            (next.sigma / now.sigma, latent),
-            (-next.alpha * decay, &m[0]),
-        ]);
+        let mut latent = next.sigma / now.sigma * Latent - next.alpha * decay * m(0);
         if let Some(d1) = d1 {
             let weight = if self.heun || d2.is_some() {
                 decay / h + 1.0
             } else {
                 -0.5 * decay
             };
-            *latent = blend([(1.0, latent), (next.alpha * weight, &d1)]);
+            latent = latent + next.alpha * weight * d1;
         }
         if let Some(d2) = d2 {
             let weight = (decay + h) / (h * h) - 0.5;
-            *latent = blend([(1.0, latent), (-next.alpha * weight, &d2)]);
+            latent = latent - next.alpha * weight * d2;
         }
-        picture
+        Update {
+            keep: vec![(place(call), Picture.into())],
+            ..Update::new(now.picture(self.prediction_type), latent)
+        }
     }
 }

@@ -3,10 +3,11 @@
 //!
 //! The latent is `picture + sigma · noise` here, so the U-Net, which knows latents of variance 1, gets it scaled.
 
-use super::level::{Level, blend};
-use super::noise::Noise;
+use super::level::Level;
 use super::samplers::Solver;
 use super::schedule::Schedule;
+use super::update::Term::{Latent, Noise, Picture, Prediction};
+use super::update::Update;
 use crate::config::PredictionType;
 
 pub(super) struct Euler {
@@ -16,21 +17,12 @@ pub(super) struct Euler {
 }
 
 impl Solver for Euler {
-    fn step(
-        &mut self,
-        schedule: &Schedule,
-        call: usize,
-        prediction: &[f32],
-        latent: &mut Vec<f32>,
-        noise: &mut Noise,
-    ) -> Vec<f32> {
+    fn step(&mut self, schedule: &Schedule, call: usize) -> Update {
         let (sigma, next) = (schedule.sigmas[call], schedule.sigmas[call + 1]);
         let level = Level::from_sigma(sigma);
-        let (of_input, of_prediction) = level.picture(self.prediction_type);
-        let picture = blend([
-            (of_input * level.alpha, latent),
-            (of_prediction, prediction),
-        ]);
+        let of_input = level.picture(self.prediction_type);
+        let picture = of_input.weight(Latent) * level.alpha * Latent
+            + of_input.weight(Prediction) * Prediction;
         // Down to `down` along the straight line to the picture; then up again to `next` with noise.
         let up = if self.ancestral {
             next * (1.0 - (next / sigma).powi(2)).max(0.0).sqrt()
@@ -39,11 +31,7 @@ impl Solver for Euler {
         };
         let down = (next * next - up * up).sqrt();
         let left = down / sigma;
-        *latent = blend([(left, latent), (1.0 - left, &picture)]);
-        if self.ancestral {
-            *latent = blend([(1.0, latent), (up, &noise.normal(latent.len()))]);
-        }
-        picture
+        Update::new(picture, left * Latent + (1.0 - left) * Picture + up * Noise)
     }
 
     fn input_scale(&self, sigma: f64) -> f64 {

@@ -1,26 +1,8 @@
-//! Arithmetic on latents: weighted sums, and the two parts, picture and noise, that a latent is made of.
+//! The two parts, picture and noise, that a latent is made of.
 
+use super::update::Sum;
+use super::update::Term::{Latent, Prediction};
 use crate::config::PredictionType;
-
-/// `Σ weight · latent`, element by element, summed in f64 and rounded to f32 once.
-///
-/// # Panics
-/// When the latents differ in length.
-pub(super) fn blend<const N: usize>(terms: [(f64, &[f32]); N]) -> Vec<f32> {
-    let n = terms[0].1.len();
-    assert!(
-        terms.iter().all(|(_, latent)| latent.len() == n),
-        "latents and predictions of one length"
-    );
-    (0..n)
-        .map(|i| {
-            terms
-                .iter()
-                .map(|(weight, latent)| weight * f64::from(latent[i]))
-                .sum::<f64>() as f32
-        })
-        .collect()
-}
 
 /// A noise level of a latent with variance 1: `latent = alpha · picture + sigma · noise`.
 #[derive(Debug, Clone, Copy)]
@@ -52,19 +34,21 @@ impl Level {
         self.alpha.ln() - self.sigma.ln()
     }
 
-    /// Weights of latent and prediction in the picture they imply, `x0`.
-    pub fn picture(self, prediction_type: PredictionType) -> (f64, f64) {
+    /// The picture that latent and prediction imply, `x0`.
+    pub fn picture(self, prediction_type: PredictionType) -> Sum {
         match prediction_type {
-            PredictionType::Epsilon => (1.0 / self.alpha, -self.sigma / self.alpha),
-            PredictionType::VPrediction => (self.alpha, -self.sigma),
+            PredictionType::Epsilon => {
+                1.0 / self.alpha * Latent - self.sigma / self.alpha * Prediction
+            }
+            PredictionType::VPrediction => self.alpha * Latent - self.sigma * Prediction,
         }
     }
 
-    /// Weights of latent and prediction in the noise they imply.
-    pub fn noise(self, prediction_type: PredictionType) -> (f64, f64) {
+    /// The noise that they imply.
+    pub fn noise(self, prediction_type: PredictionType) -> Sum {
         match prediction_type {
-            PredictionType::Epsilon => (0.0, 1.0),
-            PredictionType::VPrediction => (self.sigma, self.alpha),
+            PredictionType::Epsilon => Prediction.into(),
+            PredictionType::VPrediction => self.sigma * Latent + self.alpha * Prediction,
         }
     }
 }

@@ -1,5 +1,5 @@
 //! From noise to a latent of a picture, given something that predicts noise: seeded noise, schedules, guidance, samplers.
-//! Host arithmetic only, f64 coefficients on f32 latents; no model and no device.
+//! Host arithmetic only, f64 coefficients for f32 latents, which the device may apply; no model and no device.
 
 mod ddim;
 mod dpmpp;
@@ -11,6 +11,7 @@ mod pndm;
 pub mod samplers;
 pub mod schedule;
 mod unipc;
+pub mod update;
 
 pub use guidance::guide;
 pub use noise::{Noise, Rng};

@@ -1,10 +1,11 @@
 //! PNDM: Liu et al. (arXiv 2202.09778), as in diffusers 0.42's `scheduling_pndm.py`. Stable Diffusion's configurations leave
 //! out the Runge–Kutta start (`skip_prk_steps`), which makes it PLMS, the sampler SD1 was published with.
 
-use super::level::{Level, blend};
-use super::noise::Noise;
+use super::level::Level;
 use super::samplers::Solver;
 use super::schedule::{Schedule, Trained, ZeroSnr, timesteps};
+use super::update::Term::{Kept, Latent, Prediction};
+use super::update::{Sum, Term, Update};
 use crate::config::{PredictionType, SchedulerConfig, TimestepSpacing};
 use crate::error::{Error, Result};
 
@@ -17,13 +18,16 @@ pub(super) struct Pndm {
     stride: i64,
     /// Calls of the Runge–Kutta start: none, or three steps of four.
     runge_kutta_calls: usize,
-    /// Predictions at whole steps, newest first, at most four.
-    history: Vec<Vec<f32>>,
-    /// The predictions within the current Runge–Kutta step, oldest first.
-    stages: Vec<Vec<f32>>,
-    /// The latent where the current step began, if the step takes more than one call.
-    origin: Vec<f32>,
+    /// Predictions at whole steps so far. The last four of them are kept.
+    remembered: usize,
 }
+
+/// Predictions at whole steps, in turn.
+const HISTORY: usize = 4;
+/// The latent where the current step began, if the step takes more than one call.
+const ORIGIN: usize = HISTORY;
+/// The predictions within the current Runge–Kutta step, oldest first.
+const STAGES: usize = ORIGIN + 1;
 
 impl Pndm {
     pub fn new(config: &SchedulerConfig, steps: usize) -> Result<(Self, Schedule)> {
@@ -68,119 +72,107 @@ impl Pndm {
             last_alpha_cumprod: last.into(),
             stride: stride as i64,
             runge_kutta_calls,
-            history: Vec::new(),
-            stages: Vec::new(),
-            origin: Vec::new(),
+            remembered: 0,
         };
         Ok((pndm, schedule))
     }
 
     /// One of the four calls of a Runge–Kutta step.
-    fn runge_kutta(
-        &mut self,
-        schedule: &Schedule,
-        call: usize,
-        prediction: &[f32],
-        latent: &[f32],
-    ) -> Vec<f32> {
+    fn runge_kutta(&mut self, schedule: &Schedule, call: usize) -> (Sum, Vec<(usize, Sum)>) {
         let t = schedule.timesteps[call] as i64;
         let stage = call % 4;
+        let mut keep = Vec::new();
         if stage == 0 {
-            self.remember(prediction);
-            self.origin = latent.to_vec();
-            self.stages.clear();
+            keep.push(self.remember());
+            keep.push((ORIGIN, Latent.into()));
         }
-        self.stages.push(prediction.to_vec());
-        let direction = match &self.stages[..] {
-            [k1, k2, k3, k4] => blend([
-                (1.0 / 6.0, k1),
-                (1.0 / 3.0, k2),
-                (1.0 / 3.0, k3),
-                (1.0 / 6.0, k4),
-            ]),
-            _ => prediction.to_vec(),
+        let direction = if stage == 3 {
+            let [k1, k2, k3] = [0, 1, 2].map(|stage| Sum::from(Kept(STAGES + stage)));
+            1.0 / 6.0 * k1 + 1.0 / 3.0 * k2 + 1.0 / 3.0 * k3 + 1.0 / 6.0 * Prediction
+        } else {
+            keep.push((STAGES + stage, Prediction.into()));
+            Prediction.into()
         };
+        let origin = if stage == 0 { Latent } else { Kept(ORIGIN) };
         let start = schedule.timesteps[call - stage] as i64;
         let end = if stage.is_multiple_of(2) {
             t - self.stride / 2
         } else {
             t
         };
-        self.transfer(&self.origin, start, end, &direction)
+        (self.transfer(origin, start, end, direction), keep)
     }
 
     /// One call of the linear multistep method.
-    fn multistep(
-        &mut self,
-        schedule: &Schedule,
-        call: usize,
-        prediction: &[f32],
-        latent: &[f32],
-    ) -> Vec<f32> {
+    fn multistep(&mut self, schedule: &Schedule, call: usize) -> (Sum, Vec<(usize, Sum)>) {
         let t = schedule.timesteps[call] as i64;
         if call == 1 && self.runge_kutta_calls == 0 {
-            let mean = blend([(0.5, prediction), (0.5, &self.history[0])]);
-            return self.transfer(&self.origin, t + self.stride, t, &mean);
+            let mean = 0.5 * Prediction + 0.5 * self.history(0);
+            let latent = self.transfer(Kept(ORIGIN), t + self.stride, t, mean);
+            return (latent, Vec::new());
         }
+        let mut keep = Vec::new();
         if call == 0 {
-            self.origin = latent.to_vec();
+            keep.push((ORIGIN, Latent.into()));
         }
-        self.remember(prediction);
-        let direction = match &self.history[..] {
-            [e0] => e0.clone(),
-            [e0, e1] => blend([(3.0 / 2.0, e0), (-1.0 / 2.0, e1)]),
-            [e0, e1, e2] => blend([(23.0 / 12.0, e0), (-16.0 / 12.0, e1), (5.0 / 12.0, e2)]),
-            [e0, e1, e2, e3, ..] => blend([
-                (55.0 / 24.0, e0),
-                (-59.0 / 24.0, e1),
-                (37.0 / 24.0, e2),
-                (-9.0 / 24.0, e3),
-            ]),
-            [] => Vec::new(),
+        // Predictions, newest first.
+        let e = [
+            Prediction,
+            self.history(0),
+            self.history(1),
+            self.history(2),
+        ];
+        let direction = match self.remembered {
+            0 => e[0].into(),
+            1 => 3.0 / 2.0 * e[0] - 1.0 / 2.0 * e[1],
+            2 => 23.0 / 12.0 * e[0] - 16.0 / 12.0 * e[1] + 5.0 / 12.0 * e[2],
+            _ => 55.0 / 24.0 * e[0] - 59.0 / 24.0 * e[1] + 37.0 / 24.0 * e[2] - 9.0 / 24.0 * e[3],
         };
-        self.transfer(latent, t, t - self.stride, &direction)
+        keep.push(self.remember());
+        (self.transfer(Latent, t, t - self.stride, direction), keep)
     }
 
-    fn remember(&mut self, prediction: &[f32]) {
-        self.history.insert(0, prediction.to_vec());
-        self.history.truncate(4);
+    /// A prediction remembered before, the newest one of age 0.
+    fn history(&self, age: usize) -> Term {
+        Kept((self.remembered + HISTORY - 1 - age) % HISTORY)
+    }
+
+    /// Has the prediction kept as the newest one.
+    fn remember(&mut self) -> (usize, Sum) {
+        self.remembered += 1;
+        ((self.remembered - 1) % HISTORY, Prediction.into())
     }
 
     /// Formula 9 of the paper: takes `latent` from timestep `from` to timestep `to`.
-    fn transfer(&self, latent: &[f32], from: i64, to: i64, prediction: &[f32]) -> Vec<f32> {
-        let level =
-            |t| Level::from_alpha_cumprod(self.trained.at(t).unwrap_or(self.last_alpha_cumprod));
-        let (now, next) = (level(from), level(to));
+    fn transfer(&self, latent: Term, from: i64, to: i64, prediction: Sum) -> Sum {
+        let (now, next) = (self.level(from), self.level(to));
         let difference = next.alpha.powi(2) - now.alpha.powi(2);
         let denominator = now.alpha.powi(2) * next.sigma + now.alpha * now.sigma * next.alpha;
         let of_noise = -difference / denominator;
-        let (of_latent, of_prediction) = now.noise(self.prediction_type);
-        blend([
-            (next.alpha / now.alpha + of_noise * of_latent, latent),
-            (of_noise * of_prediction, prediction),
-        ])
+        // The noise that this latent and this prediction imply.
+        let implied = now.noise(self.prediction_type);
+        let noise = implied.weight(Latent) * latent + implied.weight(Prediction) * prediction;
+        next.alpha / now.alpha * latent + of_noise * noise
+    }
+
+    fn level(&self, t: i64) -> Level {
+        Level::from_alpha_cumprod(self.trained.at(t).unwrap_or(self.last_alpha_cumprod))
     }
 }
 
 impl Solver for Pndm {
-    fn step(
-        &mut self,
-        schedule: &Schedule,
-        call: usize,
-        prediction: &[f32],
-        latent: &mut Vec<f32>,
-        _: &mut Noise,
-    ) -> Vec<f32> {
-        let t = schedule.timesteps[call] as i64;
-        let level =
-            Level::from_alpha_cumprod(self.trained.at(t).unwrap_or(self.last_alpha_cumprod));
-        let (of_latent, of_prediction) = level.picture(self.prediction_type);
-        let picture = blend([(of_latent, latent), (of_prediction, prediction)]);
-        *latent = if call < self.runge_kutta_calls {
-            self.runge_kutta(schedule, call, prediction, latent)
+    fn step(&mut self, schedule: &Schedule, call: usize) -> Update {
+        let picture = self
+            .level(schedule.timesteps[call] as i64)
+            .picture(self.prediction_type);
+        let (latent, keep) = if call < self.runge_kutta_calls {
+            self.runge_kutta(schedule, call)
         } else {
-            self.multistep(schedule, call, prediction, latent)
+            self.multistep(schedule, call)
         };
-        picture
+        Update {
+            keep,
+            ..Update::new(picture, latent)
+        }
     }
 }

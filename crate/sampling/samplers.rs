@@ -10,6 +10,7 @@ use super::noise::Noise;
 use super::pndm::Pndm;
 use super::schedule::{CONFIG_FILE, Schedule};
 use super::unipc::UniPc;
+use super::update::{Arrays, Update};
 use crate::config::SchedulerConfig;
 use crate::error::{Error, Result};
 
@@ -105,15 +106,8 @@ impl FromStr for SamplerKind {
 
 /// One method of taking a latent down its schedule.
 pub(super) trait Solver {
-    /// Takes `latent` over the call numbered `call` of the schedule, and returns the picture predicted at it.
-    fn step(
-        &mut self,
-        schedule: &Schedule,
-        call: usize,
-        prediction: &[f32],
-        latent: &mut Vec<f32>,
-        noise: &mut Noise,
-    ) -> Vec<f32>;
+    /// What becomes of the latent in the call numbered `call` of the schedule. Calls come in order, each once.
+    fn step(&mut self, schedule: &Schedule, call: usize) -> Update;
 
     /// What the latent is multiplied by before the U-Net sees it at this sigma.
     fn input_scale(&self, _sigma: f64) -> f64 {
@@ -131,7 +125,8 @@ pub struct Sampler {
     schedule: Schedule,
     solver: Box<dyn Solver>,
     call: usize,
-    denoised: Option<Vec<f32>>,
+    /// What [`Sampler::step`] keeps.
+    arrays: Arrays,
 }
 
 impl Sampler {
@@ -176,7 +171,7 @@ impl Sampler {
             schedule,
             solver,
             call: 0,
-            denoised: None,
+            arrays: Arrays::default(),
         })
     }
 
@@ -219,13 +214,29 @@ impl Sampler {
         self.schedule.sigmas[self.call]
     }
 
-    /// What the U-Net must see in place of `latent` at the coming call (`scale_model_input`).
+    /// What the latent is multiplied by before the U-Net sees it at the coming call (`scale_model_input`).
+    pub fn input_scale(&self) -> f64 {
+        self.solver.input_scale(self.sigma())
+    }
+
+    /// What the U-Net must see in place of `latent` at the coming call.
     pub fn model_input(&self, latent: &[f32]) -> Vec<f32> {
-        let scale = self.solver.input_scale(self.sigma());
+        let scale = self.input_scale();
         latent
             .iter()
             .map(|&x| (scale * f64::from(x)) as f32)
             .collect()
+    }
+
+    /// Goes on to the next call, and returns what becomes of the latent in this one, to be carried out by whoever has it.
+    /// Either this or [`Sampler::step`] is used for all calls of a run.
+    ///
+    /// # Panics
+    /// When the sampler is done.
+    pub fn advance(&mut self) -> Update {
+        assert!(!self.is_done(), "all {} calls are done", self.calls());
+        self.call += 1;
+        self.solver.step(&self.schedule, self.call - 1)
     }
 
     /// Takes `latent` over the coming call, given the U-Net's guided `prediction` for it. Only euler-a draws from `noise`:
@@ -234,18 +245,21 @@ impl Sampler {
     /// # Panics
     /// When `prediction` and `latent` differ in length, or the sampler is done.
     pub fn step(&mut self, prediction: &[f32], latent: &mut Vec<f32>, noise: &mut Noise) {
-        assert!(!self.is_done(), "all {} calls are done", self.calls());
-        self.denoised =
-            Some(
-                self.solver
-                    .step(&self.schedule, self.call, prediction, latent, noise),
-            );
-        self.call += 1;
+        let update = self.advance();
+        let fresh = if update.is_noisy() {
+            noise.normal(latent.len())
+        } else {
+            Vec::new()
+        };
+        std::mem::swap(latent, &mut self.arrays.latent);
+        update.apply(&mut self.arrays, prediction, &fresh);
+        std::mem::swap(latent, &mut self.arrays.latent);
     }
 
-    /// The picture (as a latent) that the last call predicted: what previews show.
+    /// The picture (as a latent) that the last [`Sampler::step`] predicted: what previews show.
     pub fn denoised(&self) -> Option<&[f32]> {
-        self.denoised.as_deref()
+        let picture = &self.arrays.picture;
+        (!picture.is_empty()).then_some(picture)
     }
 }
 

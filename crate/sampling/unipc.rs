@@ -1,10 +1,11 @@
 //! UniPC: Zhao et al. (arXiv 2302.04867), the variants B(h), predicting the picture, as in diffusers 0.42's
 //! `scheduling_unipc_multistep.py` with `predict_x0`.
 
-use super::level::{Level, blend};
-use super::noise::Noise;
+use super::level::Level;
 use super::samplers::{Solver, one_of, solver_order};
 use super::schedule::Schedule;
+use super::update::Term::{Kept, Latent, Picture};
+use super::update::{Sum, Term, Update};
 use crate::config::{PredictionType, SchedulerConfig};
 use crate::error::Result;
 
@@ -14,10 +15,8 @@ pub(super) struct UniPc {
     /// B(h) = h instead of e^h − 1.
     bh1: bool,
     lower_order_final: bool,
-    /// Predicted pictures, newest first, at most `order`.
-    pictures: Vec<Vec<f32>>,
-    /// The latent before the last prediction, and that prediction's order.
-    last: Option<(Vec<f32>, usize)>,
+    /// The order of the last prediction.
+    last_order: usize,
 }
 
 impl UniPc {
@@ -29,8 +28,7 @@ impl UniPc {
             order: solver_order(config)?,
             bh1: one_of("solver_type", &config.solver_type, &known)? == Some("bh1"),
             lower_order_final: config.lower_order_final.unwrap_or(true),
-            pictures: Vec::new(),
-            last: None,
+            last_order: 0,
         })
     }
 
@@ -51,36 +49,32 @@ impl UniPc {
             .min(if undefined { 1 } else { self.order })
     }
 
-    /// Takes `latent` from the step numbered `from` to the next, with the pictures at `from` and before it; with `new`, the
-    /// picture predicted where it arrives, this is the corrector, without it the predictor.
+    /// Takes `latent` from the step numbered `from` to the next, with `m`, the pictures at `from` and before it, newest
+    /// first; with `new`, the picture predicted where it arrives, this is the corrector, without it the predictor.
     fn update(
         &self,
         schedule: &Schedule,
         from: usize,
         order: usize,
-        latent: &[f32],
-        new: Option<&[f32]>,
-    ) -> Vec<f32> {
+        latent: Sum,
+        m: impl Fn(usize) -> Term,
+        new: Option<Term>,
+    ) -> Sum {
         let level = |i: usize| Level::from_sigma(schedule.sigmas[i]);
         let (now, next) = (level(from), level(from + 1));
         let h = next.lambda() - now.lambda();
         let decay = (-h).exp_m1();
-        let m0 = &self.pictures[0];
-        let mut result = blend([(next.sigma / now.sigma, latent), (-next.alpha * decay, m0)]);
+        let m0 = m(0);
+        let mut result = next.sigma / now.sigma * latent - next.alpha * decay * m0;
 
         // Other pictures, and where on the way from `now` (0) to `next` (1) they were predicted.
-        let before = (1..order).map(|k| {
-            (
-                (level(from - k).lambda() - now.lambda()) / h,
-                self.pictures[k].as_slice(),
-            )
-        });
-        let points: Vec<(f64, &[f32])> = before.chain(new.map(|picture| (1.0, picture))).collect();
+        let before = (1..order).map(|k| ((level(from - k).lambda() - now.lambda()) / h, m(k)));
+        let points: Vec<(f64, Term)> = before.chain(new.map(|picture| (1.0, picture))).collect();
         let positions: Vec<f64> = points.iter().map(|point| point.0).collect();
         let b = if self.bh1 { -h } else { decay };
         for (rho, (position, picture)) in weights(&positions, -h, b).into_iter().zip(points) {
             let weight = -next.alpha * b * rho / position;
-            result = blend([(1.0, &result), (weight, picture), (-weight, m0)]);
+            result = result + weight * picture - weight * m0;
         }
         result
     }
@@ -122,25 +116,37 @@ fn solve_vandermonde(positions: &[f64], mut right: Vec<f64>) -> Vec<f64> {
 }
 
 impl Solver for UniPc {
-    fn step(
-        &mut self,
-        schedule: &Schedule,
-        call: usize,
-        prediction: &[f32],
-        latent: &mut Vec<f32>,
-        _: &mut Noise,
-    ) -> Vec<f32> {
-        let (of_latent, of_prediction) =
-            Level::from_sigma(schedule.sigmas[call]).picture(self.prediction_type);
-        let picture = blend([(of_latent, latent), (of_prediction, prediction)]);
-        if let Some((before, order)) = self.last.take() {
-            *latent = self.update(schedule, call - 1, order, &before, Some(&picture));
-        }
-        self.pictures.insert(0, picture.clone());
-        self.pictures.truncate(self.order);
+    fn step(&mut self, schedule: &Schedule, call: usize) -> Update {
+        // Pictures take turns in as many places as are of use; behind them is the latent before the last prediction.
+        let place = |call: usize| call % self.order;
+        let before = self.order;
+        let corrected = if call == 0 {
+            Latent.into()
+        } else {
+            let m = |age: usize| Kept(place(call - 1 - age));
+            let latent = Kept(before).into();
+            self.update(
+                schedule,
+                call - 1,
+                self.last_order,
+                latent,
+                m,
+                Some(Picture),
+            )
+        };
         let order = self.order_at(call, schedule);
-        let predicted = self.update(schedule, call, order, latent, None);
-        self.last = Some((std::mem::replace(latent, predicted), order));
-        picture
+        let m = |age: usize| match age {
+            0 => Picture,
+            _ => Kept(place(call - age)),
+        };
+        let latent = self.update(schedule, call, order, corrected, m, None);
+        self.last_order = order;
+        Update {
+            keep: vec![(place(call), Picture.into()), (before, corrected)],
+            ..Update::new(
+                Level::from_sigma(schedule.sigmas[call]).picture(self.prediction_type),
+                latent,
+            )
+        }
     }
 }
