@@ -10,6 +10,9 @@ use crate::error::{Error, Result};
 use crate::ops::{Cpu, Gpu, Linear, Ops, Stock};
 use crate::weights::Storage;
 
+/// Launches that are submitted together, at most: more than a step of the U-Net has, so that a step is one submission.
+pub const LAUNCHES_AT_MOST: usize = 1024;
+
 /// A device together with how to use it.
 #[derive(Clone)]
 pub struct Runtime {
@@ -74,7 +77,7 @@ impl Runtime {
     /// [`Error::Device`] where there is no adapter, or it lacks what was asked for.
     pub async fn gpu(precision: Precision, stock: bool) -> Result<Self> {
         let (device, setup) = Device::wgpu_options()
-            .tasks_max(64)
+            .tasks_max(LAUNCHES_AT_MOST)
             .init_with_setup_async()
             .await
             .map_err(|e| Error::device(format!("no usable GPU adapter: {e}")))?;
@@ -170,14 +173,14 @@ fn gpu_ops(stock: bool, software: bool) -> Rc<dyn Ops> {
 /// [`Error::Device`] where the device failed, now or since the last read.
 pub async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     let data = tensor
-        .cast(DType::F32)
         .into_data_async()
         .await
         .map_err(|e| Error::device(format!("reading a result failed: {e:?}")))?;
     if let Some(error) = take_reported() {
         return Err(Error::device(error));
     }
-    data.try_to_vec::<f32>()
+    data.convert_dtype(DType::F32)
+        .try_to_vec::<f32>()
         .map_err(|e| Error::device(format!("reading a result failed: {e:?}")))
 }
 

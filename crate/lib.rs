@@ -13,7 +13,8 @@
 //! batch; either may be empty.
 //!
 //! [`pipeline`] is the whole of it and reads from top to bottom like the paper; [`text`], [`unet`] and [`vae`] are the
-//! three networks, written over the few hot operations of [`ops`]; [`sampling`] is host arithmetic; [`weights`] and
+//! three networks, written over the few hot operations of [`ops`]; [`sampling`] says what becomes of a latent, and [`run`]
+//! does it, on the device where it can; [`kernels`] knows what a model will launch; [`weights`] and
 //! [`config`] turn a model folder in diffusers' layout, or a single-file checkpoint, into tensors; [`model`] is what they say
 //! of it before the weights are read.
 #![warn(missing_docs)]
@@ -21,11 +22,13 @@
 pub mod config;
 pub mod device;
 pub mod error;
+pub mod kernels;
 pub mod model;
 pub mod ops;
 pub mod pipeline;
 mod precision;
 mod preview;
+pub mod run;
 pub mod sampling;
 pub mod text;
 mod trial;

@@ -10,10 +10,13 @@ use serde::{Deserialize, Deserializer};
 use crate::config::ModelConfig;
 use crate::device::{Runtime, read};
 use crate::error::{Error, Result};
+use crate::kernels::Kernels;
 use crate::model::{Model, Prediction};
 use crate::precision::{Activations, beyond_f16};
 use crate::preview::LatentToRgb;
-use crate::sampling::{Noise, Rng, Sampler, SamplerKind, guide};
+use crate::run::{Run, Start, channels_last};
+use crate::sampling::update::Step;
+use crate::sampling::{Noise, Rng, Sampler, SamplerKind};
 use crate::text::encoder::TextEncoder;
 use crate::text::tokenizer::{LongPrompt, Tokenizer, Tokens};
 use crate::unet::Unet;
@@ -225,8 +228,11 @@ impl Pipeline {
             },
         ];
         let mut weight_bytes = 0;
+        let mut kernels = Kernels::of(&config, runtime)?;
         let mut progress = |p: LoadProgress<'_>| {
             weight_bytes = p.total;
+            // One between two tensors: while these are on their way.
+            kernels.compile_next();
             progress(p);
         };
         let (device, storage) = (&runtime.device, runtime.storage);
@@ -236,6 +242,7 @@ impl Pipeline {
                 load_checkpoint(source, file, &parts, device, storage, &mut progress).await?
             }
         };
+        while kernels.compile_next() {}
         let mut loaded = weights.parts.into_iter();
         let mut take = || -> Params {
             let tensors: HashMap<String, Loaded> = loaded.next().unwrap_or_default();
@@ -371,18 +378,22 @@ impl Pipeline {
             .into_iter()
             .map(|x| (x as f64 * sigma) as f32)
             .collect();
+        let start = Start {
+            prompts,
+            latent,
+            shape: [channels, height, width],
+            input_scale: sampler.input_scale(),
+            timesteps: sampler.schedule().timesteps.clone(),
+        };
         Ok(Generation {
             pipeline: self.clone(),
             request: request.clone(),
             dtype,
             sampler,
+            run: Run::new(&self.unet, start),
             kind,
             noise,
             guidance_scale: scale,
-            prompts,
-            branches,
-            latent,
-            shape: [channels, height, width],
             warnings,
         })
     }
@@ -398,12 +409,8 @@ pub struct Generation {
     kind: SamplerKind,
     noise: Noise,
     guidance_scale: f64,
-    /// `[branches, 77·k, cross_attention_dim]`: negative, then positive; positive alone at guidance scale 1.
-    prompts: Tensor<3>,
-    branches: usize,
-    /// `[channels, height, width]`
-    latent: Vec<f32>,
-    shape: [usize; 3],
+    /// Of both prompts; of the positive one alone at guidance scale 1.
+    run: Run,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -411,31 +418,21 @@ impl Generation {
     /// One U-Net call and the sampler's step with its prediction, in the precision that the run is in.
     pub(crate) async fn advance(&mut self) -> Result<Progress> {
         let (timestep, sigma) = (self.sampler.timestep(), self.sampler.sigma());
-        let (device, dtype) = (&self.pipeline.runtime.device, self.dtype);
-        let [channels, height, width] = self.shape;
-        let input = channels_last(&self.sampler.model_input(&self.latent), channels);
-        let data = TensorData::new(
-            input.repeat(self.branches),
-            [self.branches, height, width, channels],
-        );
-        let input = Tensor::<4>::from_data(data, (device, DType::F32)).cast(dtype);
-        let prediction = self.pipeline.unet.forward(input, timestep, &self.prompts);
-        let prediction = read(prediction).await?;
-        check(&prediction, timestep)?;
-        let branch = |index: usize| {
-            let size = self.latent.len();
-            channels_first(&prediction[index * size..(index + 1) * size], channels)
+        let call = self.sampler.call();
+        let update = self.sampler.advance();
+        let noise = match update.is_noisy() {
+            true => self.noise.normal(self.run.latent().len()),
+            false => Vec::new(),
         };
-        let prediction = match self.branches {
-            1 => branch(0),
-            _ => guide(&branch(1), &branch(0), self.guidance_scale),
+        let step = Step {
+            update,
+            noise,
+            guidance: self.guidance_scale,
+            next_input_scale: self.sampler.input_scale(),
         };
-        self.sampler
-            .step(&prediction, &mut self.latent, &mut self.noise);
-        if let Some(bad) = self.latent.iter().find(|v| !v.is_finite()) {
-            return Err(Error::numeric(format!(
-                "the latent holds {bad} after timestep {timestep}"
-            )));
+        self.run.step(&self.pipeline.unet, call, &step).await?;
+        if self.sampler.is_done() {
+            self.run.release();
         }
         Ok(Progress {
             call: self.sampler.call(),
@@ -470,18 +467,18 @@ impl Generation {
 
     /// The latent as it is now, `[channels, height, width]` row by row.
     pub fn latent(&self) -> &[f32] {
-        &self.latent
+        self.run.latent()
     }
 
     /// Shape of [`Generation::latent`].
     pub fn latent_shape(&self) -> [usize; 3] {
-        self.shape
+        self.run.shape()
     }
 
     /// A rough picture, one pixel for each latent position, of what the latent is heading for.
     pub fn preview(&self) -> Picture {
-        let [_, height, width] = self.shape;
-        let latent = self.sampler.denoised().unwrap_or(&self.latent);
+        let [_, height, width] = self.run.shape();
+        let latent = self.run.picture().unwrap_or(self.run.latent());
         Picture {
             width,
             height,
@@ -492,9 +489,9 @@ impl Generation {
     /// Decodes the latent into a picture, with activations in `dtype`.
     pub(crate) async fn decode(&self, dtype: DType) -> Result<Picture> {
         let device = &self.pipeline.runtime.device;
-        let [channels, height, width] = self.shape;
+        let [channels, height, width] = self.run.shape();
         let data = TensorData::new(
-            channels_last(&self.latent, channels),
+            channels_last(self.run.latent(), channels),
             [1, height, width, channels],
         );
         let latent = Tensor::<4>::from_data(data, (device, DType::F32)).cast(dtype);
@@ -521,32 +518,4 @@ pub(crate) fn to_rgba(values: &[f32]) -> Vec<u8> {
         .iter()
         .flat_map(|&[r, g, b]| [byte(r), byte(g), byte(b), 255])
         .collect()
-}
-
-/// A prediction that is not finite, or all zero, is no prediction: overflow, or a device that computed nothing.
-pub(crate) fn check(prediction: &[f32], timestep: f64) -> Result<()> {
-    if let Some(bad) = prediction.iter().find(|v| !v.is_finite()) {
-        return Err(Error::numeric(format!(
-            "the U-Net predicted {bad} at timestep {timestep}"
-        )));
-    }
-    if prediction.iter().all(|&v| v == 0.0) {
-        return Err(Error::device(format!(
-            "the U-Net predicted nothing but zeros at timestep {timestep}: the device did not compute it"
-        )));
-    }
-    Ok(())
-}
-
-/// `[channels, positions]` → `[positions, channels]`
-fn channels_last(values: &[f32], channels: usize) -> Vec<f32> {
-    let positions = values.len() / channels;
-    (0..values.len())
-        .map(|i| values[i % channels * positions + i / channels])
-        .collect()
-}
-
-/// `[positions, channels]` → `[channels, positions]`
-fn channels_first(values: &[f32], channels: usize) -> Vec<f32> {
-    channels_last(values, values.len() / channels)
 }

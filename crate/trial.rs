@@ -5,7 +5,8 @@ use burn::tensor::{DType, Tensor, TensorData};
 use crate::config::PredictionType;
 use crate::device::read;
 use crate::error::Result;
-use crate::pipeline::{Pipeline, check};
+use crate::pipeline::Pipeline;
+use crate::run::check;
 use crate::sampling::{Noise, Rng};
 use crate::weights::checkpoint::Checkpoint;
 

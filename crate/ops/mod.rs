@@ -10,9 +10,13 @@
 //! product over rows of channels, and a feature map becomes a sequence of tokens `[batch, height·width, channels]` for
 //! the transformers by reshaping alone. Matrices are `[inputs, outputs]`.
 
-use burn::tensor::Tensor;
+use std::ops::Range;
+
+use burn::tensor::activation::silu;
+use burn::tensor::{Device, Tensor};
 
 use crate::config::Activation;
+use gpu::{OnDevice, OnDeviceStart, Paper};
 
 mod cpu;
 pub mod gpu;
@@ -40,7 +44,7 @@ pub struct Conv3x3<'a> {
     pub stride: usize,
     /// `[h', w']`: the input is enlarged to this size first, by nearest neighbour.
     pub upsample_to: Option<[usize; 2]>,
-    /// `[n, out]`, added at every position: the timestep embedding.
+    /// `[n, out]`, or `[1, out]` for all images alike, added at every position: the timestep embedding.
     pub add: Option<Tensor<2>>,
     /// `[n, h', w', out]`, added to the result.
     pub residual: Option<Tensor<4>>,
@@ -133,6 +137,28 @@ pub trait Ops {
     /// The text encoder's activation, element by element.
     fn activation(&self, x: Tensor<3>, activation: Activation) -> Tensor<3> {
         stock::activation(x, activation)
+    }
+    /// `x·sigmoid(x)`, element by element.
+    fn silu(&self, x: Tensor<3>) -> Tensor<3> {
+        silu(x)
+    }
+    /// `parts`, `[m, c]` each, in one matrix `[m, width]`, each from its own column on. What lies between them is
+    /// undefined.
+    fn side_by_side(&self, parts: Vec<(Tensor<2>, usize)>, width: usize) -> Tensor<2> {
+        stock::side_by_side(parts, width)
+    }
+    /// Paper to sketch networks of these operations on; `None` where there is nothing to be known from a sketch.
+    fn paper(&self, _device: &Device) -> Option<Paper> {
+        None
+    }
+    /// Takes the latent of a run to where its steps are done without the host; `None` where that is no other place. `times`
+    /// are embedded timesteps on the device.
+    fn on_device(&self, _start: OnDeviceStart, _times: &Tensor<2>) -> Option<OnDevice> {
+        None
+    }
+    /// Some columns of a row `[1, width]`, which begin where one of the parts did that were put side by side.
+    fn columns(&self, row: &Tensor<2>, columns: Range<usize>) -> Tensor<2> {
+        row.clone().slice([0..1, columns])
     }
 }
 

@@ -1,7 +1,6 @@
 //! The residual block that the U-Net and the VAE are both made of.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::silu;
 
 use super::layers::{ConvExtras, ConvLayer, GroupNormLayer, LinearLayer};
 use crate::error::Result;
@@ -14,8 +13,6 @@ pub struct ResnetConfig {
     pub inputs: usize,
     /// Channels out.
     pub outputs: usize,
-    /// Width of the timestep embedding; `None` in the VAE.
-    pub time_embed_dim: Option<usize>,
     /// Groups of both norms.
     pub groups: usize,
     /// Epsilon of both norms.
@@ -23,11 +20,10 @@ pub struct ResnetConfig {
 }
 
 /// Norm, SiLU, convolution, plus the timestep; norm, SiLU, convolution; plus the input. Matches diffusers 0.42
-/// `models/resnet.py`, `ResnetBlock2D`.
+/// `models/resnet.py`, `ResnetBlock2D`, but for `time_emb_proj`, which the U-Net applies ahead of a run.
 pub struct ResnetBlock {
     norm1: GroupNormLayer,
     conv1: ConvLayer,
-    time_emb_proj: Option<LinearLayer>,
     norm2: GroupNormLayer,
     conv2: ConvLayer,
     /// 1×1, where the channels change.
@@ -40,16 +36,12 @@ impl ResnetBlock {
         let ResnetConfig {
             inputs,
             outputs,
-            time_embed_dim,
             groups,
             eps,
         } = config;
         Ok(ResnetBlock {
             norm1: GroupNormLayer::new(scope.enter("norm1"), inputs, groups, eps, true)?,
             conv1: ConvLayer::new(scope.enter("conv1"), inputs, outputs)?,
-            time_emb_proj: time_embed_dim
-                .map(|width| LinearLayer::new(scope.enter("time_emb_proj"), width, outputs))
-                .transpose()?,
             norm2: GroupNormLayer::new(scope.enter("norm2"), outputs, groups, eps, true)?,
             conv2: ConvLayer::new(scope.enter("conv2"), outputs, outputs)?,
             conv_shortcut: (inputs != outputs)
@@ -58,25 +50,22 @@ impl ResnetBlock {
         })
     }
 
-    /// `time` is the timestep embedding, `skip` the map from the way down, read beside `x`.
+    /// `time` is the block's own projection of the timestep embedding (none in the VAE), `skip` the map from the way
+    /// down, read beside `x`.
     ///
     /// # Shapes
-    /// x `[n, h, w, c]`, skip `[n, h, w, inputs − c]`, time `[n, time_embed_dim]` → `[n, h, w, outputs]`
+    /// x `[n, h, w, c]`, skip `[n, h, w, inputs − c]`, time `[1, outputs]` or `[n, outputs]` → `[n, h, w, outputs]`
     pub fn forward(
         &self,
         x: Tensor<4>,
         skip: Option<Tensor<4>>,
-        time: Option<&Tensor<2>>,
+        time: Option<Tensor<2>>,
     ) -> Tensor<4> {
-        let add = self.time_emb_proj.as_ref().zip(time).map(|(proj, time)| {
-            proj.forward(silu(time.clone()).unsqueeze_dim(1), None)
-                .squeeze_dim(1)
-        });
         let h = self.norm1.forward(x.clone(), skip.clone());
         let h = self.conv1.forward_with(
             h,
             ConvExtras {
-                add,
+                add: time,
                 ..Default::default()
             },
         );

@@ -144,6 +144,17 @@ pub(super) fn activation(x: Tensor<3>, activation: Activation) -> Tensor<3> {
     }
 }
 
+/// See [`Ops::side_by_side`]; zeros between the parts.
+pub(super) fn side_by_side(parts: Vec<(Tensor<2>, usize)>, width: usize) -> Tensor<2> {
+    let (first, _) = &parts[0];
+    let rows = first.dims()[0];
+    let result = Tensor::zeros([rows, width], (&first.device(), first.dtype()));
+    parts.into_iter().fold(result, |result, (part, start)| {
+        let end = start + part.dims()[1];
+        result.slice_assign([0..rows, start..end], part)
+    })
+}
+
 /// `x` and `skip` side by side in the last dimension.
 fn with_skip<const D: usize>(x: Tensor<D>, skip: Option<Tensor<D>>) -> Tensor<D> {
     match skip {

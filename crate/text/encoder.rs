@@ -91,12 +91,19 @@ impl TextEncoder {
                 values.extend(token.iter().zip(&place).map(|(a, b)| a + b));
             }
         }
-        let data = TensorData::new(values, [chunks.len(), t, self.width]);
-        let mut x = Tensor::<3>::from_data(data, (device, DType::F32)).cast(dtype);
+        let data = TensorData::new(values, [chunks.len(), t, self.width]).convert_dtype(dtype);
+        Ok(self.encode(Tensor::from_data(data, (device, dtype))))
+    }
+
+    /// All that follows the embedding of tokens and their places.
+    ///
+    /// # Shapes
+    /// `[n, t, hidden_size]` → the same
+    pub fn encode(&self, mut x: Tensor<3>) -> Tensor<3> {
         for layer in &self.layers {
             x = layer.forward(x);
         }
-        Ok(self.final_layer_norm.forward(x))
+        self.final_layer_norm.forward(x)
     }
 }
 

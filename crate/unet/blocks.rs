@@ -1,8 +1,11 @@
 //! The levels of the U-Net. Matches diffusers 0.42 `models/unets/unet_2d_blocks.py`: `DownBlock2D`,
 //! `CrossAttnDownBlock2D`, `UNetMidBlock2DCrossAttn`, `UpBlock2D`, `CrossAttnUpBlock2D`.
 
+use std::ops::Range;
+
 use burn::tensor::Tensor;
 
+use super::ahead::{Ahead, Given};
 use super::transformer::Transformer;
 use crate::config::UnetConfig;
 use crate::error::Result;
@@ -10,36 +13,52 @@ use crate::ops::layers::{ConvExtras, ConvLayer};
 use crate::ops::resnet::{ResnetBlock, ResnetConfig};
 use crate::weights::Scope;
 
-fn resnet(scope: Scope, config: &UnetConfig, inputs: usize, outputs: usize) -> Result<ResnetBlock> {
-    ResnetBlock::new(
-        scope,
-        ResnetConfig {
+/// A residual block that is told the timestep.
+struct TimedBlock {
+    block: ResnetBlock,
+    /// Its columns of what is given of the timestep.
+    time: Range<usize>,
+}
+
+impl TimedBlock {
+    fn new(
+        mut scope: Scope,
+        config: &UnetConfig,
+        inputs: usize,
+        outputs: usize,
+        ahead: &mut Ahead,
+    ) -> Result<Self> {
+        let sizes = ResnetConfig {
             inputs,
             outputs,
-            time_embed_dim: Some(config.time_embed_dim()),
             groups: config.norm_num_groups,
             eps: config.norm_eps,
-        },
-    )
+        };
+        Ok(TimedBlock {
+            time: ahead
+                .projections
+                .add(scope.enter("time_emb_proj"), config, outputs)?,
+            block: ResnetBlock::new(scope, sizes)?,
+        })
+    }
+
+    fn forward(&self, x: Tensor<4>, skip: Option<Tensor<4>>, given: &Given) -> Tensor<4> {
+        let time = given.time(self.time.clone());
+        self.block.forward(x, skip, Some(time))
+    }
 }
 
 /// A residual block and, on levels that see the prompt, a transformer.
 struct Layer {
-    resnet: ResnetBlock,
+    resnet: TimedBlock,
     attention: Option<Transformer>,
 }
 
 impl Layer {
-    fn forward(
-        &self,
-        x: Tensor<4>,
-        skip: Option<Tensor<4>>,
-        time: &Tensor<2>,
-        prompt: &Tensor<3>,
-    ) -> Tensor<4> {
-        let x = self.resnet.forward(x, skip, Some(time));
+    fn forward(&self, x: Tensor<4>, skip: Option<Tensor<4>>, given: &Given) -> Tensor<4> {
+        let x = self.resnet.forward(x, skip, given);
         match &self.attention {
-            Some(attention) => attention.forward(x, prompt),
+            Some(attention) => attention.forward(x, given),
             None => x,
         }
     }
@@ -59,21 +78,26 @@ impl DownBlock {
         level: usize,
         inputs: usize,
         skips: &mut Vec<usize>,
+        ahead: &mut Ahead,
     ) -> Result<Self> {
         let block = config.blocks[level];
         let mut layers = Vec::new();
         for i in 0..block.layers {
             let inputs = if i == 0 { inputs } else { block.channels };
             layers.push(Layer {
-                resnet: resnet(
+                resnet: TimedBlock::new(
                     scope.enter("resnets").enter(i),
                     config,
                     inputs,
                     block.channels,
+                    ahead,
                 )?,
                 attention: block
                     .down_attention
-                    .then(|| Transformer::new(scope.enter("attentions").enter(i), config, level))
+                    .then(|| {
+                        let mut scope = scope.enter("attentions");
+                        Transformer::new(scope.enter(i), config, level, ahead)
+                    })
                     .transpose()?,
             });
             skips.push(block.channels);
@@ -93,12 +117,11 @@ impl DownBlock {
     pub fn forward(
         &self,
         mut x: Tensor<4>,
-        time: &Tensor<2>,
-        prompt: &Tensor<3>,
+        given: &Given,
         skips: &mut Vec<Tensor<4>>,
     ) -> Tensor<4> {
         for layer in &self.layers {
-            x = layer.forward(x, None, time, prompt);
+            x = layer.forward(x, None, given);
             skips.push(x.clone());
         }
         if let Some(conv) = &self.downsample {
@@ -117,23 +140,24 @@ impl DownBlock {
 
 /// The deepest point.
 pub struct MidBlock {
-    first: ResnetBlock,
+    first: TimedBlock,
     /// Absent in `UNetMidBlock2D`, which then is one residual block alone.
-    rest: Option<(Transformer, ResnetBlock)>,
+    rest: Option<(Transformer, TimedBlock)>,
 }
 
 impl MidBlock {
     /// The block whose parameters are at `scope`.
-    pub fn new(mut scope: Scope, config: &UnetConfig) -> Result<Self> {
+    pub fn new(mut scope: Scope, config: &UnetConfig, ahead: &mut Ahead) -> Result<Self> {
         let deepest = config.blocks.len() - 1;
         let channels = config.blocks[deepest].channels;
-        let first = resnet(scope.enter("resnets.0"), config, channels, channels)?;
+        let first = scope.enter("resnets.0");
+        let first = TimedBlock::new(first, config, channels, channels, ahead)?;
         let rest = config
             .mid_attention
             .then(|| {
                 Ok((
-                    Transformer::new(scope.enter("attentions.0"), config, deepest)?,
-                    resnet(scope.enter("resnets.1"), config, channels, channels)?,
+                    Transformer::new(scope.enter("attentions.0"), config, deepest, ahead)?,
+                    TimedBlock::new(scope.enter("resnets.1"), config, channels, channels, ahead)?,
                 ))
             })
             .transpose()?;
@@ -141,10 +165,10 @@ impl MidBlock {
     }
 
     /// `[n, h, w, c]` → the same
-    pub fn forward(&self, x: Tensor<4>, time: &Tensor<2>, prompt: &Tensor<3>) -> Tensor<4> {
-        let x = self.first.forward(x, None, Some(time));
+    pub fn forward(&self, x: Tensor<4>, given: &Given) -> Tensor<4> {
+        let x = self.first.forward(x, None, given);
         match &self.rest {
-            Some((attention, last)) => last.forward(attention.forward(x, prompt), None, Some(time)),
+            Some((attention, last)) => last.forward(attention.forward(x, given), None, given),
             None => x,
         }
     }
@@ -164,6 +188,7 @@ impl UpBlock {
         level: usize,
         inputs: usize,
         skips: &mut Vec<usize>,
+        ahead: &mut Ahead,
     ) -> Result<Self> {
         let block = config.blocks[level];
         let mut layers = Vec::new();
@@ -172,15 +197,19 @@ impl UpBlock {
             // Down and up are counted from the same lists, so there is one map for each layer.
             let skip = skips.pop().unwrap_or(0);
             layers.push(Layer {
-                resnet: resnet(
+                resnet: TimedBlock::new(
                     scope.enter("resnets").enter(i),
                     config,
                     inputs + skip,
                     block.channels,
+                    ahead,
                 )?,
                 attention: block
                     .up_attention
-                    .then(|| Transformer::new(scope.enter("attentions").enter(i), config, level))
+                    .then(|| {
+                        let mut scope = scope.enter("attentions");
+                        Transformer::new(scope.enter(i), config, level, ahead)
+                    })
                     .transpose()?,
             });
         }
@@ -198,12 +227,11 @@ impl UpBlock {
     pub fn forward(
         &self,
         mut x: Tensor<4>,
-        time: &Tensor<2>,
-        prompt: &Tensor<3>,
+        given: &Given,
         skips: &mut Vec<Tensor<4>>,
     ) -> Tensor<4> {
         for layer in &self.layers {
-            x = layer.forward(x, skips.pop(), time, prompt);
+            x = layer.forward(x, skips.pop(), given);
         }
         if let Some(conv) = &self.upsample {
             let [_, h, w, _] = x.dims();

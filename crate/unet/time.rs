@@ -1,47 +1,97 @@
-//! The timestep as a vector. Matches diffusers 0.42 `models/embeddings.py`, `get_timestep_embedding` and
-//! `TimestepEmbedding`.
+//! The timestep as vectors. Matches diffusers 0.42 `models/embeddings.py`, `get_timestep_embedding` and
+//! `TimestepEmbedding`, and the start of `models/resnet.py`, `ResnetBlock2D`.
 
-use burn::tensor::activation::silu;
-use burn::tensor::{DType, Tensor, TensorData};
+use std::ops::Range;
+use std::rc::Rc;
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::config::UnetConfig;
 use crate::error::Result;
+use crate::ops::Ops;
 use crate::ops::layers::LinearLayer;
 use crate::weights::Scope;
 
-/// Sinusoids of the timestep through two linear layers.
-pub struct TimeEmbedding {
+/// A block's part of a row of [`Timesteps::embed`] begins at a multiple of so many columns: 256 bytes in f16, the
+/// furthest apart that an adapter may want the places at which a kernel is bound to a buffer. So a part is read where it
+/// lies.
+const COLUMNS: usize = 128;
+
+/// Sinusoids of the timestep through two linear layers, and on through a third that each residual block has for itself.
+pub struct Timesteps {
     linear_1: LinearLayer,
     linear_2: LinearLayer,
+    projections: Projections,
     width: usize,
     flip_sin_to_cos: bool,
     freq_shift: f64,
+    ops: Rc<dyn Ops>,
 }
 
-impl TimeEmbedding {
-    pub fn new(mut scope: Scope, config: &UnetConfig) -> Result<Self> {
+/// The layers `time_emb_proj` of all residual blocks, each with its columns of the common result.
+#[derive(Default)]
+pub struct Projections {
+    layers: Vec<(LinearLayer, Range<usize>)>,
+    columns: usize,
+}
+
+impl Projections {
+    /// The layer whose parameters are at `scope`; returns its columns.
+    pub fn add(
+        &mut self,
+        scope: Scope,
+        config: &UnetConfig,
+        outputs: usize,
+    ) -> Result<Range<usize>> {
+        let layer = LinearLayer::new(scope, config.time_embed_dim(), outputs)?;
+        let columns = self.columns..self.columns + outputs;
+        self.columns = columns.end.next_multiple_of(COLUMNS);
+        self.layers.push((layer, columns.clone()));
+        Ok(columns)
+    }
+}
+
+impl Timesteps {
+    /// The embedding whose parameters are at `scope`, and the projections that follow it.
+    pub fn new(mut scope: Scope, config: &UnetConfig, projections: Projections) -> Result<Self> {
         let width = config.blocks[0].channels;
         let inner = config.time_embed_dim();
-        Ok(TimeEmbedding {
+        Ok(Timesteps {
             linear_1: LinearLayer::new(scope.enter("linear_1"), width, inner)?,
             linear_2: LinearLayer::new(scope.enter("linear_2"), inner, inner)?,
+            projections,
             width,
             flip_sin_to_cos: config.flip_sin_to_cos,
             freq_shift: config.freq_shift,
+            ops: scope.ops(),
         })
     }
 
-    /// The same embedding for each latent of the batch.
+    /// Columns of a row of [`Timesteps::embed`]. What lies between blocks' columns is undefined.
+    pub fn columns(&self) -> usize {
+        self.projections.columns
+    }
+
+    /// What the residual blocks add at each of `timesteps`. The first two layers' part is the same for every block.
     ///
     /// # Shapes
-    /// latent `[n, …]` → `[n, 4·block_out_channels[0]]`
-    pub fn forward(&self, timestep: f64, latent: &Tensor<4>) -> Tensor<2> {
-        let n = latent.dims()[0];
-        let row = sinusoids(timestep, self.width, self.flip_sin_to_cos, self.freq_shift);
-        let data = TensorData::new(row.repeat(n), [n, 1, self.width]);
-        let x = Tensor::<3>::from_data(data, (&latent.device(), DType::F32)).cast(latent.dtype());
-        let x = silu(self.linear_1.forward(x, None));
-        self.linear_2.forward(x, None).squeeze_dim(1)
+    /// m timesteps → `[m, columns]`
+    pub fn embed(&self, timesteps: &[f64], device: &Device, dtype: DType) -> Tensor<2> {
+        let sinusoids = timesteps
+            .iter()
+            .flat_map(|&t| sinusoids(t, self.width, self.flip_sin_to_cos, self.freq_shift))
+            .collect::<Vec<f32>>();
+        let data =
+            TensorData::new(sinusoids, [1, timesteps.len(), self.width]).convert_dtype(dtype);
+        let x = Tensor::<3>::from_data(data, (device, dtype));
+        let x = self.ops.silu(self.linear_1.forward(x, None));
+        let x = self.ops.silu(self.linear_2.forward(x, None));
+        let parts = self.projections.layers.iter();
+        let parts = parts.map(|(layer, columns)| {
+            let part = layer.forward(x.clone(), None).squeeze_dim(0);
+            (part, columns.start)
+        });
+        self.ops.side_by_side(parts.collect(), self.columns())
     }
 }
 

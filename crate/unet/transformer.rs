@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use burn::tensor::Tensor;
 
+use super::ahead::{Ahead, Given};
 use crate::config::UnetConfig;
 use crate::error::Result;
 use crate::ops::layers::{GegluLayer, GroupNormLayer, LayerNormLayer, LinearLayer, tokens};
@@ -21,7 +22,12 @@ pub struct Transformer {
 
 impl Transformer {
     /// The transformer of `level` whose parameters are at `scope`.
-    pub fn new(mut scope: Scope, config: &UnetConfig, level: usize) -> Result<Self> {
+    pub fn new(
+        mut scope: Scope,
+        config: &UnetConfig,
+        level: usize,
+        ahead: &mut Ahead,
+    ) -> Result<Self> {
         let block = config.blocks[level];
         let channels = block.channels;
         Ok(Transformer {
@@ -40,6 +46,7 @@ impl Transformer {
                         channels,
                         block.heads,
                         config.cross_attention_dim,
+                        ahead,
                     )
                 })
                 .collect::<Result<_>>()?,
@@ -48,13 +55,13 @@ impl Transformer {
     }
 
     /// # Shapes
-    /// x `[n, h, w, c]`, prompt `[n, s, cross_attention_dim]` → `[n, h, w, c]`
-    pub fn forward(&self, x: Tensor<4>, prompt: &Tensor<3>) -> Tensor<4> {
+    /// `[n, h, w, c]` → the same
+    pub fn forward(&self, x: Tensor<4>, given: &Given) -> Tensor<4> {
         let shape = x.dims();
         let mut h = tokens(self.norm.forward(x.clone(), None));
         h = self.proj_in.forward(h, None);
         for block in &self.transformer_blocks {
-            h = block.forward(h, prompt);
+            h = block.forward(h, given);
         }
         self.proj_out.forward(h, Some(tokens(x))).reshape(shape)
     }
@@ -64,53 +71,93 @@ impl Transformer {
 struct TransformerBlock {
     norm1: LayerNormLayer,
     attn1: AttentionLayer,
+    attn1_context: Context,
     norm2: LayerNormLayer,
     attn2: AttentionLayer,
+    /// Which of the given keys and values are this block's.
+    attn2_context: usize,
     norm3: LayerNormLayer,
     ff_in: GegluLayer,
     ff_out: LinearLayer,
 }
 
 impl TransformerBlock {
-    fn new(mut scope: Scope, channels: usize, heads: usize, prompt: usize) -> Result<Self> {
+    fn new(
+        mut scope: Scope,
+        channels: usize,
+        heads: usize,
+        prompt: usize,
+        ahead: &mut Ahead,
+    ) -> Result<Self> {
         let eps = 1e-5;
         Ok(TransformerBlock {
             norm1: LayerNormLayer::new(scope.enter("norm1"), channels, eps)?,
-            attn1: AttentionLayer::new(scope.enter("attn1"), channels, channels, heads)?,
+            attn1: AttentionLayer::new(scope.enter("attn1"), channels, heads)?,
+            attn1_context: Context::new(scope.enter("attn1"), channels, channels)?,
             norm2: LayerNormLayer::new(scope.enter("norm2"), channels, eps)?,
-            attn2: AttentionLayer::new(scope.enter("attn2"), channels, prompt, heads)?,
+            attn2: AttentionLayer::new(scope.enter("attn2"), channels, heads)?,
+            attn2_context: ahead.add_context(scope.enter("attn2"), prompt, channels)?,
             norm3: LayerNormLayer::new(scope.enter("norm3"), channels, eps)?,
             ff_in: GegluLayer::new(scope.enter("ff.net.0"), channels, 4 * channels)?,
             ff_out: LinearLayer::new(scope.enter("ff.net.2"), 4 * channels, channels)?,
         })
     }
 
-    /// `[n, t, c]`, `[n, s, cross_attention_dim]` → `[n, t, c]`
-    fn forward(&self, x: Tensor<3>, prompt: &Tensor<3>) -> Tensor<3> {
+    /// `[n, t, c]` → the same
+    fn forward(&self, x: Tensor<3>, given: &Given) -> Tensor<3> {
         let h = self.norm1.forward(x.clone());
-        let x = self.attn1.forward(h.clone(), h, x);
+        let itself = self.attn1_context.forward(&h);
+        let x = self.attn1.forward(h, itself, x);
         let h = self.norm2.forward(x.clone());
-        let x = self.attn2.forward(h, prompt.clone(), x);
+        let x = self.attn2.forward(h, given.context(self.attn2_context), x);
         let h = self.norm3.forward(x.clone());
         self.ff_out.forward(self.ff_in.forward(h), Some(x))
     }
 }
 
-struct AttentionLayer {
-    to_q: LinearLayer,
+/// Keys and values of what is attended to, `[n, s, channels]`.
+#[derive(Clone)]
+pub struct KeysValues {
+    keys: Tensor<3>,
+    values: Tensor<3>,
+}
+
+/// The layers that make them.
+pub struct Context {
     to_k: LinearLayer,
     to_v: LinearLayer,
+}
+
+impl Context {
+    /// `to_k` and `to_v` of `scope`.
+    pub fn new(mut scope: Scope, inputs: usize, channels: usize) -> Result<Self> {
+        Ok(Context {
+            to_k: LinearLayer::without_bias(scope.enter("to_k"), inputs, channels)?,
+            to_v: LinearLayer::without_bias(scope.enter("to_v"), inputs, channels)?,
+        })
+    }
+
+    /// # Shapes
+    /// `[n, s, inputs]` → `[n, s, channels]` each
+    pub fn forward(&self, x: &Tensor<3>) -> KeysValues {
+        KeysValues {
+            keys: self.to_k.forward(x.clone(), None),
+            values: self.to_v.forward(x.clone(), None),
+        }
+    }
+}
+
+struct AttentionLayer {
+    to_q: LinearLayer,
     to_out: LinearLayer,
     heads: usize,
     ops: Rc<dyn Ops>,
 }
 
 impl AttentionLayer {
-    fn new(mut scope: Scope, channels: usize, context: usize, heads: usize) -> Result<Self> {
+    fn new(mut scope: Scope, channels: usize, heads: usize) -> Result<Self> {
         Ok(AttentionLayer {
             to_q: LinearLayer::without_bias(scope.enter("to_q"), channels, channels)?,
-            to_k: LinearLayer::without_bias(scope.enter("to_k"), context, channels)?,
-            to_v: LinearLayer::without_bias(scope.enter("to_v"), context, channels)?,
             to_out: LinearLayer::new(scope.enter("to_out.0"), channels, channels)?,
             heads,
             ops: scope.ops(),
@@ -118,11 +165,11 @@ impl AttentionLayer {
     }
 
     /// `x` attends to `context`; `residual` is added.
-    fn forward(&self, x: Tensor<3>, context: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, context: KeysValues, residual: Tensor<3>) -> Tensor<3> {
         let h = self.ops.attention(Attention {
             q: self.to_q.forward(x, None),
-            k: self.to_k.forward(context.clone(), None),
-            v: self.to_v.forward(context, None),
+            k: context.keys,
+            v: context.values,
             heads: self.heads,
             causal: false,
         });

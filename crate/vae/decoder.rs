@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
 
 use crate::config::VaeConfig;
 use crate::error::Result;
@@ -53,7 +53,6 @@ impl VaeDecoder {
                 ResnetConfig {
                     inputs,
                     outputs,
-                    time_embed_dim: None,
                     groups,
                     eps: EPS,
                 },
@@ -113,9 +112,13 @@ impl VaeDecoder {
     /// Decodes `latent`, as the sampler left it.
     ///
     /// # Shapes
-    /// `[n, h, w, latent_channels]` → `[n, 8h, 8w, 3]` in f32, −1 black to 1 white, not clamped
+    /// `[n, h, w, latent_channels]` → `[n, 8h, 8w, 3]`, −1 black to 1 white, not clamped
     pub fn forward(&self, latent: Tensor<4>) -> Tensor<4> {
-        let mut x = latent.div_scalar(self.scaling_factor);
+        self.decode(latent.div_scalar(self.scaling_factor))
+    }
+
+    /// As [`VaeDecoder::forward`], of a latent that is scaled already, and in the latent's element type.
+    pub fn decode(&self, mut x: Tensor<4>) -> Tensor<4> {
         if let Some(conv) = &self.post_quant_conv {
             x = conv.forward_map(x, None);
         }
@@ -129,7 +132,7 @@ impl VaeDecoder {
             x = block.forward(x);
         }
         let x = self.conv_norm_out.forward(x, None);
-        self.conv_out.forward(x).cast(DType::F32)
+        self.conv_out.forward(x)
     }
 }
 

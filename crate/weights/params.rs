@@ -7,11 +7,13 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 
 use super::safetensors::Dtype;
+use super::storage::Storage;
 use crate::error::{Error, Result};
 use crate::ops::Ops;
+use crate::ops::gpu::Paper;
 
 /// How a tensor on disk becomes one in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +79,35 @@ enum Mode {
 pub struct Params {
     mode: Mode,
     ops: Rc<dyn Ops>,
-    placeholder: Device,
+    placeholder: Placeholder,
+}
+
+/// What is handed out while notes are taken.
+enum Placeholder {
+    /// Something tiny, of the wrong shape.
+    Tiny(Device),
+    /// Tensors without memory, of which a network can be sketched, and how weights are stored.
+    Paper(Box<Paper>, Storage),
+}
+
+impl Placeholder {
+    fn vector(&self, length: usize) -> Tensor<1> {
+        match self {
+            Placeholder::Tiny(device) => Tensor::zeros([1], device),
+            Placeholder::Paper(paper, _) => paper.tensor([length], DType::F32),
+        }
+    }
+
+    fn matrix(&self, shape: [usize; 2]) -> Tensor<2> {
+        match self {
+            Placeholder::Tiny(device) => Tensor::zeros([1, 1], device),
+            Placeholder::Paper(paper, storage) => {
+                // As most files have them; where that is not so, and storage follows files, the sketch is of another type.
+                let dtype = storage.matrix(Dtype::F16, shape[1]);
+                paper.tensor(shape, dtype)
+            }
+        }
+    }
 }
 
 impl Params {
@@ -86,7 +116,16 @@ impl Params {
         Params {
             mode: Mode::Plan(Vec::new()),
             ops,
-            placeholder: Device::flex(),
+            placeholder: Placeholder::Tiny(Device::flex()),
+        }
+    }
+
+    /// Hands out tensors of `paper`, as they would be stored: a network made of them can be sketched.
+    pub fn on_paper(paper: &Paper, storage: Storage, ops: Rc<dyn Ops>) -> Self {
+        Params {
+            mode: Mode::Plan(Vec::new()),
+            ops,
+            placeholder: Placeholder::Paper(Box::new(paper.clone()), storage),
         }
     }
 
@@ -95,7 +134,7 @@ impl Params {
         Params {
             mode: Mode::Take(loaded),
             ops,
-            placeholder: Device::flex(),
+            placeholder: Placeholder::Tiny(Device::flex()),
         }
     }
 
@@ -123,11 +162,11 @@ impl Params {
                     shape: shape.to_vec(),
                     layout,
                 });
-                let device = &self.placeholder;
+                let taps: usize = shape[1..].iter().skip(1).product();
                 Ok(match layout {
-                    Layout::Vector => Loaded::Vector(Tensor::zeros([1], device)),
+                    Layout::Vector => Loaded::Vector(self.placeholder.vector(shape[0])),
                     Layout::Matrix | Layout::Conv3x3 => {
-                        Loaded::Matrix(Tensor::zeros([1, 1], device))
+                        Loaded::Matrix(self.placeholder.matrix([taps * shape[1], shape[0]]))
                     }
                     Layout::HostTable => Loaded::Table(HostTable {
                         bytes: Vec::new(),

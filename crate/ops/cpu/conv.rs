@@ -34,7 +34,8 @@ pub fn conv3x3(args: Conv) -> Vec<f32> {
         let residual = args.residual.map(|map| &map[image * size..][..size]);
         match args.add {
             Some(add) => {
-                let add = &add[image * outputs..][..outputs];
+                // One for each image, or one for all.
+                let add = &add[image * outputs % add.len()..][..outputs];
                 let start: Vec<f32> = add.iter().zip(args.bias).map(|(a, b)| a + b).collect();
                 started(&mut out, &start, residual, height * width);
             }

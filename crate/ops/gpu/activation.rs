@@ -1,4 +1,4 @@
-//! The text encoder's activations.
+//! Activations that no other kernel does on its way: the text encoder's, and those of the timestep embedding.
 
 use burn::tensor::{DType, Tensor};
 
@@ -7,7 +7,16 @@ use crate::config::Activation;
 
 const LANES: u32 = 64;
 
-fn kernel(half: bool, aligned: bool, quick: bool) -> Kernel {
+/// What becomes of an element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Curve {
+    Gelu,
+    /// CLIP's approximation of it.
+    QuickGelu,
+    Silu,
+}
+
+fn kernel(half: bool, aligned: bool, curve: Curve) -> Kernel {
     let data = match (half, aligned) {
         (false, false) => "f32",
         (true, false) => "f16",
@@ -22,34 +31,43 @@ fn kernel(half: bool, aligned: bool, quick: bool) -> Kernel {
         [
             ("WIDTH", if aligned { 4 } else { 1 }.into()),
             ("DATA", data.into()),
-            ("QUICK", quick.into()),
-            ("GELU", (!quick).into()),
+            ("GELU", (curve == Curve::Gelu).into()),
+            ("QUICK", (curve == Curve::QuickGelu).into()),
         ],
     )
 }
 
 /// Every variant of the kernel.
 pub fn variants() -> Vec<Kernel> {
-    (0..8u32)
-        .map(|bits| kernel(bits & 1 == 1, bits & 2 == 2, bits & 4 == 4))
+    let curves = [Curve::Gelu, Curve::QuickGelu, Curve::Silu];
+    (0..4u32)
+        .flat_map(|bits| curves.map(|curve| kernel(bits & 1 == 1, bits & 2 == 2, curve)))
         .collect()
 }
 
 /// See [`Ops::activation`](crate::ops::Ops::activation).
 pub fn activation(x: Tensor<3>, activation: Activation) -> Tensor<3> {
+    let curve = match activation {
+        Activation::Gelu => Curve::Gelu,
+        Activation::QuickGelu => Curve::QuickGelu,
+    };
+    apply(x, curve)
+}
+
+/// See [`Ops::silu`](crate::ops::Ops::silu).
+pub fn silu(x: Tensor<3>) -> Tensor<3> {
+    apply(x, Curve::Silu)
+}
+
+fn apply(x: Tensor<3>, curve: Curve) -> Tensor<3> {
     let shape = x.dims();
     let dtype = x.dtype();
     let elements: usize = shape.iter().product();
     let aligned = elements.is_multiple_of(4);
     let length = if aligned { elements / 4 } else { elements };
-    let kernel = kernel(
-        dtype == DType::F16,
-        aligned,
-        activation == Activation::QuickGelu,
-    );
     let [groups, rest] = split(length.div_ceil(LANES as usize));
     tensor(launch(
-        kernel,
+        kernel(dtype == DType::F16, aligned, curve),
         &[&memory(x)],
         shape,
         dtype,

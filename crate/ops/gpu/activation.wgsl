@@ -1,4 +1,4 @@
-// GELU, or CLIP's approximation of it, element by element.
+// GELU, CLIP's approximation of it, or SiLU, element by element.
 
 //% if HALF
 enable f16;
@@ -19,10 +19,14 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) l
 //% else
     let value = vec4<f32>(f32(x[i]));
 //% end
+//% if GELU
+    let y = gelu(value);
+//% else
 //% if QUICK
     let y = value / (1.0 + exp(-1.702 * value));
 //% else
-    let y = gelu(value);
+    let y = value / (1.0 + exp(-value));
+//% end
 //% end
 //% if WIDTH == 4
     result[i] = $DATA(y);

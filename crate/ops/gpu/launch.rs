@@ -11,9 +11,12 @@ use cubecl::ir::settings::Dim3;
 use cubecl::ir::{ElemType, UIntKind};
 use cubecl::prelude::*;
 use cubecl::server::{KernelArguments, MetadataBindingInfo};
+use cubecl::zspace::metadata::Metadata;
+use cubecl::zspace::striding::row_major_contiguous_strides;
 use cubecl::{CubeCount, CubeKernel, PrecompiledSource};
 
 use super::template::{self, Value};
+use super::{graph, sketch};
 
 /// Most workgroups in a dimension that WebGPU promises. Kernels compute a long dimension's index from two: y + 65535·z.
 const GROUPS_AT_MOST: usize = 65535;
@@ -110,30 +113,32 @@ pub fn launch(
     params: &[u32],
     groups: [usize; 3],
 ) -> CubeTensor {
-    let [first, ..] = inputs else {
-        unreachable!("a kernel reads something");
-    };
-    let (client, device) = (first.client.clone(), first.device.clone());
-    let result = empty_device_contiguous_dtype(client, device, shape.into(), dtype);
-    launch_into(kernel, inputs, &result, params, groups);
+    let result = empty(inputs[0], shape, dtype);
+    launch_into(kernel, inputs, &[&result], params, groups);
     result
 }
 
-/// As [`launch`], into memory that is there already.
+/// As [`launch`], into memory that is there already, of one result or several.
 pub fn launch_into(
     kernel: Kernel,
     inputs: &[&CubeTensor],
-    result: &CubeTensor,
+    results: &[&CubeTensor],
     params: &[u32],
     groups: [usize; 3],
 ) {
     debug_assert!(groups.iter().all(|&n| n <= GROUPS_AT_MOST));
+    if sketch::note(&kernel, inputs.len(), results.len(), params.len()) {
+        return;
+    }
     let mut arguments = KernelArguments::new();
     for input in inputs {
         arguments =
             arguments.with_buffer_io(input.handle.clone().binding(), BufferIOAttr::ReadOnly);
     }
-    arguments = arguments.with_buffer_io(result.handle.clone().binding(), BufferIOAttr::WriteOnly);
+    for result in results {
+        arguments =
+            arguments.with_buffer_io(result.handle.clone().binding(), BufferIOAttr::WriteOnly);
+    }
     // CubeCL takes its uniforms in words of 64 bits, and a uniform's size is a multiple of 16 bytes.
     let words = params
         .chunks(4)
@@ -142,7 +147,7 @@ pub fn launch_into(
             [at(0) | at(1) << 32, at(2) | at(3) << 32]
         })
         .collect();
-    result.client.launch(
+    results[0].client.launch(
         Box::new(kernel),
         CubeCount::Static(groups[0] as u32, groups[1] as u32, groups[2] as u32),
         arguments.with_info(MetadataBindingInfo::custom(words)),
@@ -172,6 +177,36 @@ pub fn memory<const D: usize>(tensor: Tensor<D>) -> CubeTensor {
 /// As [`memory`], in f32: parameters of norms and biases, which stay in f32 whatever the rest is in.
 pub fn vector(tensor: &Tensor<1>) -> CubeTensor {
     memory(tensor.clone().cast(DType::F32))
+}
+
+/// Memory for a tensor of `shape`, beside `like`; on paper where a network is sketched.
+pub fn empty(like: &CubeTensor, shape: impl Into<Shape>, dtype: DType) -> CubeTensor {
+    let shape = shape.into();
+    if sketch::sketching() {
+        let mut blank = reshaped(like, shape);
+        blank.dtype = dtype;
+        return blank;
+    }
+    let (client, device) = (like.client.clone(), like.device.clone());
+    graph::settle(&client);
+    empty_device_contiguous_dtype(client, device, shape, dtype)
+}
+
+/// `memory` with another shape.
+pub fn reshaped(memory: &CubeTensor, shape: Shape) -> CubeTensor {
+    let strides = row_major_contiguous_strides(&shape);
+    let mut memory = memory.clone();
+    *memory.meta = Metadata::new(shape, strides);
+    memory
+}
+
+/// `shape` of `memory` from its element `start` on, which must lie where an adapter can bind a buffer: every 256 bytes.
+pub fn view(memory: &CubeTensor, start: usize, shape: impl Into<Shape>) -> CubeTensor {
+    let bytes = (start * memory.dtype.size()) as u64;
+    debug_assert!(bytes.is_multiple_of(256));
+    let mut view = reshaped(memory, shape.into());
+    view.handle = view.handle.offset_start(bytes);
+    view
 }
 
 /// A tensor around `memory`.

@@ -6,7 +6,9 @@
 //! | `attention_registers.wgsl`, `attention_split.wgsl` | attention in one pass over the keys, scores never stored |
 //! | `group_statistics.wgsl`, `group_apply.wgsl` | GroupNorm with SiLU |
 //! | `layer_norm_registers.wgsl` | LayerNorm |
-//! | `activation.wgsl` | the text encoder's activations |
+//! | `activation.wgsl` | activations of the text encoder and of the timestep embedding |
+//! | `copy.wgsl` | rows and columns into a larger matrix |
+//! | `sample.wgsl` | guidance and the sampler's step |
 //! | `transpose.wgsl` | weights on their way from files into memory |
 //!
 //! The shaders are templates ([`template`]): one text for f32 and f16, with and without each optional input, aligned
@@ -14,17 +16,26 @@
 
 mod activation;
 mod attention;
+mod copy;
+mod graph;
 mod launch;
 mod norm;
 mod product;
+mod run;
+mod sketch;
 mod template;
 mod upload;
 
-use burn::tensor::Tensor;
+use std::ops::Range;
+
+use burn::tensor::{Device, Tensor};
 
 use super::{Attention, Conv3x3, GroupNorm, Linear, Ops, Stock};
 use crate::config::Activation;
 
+pub use launch::Kernel;
+pub use run::{OnDevice, OnDeviceStart};
+pub use sketch::{Launch, Paper, distinct};
 pub use upload::Upload;
 
 /// How kernels divide their work.
@@ -75,6 +86,9 @@ impl Ops for Gpu {
     fn attention(&self, args: Attention) -> Tensor<3> {
         if attention::possible(args.q.dims()[2] / args.heads) {
             attention::attention(self.tiles, args)
+        } else if sketch::sketching() {
+            // Burn's kernels cannot be sketched; the result has this shape.
+            args.q
         } else {
             Stock.attention(args)
         }
@@ -97,6 +111,26 @@ impl Ops for Gpu {
     fn activation(&self, x: Tensor<3>, activation: Activation) -> Tensor<3> {
         activation::activation(x, activation)
     }
+
+    fn silu(&self, x: Tensor<3>) -> Tensor<3> {
+        activation::silu(x)
+    }
+
+    fn side_by_side(&self, parts: Vec<(Tensor<2>, usize)>, width: usize) -> Tensor<2> {
+        copy::side_by_side(parts, width)
+    }
+
+    fn paper(&self, device: &Device) -> Option<Paper> {
+        Some(Paper::new(device))
+    }
+
+    fn on_device(&self, start: OnDeviceStart, times: &Tensor<2>) -> Option<OnDevice> {
+        Some(OnDevice::new(start, times))
+    }
+
+    fn columns(&self, row: &Tensor<2>, columns: Range<usize>) -> Tensor<2> {
+        copy::columns(row, columns)
+    }
 }
 
 /// Name and WGSL text of every shader that these operations can ask for (of attention, for the widths of heads that
@@ -111,6 +145,8 @@ pub fn every_shader() -> Vec<(String, String)> {
         ))
         .chain(norm::variants())
         .chain(activation::variants())
+        .chain(copy::variants())
+        .chain(run::variants())
         .chain(upload::variants())
         .map(|kernel| {
             let name = format!("{} {:?}", kernel.name, kernel.values);

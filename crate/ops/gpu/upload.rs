@@ -118,7 +118,7 @@ impl Upload {
             handle: self.staging.clone(),
             ..matrix.clone()
         };
-        launch_into(kernel(pack == 2), &[&chunk], matrix, &[], groups);
+        launch_into(kernel(pack == 2), &[&chunk], &[matrix], &[], groups);
         self.client.check([&matrix.handle]).map_err(failed)?;
         self.count(size).await
     }

@@ -1,0 +1,53 @@
+// Guidance, a sampler's step, and the U-Net's next input: element by element, for whatever sampler. A sampler is the
+// weights of sums over the latent, the prediction, the picture that they imply, noise, and what was kept of earlier calls.
+
+//% if HALF
+enable f16;
+//% end
+
+@group(0) @binding($SLOT) var<storage, read> prediction: array<$T>;     // negative, then positive; or positive alone
+@group(0) @binding($SLOT) var<storage, read> given: array<f32>;
+@group(0) @binding($SLOT) var<storage, read> noise: array<f32>;
+@group(0) @binding($SLOT) var<storage, read_write> arrays: array<f32>;  // prediction, picture, latent, kept ones
+@group(0) @binding($SLOT) var<storage, read_write> input: array<$T>;    // of the next call, the same for every branch
+@group(0) @binding($SLOT) var<uniform> p: vec4<u32>;                    // elements of an array, branches
+
+@compute @workgroup_size($LANES)
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let length = p.x;
+    let branches = p.y;
+    let i = id.x * $LANES + lane;
+    if (i >= length) {
+        return;
+    }
+    let limit = given[2];
+    let guidance = given[3];
+    let input_scale = given[4];
+
+    var predicted = f32(prediction[i]);
+    if (branches == 2) {
+        predicted += guidance * (f32(prediction[length + i]) - predicted);
+    }
+    var terms: array<f32, $TERMS>;
+    terms[0] = arrays[2 * length + i];
+    terms[1] = predicted;
+    terms[2] = clamp(given[0] * terms[0] + given[1] * terms[1], -limit, limit);
+    terms[3] = noise[i];
+    for (var k = 0u; k < $KEPT; k++) {
+        terms[4 + k] = arrays[(3 + k) * length + i];
+    }
+    arrays[i] = predicted;
+    arrays[length + i] = terms[2];
+    for (var row = 0u; row <= $KEPT; row++) {
+        var sum = 0.0;
+        for (var t = 0u; t < $TERMS; t++) {
+            sum += given[8 + row * $TERMS + t] * terms[t];
+        }
+        arrays[(2 + row) * length + i] = sum;
+        if (row == 0) {
+            for (var branch = 0u; branch < branches; branch++) {
+                input[branch * length + i] = $T(input_scale * sum);
+            }
+        }
+    }
+}
