@@ -7,7 +7,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use darkroom::ops::Gpu;
 use darkroom::ops::gpu::Tiles;
 
-/// Random shapes for each operation, in each way to divide the work.
+/// Random shapes of each operation, in each way to divide the work and each element type.
 const SHAPES: usize = 200;
 
 pub struct Adapter {

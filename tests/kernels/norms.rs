@@ -82,7 +82,7 @@ impl Groups {
         };
         let reference = self.reference(&values(&all), &values(&weight.cpu), &values(&bias.cpu));
         // Statistics of any number of parts.
-        for parts in [1, 2, 4, 8, 16, 32, 64] {
+        for parts in [1, 4, 64] {
             bench.poison_in([n, self.groups, parts, 4], DType::F32);
         }
         bench.poison([n, h, w, c]);
@@ -102,27 +102,29 @@ impl Groups {
 
 #[test]
 fn group_norm_matches_f64() {
-    sweep(5, |bench, gpu| {
-        let random = &mut bench.random;
-        let groups = random.one_of(&[1, 2, 3, 5, 8, 32]);
-        let channels = groups * random.one_of(&[1, 2, 3, 4, 5, 8, 10, 10, 40]);
-        let skip = match random.below(3) {
-            0 if channels > 1 => 1 + random.below(channels - 1),
-            1 if channels > 4 && channels % 4 == 0 => 4 * (1 + random.below(channels / 4 - 1)),
-            _ => 0,
-        };
-        let size = [1 + random.below(20), 1 + random.below(20)];
-        let case = Groups {
-            n: random.one_of(&[1, 1, 2, 3]),
-            size,
-            channels: [channels - skip, skip],
-            groups,
-            silu: random.chance(),
-            eps: random.one_of(&[1e-5, 1e-6]),
-            mean: mean(random, size[0] * size[1] * channels / groups),
-        };
-        case.check(bench, gpu);
-    });
+    sweep(5, group_norm);
+}
+
+fn group_norm(bench: &mut Bench, gpu: Gpu) {
+    let random = &mut bench.random;
+    let groups = random.one_of(&[1, 2, 3, 5, 8, 32]);
+    let channels = groups * random.one_of(&[1, 2, 3, 4, 5, 8, 10]);
+    let skip = match random.below(3) {
+        0 if channels > 1 => 1 + random.below(channels - 1),
+        1 if channels > 4 && channels % 4 == 0 => 4 * (1 + random.below(channels / 4 - 1)),
+        _ => 0,
+    };
+    let size = [1 + random.below(14), 1 + random.below(14)];
+    let case = Groups {
+        n: random.one_of(&[1, 1, 2, 3]),
+        size,
+        channels: [channels - skip, skip],
+        groups,
+        silu: random.chance(),
+        eps: random.one_of(&[1e-5, 1e-6]),
+        mean: mean(random, size[0] * size[1] * channels / groups),
+    };
+    case.check(bench, gpu);
 }
 
 /// More workgroups than one dimension holds, maps of large pictures, and groups wider than a workgroup.
@@ -145,11 +147,6 @@ fn group_norm_of_any_size() {
             ..plain
         },
         Groups {
-            size: [1024, 1024],
-            groups: 2,
-            ..plain
-        },
-        Groups {
             size: [1031, 1033],
             channels: [1, 0],
             ..plain
@@ -168,65 +165,67 @@ fn group_norm_of_any_size() {
         },
         Groups {
             n: 2,
-            size: [96, 96],
+            size: [64, 64],
             channels: [64, 0],
             groups: 32,
             mean: 100.0,
             ..plain
         },
     ];
-    for dtype in adapter.dtypes() {
-        for tiles in [Tiles::Registers, Tiles::Workgroup] {
-            let mut bench = Bench::new(8, &adapter, dtype);
-            for case in cases {
-                case.check(&mut bench, Gpu::with_tiles(tiles));
-            }
+    for tiles in [Tiles::Registers, Tiles::Workgroup] {
+        let mut bench = Bench::new(8, &adapter, DType::F32);
+        for case in cases {
+            case.check(&mut bench, Gpu::with_tiles(tiles));
         }
     }
 }
 
 #[test]
 fn layer_norm_matches_f64() {
-    sweep(6, |bench, gpu| {
-        let random = &mut bench.random;
-        let n = random.one_of(&[1, 1, 2, 3]);
-        let t = random.one_of(&[1, 2, 3, 4, 7, 31, 64, 77]);
-        let c = random.one_of(&[1, 2, 3, 4, 5, 31, 32, 64, 77, 320, 768]);
-        let mean = mean(random, c);
-        let what = format!("{:?} layer norm n {n} t {t} c {c} mean {mean}", bench.dtype);
-        let x = bench.view([n, t, c], 1.0, mean);
-        let weight = bench.vector(c, 0.3, 1.0);
-        let bias = bench.vector(c, 0.3, 0.2);
-        let (scales, shifts) = (values(&weight.cpu), values(&bias.cpu));
-        let reference = values(&x.cpu)
-            .chunks(c)
-            .flat_map(|row| {
-                let (mean, scale) = statistics(row.iter().copied(), 1e-5);
-                let finish = |i: usize| (row[i] - mean) * scale * scales[i] + shifts[i];
-                (0..c).map(|i| finish(i) as f32).collect::<Vec<f32>>()
-            })
-            .collect();
-        bench.poison([n, t, c]);
-        let got = gpu.layer_norm(x.gpu, &weight.gpu, &bias.gpu, 1e-5);
-        bench.compare(got, bench.expected(reference, [n, t, c]), &what);
-    });
+    sweep(6, layer_norm);
+}
+
+fn layer_norm(bench: &mut Bench, gpu: Gpu) {
+    let random = &mut bench.random;
+    let n = random.one_of(&[1, 1, 2, 3]);
+    let t = random.one_of(&[1, 2, 3, 4, 7, 31, 64, 77]);
+    let c = random.one_of(&[1, 2, 3, 4, 5, 31, 32, 64, 77, 320, 768]);
+    let mean = mean(random, c);
+    let what = format!("{:?} layer norm n {n} t {t} c {c} mean {mean}", bench.dtype);
+    let x = bench.view([n, t, c], 1.0, mean);
+    let weight = bench.vector(c, 0.3, 1.0);
+    let bias = bench.vector(c, 0.3, 0.2);
+    let (scales, shifts) = (values(&weight.cpu), values(&bias.cpu));
+    let reference = values(&x.cpu)
+        .chunks(c)
+        .flat_map(|row| {
+            let (mean, scale) = statistics(row.iter().copied(), 1e-5);
+            let finish = |i: usize| (row[i] - mean) * scale * scales[i] + shifts[i];
+            (0..c).map(|i| finish(i) as f32).collect::<Vec<f32>>()
+        })
+        .collect();
+    bench.poison([n, t, c]);
+    let got = gpu.layer_norm(x.gpu, &weight.gpu, &bias.gpu, 1e-5);
+    bench.compare(got, bench.expected(reference, [n, t, c]), &what);
 }
 
 #[test]
-fn activations_match_the_cpu() {
-    sweep(7, |bench, gpu| {
-        let random = &mut bench.random;
-        let shape = [
-            1 + random.below(3),
-            1 + random.below(80),
-            1 + random.below(80),
-        ];
-        let activation = random.one_of(&[Activation::Gelu, Activation::QuickGelu]);
-        let x = bench.view(shape, 3.0, 0.0);
-        let what = format!("{:?} {activation:?} of {shape:?}", bench.dtype);
-        let expected = Stock.activation(x.cpu, activation);
-        bench.poison(shape);
-        let got = gpu.activation(x.gpu, activation);
-        bench.compare(got, expected, &what);
-    });
+fn activation_matches_the_cpu() {
+    sweep(7, activation);
+}
+
+fn activation(bench: &mut Bench, gpu: Gpu) {
+    let random = &mut bench.random;
+    let shape = [
+        1 + random.below(3),
+        1 + random.below(80),
+        1 + random.below(80),
+    ];
+    let activation = random.one_of(&[Activation::Gelu, Activation::QuickGelu]);
+    let x = bench.view(shape, 3.0, 0.0);
+    let what = format!("{:?} {activation:?} of {shape:?}", bench.dtype);
+    let expected = Stock.activation(x.cpu, activation);
+    bench.poison(shape);
+    let got = gpu.activation(x.gpu, activation);
+    bench.compare(got, expected, &what);
 }
