@@ -16,6 +16,20 @@ pub struct Ceilings {
     pub copy: f64,
 }
 
+impl Ceilings {
+    /// The higher of each rate.
+    pub fn or_better(self, other: Self) -> Self {
+        Ceilings {
+            multiply_add: self.multiply_add.max(other.multiply_add),
+            multiply_add_half: self
+                .multiply_add_half
+                .zip(other.multiply_add_half)
+                .map(|(a, b)| a.max(b)),
+            copy: self.copy.max(other.copy),
+        }
+    }
+}
+
 /// Multiply-adds of an invocation: this many times round, over each of its sums.
 const TURNS: u32 = 256;
 /// Independent sums of an invocation, vectors of four: enough to hide an operation's latency, few enough for registers.

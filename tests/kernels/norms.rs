@@ -127,56 +127,39 @@ fn group_norm(bench: &mut Bench, gpu: Gpu) {
     case.check(bench, gpu);
 }
 
-/// More workgroups than one dimension holds, maps of large pictures, and groups wider than a workgroup.
+/// More workgroups than one dimension holds, maps of large pictures, groups wider than a workgroup, and groups in parts.
 #[test]
 fn group_norm_of_any_size() {
     let Some(adapter) = adapter() else { return };
-    let plain = Groups {
-        n: 1,
-        size: [1, 1],
-        channels: [4, 0],
-        groups: 1,
+    let case = |n, size, channels, groups, mean| Groups {
+        n,
+        size,
+        channels,
+        groups,
         silu: true,
         eps: 1e-6,
-        mean: 0.5,
+        mean,
     };
-    let cases = [
-        Groups {
-            n: 70_000,
-            groups: 2,
-            ..plain
-        },
-        Groups {
-            size: [1031, 1033],
-            channels: [1, 0],
-            ..plain
-        },
-        Groups {
-            size: [5, 3],
-            channels: [1300, 1260],
-            groups: 2,
-            ..plain
-        },
-        Groups {
-            size: [3, 3],
-            channels: [1031, 0],
-            mean: -8.0,
-            ..plain
-        },
-        Groups {
-            n: 2,
-            size: [64, 64],
-            channels: [64, 0],
-            groups: 32,
-            mean: 100.0,
-            ..plain
-        },
+    let large = [
+        case(70_000, [1, 1], [4, 0], 2, 0.5),
+        case(1, [1031, 1033], [1, 0], 1, 0.5),
+    ];
+    let small = [
+        case(1, [5, 3], [1300, 1260], 2, 0.5),
+        case(1, [3, 3], [1031, 0], 1, -8.0),
+        case(2, [64, 64], [64, 0], 32, 100.0),
+        case(1, [61, 67], [20, 12], 8, 0.5),
+        case(1, [61, 67], [13, 8], 7, -8.0),
+        case(2, [24, 24], [640, 320], 32, 0.5),
     ];
     for tiles in [Tiles::Registers, Tiles::Workgroup] {
-        let mut bench = Bench::new(8, &adapter, DType::F32);
-        for case in cases {
-            case.check(&mut bench, Gpu::with_tiles(tiles));
+        let gpu = Gpu::with_tiles(tiles);
+        for dtype in adapter.dtypes() {
+            let mut bench = Bench::new(8, &adapter, dtype);
+            small.iter().for_each(|case| case.check(&mut bench, gpu));
         }
+        let mut bench = Bench::new(8, &adapter, DType::F32);
+        large.iter().for_each(|case| case.check(&mut bench, gpu));
     }
 }
 

@@ -41,11 +41,12 @@ fn finish(value: $WIDE) -> $DATA {
 
 @compute @workgroup_size($LANES)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let image = (id.y + id.z * 65535) / p.blocks;
-    let block = (id.y + id.z * 65535) % p.blocks;
-    if (image >= p.images) {
+    let index = id.y + id.z * 65535;
+    if (index >= p.images * p.blocks) {
         return;
     }
+    let image = index / p.blocks;
+    let block = index % p.blocks;
     let channels = p.x_channels + p.skip_channels;
     let width = channels / $WIDTH;
     let size = channels / p.groups;
