@@ -111,7 +111,7 @@ fn group_norm(bench: &mut Bench, gpu: Gpu) {
     let channels = groups * random.one_of(&[1, 2, 3, 4, 5, 8, 10]);
     let skip = match random.below(3) {
         0 if channels > 1 => 1 + random.below(channels - 1),
-        1 if channels > 4 && channels % 4 == 0 => 4 * (1 + random.below(channels / 4 - 1)),
+        1 if channels > 4 && channels.is_multiple_of(4) => 4 * (1 + random.below(channels / 4 - 1)),
         _ => 0,
     };
     let size = [1 + random.below(14), 1 + random.below(14)];

@@ -167,7 +167,7 @@ fn kernel(tiles: Tiles, half: bool, width: usize) -> (Kernel, u32) {
                 ("QUERIES", d.queries.into()),
                 ("VECTORS", d.vectors.into()),
                 ("DEPTH", d.depth.into()),
-                ("RAGGED", (head % d.depth > 0).into()),
+                ("RAGGED", (!head.is_multiple_of(d.depth)).into()),
                 ("PITCH", d.pitch.into()),
                 ("SHARES", d.shares.into()),
                 ("SLAB", d.slab.into()),
