@@ -15,3 +15,5 @@ mod norms;
 mod products;
 #[path = "kernels/shaders.rs"]
 mod shaders;
+#[path = "kernels/weights.rs"]
+mod weights;

@@ -8,7 +8,7 @@ use darkroom::ops::Gpu;
 use darkroom::ops::gpu::Tiles;
 
 /// Random shapes of each operation, in each way to divide the work and each element type.
-const SHAPES: usize = 200;
+pub const SHAPES: usize = 200;
 
 pub struct Adapter {
     pub device: Device,
@@ -47,10 +47,10 @@ pub fn adapter() -> Option<MutexGuard<'static, Adapter>> {
 }
 
 /// SplitMix64.
-pub struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -108,7 +108,7 @@ impl Bench<'_> {
         self.tensor_of(shape, scale, mean, self.dtype)
     }
 
-    /// Rounded to f16 first where the adapter's is in f16, so that both are the same.
+    /// Rounded to f16 first where the adapter's copy is in f16, so that both are the same.
     pub fn tensor_of<const D: usize>(
         &mut self,
         shape: [usize; D],
@@ -128,7 +128,8 @@ impl Bench<'_> {
             .collect();
         let data = TensorData::new(values, shape);
         let cpu = Tensor::<D>::from_data(data.clone(), (&self.cpu, DType::F32));
-        let gpu = Tensor::<D>::from_data(data, (self.device, DType::F32)).cast(dtype);
+        // Not cast on the adapter, which may keep f16 but not compute in it.
+        let gpu = Tensor::<D>::from_data(data.convert_dtype(dtype), (self.device, dtype));
         Pair { gpu, cpu }
     }
 
@@ -148,6 +149,14 @@ impl Bench<'_> {
 
     pub fn vector(&mut self, n: usize, scale: f32, mean: f32) -> Pair<1> {
         self.tensor_of([n], scale, mean, DType::F32)
+    }
+
+    /// A matrix of weights, in f16 or in f32 whatever activations are in.
+    pub fn weight(&mut self, shape: [usize; 2], scale: f32, half: bool) -> Pair<2> {
+        let stored = if half { DType::F16 } else { DType::F32 };
+        let pair = self.tensor_of(shape, scale, 0.0, stored);
+        assert_eq!(pair.gpu.dtype(), stored);
+        pair
     }
 
     /// Leaves NaN in memory of the size that a result of `shape` will take, so that what a kernel forgets to write shows.

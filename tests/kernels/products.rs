@@ -27,6 +27,12 @@ fn fused(bench: &mut Bench) -> [bool; 3] {
     bench.random.one_of(&FUSED[..kinds])
 }
 
+/// Each combination of what is fused in with one of the types that weights are stored in: with both there would be twice as
+/// many shaders to compile.
+fn half_weights(outputs: usize, fused: bool) -> bool {
+    outputs.is_multiple_of(4) == fused
+}
+
 const CHANNELS: [usize; 14] = [1, 2, 3, 4, 5, 8, 12, 13, 16, 28, 31, 32, 40, 64];
 
 #[test]
@@ -53,14 +59,19 @@ fn convolution(bench: &mut Bench, gpu: Gpu) {
         _ => None,
     };
     let add_rows = if add { random.one_of(&[1, n]) } else { 0 };
+    let half = half_weights(outputs, add);
     let what = format!(
-        "{:?} conv n {n} {h}×{w} channels {channels}+{skip} → {outputs} stride {stride} upsample {upsample_to:?} add {add_rows} residual {residual}",
+        "{:?} conv, half weights {half}, n {n} {h}×{w} channels {channels}+{skip} → {outputs} stride {stride} upsample {upsample_to:?} add {add_rows} residual {residual}",
         bench.dtype
     );
     let inputs = channels + skip;
     let x = bench.view([n, h, w, channels], 1.0, 0.3);
     let skip = (skip > 0).then(|| bench.view([n, h, w, skip], 1.0, -0.2));
-    let weight = bench.tensor([9 * inputs, outputs], (inputs as f32 * 9.0).powf(-0.5), 0.0);
+    let weight = bench.weight(
+        [9 * inputs, outputs],
+        (inputs as f32 * 9.0).powf(-0.5),
+        half,
+    );
     let bias = bench.vector(outputs, 0.5, 0.1);
     let add = (add_rows > 0).then(|| bench.tensor([add_rows, outputs], 0.5, 0.0));
     let mut args = Conv3x3::new(x.cpu, &weight.cpu, &bias.cpu);
@@ -105,14 +116,15 @@ fn linear(bench: &mut Bench, gpu: Gpu) {
         0
     };
     let outputs = random.one_of(&SIZES) + random.one_of(&[0, 0, 0, 61, 128]);
+    let half = half_weights(outputs, bias);
     let what = format!(
-        "{:?} linear n {n} t {t} channels {channels}+{skip} → {outputs} bias {bias} residual {residual}",
+        "{:?} linear, half weights {half}, n {n} t {t} channels {channels}+{skip} → {outputs} bias {bias} residual {residual}",
         bench.dtype
     );
     let inputs = channels + skip;
     let x = bench.view([n, t, channels], 1.0, 0.3);
     let skip = (skip > 0).then(|| bench.view([n, t, skip], 1.0, -0.2));
-    let weight = bench.tensor([inputs, outputs], (inputs as f32).powf(-0.5), 0.0);
+    let weight = bench.weight([inputs, outputs], (inputs as f32).powf(-0.5), half);
     let bias = bias.then(|| bench.vector(outputs, 0.5, 0.1));
     let residual = residual.then(|| bench.view([n, t, outputs], 0.5, 0.0));
     let expected = Stock.linear(Linear {
@@ -144,12 +156,16 @@ fn geglu(bench: &mut Bench, gpu: Gpu) {
     let t = random.one_of(&SIZES);
     let channels = random.one_of(&SIZES);
     let outputs = random.one_of(&SIZES) + random.one_of(&[0, 0, 0, 61, 128]);
-    let what = format!("{:?} geglu n {n} t {t} {channels} → {outputs}", bench.dtype);
+    let half = half_weights(outputs, channels.is_multiple_of(4));
+    let what = format!(
+        "{:?} geglu, half weights {half}, n {n} t {t} {channels} → {outputs}",
+        bench.dtype
+    );
     let x = bench.view([n, t, channels], 1.0, 0.3);
-    let weight = bench.tensor(
+    let weight = bench.weight(
         [channels, 2 * outputs],
         1.5 * (channels as f32).powf(-0.5),
-        0.0,
+        half,
     );
     let bias = bench.vector(2 * outputs, 0.5, 0.1);
     let expected = Stock.geglu(x.cpu, &weight.cpu, &bias.cpu);
