@@ -185,6 +185,8 @@ impl Engine {
         let runtime = match kind.as_str() {
             "gpu" => Runtime::gpu(Precision::Auto, false).await,
             "cpu" => Runtime::cpu(Precision::Auto, false),
+            #[cfg(feature = "stock")]
+            "stock" => Runtime::gpu(Precision::Auto, true).await,
             other => Err(Error::request("device", other, "gpu or cpu")),
         };
         Ok(Engine {

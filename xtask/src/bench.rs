@@ -8,10 +8,17 @@ use crate::command::{cargo, line, program, run};
 use crate::{Result, paths, setup, wasm};
 
 /// What is measured; `bench.mjs` has the parts' code under the same names.
-const PARTS: [&str; 4] = ["cpu", "gpu", "picture", "native"];
+const PARTS: [&str; 7] = [
+    "cpu", "gpu", "picture", "stock", "native", "kernels", "full",
+];
+/// Those in a browser.
+const IN_A_BROWSER: [&str; 4] = ["cpu", "gpu", "picture", "stock"];
+/// What is measured when nothing is named: all that need no models but the demo, and no engine but the page's.
+const USUAL: [&str; 5] = ["cpu", "gpu", "picture", "native", "kernels"];
 
 pub fn command(mut args: Args) -> Result<()> {
     let json = args.option("--json")?;
+    let models = args.option("--models")?;
     let mut parts = Vec::new();
     while let Some(part) = args.word() {
         if !PARTS.contains(&part.as_str()) {
@@ -23,40 +30,58 @@ pub fn command(mut args: Args) -> Result<()> {
         parts.push(part);
     }
     args.end()?;
-    let native = parts.is_empty() || parts.iter().any(|part| part == "native");
+    if parts.is_empty() {
+        parts.extend(USUAL.map(String::from));
+    }
+    let wanted = |names: &[&str]| parts.iter().any(|part| names.contains(&part.as_str()));
 
     let node = setup::node_packages()?;
-    let chromium = setup::chromium()?;
-    if native {
-        setup::vulkan()?;
-    }
     let folder = paths::root().join("tests/browser/bench");
     let requirements = folder.join("requirements.txt");
-    let peer = peer(&folder, &requirements)?;
-    let module = wasm::build()?.module;
-    let sizes = wasm::sizes(&module, &node)?;
-    run(cargo()?.args(["build", "--release", "--package", "darkroom", "--bins"]))?;
-
-    let own = std::env::current_exe().map_err(|error| format!("xtask's own program: {error}"))?;
     let mut bench = program(&node);
+    bench.arg(folder.join("bench.mjs"));
+    // The programs that it starts by cargo are built with what is built here.
+    let cargo_program = cargo()?.get_program().to_owned();
     bench
-        .env("CHROMIUM", chromium)
-        .env("DARKROOM_XTASK", own)
-        .env(
-            "DARKROOM_COMMAND",
-            paths::native_target()?.join("release/darkroom"),
-        )
-        .env("DARKROOM_PEER", peer)
-        .env(
-            "DARKROOM_WASM",
-            format!("{} {} {}", sizes.raw, sizes.gzip, sizes.brotli),
-        )
-        .arg(folder.join("bench.mjs"));
-    bench.env("DARKROOM_PYTHON", setup::python(&requirements)?);
-    if let Some(json) = json {
-        // The program runs in the checkout's root, wherever we were called.
-        let json = std::path::absolute(&json).map_err(|error| format!("{json}: {error}"))?;
-        bench.arg("--json").arg(json);
+        .env("DARKROOM_CARGO", cargo_program)
+        .env("CARGO_TARGET_DIR", paths::native_target()?);
+    if wanted(&["native", "kernels", "full"]) {
+        setup::vulkan()?;
+    }
+    if wanted(&["kernels", "full"]) {
+        let mut build = cargo()?;
+        build.args(["bench", "--no-run", "--package", "darkroom"]);
+        run(build.args(["--bench", "kernels"]))?;
+    }
+    if wanted(&["cpu", "gpu", "picture", "native", "full"]) {
+        run(cargo()?.args(["build", "--release", "--package", "darkroom", "--bins"]))?;
+        let built = paths::native_target()?.join("release/darkroom");
+        bench.env("DARKROOM_COMMAND", built);
+    }
+    if wanted(&["native", "full"]) {
+        bench.env("DARKROOM_PYTHON", setup::python(&requirements)?);
+    }
+    if wanted(&IN_A_BROWSER) {
+        let own = std::env::current_exe().map_err(|e| format!("xtask's own program: {e}"))?;
+        let sizes = wasm::sizes(&wasm::build()?.module, &node)?;
+        let sizes = format!("{} {} {}", sizes.raw, sizes.gzip, sizes.brotli);
+        bench
+            .env("CHROMIUM", setup::chromium()?)
+            .env("DARKROOM_XTASK", own)
+            .env("DARKROOM_PEER", peer(&folder, &requirements)?)
+            .env("DARKROOM_WASM", sizes);
+    }
+    if wanted(&["stock"]) {
+        let out = paths::cache()?.join("bench/stock");
+        wasm::build_into(&out, &["stock"])?;
+        bench.env("DARKROOM_STOCK", out);
+    }
+    // The program runs in the checkout's root, wherever we were called.
+    for (option, path) in [("--json", json), ("--models", models)] {
+        if let Some(path) = path {
+            let path = std::path::absolute(&path).map_err(|error| format!("{path}: {error}"))?;
+            bench.arg(option).arg(path);
+        }
     }
     run(bench.args(parts)).map_err(|error| error.replace(&line(&bench), "the bench"))
 }

@@ -51,8 +51,13 @@ pub fn command(args: Args) -> Result<()> {
     Ok(())
 }
 
-/// Builds the engine and its JavaScript, doing nothing where nothing has changed.
+/// Builds the engine and its JavaScript into `www/pkg`, doing nothing where nothing has changed.
 pub fn build() -> Result<Built> {
+    build_into(&paths::root().join("www/pkg"), &[])
+}
+
+/// Likewise into `out`, with `features` of the package.
+pub fn build_into(out: &Path, features: &[&str]) -> Result<Built> {
     let toolchain = setup::wasm_toolchain()?;
     let folder = paths::wasm_target()?.join(TARGET).join("release");
     if !folder.is_dir() {
@@ -60,13 +65,13 @@ pub fn build() -> Result<Built> {
             "The first build for WebAssembly takes ten to twenty minutes; later ones far less."
         );
     }
-    let warnings = compile(toolchain)?;
-    let module = bind(&folder.join(format!("{NAME}.wasm")))?;
+    let warnings = compile(toolchain, features)?;
+    let module = bind(&folder.join(format!("{NAME}.wasm")), out)?;
     Ok(Built { warnings, module })
 }
 
 /// Runs cargo; returns how often the compiler warned about the crate.
-fn compile(toolchain: WasmToolchain) -> Result<usize> {
+fn compile(toolchain: WasmToolchain, features: &[&str]) -> Result<usize> {
     let mut command = match &toolchain {
         WasmToolchain::Rustup => cargo()?,
         WasmToolchain::Debian {
@@ -104,6 +109,9 @@ fn compile(toolchain: WasmToolchain) -> Result<usize> {
             "--package",
             NAME,
         ]);
+    if !features.is_empty() {
+        command.arg("--features").arg(features.join(","));
+    }
     if matches!(toolchain, WasmToolchain::Debian { .. }) {
         command.arg("-Zbuild-std=std,panic_abort");
     }
@@ -123,8 +131,7 @@ fn warnings_about(name: &str, line: &str) -> usize {
 }
 
 /// Runs wasm-bindgen, unless it did so for this very module.
-fn bind(compiled: &Path) -> Result<PathBuf> {
-    let out = paths::root().join("www/pkg");
+fn bind(compiled: &Path, out: &Path) -> Result<PathBuf> {
     let generator = generator()?;
     let contents =
         |path: &Path| fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
@@ -136,9 +143,9 @@ fn bind(compiled: &Path) -> Result<PathBuf> {
     }
     // A package of two builds must not be taken for a whole one if this is interrupted.
     if out.exists() {
-        fs::remove_dir_all(&out).map_err(|error| format!("{}: {error}", out.display()))?;
+        fs::remove_dir_all(out).map_err(|error| format!("{}: {error}", out.display()))?;
     }
-    command::run(program(&generator).args([compiled, &out]).arg(NAME))?;
+    command::run(program(&generator).args([compiled, out]).arg(NAME))?;
     fs::write(&stamp_file, stamp).map_err(|error| format!("{}: {error}", stamp_file.display()))?;
     Ok(module)
 }

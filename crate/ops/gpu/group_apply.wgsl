@@ -1,16 +1,22 @@
 // The second pass of GroupNorm: x ↦ (x − mean)·weight/deviation + bias, with SiLU behind it where asked.
 //
-// Every invocation does the same WIDTH channels of POSITIONS positions.
+// A workgroup first puts together what the first pass found of the parts of its groups. Its invocations then stand in rows
+// of `columns`, each with one vector of channels at POSITIONS positions.
 
 //% if HALF
 enable f16;
 //% end
 
 struct Params {
+    images: u32,
     positions: u32,         // of one image
     x_channels: u32,
     skip_channels: u32,
     groups: u32,
+    parts: u32,             // of a group
+    columns: u32,           // vectors of channels of a workgroup
+    blocks: u32,            // of positions, in an image
+    eps: f32,
 }
 
 //% for s in SOURCES
@@ -18,9 +24,12 @@ struct Params {
 //% end
 @group(0) @binding($SLOT) var<storage, read> weight: array<$WIDE>;
 @group(0) @binding($SLOT) var<storage, read> bias: array<$WIDE>;
-@group(0) @binding($SLOT) var<storage, read> statistics: array<vec2<f32>>;
+@group(0) @binding($SLOT) var<storage, read> statistics: array<vec4<f32>>;
 @group(0) @binding($SLOT) var<storage, read_write> result: array<$DATA>;
 @group(0) @binding($SLOT) var<uniform> p: Params;
+
+// Mean and reciprocal standard deviation of the groups that the workgroup's channels belong to.
+var<workgroup> known: array<vec2<f32>, $COLUMNS * $WIDTH + 1>;
 
 fn finish(value: $WIDE) -> $DATA {
 //% if SILU
@@ -32,16 +41,44 @@ fn finish(value: $WIDE) -> $DATA {
 
 @compute @workgroup_size($LANES)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let channels = p.x_channels + p.skip_channels;
-    let at = id.x * $LANES + lane;          // in vectors
-    let width = channels / $WIDTH;
-    let image = id.z;
-    if (at >= width) {
+    let index = id.y + id.z * 65535;
+    if (index >= p.images * p.blocks) {
         return;
     }
+    let image = index / p.blocks;
+    let block = index % p.blocks;
+    let channels = p.x_channels + p.skip_channels;
+    let width = channels / $WIDTH;
     let size = channels / p.groups;
+    let first = id.x * p.columns;           // in vectors
+    let first_group = first * $WIDTH / size;
+    let last_group = (min(first + p.columns, width) * $WIDTH - 1) / size;
+    for (var group = first_group + lane; group <= last_group; group += $LANES) {
+        let start = (image * p.groups + group) * p.parts;
+        var count = 0.0;
+        var mean = 0.0;
+        for (var i = start; i < start + p.parts; i++) {
+            count += statistics[i].x;
+            mean += statistics[i].x * statistics[i].y;
+        }
+        mean /= count;
+        var deviations = 0.0;
+        for (var i = start; i < start + p.parts; i++) {
+            let d = statistics[i].y - mean;
+            deviations += statistics[i].z + statistics[i].x * d * d;
+        }
+        known[group - first_group] = vec2<f32>(mean, 1.0 / sqrt(deviations / count + p.eps));
+    }
+    workgroupBarrier();
+
+    let rows = $LANES / p.columns;
+    let row = lane / p.columns;
+    let at = first + lane % p.columns;
+    if (row >= rows || at >= width) {
+        return;
+    }
 //% for k in 0..WIDTH
-    let group$k = statistics[image * p.groups + (at * $WIDTH + $k) / size];
+    let group$k = known[(at * $WIDTH + $k) / size - first_group];
 //% end
 //% if WIDTH == 4
     let mean = vec4<f32>(group0.x, group1.x, group2.x, group3.x);
@@ -51,20 +88,21 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) l
     let scale = group0.y * weight[at];
 //% end
     let shift = bias[at];
-    let first = image * p.positions + id.y * $POSITIONS;
-    let end = image * p.positions + min(p.positions, (id.y + 1) * $POSITIONS);
+    let begin = image * p.positions + block * rows * $POSITIONS + row;
+    let end = image * p.positions + min(p.positions, (block + 1) * rows * $POSITIONS);
     let x_width = p.x_channels / $WIDTH;
+//% for s in SOURCES
+//% if s == x
     if (at < x_width) {
-        for (var position = first; position < end; position++) {
-            let value = $WIDE(x[position * x_width + at]);
-            result[position * width + at] = finish((value - mean) * scale + shift);
-        }
-    }
-//% if SKIP
+        let source_width = x_width;
+        let source_at = at;
+//% else
     else {
-        let skip_width = p.skip_channels / $WIDTH;
-        for (var position = first; position < end; position++) {
-            let value = $WIDE(skip[position * skip_width + at - x_width]);
+        let source_width = p.skip_channels / $WIDTH;
+        let source_at = at - x_width;
+//% end
+        for (var position = begin; position < end; position += rows) {
+            let value = $WIDE($s[position * source_width + source_at]);
             result[position * width + at] = finish((value - mean) * scale + shift);
         }
     }

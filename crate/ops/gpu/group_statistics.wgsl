@@ -1,73 +1,117 @@
-// Mean and reciprocal standard deviation of every group of GroupNorm. One workgroup a group.
+// The first pass of GroupNorm: number, mean and squared deviations of a part of every group.
+//
+// A workgroup takes BAND groups side by side over a part of the positions: the channels of BAND groups are read in whole
+// vectors, whatever the size of one group. Its invocations stand in rows of `columns`: those of a column add up the same
+// channels at different positions. Sums are of differences from the channel's first value in the part, and parts are
+// put together by their means: E[x²] − E[x]² of values far from zero loses all digits.
 
 //% if HALF
 enable f16;
 //% end
 
 struct Params {
+    images: u32,
     positions: u32,         // of one image
     x_channels: u32,
     skip_channels: u32,
     groups: u32,
-    eps: f32,
+    parts: u32,             // of a group: of the positions, times slabs
+    slabs: u32,             // of the channels of BAND groups, where they are too many for one workgroup
+    part_positions: u32,
+    columns: u32,           // vectors of channels of a workgroup
 }
 
 //% for s in SOURCES
-@group(0) @binding($SLOT) var<storage, read> $s: array<$T>;
+@group(0) @binding($SLOT) var<storage, read> $s: array<$DATA>;
 //% end
-@group(0) @binding($SLOT) var<storage, read_write> statistics: array<vec2<f32>>;
+@group(0) @binding($SLOT) var<storage, read_write> statistics: array<vec4<f32>>;
 @group(0) @binding($SLOT) var<uniform> p: Params;
 
-var<workgroup> sums: array<vec2<f32>, $LANES>;
+// By invocation; in the end, means and squared deviations by channel.
+var<workgroup> sums: array<$WIDE, $LANES>;
+var<workgroup> squares: array<$WIDE, $LANES>;
 
 @compute @workgroup_size($LANES)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let image = id.y;
-    let group = id.x;
+    let image = id.y + id.z * 65535;
+    if (image >= p.images) {
+        return;
+    }
     let size = (p.x_channels + p.skip_channels) / p.groups;
-    let first = group * size;
-    let end = first + size;
+    let bands = (p.groups + $BAND - 1) / $BAND;
+    let first_group = id.x % bands * $BAND;
+    let band = min($BAND, p.groups - first_group);
+    let part = id.x / bands;
+    let slab = part % p.slabs * p.columns;              // its first vector
+    let first_position = part / p.slabs * p.part_positions;
+    let count = min(p.part_positions, p.positions - first_position);
 
-    // Sums are of differences from one of the group's values: E[x²] − E[x]² of values far from zero loses all digits.
-    var pivot = 0.0;
-    if (first < p.x_channels) {
-        pivot = f32(x[image * p.positions * p.x_channels + first]);
-    }
-//% if SKIP
-    else {
-        pivot = f32(skip[image * p.positions * p.skip_channels + first - p.x_channels]);
-    }
+    let rows = $LANES / p.columns;
+    let row = lane / p.columns;
+    let inside = slab + lane % p.columns;               // vector within the band
+    var pivot = $WIDE();
+    var sum = $WIDE();
+    var square = $WIDE();
+    if (row < rows && inside < band * size / $WIDTH) {
+        let at = first_group * size / $WIDTH + inside;
+        let x_width = p.x_channels / $WIDTH;
+//% for s in SOURCES
+//% if s == x
+        if (at < x_width) {
+            let width = x_width;
+            let start = (image * p.positions + first_position) * width + at;
+//% else
+        else {
+            let width = p.skip_channels / $WIDTH;
+            let start = (image * p.positions + first_position) * width + at - x_width;
 //% end
-
-    var total = vec2<f32>();
-    for (var position = lane; position < p.positions; position += $LANES) {
-        var here = vec2<f32>();
-        let x_start = (image * p.positions + position) * p.x_channels;
-        for (var c = first; c < min(end, p.x_channels); c++) {
-            let d = f32(x[x_start + c]) - pivot;
-            here += vec2<f32>(d, d * d);
-        }
-//% if SKIP
-        let skip_start = (image * p.positions + position) * p.skip_channels;
-        for (var c = max(first, p.x_channels); c < end; c++) {
-            let d = f32(skip[skip_start + c - p.x_channels]) - pivot;
-            here += vec2<f32>(d, d * d);
+            pivot = $WIDE($s[start]);
+            for (var position = row; position < count; position += rows) {
+                let d = $WIDE($s[start + position * width]) - pivot;
+                sum += d;
+                square = fma(d, d, square);
+            }
         }
 //% end
-        total += here;
     }
 
-    sums[lane] = total;
+    sums[lane] = sum;
+    squares[lane] = square;
     workgroupBarrier();
-    for (var reach = $LANES / 2u; reach > 0; reach /= 2) {
-        if (lane < reach) {
-            sums[lane] += sums[lane + reach];
+    for (var left = rows; left > 1; left = (left + 1) / 2) {
+        let half = (left + 1) / 2;
+        if (row + half < left) {
+            sums[lane] += sums[lane + half * p.columns];
+            squares[lane] += squares[lane + half * p.columns];
         }
         workgroupBarrier();
     }
-    if (lane == 0) {
-        let mean = sums[0] / f32(p.positions * size);
-        let variance = max(mean.y - mean.x * mean.x, 0.0);
-        statistics[image * p.groups + group] = vec2<f32>(pivot + mean.x, 1.0 / sqrt(variance + p.eps));
+    if (row == 0) {
+        let offset = sums[lane] / f32(count);
+        squares[lane] = max(squares[lane] - sums[lane] * offset, $WIDE());
+        sums[lane] = pivot + offset;
+    }
+    workgroupBarrier();
+
+    // One invocation a group puts its channels together; they all have the same number of values.
+    if (lane < band) {
+        let first = max(lane * size, slab * $WIDTH);
+        let end = min((lane + 1) * size, (slab + p.columns) * $WIDTH);
+        var channels = 0.0;
+        var mean = 0.0;
+        var deviations = 0.0;
+        if (first < end) {
+            channels = f32(end - first);
+            for (var c = first; c < end; c++) {
+                mean += sums[c / $WIDTH - slab]$LANE;
+            }
+            mean /= channels;
+            for (var c = first; c < end; c++) {
+                let d = sums[c / $WIDTH - slab]$LANE - mean;
+                deviations += squares[c / $WIDTH - slab]$LANE + f32(count) * d * d;
+            }
+        }
+        let place = (image * p.groups + first_group + lane) * p.parts + part;
+        statistics[place] = vec4<f32>(channels * f32(count), mean, deviations, 0.0);
     }
 }

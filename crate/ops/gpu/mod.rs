@@ -3,9 +3,9 @@
 //! | kernel | made for |
 //! |---|---|
 //! | `product_registers.wgsl` | matrix products with everything around them, 3×3 convolutions as nine of them |
-//! | `attention_registers.wgsl`, `attention_split.wgsl` | attention in one pass over the keys, scores never stored |
+//! | `attention_workgroup.wgsl`, `attention_registers.wgsl`, `attention_split.wgsl` | attention in one pass over the keys, scores never stored |
 //! | `group_statistics.wgsl`, `group_apply.wgsl` | GroupNorm with SiLU |
-//! | `layer_norm_registers.wgsl` | LayerNorm |
+//! | `layer_norm_registers.wgsl`, `layer_norm_workgroup.wgsl` | LayerNorm |
 //! | `activation.wgsl` | activations of the text encoder and of the timestep embedding |
 //! | `copy.wgsl` | rows and columns into a larger matrix |
 //! | `sample.wgsl` | guidance and the sampler's step |
@@ -18,8 +18,9 @@ mod activation;
 mod attention;
 mod copy;
 mod graph;
+mod group_norm;
 mod launch;
-mod norm;
+mod layer_norm;
 mod product;
 mod run;
 mod sketch;
@@ -95,7 +96,7 @@ impl Ops for Gpu {
     }
 
     fn group_norm(&self, args: GroupNorm) -> Tensor<4> {
-        norm::group_norm(self.tiles, args)
+        group_norm::group_norm(self.tiles, args)
     }
 
     fn layer_norm(
@@ -105,7 +106,7 @@ impl Ops for Gpu {
         bias: &Tensor<1>,
         eps: f64,
     ) -> Tensor<3> {
-        norm::layer_norm(self.tiles, x, weight, bias, eps)
+        layer_norm::layer_norm(self.tiles, x, weight, bias, eps)
     }
 
     fn activation(&self, x: Tensor<3>, activation: Activation) -> Tensor<3> {
@@ -136,14 +137,16 @@ impl Ops for Gpu {
 /// Name and WGSL text of every shader that these operations can ask for (of attention, for the widths of heads that
 /// Stable Diffusion has, and a few more): for checking them with WGSL compilers.
 pub fn every_shader() -> Vec<(String, String)> {
+    const HEADS: [usize; 13] = [4, 8, 20, 40, 64, 80, 128, 160, 164, 320, 512, 516, 1024];
     [Tiles::Registers, Tiles::Workgroup]
         .into_iter()
-        .flat_map(product::variants)
-        .chain(attention::variants(
-            Tiles::Registers,
-            &[4, 8, 40, 64, 80, 160, 164, 512, 1024],
-        ))
-        .chain(norm::variants())
+        .flat_map(|tiles| {
+            let mut kernels = product::variants(tiles);
+            kernels.extend(attention::variants(tiles, &HEADS));
+            kernels.extend(group_norm::variants(tiles));
+            kernels.extend(layer_norm::variants(tiles));
+            kernels
+        })
         .chain(activation::variants())
         .chain(copy::variants())
         .chain(run::variants())

@@ -16,7 +16,7 @@ let run = null;
 
 serve({
   /**
-   * @param {{pkg: string, model: string, kind: "gpu" | "cpu"}} what addresses of the engine's module and of the model folder
+   * @param {{pkg: string, model: string, kind: "gpu" | "cpu" | "stock"}} what addresses of the engine's module and of the model folder
    */
   async open({ pkg, model, kind }) {
     const begin = now();

@@ -16,7 +16,7 @@ const SETS = [
 /** On the CPU: threads that wait for each other on a machine with other work measure that work. */
 const THREADS = 1;
 
-/** @param {import("./bench.mjs").Place} place */
+/** @param {import("./bench.mjs").Tools} place */
 export async function native(place) {
   const folder = await mkdtemp(join(tmpdir(), "darkroom-"));
   /** @type {Record<string, any>} */
@@ -45,16 +45,29 @@ export async function native(place) {
   } finally {
     await rm(folder, { recursive: true });
   }
-  // prettier-ignore
-  const { stdout } = await promisify(execFile)(place.python, [join(import.meta.dirname, "peer.py"), "time", place.model, String(THREADS)]);
-  const torch = JSON.parse(stdout.trim().split("\n").at(-1) ?? "");
-  result.torch = { version: torch.torch, threads: THREADS, ...times(torch.seconds) };
+  const onCpu = await torch(place, "time", place.model, String(THREADS));
+  result.torch = { version: onCpu.torch, threads: THREADS, ...times(onCpu.seconds) };
   const text = [
     table(["", "Darkroom", "Burn’s own operations", "faster", "calls each"], rows),
     "",
-    `PyTorch ${torch.torch} on the same CPU, ${THREADS} thread, f32: ${spread(result.torch)}.`,
-  ].join("\n");
-  return { result, text };
+    `PyTorch ${onCpu.torch} on the same CPU, ${THREADS} thread, f32: ${spread(result.torch)}.`,
+  ];
+  const onGpu = await torch(place, "cuda", place.model);
+  if (onGpu) {
+    result.torch_gpu = { version: onGpu.torch, gpu: onGpu.gpu, ...times(onGpu.seconds) };
+    text.push(`PyTorch eager on ${onGpu.gpu}, fp16: ${spread(result.torch_gpu)}.`);
+  }
+  return { result, text: text.join("\n") };
+}
+
+/**
+ * What `peer.py` writes on its last line.
+ * @param {import("./bench.mjs").Tools} tools
+ * @param {string[]} words
+ */
+export async function torch({ python }, ...words) {
+  const { stdout } = await promisify(execFile)(python, [join(import.meta.dirname, "peer.py"), ...words], { maxBuffer: 1 << 26 });
+  return JSON.parse(stdout.trim().split("\n").at(-1) ?? "");
 }
 
 /**

@@ -3,12 +3,12 @@
 python peer.py export MODEL OUT     OUT/unet.onnx (f32) and OUT/request.json: one guided request as numbers, so that another
                                     runtime can walk the same way from noise to latent
 python peer.py time MODEL THREADS   one line of JSON: seconds of guided U-Net calls in PyTorch on the CPU
+python peer.py cuda MODEL           likewise in fp16 on a GPU; null where PyTorch has none
 
 MODEL is a folder in diffusers' layout.
 """
 
 import json
-import statistics
 import sys
 import time
 from pathlib import Path
@@ -89,29 +89,37 @@ def export(pipeline, out):
     (out / "request.json").write_text(json.dumps(request))
 
 
-def timing(pipeline, threads):
-    torch.set_num_threads(threads)
-    unet = pipeline.unet
+def timing(pipeline, device, dtype, wait):
+    unet = pipeline.unet.to(device, dtype)
     size = unet.config.sample_size
-    sample = torch.randn(2, unet.config.in_channels, size, size, generator=torch.manual_seed(SEED))
-    states = embeddings(pipeline)
+    sample = torch.randn(2, unet.config.in_channels, size, size, generator=torch.manual_seed(SEED)).to(device, dtype)
+    states = embeddings(pipeline).to(device, dtype)
     seconds = []
     for _ in range(CALLS + 3):
         begin = time.perf_counter()
         unet(sample, 501, states)
+        wait()
         seconds.append(time.perf_counter() - begin)
-    seconds = seconds[3:]
-    print(json.dumps({"torch": torch.__version__, "threads": threads, "seconds": seconds, "median": statistics.median(seconds)}))
+    return {"torch": torch.__version__, "seconds": seconds[3:]}
 
 
 def main():
-    command, model, argument = sys.argv[1:]
+    command, model, *rest = sys.argv[1:]
+    if command == "cuda" and not torch.cuda.is_available():
+        print("null")
+        return
     with torch.no_grad():
         pipeline = load(model)
         if command == "export":
-            export(pipeline, Path(argument))
+            export(pipeline, Path(rest[0]))
+        elif command == "time":
+            torch.set_num_threads(int(rest[0]))
+            print(json.dumps(timing(pipeline, "cpu", torch.float32, lambda: None)))
+        elif command == "cuda":
+            measured = timing(pipeline, "cuda", torch.float16, torch.cuda.synchronize)
+            print(json.dumps({**measured, "gpu": torch.cuda.get_device_name()}))
         else:
-            timing(pipeline, int(argument))
+            sys.exit(__doc__)
 
 
 if __name__ == "__main__":
