@@ -1,0 +1,1 @@
+//! Inputs that something once stumbled over, by what they are.
