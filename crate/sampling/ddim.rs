@@ -3,7 +3,7 @@
 use super::level::{Level, blend};
 use super::noise::Noise;
 use super::samplers::Solver;
-use super::schedule::{CONFIG_FILE, Schedule, Trained, ZeroSnr, timesteps};
+use super::schedule::{CONFIG_FILE, Schedule, Trained, ZeroSnr, check_levels, timesteps};
 use crate::config::{PredictionType, SchedulerConfig, TimestepSpacing};
 use crate::error::{Error, Result};
 
@@ -26,6 +26,9 @@ impl Ddim {
         let schedule = Schedule::in_timesteps(config, &trained, steps, timesteps)?;
         // Noise says nothing about a picture that the latent has no trace of; v does.
         if config.prediction_type == PredictionType::Epsilon && schedule.sigmas[0].is_infinite() {
+            if !config.rescale_betas_zero_snr {
+                check_levels(config, &schedule.sigmas[..1], f64::MAX)?;
+            }
             return Err(Error::config(
                 CONFIG_FILE,
                 "rescale_betas_zero_snr",

@@ -4,7 +4,7 @@
 use super::level::{Level, blend};
 use super::noise::Noise;
 use super::samplers::Solver;
-use super::schedule::{Schedule, Trained, ZeroSnr, timesteps};
+use super::schedule::{Schedule, Trained, ZeroSnr, check_levels, timesteps};
 use crate::config::{PredictionType, SchedulerConfig, TimestepSpacing};
 use crate::error::{Error, Result};
 
@@ -56,6 +56,8 @@ impl Pndm {
             (stages.chain(whole[3..].iter().copied()).collect(), 12)
         };
         let schedule = Schedule::in_timesteps(config, &trained, steps, calls)?;
+        let sigmas = &schedule.sigmas[..schedule.timesteps.len()];
+        check_levels(config, sigmas, f64::MAX)?;
         let set_alpha_to_one = config.set_alpha_to_one.unwrap_or(false);
         let last = if set_alpha_to_one {
             1.0

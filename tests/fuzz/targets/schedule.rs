@@ -70,7 +70,9 @@ impl Target for Schedules {
         assert!(schedule.timesteps.iter().all(|t| (0.0..=last).contains(t)), "{kind}: {schedule:?}");
         // ddim can begin where there is no picture at all; what counts in sigma cannot.
         let finite = |sigma: f64| sigma.is_finite() || (kind == SamplerKind::Ddim && sigma == f64::INFINITY);
-        assert!(schedule.sigmas.iter().all(|&sigma| finite(sigma) && sigma >= 0.0), "{kind}: {schedule:?}");
+        let (last, sigmas) = schedule.sigmas.split_last().expect("where the run ends");
+        assert!(sigmas.iter().all(|&sigma| finite(sigma) && sigma > 0.0), "{kind}: {schedule:?}");
+        assert!(last.is_finite() && *last >= 0.0, "{kind}: {schedule:?}");
         assert!(sampler.init_noise_sigma().is_finite());
         let mut noise = Noise::new(Rng::Philox, 1);
         let mut latent = noise.normal(4);

@@ -23,17 +23,14 @@ impl Source for Served<'_> {
     }
 
     fn size<'a>(&'a self, path: &'a str) -> SourceFuture<'a, Option<u64>> {
-        let size = match path.ends_with(".safetensors") {
-            true => self.size,
-            false => self.files.get(path).map_or(0, <[u8]>::len) as u64,
-        };
-        let size = self.files.get(path).map(|_| size);
+        let size = self.size_of(path);
         Box::pin(async move { Ok(size) })
     }
 
     fn read<'a>(&'a self, path: &'a str, range: Range<u64>) -> SourceFuture<'a, Vec<u8>> {
         Box::pin(async move {
-            assert!(range.start <= range.end && range.end <= self.size, "{path}: {range:?} of {}", self.size);
+            let size = self.size_of(path);
+            assert!(range.start <= range.end && Some(range.end) <= size, "{path}: {range:?} of {size:?}");
             let bytes = self.files.get(path).and_then(|file| file.get(range.start as usize..range.end as usize));
             bytes.map(<[u8]>::to_vec).ok_or_else(|| Error::fetch(path, WEIGHTS))
         })
@@ -41,6 +38,16 @@ impl Source for Served<'_> {
 
     fn describe(&self, path: &str) -> String {
         path.into()
+    }
+}
+
+impl Served<'_> {
+    fn size_of(&self, path: &str) -> Option<u64> {
+        let bytes = self.files.get(path)?;
+        Some(match path.ends_with(".safetensors") {
+            true => self.size,
+            false => bytes.len() as u64,
+        })
     }
 }
 
