@@ -167,7 +167,21 @@ impl SchedulerConfig {
         )?;
         if let Some(betas) = &config.trained_betas {
             config.num_train_timesteps = betas.len();
-            sane(file, "trained_betas (its length)", betas.len(), TIMESTEPS_AT_MOST)?;
+            sane(
+                file,
+                "trained_betas (its length)",
+                betas.len(),
+                TIMESTEPS_AT_MOST,
+            )?;
+        }
+        let range = config.clip_sample_range;
+        if !(range > 0.0 && range.is_finite()) {
+            return Err(Error::config(
+                file,
+                "clip_sample_range",
+                range,
+                "a number above 0",
+            ));
         }
         let listed = config.trained_betas.as_deref().unwrap_or(&[]);
         let betas = [

@@ -7,7 +7,7 @@ use super::{only, parse, sane, sane_epsilon};
 use crate::error::{Error, Result};
 
 /// Transformer layers of a whole U-Net on its way down and up: SD1.5 and SD2.1 have 15, SDXL has 60.
-const TRANSFORMERS_AT_MOST: usize = 1024;
+const TRANSFORMERS_AT_MOST: usize = 256;
 
 /// A number, or one number for each block.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

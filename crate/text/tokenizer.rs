@@ -120,9 +120,7 @@ impl Tokenizer {
             map,
         };
         let (vocab, merges, merges_file) = match (files.vocab, files.merges, &mut special.json) {
-            (Some(vocab), Some(merges), _) => {
-                (vocabulary(vocab)?, merges_of_text(merges)?, MERGES)
-            }
+            (Some(vocab), Some(merges), _) => (vocabulary(vocab)?, merges_of_text(merges)?, MERGES),
             (_, _, Some(json)) => {
                 let (vocab, merges) = model_of_json(json)?;
                 (vocab, merges, TOKENIZER_JSON)
@@ -266,7 +264,10 @@ fn vocabulary(json: &[u8]) -> Result<Vocab> {
             while let Some(token) = map.next_key::<String>()? {
                 let id = match map.next_value::<Number>() {
                     Ok(id) => checked_id(VOCAB, &token, &id, id.as_u64()),
-                    Err(e) => Err(Error::file(VOCAB, format!("token \"{token}\" has no id: {e}"))),
+                    Err(e) => Err(Error::file(
+                        VOCAB,
+                        format!("token \"{token}\" has no id: {e}"),
+                    )),
                 };
                 match id {
                     Ok(id) => self.vocab.insert(token, id),
@@ -293,7 +294,12 @@ fn vocabulary(json: &[u8]) -> Result<Vocab> {
 }
 
 /// The id of `token`, which `path` gives as `shown`.
-fn checked_id(path: &str, token: &str, shown: impl std::fmt::Display, id: Option<u64>) -> Result<u32> {
+fn checked_id(
+    path: &str,
+    token: &str,
+    shown: impl std::fmt::Display,
+    id: Option<u64>,
+) -> Result<u32> {
     let id = id.and_then(|id| u32::try_from(id).ok());
     id.filter(|&id| id < IDS).ok_or_else(|| {
         Error::file(
@@ -369,9 +375,8 @@ fn model_of_json(json: &mut Map<String, Value>) -> Result<(Vocab, Merges)> {
         _ => None,
     };
     let merges = merges.into_iter().map(|value| {
-        merge(&value).ok_or_else(|| {
-            malformed(&format!("the merge {value} is not a pair of tokens"))
-        })
+        merge(&value)
+            .ok_or_else(|| malformed(&format!("the merge {value} is not a pair of tokens")))
     });
     Ok((vocab, merges.collect::<Result<_>>()?))
 }
@@ -525,15 +530,13 @@ fn added_token(file: &str, key: &str, value: &Value) -> Result<AddedToken> {
     let flag =
         |name: &str, default: bool| value.get(name).and_then(Value::as_bool).unwrap_or(default);
     match (value, value.get("content")) {
-        (Value::String(name), _) if name.len() <= TOKEN_AT_MOST => {
-            Ok(AddedToken::from(name, true))
-        }
+        (Value::String(name), _) if name.len() <= TOKEN_AT_MOST => Ok(AddedToken::from(name, true)),
         (_, Some(Value::String(content))) if content.len() <= TOKEN_AT_MOST => {
             Ok(AddedToken::from(content, flag("special", true))
-            .normalized(flag("normalized", false))
-            .lstrip(flag("lstrip", false))
-            .rstrip(flag("rstrip", false))
-            .single_word(flag("single_word", false)))
+                .normalized(flag("normalized", false))
+                .lstrip(flag("lstrip", false))
+                .rstrip(flag("rstrip", false))
+                .single_word(flag("single_word", false)))
         }
         _ => {
             let expected = format!("a token of at most {TOKEN_AT_MOST} bytes");

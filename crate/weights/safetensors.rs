@@ -182,9 +182,7 @@ impl Reader<'_> {
             .filter(|(from, to)| from <= to)
             .map(|(from, to)| from..to);
         let Some(range) = range else {
-            return wrong(format!(
-                "tensor {name} has impossible offsets {from}..{to}"
-            ));
+            return wrong(format!("tensor {name} has impossible offsets {from}..{to}"));
         };
         let bytes = range.end - range.start;
         if range.end > self.file_size {

@@ -4,23 +4,83 @@ use super::random::Random;
 
 /// Numbers at the edges of the types they may become, and some that no type takes.
 const NUMBERS: [&str; 44] = [
-    "0", "-0", "-1", "1", "2", "3", "4", "8", "32", "64", "77", "128", "255", "256", "320", "1000", "1024", "4096",
-    "65535", "65536", "65537", "99999", "100000", "1048576", "16777216", "2147483647", "2147483648", "4294967295",
-    "4294967296", "1000000000000", "9007199254740993", "9223372036854775807", "9223372036854775808",
-    "18446744073709551615", "18446744073709551616", "-9223372036854775808", "1e308", "-1e308", "1e309", "5e-324",
-    "0.5", "0.999999999", "1.5E2", "NaN",
+    "0",
+    "-0",
+    "-1",
+    "1",
+    "2",
+    "3",
+    "4",
+    "8",
+    "32",
+    "64",
+    "77",
+    "128",
+    "255",
+    "256",
+    "320",
+    "1000",
+    "1024",
+    "4096",
+    "65535",
+    "65536",
+    "65537",
+    "99999",
+    "100000",
+    "1048576",
+    "16777216",
+    "2147483647",
+    "2147483648",
+    "4294967295",
+    "4294967296",
+    "1000000000000",
+    "9007199254740993",
+    "9223372036854775807",
+    "9223372036854775808",
+    "18446744073709551615",
+    "18446744073709551616",
+    "-9223372036854775808",
+    "1e308",
+    "-1e308",
+    "1e309",
+    "5e-324",
+    "0.5",
+    "0.999999999",
+    "1.5E2",
+    "NaN",
 ];
 
 /// Strings, in quotes, beyond those that a target knows.
 const STRINGS: [&str; 14] = [
-    r#""""#, r#""a""#, r#""..""#, r#""../../../etc/passwd""#, r#""/""#, r#""C:\\secret""#, r#""\u0000""#,
-    r#""\ud800""#, r#""\ud83d\ude00""#, r#""İ\u0301é""#, r#"" ""#, r#""__metadata__""#, r#""\"\\\/\b\f\n\r\t""#,
+    r#""""#,
+    r#""a""#,
+    r#""..""#,
+    r#""../../../etc/passwd""#,
+    r#""/""#,
+    r#""C:\\secret""#,
+    r#""\u0000""#,
+    r#""\ud800""#,
+    r#""\ud83d\ude00""#,
+    r#""İ\u0301é""#,
+    r#"" ""#,
+    r#""__metadata__""#,
+    r#""\"\\\/\b\f\n\r\t""#,
     r#""-Infinity""#,
 ];
 
 /// Small things that take much memory each, or each level of which takes stack.
 const CROWDS: [&str; 12] = [
-    "0,", "[],", "{},", "\"\",", "null,", "1e0,", "{\"\":0},", "[0],", "[[]],", "{\"\":{\"\":0}},", "\"\\u0001\",",
+    "0,",
+    "[],",
+    "{},",
+    "\"\",",
+    "null,",
+    "1e0,",
+    "{\"\":0},",
+    "[0],",
+    "[[]],",
+    "{\"\":{\"\":0}},",
+    "\"\\u0001\",",
     "[\"\",\"\"],",
 ];
 
@@ -33,7 +93,8 @@ impl Words {
     pub fn of<'a>(files: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut words: Vec<Vec<u8>> = Vec::new();
         for file in files {
-            let mut quotes = (0..file.len()).filter(|&i| file[i] == b'"' && (i == 0 || file[i - 1] != b'\\'));
+            let mut quotes =
+                (0..file.len()).filter(|&i| file[i] == b'"' && (i == 0 || file[i - 1] != b'\\'));
             while let (Some(start), Some(end)) = (quotes.next(), quotes.next()) {
                 words.push(file[start..=end].to_vec());
             }
@@ -161,8 +222,20 @@ pub fn bytes(random: &mut Random, most: usize) -> Vec<u8> {
 /// A text as nobody types it: letters of all planes, white space, combining signs, pieces of tokens.
 pub fn text(random: &mut Random, most: usize) -> String {
     const PIECES: [&str; 14] = [
-        " ", "  ", "a", "photo of a man, ", "<|startoftext|>", "<|endoftext|>", "'s", "'ll", "\u{301}", "\n\t", "1", "!!",
-        "\u{200d}", "İ",
+        " ",
+        "  ",
+        "a",
+        "photo of a man, ",
+        "<|startoftext|>",
+        "<|endoftext|>",
+        "'s",
+        "'ll",
+        "\u{301}",
+        "\n\t",
+        "1",
+        "!!",
+        "\u{200d}",
+        "İ",
     ];
     const PLANES: [u32; 5] = [0x80, 0x300, 0x3000, 0x1_0000, 0x11_0000];
     let plane = *random.element(&PLANES);

@@ -55,7 +55,10 @@ fn take(bytes: usize) {
     count.peak = count.peak.max(count.held);
     if let (true, Some((name, number))) = (count.held > LIMIT, count.what) {
         // Nothing on this way may allocate: no format!, no captured output.
-        COUNT.set(Count { what: None, ..count });
+        COUNT.set(Count {
+            what: None,
+            ..count
+        });
         let _ = writeln!(
             std::io::stderr(),
             "{name}:{number} asks for {bytes} bytes and would hold {}",

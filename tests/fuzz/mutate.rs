@@ -81,7 +81,9 @@ fn json(file: &mut Vec<u8>, words: &Words, random: &mut Random) {
             value.start..value.end + usize::from(comma)
         }),
         6 => find(file, random, |_| true).map(|value| {
-            let end = file[value.end..].iter().position(|byte| b",}]".contains(byte));
+            let end = file[value.end..]
+                .iter()
+                .position(|byte| b",}]".contains(byte));
             let end = value.end + end.unwrap_or(0);
             new.push(b',');
             new.extend(&file[value.start..end]);
@@ -105,11 +107,15 @@ fn json(file: &mut Vec<u8>, words: &Words, random: &mut Random) {
 fn find(file: &[u8], random: &mut Random, first: impl Fn(u8) -> bool) -> Option<Range<usize>> {
     let from = random.below(file.len());
     let begins = |&at: &usize| {
-        let before = file[..at].last().is_none_or(|byte| b"[{,: \n".contains(byte));
+        let before = file[..at]
+            .last()
+            .is_none_or(|byte| b"[{,: \n".contains(byte));
         let value = file[at].is_ascii_alphanumeric() || b"-\"[{".contains(&file[at]);
         before && value && first(file[at])
     };
-    let start = (from..file.len()).find(begins).or_else(|| (0..from).find(begins))?;
+    let start = (from..file.len())
+        .find(begins)
+        .or_else(|| (0..from).find(begins))?;
     Some(start..end_of_value(file, start))
 }
 

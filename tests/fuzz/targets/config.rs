@@ -21,12 +21,17 @@ pub struct Configs {
 
 /// `name` in all models that have it.
 pub fn seeds(name: &'static str) -> Vec<Vec<u8>> {
-    MODELS.iter().filter_map(|model| file(&format!("{model}/{name}"))).collect()
+    MODELS
+        .iter()
+        .filter_map(|model| file(&format!("{model}/{name}")))
+        .collect()
 }
 
 impl Configs {
     pub fn new() -> Self {
-        let files = FILES.iter().flat_map(|&name| seeds(name).into_iter().map(move |bytes| (name, bytes)));
+        let files = FILES
+            .iter()
+            .flat_map(|&name| seeds(name).into_iter().map(move |bytes| (name, bytes)));
         let seeds: Vec<Input> = files.map(|file| Input(vec![file])).collect();
         Configs {
             words: Words::of(seeds.iter().map(|input| &input.0[0].1[..])),
@@ -41,9 +46,10 @@ impl Target for Configs {
     }
 
     fn bound(&self) -> Bound {
+        // Objects in objects: four bytes, and a node of a tree of 632.
         Bound {
-            factor: 400,
-            constant: 8_000,
+            factor: 140,
+            constant: 4_000,
         }
     }
 
@@ -68,9 +74,15 @@ impl Target for Configs {
         if let Some(json) = input.get(UNET) {
             let config = UnetConfig::from_json(UNET, json)?;
             for block in &config.blocks {
-                assert!(block.channels.is_multiple_of(config.norm_num_groups), "{config:?}");
+                assert!(
+                    block.channels.is_multiple_of(config.norm_num_groups),
+                    "{config:?}"
+                );
             }
-            assert!(config.norm_eps >= 0.0 && config.norm_eps.is_finite(), "{config:?}");
+            assert!(
+                config.norm_eps >= 0.0 && config.norm_eps.is_finite(),
+                "{config:?}"
+            );
             assert!(config.freq_shift.abs() < 1e6, "{config:?}");
         }
         if let Some(json) = input.get(VAE) {
@@ -79,8 +91,16 @@ impl Target for Configs {
         }
         if let Some(json) = input.get(TEXT) {
             let config = TextConfig::from_json(TEXT, json)?;
-            assert!(config.hidden_size.is_multiple_of(config.num_attention_heads), "{config:?}");
-            assert!(config.layer_norm_eps >= 0.0 && config.layer_norm_eps.is_finite(), "{config:?}");
+            assert!(
+                config
+                    .hidden_size
+                    .is_multiple_of(config.num_attention_heads),
+                "{config:?}"
+            );
+            assert!(
+                config.layer_norm_eps >= 0.0 && config.layer_norm_eps.is_finite(),
+                "{config:?}"
+            );
         }
         if let Some(json) = input.get(SCHEDULER) {
             let config = SchedulerConfig::from_json(SCHEDULER, json)?;

@@ -13,6 +13,8 @@ mod tokenizer;
 
 use std::path::Path;
 
+pub use checkpoint::checkpoint_of;
+
 use super::grow::Words;
 use super::mutate::mutate;
 use super::random::Random;
@@ -21,15 +23,15 @@ use super::run::{Input, Target};
 /// Every target with its share.
 pub fn all() -> Vec<(u64, Box<dyn Target>)> {
     vec![
-        (240, Box::new(header::Headers::new())),
-        (100, Box::new(shards::Shards::new())),
-        (70, Box::new(checkpoint::Checkpoints::new())),
-        (180, Box::new(config::Configs::new())),
+        (400, Box::new(header::Headers::new())),
+        (180, Box::new(shards::Shards::new())),
+        (60, Box::new(checkpoint::Checkpoints::new())),
+        (260, Box::new(config::Configs::new())),
         (12, Box::new(plan::Plans::new())),
-        (60, Box::new(schedule::Schedules::new())),
+        (120, Box::new(schedule::Schedules::new())),
         (20, Box::new(tokenizer::Files::new())),
-        (40, Box::new(text::Texts::new())),
-        (118, Box::new(request::Requests::new())),
+        (20, Box::new(text::Texts::new())),
+        (130, Box::new(request::Requests::new())),
     ]
 }
 

@@ -9,8 +9,8 @@ use darkroom::weights::params::Wanted;
 use darkroom::weights::{Params, Scope};
 use darkroom::{Error, Precision, Runtime};
 
-use super::config::{FILES, SCHEDULER, TEXT, UNET, VAE, seeds};
 use super::changed;
+use super::config::{FILES, SCHEDULER, TEXT, UNET, VAE, seeds};
 use crate::grow::Words;
 use crate::random::Random;
 use crate::run::{Bound, Input, Target};
@@ -29,7 +29,11 @@ impl Plans {
         };
         let seeds: Vec<Input> = (0..unets.len()).map(model).collect();
         // Keys, and little that would make the parts contradict each other.
-        let words = Words::of(seeds.iter().flat_map(|seed| seed.0.iter().map(|(_, bytes)| &bytes[..])));
+        let words = Words::of(
+            seeds
+                .iter()
+                .flat_map(|seed| seed.0.iter().map(|(_, bytes)| &bytes[..])),
+        );
         Plans { seeds, words }
     }
 }
@@ -58,8 +62,9 @@ impl Target for Plans {
     }
 
     fn bound(&self) -> Bound {
+        // The tensors of the largest networks that a configuration may ask for.
         Bound {
-            factor: 400,
+            factor: 140,
             constant: 10_000_000,
         }
     }
@@ -73,7 +78,11 @@ impl Target for Plans {
     }
 
     fn run(&self, input: &Input) -> Result<(), Error> {
-        let read = |name| input.get(name).ok_or_else(|| Error::file(name, "no such file"));
+        let read = |name| {
+            input
+                .get(name)
+                .ok_or_else(|| Error::file(name, "no such file"))
+        };
         let config = ModelConfig {
             unet: UnetConfig::from_json(UNET, read(UNET)?)?,
             vae: VaeConfig::from_json(VAE, read(VAE)?)?,
@@ -82,7 +91,11 @@ impl Target for Plans {
         };
         config.check()?;
         SamplerKind::from_config(&config.scheduler)?;
-        assert!((1..=1 << 20).contains(&config.default_size()), "{}", config.default_size());
+        assert!(
+            (1..=1 << 20).contains(&config.default_size()),
+            "{}",
+            config.default_size()
+        );
         for wanted in plan(&config)?.iter().flatten() {
             assert!(wanted.shape.iter().all(|&n| n > 0), "{wanted:?}");
         }

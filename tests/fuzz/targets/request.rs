@@ -35,9 +35,10 @@ impl Target for Requests {
     }
 
     fn bound(&self) -> Bound {
+        // As a header.
         Bound {
-            factor: 200,
-            constant: 8_000,
+            factor: 24,
+            constant: 2_000,
         }
     }
 

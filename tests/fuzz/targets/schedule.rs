@@ -27,7 +27,10 @@ impl Schedules {
         let files = seeds(SCHEDULER);
         Schedules {
             words: Words::of(files.iter().map(|bytes| &bytes[..]).chain([&keys[..]])),
-            seeds: files.into_iter().map(|bytes| Input(vec![(SCHEDULER, bytes)])).collect(),
+            seeds: files
+                .into_iter()
+                .map(|bytes| Input(vec![(SCHEDULER, bytes)]))
+                .collect(),
         }
     }
 }
@@ -38,9 +41,10 @@ impl Target for Schedules {
     }
 
     fn bound(&self) -> Bound {
+        // Tables of up to 10,000 timesteps.
         Bound {
-            factor: 400,
-            constant: 1_000_000,
+            factor: 140,
+            constant: 400_000,
         }
     }
 
@@ -56,8 +60,13 @@ impl Target for Schedules {
     }
 
     fn run(&self, input: &Input) -> Result<(), Error> {
-        let json = input.get(SCHEDULER).ok_or_else(|| Error::file(SCHEDULER, "no such file"))?;
-        let &[kind, steps] = input.get(REQUEST).and_then(|bytes| bytes.first_chunk()).unwrap_or(&[0, 20]);
+        let json = input
+            .get(SCHEDULER)
+            .ok_or_else(|| Error::file(SCHEDULER, "no such file"))?;
+        let &[kind, steps] = input
+            .get(REQUEST)
+            .and_then(|bytes| bytes.first_chunk())
+            .unwrap_or(&[0, 20]);
         let config = SchedulerConfig::from_json(SCHEDULER, json)?;
         let own = SamplerKind::from_config(&config);
         let kind = match usize::from(kind) % (SamplerKind::ALL.len() + 1) {
@@ -67,11 +76,18 @@ impl Target for Schedules {
         let mut sampler = Sampler::new(kind, &config, steps.into())?;
         let schedule = sampler.schedule();
         let last = config.num_train_timesteps as f64;
-        assert!(schedule.timesteps.iter().all(|t| (0.0..=last).contains(t)), "{kind}: {schedule:?}");
+        assert!(
+            schedule.timesteps.iter().all(|t| (0.0..=last).contains(t)),
+            "{kind}: {schedule:?}"
+        );
         // ddim can begin where there is no picture at all; what counts in sigma cannot.
-        let finite = |sigma: f64| sigma.is_finite() || (kind == SamplerKind::Ddim && sigma == f64::INFINITY);
+        let finite =
+            |sigma: f64| sigma.is_finite() || (kind == SamplerKind::Ddim && sigma == f64::INFINITY);
         let (last, sigmas) = schedule.sigmas.split_last().expect("where the run ends");
-        assert!(sigmas.iter().all(|&sigma| finite(sigma) && sigma > 0.0), "{kind}: {schedule:?}");
+        assert!(
+            sigmas.iter().all(|&sigma| finite(sigma) && sigma > 0.0),
+            "{kind}: {schedule:?}"
+        );
         assert!(last.is_finite() && *last >= 0.0, "{kind}: {schedule:?}");
         assert!(sampler.init_noise_sigma().is_finite());
         let mut noise = Noise::new(Rng::Philox, 1);

@@ -75,9 +75,10 @@ impl Target for Shards {
     }
 
     fn bound(&self) -> Bound {
+        // As a header.
         Bound {
-            factor: 200,
-            constant: 20_000,
+            factor: 24,
+            constant: 2_500,
         }
     }
 
@@ -127,6 +128,12 @@ impl Target for Shards {
         };
         let device = burn::tensor::Device::flex();
         let dtype = burn::tensor::DType::F32;
-        up_to_the_weights(block_on(load_parts(&source, &[part], &device, dtype, &mut |_| ())))
+        up_to_the_weights(block_on(load_parts(
+            &source,
+            &[part],
+            &device,
+            dtype,
+            &mut |_| (),
+        )))
     }
 }

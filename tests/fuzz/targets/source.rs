@@ -30,9 +30,17 @@ impl Source for Served<'_> {
     fn read<'a>(&'a self, path: &'a str, range: Range<u64>) -> SourceFuture<'a, Vec<u8>> {
         Box::pin(async move {
             let size = self.size_of(path);
-            assert!(range.start <= range.end && Some(range.end) <= size, "{path}: {range:?} of {size:?}");
-            let bytes = self.files.get(path).and_then(|file| file.get(range.start as usize..range.end as usize));
-            bytes.map(<[u8]>::to_vec).ok_or_else(|| Error::fetch(path, WEIGHTS))
+            assert!(
+                range.start <= range.end && Some(range.end) <= size,
+                "{path}: {range:?} of {size:?}"
+            );
+            let bytes = self
+                .files
+                .get(path)
+                .and_then(|file| file.get(range.start as usize..range.end as usize));
+            bytes
+                .map(<[u8]>::to_vec)
+                .ok_or_else(|| Error::fetch(path, WEIGHTS))
         })
     }
 

@@ -46,7 +46,12 @@ impl Files {
         );
         let merges = "#version: 0.2\na b\nab c</w>\n";
         let input = |files: &[(&'static str, &str)]| {
-            Input(files.iter().map(|&(name, text)| (name, text.as_bytes().to_vec())).collect())
+            Input(
+                files
+                    .iter()
+                    .map(|&(name, text)| (name, text.as_bytes().to_vec()))
+                    .collect(),
+            )
         };
         let small = vec![
             input(&[(VOCAB, vocab), (MERGES, merges), (CONFIG, config)]),
@@ -54,7 +59,9 @@ impl Files {
             input(&[(JSON, &json)]),
             input(&[(JSON, &json), (CONFIG, config), (MAP, map)]),
         ];
-        let words = small.iter().flat_map(|input| input.0.iter().map(|(_, bytes)| &bytes[..]));
+        let words = small
+            .iter()
+            .flat_map(|input| input.0.iter().map(|(_, bytes)| &bytes[..]));
         let words = Words::of(words.chain([br#"" a" "a " "A" "\ufdfa" "\n" "#.as_slice()]));
         Files {
             small,
@@ -64,15 +71,57 @@ impl Files {
     }
 }
 
+/// A tokenizer with many tokens of one sort: short ones, long ones, of letters that differ much.
+fn crowded(random: &mut Random) -> Input {
+    let count = random.length(400);
+    let length = random.length(140);
+    let letters = *random.element(&[0x80_usize, 0x800, 0x1_0000]);
+    let content = |random: &mut Random| {
+        let signs = (0..random.below(length) + 1)
+            .filter_map(|_| char::from_u32(random.below(letters) as u32));
+        serde_json::Value::String(signs.collect()).to_string()
+    };
+    let mut vocab = String::from("{\"a\":0,\"a</w>\":1,\"<|startoftext|>\":2,\"<|endoftext|>\":3");
+    let mut added = String::from("{");
+    let in_vocab = random.once_in(2);
+    for i in 0..count {
+        let token = content(random);
+        if in_vocab {
+            vocab += &format!(",{token}:{}", i + 4);
+        }
+        if random.once_in(2) || !in_vocab {
+            let normalized = random.once_in(2);
+            added += &format!(
+                "\"{}\":{{\"content\":{token},\"normalized\":{normalized}}},",
+                i + 4
+            );
+        }
+    }
+    added.pop();
+    vocab.push('}');
+    let config = match added.is_empty() {
+        true => "{}".into(),
+        false => format!("{{\"added_tokens_decoder\":{added}}}}}"),
+    };
+    let merges = b"#version: 0.2\n".to_vec();
+    Input(vec![
+        (VOCAB, vocab.into_bytes()),
+        (MERGES, merges),
+        (CONFIG, config.into_bytes()),
+    ])
+}
+
 impl Target for Files {
     fn name(&self) -> &'static str {
         "tokenizer"
     }
 
     fn bound(&self) -> Bound {
+        // Added tokens are searched for with a table of a kilobyte for each of their bytes, and words with regular expressions
+        // that keep up to 2 MB each.
         Bound {
-            factor: 2000,
-            constant: 4_000_000,
+            factor: 900,
+            constant: 8_000_000,
         }
     }
 
@@ -83,7 +132,8 @@ impl Target for Files {
     fn input(&self, random: &mut Random) -> Input {
         let mut input = match random.below(32) {
             0 => changed(&self.models, &self.words, random),
-            1 => {
+            1 => crowded(random),
+            2 => {
                 let mut vocab = Vec::new();
                 self.words.object(random, 2, &mut vocab);
                 let mut input = random.element(&self.small).clone();
