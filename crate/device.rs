@@ -1,4 +1,4 @@
-//! What a pipeline runs on: a Burn device, the operations that fit it, and the element type of weights and activations.
+//! What a pipeline runs on: a Burn device, the operations that fit it, and the element types of weights and activations.
 
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -8,6 +8,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::error::{Error, Result};
 use crate::ops::{Cpu, Gpu, Linear, Ops, Stock};
+use crate::weights::Storage;
 
 /// A device together with how to use it.
 #[derive(Clone)]
@@ -16,25 +17,35 @@ pub struct Runtime {
     pub device: Device,
     /// How the hot operations are done there.
     pub ops: Rc<dyn Ops>,
-    /// Element type of weights and activations, f32 or f16.
+    /// Element type of activations, f32 or f16.
     pub dtype: DType,
+    /// How weights are stored.
+    pub storage: Storage,
     /// What to call it: the adapter's name, or "CPU".
     pub name: String,
     /// Whether this is a GPU adapter that a CPU imitates (lavapipe, SwiftShader, WARP).
     pub software: bool,
 }
 
-/// Element type asked for.
+/// Element types asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
-    /// f16 where the adapter can, else f32.
+    /// Activations in f16 where a GPU can, else f32: an adapter that a CPU imitates is slower in f16. Weights in f16 on any
+    /// GPU.
     #[default]
     Auto,
-    /// f32 everywhere.
+    /// Activations in f32, weights without loss.
     F32,
-    /// f16, an error where the adapter cannot.
+    /// Both in f16, an error where the adapter cannot.
     F16,
 }
+
+/// All of a model's weights in f32 may take so much of WebAssembly's 4 GiB, of which activations want their share.
+#[cfg(target_arch = "wasm32")]
+const CPU_STORAGE: Storage = Storage::SingleWithin(1 << 30);
+/// Widening weights again and again costs more than their memory is worth.
+#[cfg(not(target_arch = "wasm32"))]
+const CPU_STORAGE: Storage = Storage::Single;
 
 impl Runtime {
     /// The CPU, in f32.
@@ -51,6 +62,7 @@ impl Runtime {
             device: Device::flex(),
             ops: cpu_ops(stock),
             dtype: DType::F32,
+            storage: CPU_STORAGE,
             name: "CPU".into(),
             software: false,
         })
@@ -71,25 +83,33 @@ impl Runtime {
             .on_uncaptured_error(Arc::new(|error| report(error.to_string())));
         let info = setup.adapter.get_info();
         let f16 = setup.device.features().contains(wgpu::Features::SHADER_F16);
-        let dtype = match (precision, f16) {
-            (Precision::F16, false) => {
-                return Err(Error::device(format!(
-                    "f16 was asked for, but the adapter {} has no shader-f16",
-                    info.name
-                )));
-            }
-            (Precision::F32, _) | (_, false) => DType::F32,
-            (_, true) => DType::F16,
-        };
         let name = info.name.to_lowercase();
         let software = info.device_type == wgpu::DeviceType::Cpu
             || ["swiftshader", "llvmpipe", "basic render"]
                 .iter()
                 .any(|known| name.contains(known));
+        let dtype = match precision {
+            Precision::F16 if !f16 => {
+                return Err(Error::device(format!(
+                    "f16 was asked for, but the adapter {} has no shader-f16",
+                    info.name
+                )));
+            }
+            Precision::F16 => DType::F16,
+            Precision::Auto if f16 && !software => DType::F16,
+            Precision::Auto | Precision::F32 => DType::F32,
+        };
+        let storage = match (precision, dtype) {
+            // Burn's own operations want both in one type.
+            (_, DType::F32) if stock => Storage::Single,
+            (Precision::F32, _) => Storage::Lossless,
+            (Precision::Auto | Precision::F16, _) => Storage::Half,
+        };
         Ok(Runtime {
             device,
             ops: gpu_ops(stock, software),
             dtype,
+            storage,
             name: info.name,
             software,
         })

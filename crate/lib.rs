@@ -24,6 +24,7 @@ pub mod error;
 pub mod model;
 pub mod ops;
 pub mod pipeline;
+mod precision;
 mod preview;
 pub mod sampling;
 pub mod text;

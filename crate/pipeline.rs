@@ -13,6 +13,7 @@ use crate::config::ModelConfig;
 use crate::device::{Runtime, read};
 use crate::error::{Error, Result};
 use crate::model::{Model, Prediction};
+use crate::precision::{Activations, beyond_f16};
 use crate::preview::LatentToRgb;
 use crate::sampling::{Noise, Rng, Sampler, SamplerKind, guide};
 use crate::text::encoder::TextEncoder;
@@ -156,6 +157,9 @@ pub struct Progress {
     pub sigma: f64,
     /// Whether the latent is finished.
     pub done: bool,
+    /// Whether the run has begun anew with this step, because the one before it was beyond f16: it is in f32 now, and
+    /// [`Generation::warnings`] says so.
+    pub restarted: bool,
 }
 
 /// A loaded model on a device.
@@ -167,13 +171,14 @@ pub struct Pipeline {
     vae: VaeDecoder,
     preview: LatentToRgb,
     pub(crate) runtime: Runtime,
+    pub(crate) activations: Activations,
     weight_bytes: u64,
     pub(crate) warnings: Vec<String>,
 }
 
 impl Pipeline {
     /// Loads the model `source`, a folder or a single file, onto `runtime`'s device. `progress` is called before each
-    /// tensor.
+    /// few megabytes.
     ///
     /// # Errors
     /// [`Error::Config`] and [`Error::File`] naming what in the model is missing or not as it should be; whatever
@@ -229,14 +234,14 @@ impl Pipeline {
             weight_bytes = p.total;
             progress(p);
         };
-        let (device, dtype) = (&runtime.device, runtime.dtype);
-        let loaded = match &checkpoint {
-            None => load_parts(source, &parts, device, dtype, &mut progress).await?,
+        let (device, storage) = (&runtime.device, runtime.storage);
+        let weights = match &checkpoint {
+            None => load_parts(source, &parts, device, storage, &mut progress).await?,
             Some(file) => {
-                load_checkpoint(source, file, &parts, device, dtype, &mut progress).await?
+                load_checkpoint(source, file, &parts, device, storage, &mut progress).await?
             }
         };
-        let mut loaded = loaded.into_iter();
+        let mut loaded = weights.parts.into_iter();
         let mut take = || -> Params {
             let tensors: HashMap<String, Loaded> = loaded.next().unwrap_or_default();
             Params::take(tensors, runtime.ops.clone())
@@ -244,7 +249,12 @@ impl Pipeline {
         let text_encoder = TextEncoder::new(take().root(), &config.text)?;
         let unet = Unet::new(take().root(), &config.unet)?;
         let vae = VaeDecoder::new(take().root(), &config.vae)?;
-        let preview = LatentToRgb::fit(&vae, config.vae.latent_channels, runtime).await?;
+        let activations = Activations::new(runtime.dtype);
+        let channels = config.vae.latent_channels;
+        let fit = async |dtype| LatentToRgb::fit(&vae, channels, &runtime.device, dtype).await;
+        let (preview, wrong) = activations.vae.compute(fit).await?;
+        let mut warnings = weights.warnings;
+        warnings.extend(wrong.map(|what| beyond_f16(&what, "pictures are decoded")));
         let mut pipeline = Pipeline {
             config,
             tokenizer,
@@ -253,8 +263,9 @@ impl Pipeline {
             vae,
             preview,
             runtime: runtime.clone(),
+            activations,
             weight_bytes,
-            warnings: Vec::new(),
+            warnings,
         };
         if let Some(checkpoint) = checkpoint.filter(|_| undecided) {
             pipeline.decide_prediction(&checkpoint).await?;
@@ -292,6 +303,11 @@ impl Pipeline {
     /// # Errors
     /// [`Error::Request`] for a value out of range, [`Error::Device`] where the device fails.
     pub async fn start(self: &Rc<Self>, request: &Request) -> Result<Generation> {
+        self.start_in(self.activations.networks.get(), request)
+    }
+
+    /// As [`Pipeline::start`], with activations in `dtype`.
+    pub(crate) fn start_in(self: &Rc<Self>, dtype: DType, request: &Request) -> Result<Generation> {
         let scale = request.guidance_scale;
         if !(1.0..=100.0).contains(&scale) {
             return Err(Error::request("guidance scale", scale, "1 to 100"));
@@ -345,9 +361,9 @@ impl Pipeline {
         } else {
             positive
         };
-        let prompts =
-            self.text_encoder
-                .forward(&batch, &self.runtime.device, self.runtime.dtype)?;
+        let prompts = self
+            .text_encoder
+            .forward(&batch, &self.runtime.device, dtype)?;
         let width_of_embedding = self.config.text.hidden_size;
         let tokens = chunks * self.tokenizer.max_length();
         let prompts = prompts.reshape([branches, tokens, width_of_embedding]);
@@ -362,6 +378,8 @@ impl Pipeline {
             .collect();
         Ok(Generation {
             pipeline: self.clone(),
+            request: request.clone(),
+            dtype,
             sampler,
             kind,
             noise,
@@ -377,7 +395,10 @@ impl Pipeline {
 
 /// A picture in the making.
 pub struct Generation {
-    pipeline: Rc<Pipeline>,
+    pub(crate) pipeline: Rc<Pipeline>,
+    pub(crate) request: Request,
+    /// Type of activations.
+    pub(crate) dtype: DType,
     sampler: Sampler,
     kind: SamplerKind,
     noise: Noise,
@@ -388,24 +409,21 @@ pub struct Generation {
     /// `[channels, height, width]`
     latent: Vec<f32>,
     shape: [usize; 3],
-    warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Generation {
-    /// One U-Net call and the sampler's step with its prediction.
-    ///
-    /// # Errors
-    /// [`Error::Numeric`] where the prediction is not finite, [`Error::Device`] where the device fails.
-    pub async fn step(&mut self) -> Result<Progress> {
+    /// One U-Net call and the sampler's step with its prediction, in the precision that the run is in.
+    pub(crate) async fn advance(&mut self) -> Result<Progress> {
         let (timestep, sigma) = (self.sampler.timestep(), self.sampler.sigma());
-        let Runtime { device, dtype, .. } = &self.pipeline.runtime;
+        let (device, dtype) = (&self.pipeline.runtime.device, self.dtype);
         let [channels, height, width] = self.shape;
         let input = channels_last(&self.sampler.model_input(&self.latent), channels);
         let data = TensorData::new(
             input.repeat(self.branches),
             [self.branches, height, width, channels],
         );
-        let input = Tensor::<4>::from_data(data, (device, DType::F32)).cast(*dtype);
+        let input = Tensor::<4>::from_data(data, (device, DType::F32)).cast(dtype);
         let prediction = self.pipeline.unet.forward(input, timestep, &self.prompts);
         let prediction = read(prediction).await?;
         check(&prediction, timestep)?;
@@ -419,12 +437,18 @@ impl Generation {
         };
         self.sampler
             .step(&prediction, &mut self.latent, &mut self.noise);
+        if let Some(bad) = self.latent.iter().find(|v| !v.is_finite()) {
+            return Err(Error::numeric(format!(
+                "the latent holds {bad} after timestep {timestep}"
+            )));
+        }
         Ok(Progress {
             call: self.sampler.call(),
             calls: self.sampler.calls(),
             timestep,
             sigma,
             done: self.sampler.is_done(),
+            restarted: false,
         })
     }
 
@@ -443,7 +467,8 @@ impl Generation {
         self.kind
     }
 
-    /// What the user should know about this request: prompts cut off, a negative prompt without effect.
+    /// What the user should know about this request: prompts cut off, a negative prompt without effect, a run repeated in
+    /// f32. Steps and the decoding may add to it.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -469,18 +494,15 @@ impl Generation {
         }
     }
 
-    /// Decodes the latent into a picture.
-    ///
-    /// # Errors
-    /// [`Error::Numeric`] where the picture is not finite, [`Error::Device`] where the device fails.
-    pub async fn finish(&self) -> Result<Picture> {
-        let Runtime { device, dtype, .. } = &self.pipeline.runtime;
+    /// Decodes the latent into a picture, with activations in `dtype`.
+    pub(crate) async fn decode(&self, dtype: DType) -> Result<Picture> {
+        let device = &self.pipeline.runtime.device;
         let [channels, height, width] = self.shape;
         let data = TensorData::new(
             channels_last(&self.latent, channels),
             [1, height, width, channels],
         );
-        let latent = Tensor::<4>::from_data(data, (device, DType::F32)).cast(*dtype);
+        let latent = Tensor::<4>::from_data(data, (device, DType::F32)).cast(dtype);
         let picture = self.pipeline.vae.forward(latent);
         let [_, height, width, _] = picture.dims();
         let values = read(picture).await?;

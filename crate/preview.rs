@@ -3,10 +3,10 @@
 //! A VAE decode costs as much as 1.6 guided steps at full size; this costs nothing. The map is fitted to the model's own
 //! decoder once after loading, so that it suits every model.
 
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
-use crate::device::{Runtime, read};
-use crate::error::Result;
+use crate::device::read;
+use crate::error::{Error, Result};
 use crate::pipeline::to_rgba;
 use crate::sampling::{Noise, Rng};
 use crate::vae::decoder::VaeDecoder;
@@ -24,8 +24,16 @@ const SIDE: usize = 8;
 const PATCH: usize = 2;
 
 impl LatentToRgb {
-    /// Decodes a patchwork of random latents and fits the map by least squares.
-    pub async fn fit(vae: &VaeDecoder, channels: usize, runtime: &Runtime) -> Result<Self> {
+    /// Decodes a patchwork of random latents, with activations in `dtype`, and fits the map by least squares.
+    ///
+    /// # Errors
+    /// [`Error::Numeric`] where the picture is not finite, [`Error::Device`] where the device fails.
+    pub async fn fit(
+        vae: &VaeDecoder,
+        channels: usize,
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Self> {
         let patches = SIDE / PATCH;
         let noise = Noise::new(Rng::Torch, 0).normal(patches * patches * channels);
         let latent: Vec<f32> = (0..SIDE * SIDE * channels)
@@ -35,11 +43,15 @@ impl LatentToRgb {
             })
             .collect();
         let data = TensorData::new(latent.clone(), [1, SIDE, SIDE, channels]);
-        let tensor =
-            Tensor::<4>::from_data(data, (&runtime.device, DType::F32)).cast(runtime.dtype);
+        let tensor = Tensor::<4>::from_data(data, (device, DType::F32)).cast(dtype);
         let picture = vae.forward(tensor);
         let [_, height, width, _] = picture.dims();
         let picture = read(picture).await?;
+        if let Some(bad) = picture.iter().find(|v| !v.is_finite()) {
+            return Err(Error::numeric(format!(
+                "a picture of random colours holds {bad}"
+            )));
+        }
         let (cell_h, cell_w) = (height / SIDE, width / SIDE);
 
         // Normal equations of `[latent, 1]·row = mean colour of the position's cell`.

@@ -24,7 +24,12 @@ impl Pipeline {
     /// [`Error::Numeric`](crate::Error::Numeric) where the prediction is not finite,
     /// [`Error::Device`](crate::Error::Device) where the device fails.
     pub async fn likeness_to_noise(&self) -> Result<f64> {
-        let (device, dtype) = (&self.runtime.device, self.runtime.dtype);
+        let likeness = async |dtype| self.likeness_to_noise_in(dtype).await;
+        Ok(self.activations.networks.compute(likeness).await?.0)
+    }
+
+    async fn likeness_to_noise_in(&self, dtype: DType) -> Result<f64> {
+        let device = &self.runtime.device;
         let channels = self.config.unet.in_channels;
         let noise = Noise::new(Rng::Torch, 0).normal(SIDE * SIDE * channels);
         let data = TensorData::new(noise.clone(), [1, SIDE, SIDE, channels]);

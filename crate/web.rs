@@ -82,6 +82,11 @@ export interface ModelSource {
     size(path: string): Promise<number | null>;
     /** Exactly the bytes from start to before end. */
     read(path: string, start: number, end: number): Promise<Uint8Array>;
+    /**
+     * Called before the first byte of weights is read: JSON of the ranges that will be, in this order,
+     * [[path, start, end], …]. What takes time to fetch can be fetched ahead, and nothing else is.
+     */
+    plan?(ranges: string): Promise<void>;
     /** The address to show a person for a path. */
     describe?(path: string): string;
 }
@@ -103,6 +108,9 @@ extern "C" {
         start: f64,
         end: f64,
     ) -> std::result::Result<Promise, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn plan(this: &ModelSource, ranges: &str) -> std::result::Result<Promise, JsValue>;
 
     #[wasm_bindgen(method, catch)]
     fn describe(this: &ModelSource, path: &str) -> std::result::Result<String, JsValue>;
@@ -133,6 +141,22 @@ impl Source for ModelSource {
             let promise = ModelSource::read(self, path, start, end).map_err(fail)?;
             let value = JsFuture::from(promise).await.map_err(fail)?;
             Ok(Uint8Array::new(&value).to_vec())
+        })
+    }
+
+    fn plan<'a>(&'a self, ranges: &'a [(&'a str, Range<u64>)]) -> SourceFuture<'a, ()> {
+        Box::pin(async move {
+            if !js_sys::Reflect::has(self, &"plan".into()).unwrap_or(false) {
+                return Ok(());
+            }
+            let path = ranges.first().map_or("", |(path, _)| path);
+            let fail = |e: JsValue| Error::fetch(self.describe_file(path), message(&e));
+            let triples: Vec<_> = ranges
+                .iter()
+                .map(|(path, range)| (path, range.start, range.end))
+                .collect();
+            let promise = ModelSource::plan(self, &json(&triples)?).map_err(fail)?;
+            JsFuture::from(promise).await.map_err(fail).map(drop)
         })
     }
 
@@ -276,7 +300,7 @@ pub struct Run {
 
 #[wasm_bindgen]
 impl Run {
-    /// JSON array of what the user should know about the request.
+    /// JSON array of what the user should know about the request; steps and decoding may add to it.
     pub fn warnings(&self) -> std::result::Result<String, JsValue> {
         json(&self.generation.borrow().warnings()).map_err(js_error)
     }
@@ -287,7 +311,8 @@ impl Run {
         self.generation.borrow().sampler().name().into()
     }
 
-    /// One U-Net call; JSON `{call, calls, timestep, sigma, done}`.
+    /// One U-Net call; JSON `{call, calls, timestep, sigma, done, restarted}`. Where `restarted` is true, the run has begun
+    /// anew with this call, in another precision, and the last of `warnings` says why.
     #[allow(clippy::await_holding_refcell_ref)] // A second call while one is under way is the caller's error; it gets a message.
     pub async fn step(&self) -> std::result::Result<String, JsValue> {
         let mut generation = self.generation.try_borrow_mut().map_err(busy)?;
@@ -304,7 +329,7 @@ impl Run {
     /// Decodes the latent into the picture.
     #[allow(clippy::await_holding_refcell_ref)] // As above.
     pub async fn finish(&self) -> std::result::Result<Pixels, JsValue> {
-        let generation = self.generation.try_borrow().map_err(busy)?;
+        let mut generation = self.generation.try_borrow_mut().map_err(busy)?;
         Ok(generation.finish().await.map_err(js_error)?.into())
     }
 }

@@ -1,7 +1,7 @@
 //! Every operation of [`Cpu`] against [`Stock`] on the Flex device over many random shapes and all options, and a few
 //! against the definition, evaluated in f64.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use darkroom::config::Activation;
 use darkroom::ops::{Attention, Conv3x3, Cpu, GroupNorm, Linear, Ops, Stock};
 
@@ -288,6 +288,77 @@ fn activations_are_stocks() {
         let actual = Cpu.activation(x.clone(), activation);
         let expected = Stock.activation(x, activation);
         compare_tensors(actual, expected, &format!("{activation:?} of {n}×{t}×{c}"))
+    });
+}
+
+/// Weights in f16 give what the same weights in f32 give, to the last bit.
+#[test]
+fn weights_in_f16_are_widened() {
+    cases("weights in f16", |dice| {
+        let sizes = [3, 16, 31, 32, 48, 64, 130];
+        let [c, out] = [dice.of(&sizes), dice.of(&sizes)];
+        let half = |weight: Tensor<2>| weight.cast(DType::F16);
+        let single = |half: &Tensor<2>| half.clone().cast(DType::F32);
+        let case = format!("{c} → {out}");
+
+        let conv = half(dice.tensor([9 * c, out]));
+        let bias = dice.tensor([out]);
+        let (h, w, t) = (dice.size(13), dice.size(13), dice.size(67));
+        let x = dice.tensor([2, h, w, c]);
+        let run = |weight: &Tensor<2>| Cpu.conv3x3(Conv3x3::new(x.clone(), weight, &bias));
+        assert_eq!(
+            values(run(&conv)),
+            values(run(&single(&conv))),
+            "conv {case}"
+        );
+
+        let matrix = half(dice.tensor([c, 2 * out]));
+        let bias = dice.tensor([2 * out]);
+        let x = dice.tensor([1, t, c]);
+        let run = |weight: &Tensor<2>| {
+            Cpu.linear(Linear {
+                x: x.clone(),
+                skip: None,
+                weight,
+                bias: Some(&bias),
+                residual: None,
+            })
+        };
+        assert_eq!(
+            values(run(&matrix)),
+            values(run(&single(&matrix))),
+            "linear {case}"
+        );
+        let run = |weight: &Tensor<2>| Cpu.geglu(x.clone(), weight, &bias);
+        assert_eq!(
+            values(run(&matrix)),
+            values(run(&single(&matrix))),
+            "geglu {case}"
+        );
+        0.0
+    });
+}
+
+/// An operation may begin on a thread that already works for another one: that is how rayon waits.
+#[test]
+fn operations_run_inside_a_thread_pool() {
+    use rayon::prelude::*;
+    let mut dice = Dice(4);
+    let (x, weight) = (dice.tensor([1, 40, 40, 64]), dice.tensor([9 * 64, 64]));
+    let (bias, matrix) = (dice.tensor([64]), dice.tensor([64, 64]));
+    let conv = || Cpu.conv3x3(Conv3x3::new(x.clone(), &weight, &bias));
+    let linear = || {
+        Cpu.linear(Linear {
+            x: x.clone().reshape([1, 1600, 64]),
+            skip: None,
+            weight: &matrix,
+            bias: None,
+            residual: None,
+        })
+    };
+    let expected = (values(conv()), values(linear()));
+    (0..64).into_par_iter().for_each(|_| {
+        assert!(values(conv()) == expected.0 && values(linear()) == expected.1);
     });
 }
 

@@ -8,10 +8,11 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
+use burn::backend::wgpu::CubeBackend;
 use burn::tensor::wgpu::wgpu;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use darkroom::config::Activation;
-use darkroom::ops::gpu::{Tiles, every_shader};
+use darkroom::ops::gpu::{Tiles, Upload, every_shader};
 use darkroom::ops::{Attention, Conv3x3, Gpu, GroupNorm, Linear, Ops, Stock};
 
 /// Random shapes for each operation, in each way to divide the work.
@@ -105,7 +106,7 @@ impl Bench<'_> {
         self.tensor_of(shape, scale, mean, self.dtype)
     }
 
-    /// Rounded to f16 first where the adapter's is in f16, so that both are the same.
+    /// Rounded to f16 first where the adapter's copy is in f16, so that both are the same.
     fn tensor_of<const D: usize>(
         &mut self,
         shape: [usize; D],
@@ -125,7 +126,8 @@ impl Bench<'_> {
             .collect();
         let data = TensorData::new(values, shape);
         let cpu = Tensor::<D>::from_data(data.clone(), (&self.cpu, DType::F32));
-        let gpu = Tensor::<D>::from_data(data, (self.device, DType::F32)).cast(dtype);
+        // Not cast on the adapter, which may keep f16 but not compute in it.
+        let gpu = Tensor::<D>::from_data(data.convert_dtype(dtype), (self.device, dtype));
         Pair { gpu, cpu }
     }
 
@@ -145,6 +147,14 @@ impl Bench<'_> {
 
     fn vector(&mut self, n: usize, scale: f32, mean: f32) -> Pair<1> {
         self.tensor_of([n], scale, mean, DType::F32)
+    }
+
+    /// A matrix of weights, in f16 or in f32 whatever activations are in.
+    fn weight(&mut self, shape: [usize; 2], scale: f32, half: bool) -> Pair<2> {
+        let stored = if half { DType::F16 } else { DType::F32 };
+        let pair = self.tensor_of(shape, scale, 0.0, stored);
+        assert_eq!(pair.gpu.dtype(), stored);
+        pair
     }
 
     /// Leaves NaN in memory of the size that a result of `shape` will take, so that what a kernel forgets to write shows.
@@ -228,6 +238,12 @@ const FUSED: [[bool; 3]; 6] = [
 /// As many in f16, where only the types differ.
 const FUSED_HALF: [[bool; 3]; 2] = [[false, true, false], [true, true, true]];
 
+/// Each combination of what is fused in with one of the types that weights are stored in: with both there would be twice as
+/// many shaders to compile.
+fn half_weights(outputs: usize, fused: bool) -> bool {
+    outputs.is_multiple_of(4) == fused
+}
+
 const CHANNELS: [usize; 14] = [1, 2, 3, 4, 5, 8, 12, 13, 16, 28, 31, 32, 40, 64];
 
 #[test]
@@ -251,14 +267,19 @@ fn convolution_matches_stock() {
             _ => None,
         };
         let add_rows = if add { random.one_of(&[1, n]) } else { 0 };
+        let half = half_weights(outputs, add);
         let what = format!(
-            "{:?} conv n {n} {h}×{w} channels {channels}+{skip} → {outputs} stride {stride} upsample {upsample_to:?} add {add_rows} residual {residual}",
+            "{:?} conv, half weights {half}, n {n} {h}×{w} channels {channels}+{skip} → {outputs} stride {stride} upsample {upsample_to:?} add {add_rows} residual {residual}",
             bench.dtype
         );
         let inputs = channels + skip;
         let x = bench.view([n, h, w, channels], 1.0, 0.3);
         let skip = (skip > 0).then(|| bench.view([n, h, w, skip], 1.0, -0.2));
-        let weight = bench.tensor([9 * inputs, outputs], (inputs as f32 * 9.0).powf(-0.5), 0.0);
+        let weight = bench.weight(
+            [9 * inputs, outputs],
+            (inputs as f32 * 9.0).powf(-0.5),
+            half,
+        );
         let bias = bench.vector(outputs, 0.5, 0.1);
         let add = (add_rows > 0).then(|| bench.tensor([add_rows, outputs], 0.5, 0.0));
         let mut args = Conv3x3::new(x.cpu, &weight.cpu, &bias.cpu);
@@ -301,14 +322,15 @@ fn linear_matches_stock() {
             0
         };
         let outputs = random.one_of(&SIZES) + random.one_of(&[0, 0, 0, 61, 128]);
+        let half = half_weights(outputs, bias);
         let what = format!(
-            "{:?} linear n {n} t {t} channels {channels}+{skip} → {outputs} bias {bias} residual {residual}",
+            "{:?} linear, half weights {half}, n {n} t {t} channels {channels}+{skip} → {outputs} bias {bias} residual {residual}",
             bench.dtype
         );
         let inputs = channels + skip;
         let x = bench.view([n, t, channels], 1.0, 0.3);
         let skip = (skip > 0).then(|| bench.view([n, t, skip], 1.0, -0.2));
-        let weight = bench.tensor([inputs, outputs], (inputs as f32).powf(-0.5), 0.0);
+        let weight = bench.weight([inputs, outputs], (inputs as f32).powf(-0.5), half);
         let bias = bias.then(|| bench.vector(outputs, 0.5, 0.1));
         let residual = residual.then(|| bench.view([n, t, outputs], 0.5, 0.0));
         let expected = Stock.linear(Linear {
@@ -338,12 +360,16 @@ fn geglu_matches_stock() {
         let t = random.one_of(&SIZES);
         let channels = random.one_of(&SIZES);
         let outputs = random.one_of(&SIZES) + random.one_of(&[0, 0, 0, 61, 128]);
-        let what = format!("{:?} geglu n {n} t {t} {channels} → {outputs}", bench.dtype);
+        let half = half_weights(outputs, channels.is_multiple_of(4));
+        let what = format!(
+            "{:?} geglu, half weights {half}, n {n} t {t} {channels} → {outputs}",
+            bench.dtype
+        );
         let x = bench.view([n, t, channels], 1.0, 0.3);
-        let weight = bench.tensor(
+        let weight = bench.weight(
             [channels, 2 * outputs],
             1.5 * (channels as f32).powf(-0.5),
-            0.0,
+            half,
         );
         let bias = bench.vector(2 * outputs, 0.5, 0.1);
         let expected = Stock.geglu(x.cpu, &weight.cpu, &bias.cpu);
@@ -484,6 +510,56 @@ fn activations_match_stock() {
     });
 }
 
+#[test]
+fn weights_come_to_their_place() {
+    let Some(adapter) = adapter() else { return };
+    let mut random = Random(8);
+    for _ in 0..SHAPES {
+        let half = random.chance();
+        let (dtype, size) = match half {
+            true => (DType::F16, 2),
+            false => (DType::F32, 4),
+        };
+        // Pairs of f16 are moved together.
+        let outputs = match half {
+            true => 2 * (1 + random.below(150)),
+            false => 1 + random.below(300),
+        };
+        let inner = [1 + random.below(70), random.one_of(&[1, 9, 9, 4])];
+        let columns = inner[0] * inner[1];
+        let bits: Vec<u8> = (0..outputs * columns * size)
+            .map(|_| random.next() as u8)
+            .collect();
+        // Smaller than some pairs of rows: those take a larger chunk.
+        let chunk = random.one_of(&[64, 1024, 1 << 20]);
+        let rows = (chunk / (columns * size) / 2 * 2).max(2);
+        let mut upload = Upload::new(&adapter.device, chunk).expect("a wgpu device");
+        let matrix = upload.matrix(columns, outputs, dtype);
+        pollster::block_on(async {
+            for first in (0..outputs).step_by(rows) {
+                let range = first * columns * size..outputs.min(first + rows) * columns * size;
+                let chunk = bits[range].to_vec();
+                upload.put(&matrix, inner, first, chunk).await?;
+            }
+            upload.finish().await
+        })
+        .expect("an upload");
+        let got = Tensor::<2>::from_primitive::<CubeBackend>(matrix).into_data();
+        let what = format!("{dtype:?} {inner:?} → {outputs}, {rows} rows at once");
+        assert_eq!(got.shape().as_slice(), [columns, outputs], "{what}");
+        let mut expected = Vec::with_capacity(bits.len());
+        let [inputs, taps] = inner;
+        for row in 0..columns {
+            let (tap, input) = (row / inputs, row % inputs);
+            for output in 0..outputs {
+                let index = (output * inputs + input) * taps + tap;
+                expected.extend_from_slice(&bits[index * size..][..size]);
+            }
+        }
+        assert!(got.bytes()[..] == expected[..], "{what}");
+    }
+}
+
 /// Both WGSL compilers that browsers have accept every shader: naga (Firefox) as a library, tint (Chromium) where it is
 /// installed.
 #[test]
@@ -495,7 +571,8 @@ fn every_shader_is_valid() {
             .unwrap_or_else(|e| panic!("{name}\n{text}\n{}", e.emit_to_string(text)));
         valid::Validator::new(
             valid::ValidationFlags::all(),
-            valid::Capabilities::SHADER_FLOAT16,
+            // Core WGSL has `unpack2x16float`; naga asks for a capability all the same.
+            valid::Capabilities::SHADER_FLOAT16 | valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32,
         )
         .validate(&module)
         .unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(text)));

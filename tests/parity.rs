@@ -243,8 +243,15 @@ impl Networks {
         });
         let folder = Folder::open(model.path())?;
         let mut quiet = |_: LoadProgress| ();
-        let loaded = load_parts(&folder, &parts, &runtime.device, runtime.dtype, &mut quiet);
+        let loaded = load_parts(
+            &folder,
+            &parts,
+            &runtime.device,
+            runtime.storage,
+            &mut quiet,
+        );
         let mut loaded = block_on(loaded)?
+            .parts
             .into_iter()
             .map(|tensors| Params::take(tensors, runtime.ops.clone()));
         let mut next = || loaded.next().expect("one for each part");

@@ -159,10 +159,16 @@ async fn generate(args: &Generate) -> Result<()> {
     let mut generation = pipeline.start(&request).await?;
     let encode = begin.elapsed().as_secs_f64();
     warnings.extend_from_slice(generation.warnings());
-    for warning in &warnings {
-        bar.end();
-        eprintln!("warning: {warning}");
-    }
+    let mut shown = 0;
+    let mut show = |bar: &mut Bar, warnings: &[String]| {
+        for warning in &warnings[shown..] {
+            bar.end();
+            eprintln!("warning: {warning}");
+        }
+        shown = warnings.len();
+    };
+    show(&mut bar, &warnings);
+    let before = warnings.len() - generation.warnings().len();
 
     let begin = Instant::now();
     while !generation.is_done() {
@@ -177,6 +183,9 @@ async fn generate(args: &Generate) -> Result<()> {
     }
     let begin = Instant::now();
     let picture = generation.finish().await?;
+    // Steps and the decoding may have added some.
+    warnings.splice(before.., generation.warnings().iter().cloned());
+    show(&mut bar, &warnings);
     let decode = begin.elapsed().as_secs_f64();
     bar.end();
     write(&args.out, &png(&picture, &args.out)?)?;

@@ -24,6 +24,7 @@ impl Ops for Stock {
         let weight = args
             .weight
             .clone()
+            .cast(dtype)
             .reshape([3, 3, inputs, outputs])
             .permute([3, 2, 0, 1]);
         let options = ConvOptions::new([args.stride; 2], [1, 1], [1, 1], 1);
@@ -162,7 +163,7 @@ fn plus<const D: usize>(x: Tensor<D>, residual: Option<Tensor<D>>) -> Tensor<D> 
 fn product(x: Tensor<3>, weight: &Tensor<2>, bias: Option<&Tensor<1>>) -> Tensor<3> {
     let dtype = x.dtype();
     let [n, t, c] = x.dims();
-    let y = x.reshape([n * t, c]).matmul(weight.clone());
+    let y = x.reshape([n * t, c]).matmul(weight.clone().cast(dtype));
     let y = match bias {
         Some(bias) => y + bias.clone().cast(dtype).unsqueeze(),
         None => y,

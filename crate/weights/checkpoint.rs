@@ -90,6 +90,11 @@ impl Checkpoint {
         &self.names
     }
 
+    /// Layers of its text encoder that are run.
+    pub fn text_layers(&self) -> usize {
+        self.text["num_hidden_layers"].as_u64().unwrap_or(0) as usize
+    }
+
     /// What the U-Net predicts, if the file says so: in a key made for it, in its metadata, or by being of the SD1 kind.
     /// Nothing in most files of the SD2 kind does.
     pub fn prediction(&self) -> Option<PredictionType> {

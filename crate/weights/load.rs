@@ -1,17 +1,19 @@
 //! Loading: finding a part's files, matching them with what the network wants, and reading tensor by tensor.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
-use half::{bf16, f16};
+use burn::tensor::Device;
 use serde::Deserialize;
 
 use super::checkpoint::Checkpoint;
 use super::names::{Key, aliases};
-use super::params::{HostTable, Layout, Loaded, Wanted};
+use super::needless;
+use super::params::{Loaded, Wanted};
+use super::read::Reader;
 use super::safetensors::{Dtype, Header, TensorInfo, header_length};
 use super::source::{Source, read_text};
+use super::storage::Storage;
 use crate::error::{Error, Result};
 
 /// One network of a model folder and what it wants.
@@ -44,44 +46,60 @@ pub struct WeightFile {
     pub header: Header,
 }
 
-/// A wanted tensor and where it was found.
-struct Found<'a> {
-    part: usize,
-    wanted: &'a Wanted,
-    path: String,
-    info: TensorInfo,
-    dtype: Dtype,
+/// What [`load_parts`] and [`load_checkpoint`] return.
+pub struct Weights {
+    /// Each part's tensors by name.
+    pub parts: Vec<HashMap<String, Loaded>>,
+    /// What the user should know about the files.
+    pub warnings: Vec<String>,
 }
 
-/// Loads every tensor `parts` want from a model folder onto `device`, matrices as `dtype` (f32 or f16), vectors always in
+/// A wanted tensor and where it was found.
+pub(super) struct Found<'a> {
+    /// Index of its part.
+    pub part: usize,
+    pub wanted: &'a Wanted,
+    /// Its name in the file.
+    pub key: String,
+    pub path: String,
+    pub info: TensorInfo,
+    pub dtype: Dtype,
+}
+
+/// Loads every tensor `parts` want from a model folder onto `device`: matrices stored as `storage` says, vectors always in
 /// f32.
 ///
-/// All headers are read and all names and shapes are checked before the first byte of weights is asked for.
+/// All headers are read and all names and shapes are checked before the first byte of weights is asked for; then the
+/// source is told which bytes will be.
 ///
 /// # Errors
 /// [`Error::File`] listing by name the tensors that are missing or have another shape than the configuration says;
-/// whatever `source` reports.
+/// whatever `source` reports; [`Error::Device`] where the device fails.
 pub async fn load_parts(
     source: &dyn Source,
     parts: &[Part],
     device: &Device,
-    dtype: DType,
+    storage: Storage,
     progress: &mut dyn FnMut(LoadProgress<'_>),
-) -> Result<Vec<HashMap<String, Loaded>>> {
+) -> Result<Weights> {
     let mut found = Vec::new();
+    let mut warnings = Vec::new();
     for (index, part) in parts.iter().enumerate() {
         let files = find_files(source, part).await?;
         let path = match &files[..] {
             [file] => source.describe(&file.path),
             _ => source.describe(part.folder),
         };
-        let tensors = match_part(index, part, &files, &aliases);
-        found.extend(tensors.map_err(|wrong| {
+        let tensors = match_part(index, part, &files, &aliases).map_err(|wrong| {
             let expected = format!("what {}/config.json says", part.folder);
-            misfit(path, part, &wrong, &expected)
-        })?);
+            misfit(&path, part, &wrong, &expected)
+        })?;
+        let expected = |name: &str| needless::in_folder(part.folder, name);
+        warnings.extend(needless::unknown(&path, &files, &keys(&tensors), &expected));
+        found.extend(tensors);
     }
-    read_tensors(source, parts, found, device, dtype, progress).await
+    let parts = read_tensors(source, parts, found, device, storage, progress).await?;
+    Ok(Weights { parts, warnings })
 }
 
 /// As [`load_parts`], from a single file.
@@ -90,20 +108,31 @@ pub async fn load_checkpoint(
     checkpoint: &Checkpoint,
     parts: &[Part],
     device: &Device,
-    dtype: DType,
+    storage: Storage,
     progress: &mut dyn FnMut(LoadProgress<'_>),
-) -> Result<Vec<HashMap<String, Loaded>>> {
+) -> Result<Weights> {
     let mut found = Vec::new();
+    let files = std::slice::from_ref(checkpoint.file());
+    let path = source.describe(&files[0].path);
     for (index, part) in parts.iter().enumerate() {
         let keys = |name: &str| checkpoint.names().keys(part.folder, name);
-        let files = std::slice::from_ref(checkpoint.file());
         let tensors = match_part(index, part, files, &keys);
         found.extend(tensors.map_err(|wrong| {
             let expected = format!("what the rest of its {} says", part.folder);
-            misfit(source.describe(&files[0].path), part, &wrong, &expected)
+            misfit(&path, part, &wrong, &expected)
         })?);
     }
-    read_tensors(source, parts, found, device, dtype, progress).await
+    let expected = |name: &str| needless::in_checkpoint(name, checkpoint.text_layers());
+    let unknown = needless::unknown(&path, files, &keys(&found), &expected);
+    let parts = read_tensors(source, parts, found, device, storage, progress).await?;
+    Ok(Weights {
+        parts,
+        warnings: unknown.into_iter().collect(),
+    })
+}
+
+fn keys(found: &[Found]) -> HashSet<String> {
+    found.iter().map(|found| found.key.clone()).collect()
 }
 
 async fn read_tensors(
@@ -111,46 +140,26 @@ async fn read_tensors(
     parts: &[Part],
     mut found: Vec<Found<'_>>,
     device: &Device,
-    dtype: DType,
+    storage: Storage,
     progress: &mut dyn FnMut(LoadProgress<'_>),
 ) -> Result<Vec<HashMap<String, Loaded>>> {
     // In the order of the files, so that the network sees long runs of neighbouring ranges.
     found.sort_by(|a, b| (&a.path, a.info.range.start).cmp(&(&b.path, b.info.range.start)));
-    let total = found.iter().map(|f| length(&f.info.range)).sum();
-    let mut done = 0;
+    let ranges = found
+        .iter()
+        .map(|f| (f.path.as_str(), f.info.range.clone()));
+    source.plan(&ranges.collect::<Vec<_>>()).await?;
     let mut loaded: Vec<HashMap<String, Loaded>> = parts.iter().map(|_| HashMap::new()).collect();
-    for found in found {
-        let part = parts[found.part].folder;
-        progress(LoadProgress { done, total, part });
-        let bytes = source.read(&found.path, found.info.range.clone()).await?;
-        if bytes.len() as u64 != length(&found.info.range) {
-            return Err(Error::file(
-                source.describe(&found.path),
-                format!(
-                    "tensor {}: read {} bytes, expected {}",
-                    found.wanted.name,
-                    bytes.len(),
-                    length(&found.info.range)
-                ),
-            ));
-        }
-        done += bytes.len() as u64;
-        loaded[found.part].insert(
-            found.wanted.name.clone(),
-            place(found.wanted, bytes, found.dtype, device, dtype),
-        );
+    let mut reader = Reader::new(source, parts, &found, device, storage, progress);
+    for found in &found {
+        let tensor = reader.tensor(found).await?;
+        loaded[found.part].insert(found.wanted.name.clone(), tensor);
     }
-    if let Some(part) = parts.last() {
-        progress(LoadProgress {
-            done,
-            total,
-            part: part.folder,
-        });
-    }
+    reader.finish().await?;
     Ok(loaded)
 }
 
-fn length(range: &Range<u64>) -> u64 {
+pub(super) fn length(range: &Range<u64>) -> u64 {
     range.end - range.start
 }
 
@@ -264,6 +273,7 @@ fn match_part<'a>(
             Some(dtype) => found.push(Found {
                 part: index,
                 wanted,
+                key: key.name.clone(),
                 path,
                 info,
                 dtype,
@@ -293,7 +303,7 @@ fn rows(info: &TensorInfo, third: usize) -> TensorInfo {
     part
 }
 
-fn misfit(path: String, part: &Part, wrong: &[String], expected: &str) -> Error {
+fn misfit(path: &str, part: &Part, wrong: &[String], expected: &str) -> Error {
     let shown = 6.min(wrong.len());
     let mut list = wrong[..shown].join("; ");
     if wrong.len() > shown {
@@ -307,81 +317,4 @@ fn misfit(path: String, part: &Part, wrong: &[String], expected: &str) -> Error 
 fn same_shape(a: &[usize], b: &[usize]) -> bool {
     let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
     long.starts_with(short) && long[short.len()..].iter().all(|&d| d == 1)
-}
-
-/// Puts a tensor's bytes where the network wants them.
-fn place(wanted: &Wanted, bytes: Vec<u8>, from: Dtype, device: &Device, dtype: DType) -> Loaded {
-    let shape = &wanted.shape;
-    match wanted.layout {
-        Layout::HostTable => Loaded::Table(HostTable {
-            bytes,
-            dtype: from,
-            columns: shape[1],
-        }),
-        Layout::Vector => {
-            let data = TensorData::new(to_f32(&bytes, from), [shape[0]]);
-            Loaded::Vector(keep(data, device, DType::F32))
-        }
-        Layout::Matrix | Layout::Conv3x3 => {
-            let [outputs, inputs] = [shape[0], shape[1]];
-            let taps: usize = shape[2..].iter().product();
-            let data = if dtype == DType::F16 {
-                let values = to_f16(&bytes, from);
-                TensorData::new(
-                    transpose(&values, outputs, inputs, taps),
-                    [taps * inputs, outputs],
-                )
-            } else {
-                let values = to_f32(&bytes, from);
-                TensorData::new(
-                    transpose(&values, outputs, inputs, taps),
-                    [taps * inputs, outputs],
-                )
-            };
-            Loaded::Matrix(keep(data, device, dtype))
-        }
-    }
-}
-
-/// A tensor in memory of exactly its size. The pools that serve activations round up to powers of two, and would hand a
-/// freed 64 MB of weights to a tensor of 40 KB.
-fn keep<const D: usize>(data: TensorData, device: &Device, dtype: DType) -> Tensor<D> {
-    device.memory_persistent_allocations(data, |data| Tensor::from_data(data, (device, dtype)))
-}
-
-/// `[outputs, inputs, taps]` → `[taps, inputs, outputs]`
-fn transpose<T: Copy>(values: &[T], outputs: usize, inputs: usize, taps: usize) -> Vec<T> {
-    let mut result = Vec::with_capacity(values.len());
-    for tap in 0..taps {
-        for input in 0..inputs {
-            result.extend((0..outputs).map(|o| values[(o * inputs + input) * taps + tap]));
-        }
-    }
-    result
-}
-
-/// Little-endian elements of type `from`, as f32.
-pub(super) fn to_f32(bytes: &[u8], from: Dtype) -> Vec<f32> {
-    match from {
-        Dtype::F32 => elements(bytes, f32::from_le_bytes),
-        Dtype::F16 => elements(bytes, |b| f16::from_le_bytes(b).to_f32()),
-        Dtype::Bf16 => elements(bytes, |b| bf16::from_le_bytes(b).to_f32()),
-    }
-}
-
-fn to_f16(bytes: &[u8], from: Dtype) -> Vec<f16> {
-    match from {
-        Dtype::F32 => elements(bytes, |b| f16::from_f32(f32::from_le_bytes(b))),
-        Dtype::F16 => elements(bytes, f16::from_le_bytes),
-        Dtype::Bf16 => elements(bytes, |b| f16::from_f32(bf16::from_le_bytes(b).to_f32())),
-    }
-}
-
-fn elements<const N: usize, T>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {
-    bytes
-        .as_chunks::<N>()
-        .0
-        .iter()
-        .map(|&chunk| read(chunk))
-        .collect()
 }

@@ -54,7 +54,7 @@ impl HostTable {
         let width = self.columns * self.dtype.size();
         let start = index.checked_mul(width)?;
         let bytes = self.bytes.get(start..start.checked_add(width)?)?;
-        Some(super::load::to_f32(bytes, self.dtype))
+        Some(super::storage::to_f32(bytes, self.dtype))
     }
 }
 

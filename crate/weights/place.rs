@@ -83,6 +83,11 @@ impl Source for SingleFile {
         }
     }
 
+    fn plan<'a>(&'a self, ranges: &'a [(&'a str, Range<u64>)]) -> SourceFuture<'a, ()> {
+        // Weights are in the checkpoint only.
+        self.folder.plan(ranges)
+    }
+
     fn describe(&self, path: &str) -> String {
         match (&self.vocab, vocab_file(path)) {
             _ if path == self.name => self.folder.describe(path),

@@ -1,7 +1,8 @@
 //! The 3×3 convolution as a matrix product over patches that are read in place.
 
 use super::linear::started;
-use super::product::{Left, Right, Rows, add_product};
+use super::product::{Left, Right, add_product};
+use super::weights::Weights;
 use super::winograd;
 
 /// A convolution over plain memory; see [`crate::ops::Conv3x3`].
@@ -15,7 +16,7 @@ pub struct Conv<'a> {
     /// Height and width they are enlarged to by nearest neighbour.
     pub enlarged: [usize; 2],
     pub stride: usize,
-    pub weight: &'a [f32],
+    pub weight: Weights<'a>,
     pub bias: &'a [f32],
     pub add: Option<&'a [f32]>,
     pub residual: Option<&'a [f32]>,
@@ -43,7 +44,7 @@ pub fn conv3x3(args: Conv) -> Vec<f32> {
     if winograd::pays(&map, outputs) {
         winograd::add_convolution(&mut out, &map, args.weight, outputs);
     } else {
-        let weight = Right::Rows(Rows::dense(args.weight, outputs));
+        let weight = Right::Weights(args.weight);
         add_product(&mut out, outputs, &map, weight, 9 * map.channels);
     }
     out

@@ -2,16 +2,16 @@
 
 use super::math;
 use super::product::{Right, Rows, add_product};
+use super::weights::Weights;
 
-/// `[x, skip]·weight + bias + residual`; see [`crate::ops::Linear`].
+/// `[x, skip]·weight + bias + residual`, with a weight of so many outputs; see [`crate::ops::Linear`].
 pub fn linear(
     x: Rows,
     skip: Option<Rows>,
-    weight: Rows,
+    (weight, outputs): (Weights, usize),
     bias: Option<&[f32]>,
     residual: Option<&[f32]>,
 ) -> Vec<f32> {
-    let outputs = weight.width;
     let rows = x.data.len() / x.width;
     let mut out = Vec::with_capacity(rows * outputs);
     match bias {
@@ -21,17 +21,17 @@ pub fn linear(
     match skip {
         Some(skip) => {
             let inner = x.width + skip.width;
-            add_product(&mut out, outputs, &(x, skip), Right::Rows(weight), inner);
+            add_product(&mut out, outputs, &(x, skip), Right::Weights(weight), inner);
         }
-        None => add_product(&mut out, outputs, &x, Right::Rows(weight), x.width),
+        None => add_product(&mut out, outputs, &x, Right::Weights(weight), x.width),
     }
     out
 }
 
 /// `a ⊙ gelu(b)` where `[a, b] = x·weight + bias`.
-pub fn geglu(x: Rows, weight: Rows, bias: &[f32]) -> Vec<f32> {
-    let both = linear(x, None, weight, Some(bias), None);
-    let width = weight.width / 2;
+pub fn geglu(x: Rows, weight: Weights, bias: &[f32]) -> Vec<f32> {
+    let both = linear(x, None, (weight, bias.len()), Some(bias), None);
+    let width = bias.len() / 2;
     let mut out = vec![0.0; both.len() / 2];
     for (out, row) in out
         .chunks_exact_mut(width)

@@ -9,6 +9,7 @@ mod norm;
 mod product;
 mod threads;
 mod tile;
+mod weights;
 mod winograd;
 
 use burn::tensor::{DType, Tensor, TensorData};
@@ -21,14 +22,15 @@ use conv::{Conv, conv3x3};
 use linear::{geglu, linear};
 use norm::{Groups, group_norm, layer_norm};
 use product::Rows;
+use weights::Weights;
 
-/// Our own loops over the memory of Flex tensors. Tensors in f16 are left to [`Stock`].
+/// Our own loops over the memory of Flex tensors. Activations in f16 are left to [`Stock`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cpu;
 
 impl Ops for Cpu {
     fn conv3x3(&self, args: Conv3x3) -> Tensor<4> {
-        if args.x.dtype() != DType::F32 || args.weight.dtype() != DType::F32 {
+        if args.x.dtype() != DType::F32 {
             return Stock.conv3x3(args);
         }
         let [n, h, w, c] = args.x.dims();
@@ -47,7 +49,7 @@ impl Ops for Cpu {
             size: [h, w],
             enlarged: args.upsample_to.unwrap_or([h, w]),
             stride: args.stride,
-            weight: weight.values(),
+            weight: weight.weights(),
             bias: bias.values(),
             add: add.as_ref().map(Memory::values),
             residual: residual.as_ref().map(Memory::values),
@@ -56,7 +58,7 @@ impl Ops for Cpu {
     }
 
     fn linear(&self, args: Linear) -> Tensor<3> {
-        if args.x.dtype() != DType::F32 || args.weight.dtype() != DType::F32 {
+        if args.x.dtype() != DType::F32 {
             return Stock.linear(args);
         }
         let [n, t, c] = args.x.dims();
@@ -71,7 +73,7 @@ impl Ops for Cpu {
             Rows::dense(x.values(), c),
             skip.as_ref()
                 .map(|(width, skip)| Rows::dense(skip.values(), *width)),
-            Rows::dense(weight.values(), outputs),
+            (weight.weights(), outputs),
             bias.as_ref().map(Memory::values),
             residual.as_ref().map(Memory::values),
         );
@@ -79,7 +81,7 @@ impl Ops for Cpu {
     }
 
     fn geglu(&self, x: Tensor<3>, weight: &Tensor<2>, bias: &Tensor<1>) -> Tensor<3> {
-        if x.dtype() != DType::F32 || weight.dtype() != DType::F32 {
+        if x.dtype() != DType::F32 {
             return Stock.geglu(x, weight, bias);
         }
         let (device, [n, t, c]) = (x.device(), x.dims());
@@ -87,11 +89,7 @@ impl Ops for Cpu {
         let x = Memory::of(x);
         let weight = Memory::of(weight.clone());
         let bias = Memory::of(bias.clone());
-        let out = geglu(
-            Rows::dense(x.values(), c),
-            Rows::dense(weight.values(), 2 * width),
-            bias.values(),
-        );
+        let out = geglu(Rows::dense(x.values(), c), weight.weights(), bias.values());
         Tensor::from_data(TensorData::new(out, [n, t, width]), &device)
     }
 
@@ -175,6 +173,18 @@ impl Memory {
             .try_into_primitive::<Flex>()
             .expect("Cpu is for tensors of the Flex device");
         Memory(tensor.to_contiguous())
+    }
+
+    /// In f16 or in f32, as the tensor is.
+    fn weights(&self) -> Weights<'_> {
+        match self.0.dtype() {
+            DType::F16 => Weights::Half(
+                self.0
+                    .as_slice()
+                    .expect("a contiguous tensor whose type was looked at"),
+            ),
+            _ => Weights::Single(self.values()),
+        }
     }
 
     fn values(&self) -> &[f32] {

@@ -5,11 +5,12 @@
 //! as wide as a register tile. Then every tile of a few rows walks all panels: the rows stay in the first cache level
 //! and the panels stream through in order.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::ops::Range;
 
 use super::threads;
 use super::tile::{self, COLUMNS, Panel, Runs};
+use super::weights::Weights;
 
 /// The left matrix. Its rows need not lie in one piece.
 pub trait Left: Sync {
@@ -60,6 +61,8 @@ impl Left for (Rows<'_>, Rows<'_>) {
 pub enum Right<'a> {
     /// Its rows.
     Rows(Rows<'a>),
+    /// Likewise, without gaps between them.
+    Weights(Weights<'a>),
     /// Its columns.
     Columns(Rows<'a>),
 }
@@ -77,26 +80,39 @@ const INNER: usize = 256;
 const ROWS: usize = 60;
 
 thread_local! {
-    static PACKED: RefCell<Packed> = RefCell::default();
+    // Taken while in use: on a thread that works for a product, another one may begin.
+    static PACKED: Cell<Packed> = Cell::default();
 }
 
 /// `out += left·right`: `out` has rows of `outputs` values, `inner` is the length of a row of `left`.
 pub fn add_product(out: &mut [f32], outputs: usize, left: &impl Left, right: Right, inner: usize) {
     let block = inner.div_ceil(inner.div_ceil(INNER));
     let rows = (out.len() / outputs).div_ceil(threads::count());
-    PACKED.with_borrow_mut(|packed| {
-        for from in (0..inner).step_by(block) {
-            packed.pack(right, from..inner.min(from + block), outputs);
-            threads::chunks(out, rows * outputs, |index, data| {
-                let mut out = Out {
-                    data,
-                    stride: outputs,
-                    width: outputs,
-                };
-                packed.add_product(&mut out, left, index * rows);
-            });
+    let mut packed = PACKED.take();
+    for from in (0..inner).step_by(block) {
+        packed.pack(right, from..inner.min(from + block), outputs);
+        threads::chunks(out, rows * outputs, |index, data| {
+            let mut out = Out {
+                data,
+                stride: outputs,
+                width: outputs,
+            };
+            packed.add_product(&mut out, left, index * rows);
+        });
+    }
+    PACKED.set(packed);
+}
+
+/// Copies `columns` of as many rows as `panel` takes, from row `first` on.
+#[inline(always)]
+fn copy_rows(panel: &mut [[f32; COLUMNS]], rows: Rows, first: usize, columns: Range<usize>) {
+    for (packed, k) in panel.iter_mut().zip(first..) {
+        let row = &rows.row(k)[columns.clone()];
+        match row.first_chunk() {
+            Some(row) => *packed = *row,
+            None => packed[..row.len()].copy_from_slice(row),
         }
-    });
+    }
 }
 
 /// A block of rows of the right matrix.
@@ -128,13 +144,14 @@ impl Packed {
                 panel.fill([0.0; COLUMNS]);
             }
             match right {
-                Right::Rows(rows) => {
+                Right::Rows(rows) => copy_rows(panel, rows, range.start, columns),
+                Right::Weights(Weights::Single(values)) => {
+                    copy_rows(panel, Rows::dense(values, outputs), range.start, columns);
+                }
+                Right::Weights(weights) => {
                     for (packed, k) in panel.iter_mut().zip(range.clone()) {
-                        let row = &rows.row(k)[columns.clone()];
-                        match row.first_chunk() {
-                            Some(row) => *packed = *row,
-                            None => packed[..row.len()].copy_from_slice(row),
-                        }
+                        let start = k * outputs + columns.start;
+                        weights.copy(start, &mut packed[..columns.len()]);
                     }
                 }
                 Right::Columns(list) => {

@@ -6,13 +6,14 @@
 //! matrix product of tiles by channels and channels by outputs at each of the 16 positions.
 
 use std::array::from_fn;
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::ops::{Add, Mul, Range, Sub};
 
 use super::conv::Padded;
 use super::product::{Out, Packed, Rows};
 use super::threads;
 use super::tile::COLUMNS;
+use super::weights::Weights;
 
 /// Positions in a transformed patch.
 const POSITIONS: usize = 16;
@@ -31,7 +32,7 @@ pub fn pays(map: &Padded, outputs: usize) -> bool {
 }
 
 /// Adds the convolution of `map` with `weight` to `out`, `[n, height, width, outputs]`.
-pub fn add_convolution(out: &mut [f32], map: &Padded, weight: &[f32], outputs: usize) {
+pub fn add_convolution(out: &mut [f32], map: &Padded, weight: Weights, outputs: usize) {
     let [height, width] = map.output;
     let channels = map.channels;
     let most = (WEIGHTS_AT_MOST / (POSITIONS * channels)).max(COLUMNS);
@@ -43,21 +44,21 @@ pub fn add_convolution(out: &mut [f32], map: &Padded, weight: &[f32], outputs: u
     let at_once = at_once.clamp(1, strips.div_ceil(threads::count()));
     for start in (0..outputs).step_by(columns) {
         let range = start..outputs.min(start + columns);
-        WEIGHTS.with_borrow_mut(|weights| {
-            transform_weights(weights, weight, channels, outputs, range.clone());
-            let images = out.chunks_mut(height * width * outputs);
-            let mut strips: Vec<Strip> = images
-                .flat_map(|image| image.chunks_mut(2 * width * outputs))
-                .enumerate()
-                .collect();
-            threads::chunks(&mut strips, at_once, |_, strips| {
-                SCRATCH.with_borrow_mut(|scratch| {
-                    scratch.transform(map, strips);
-                    scratch.multiply(weights, channels, range.len());
-                    scratch.add_outputs(strips, width, outputs, range.clone());
-                });
-            });
+        let mut weights = WEIGHTS.take();
+        transform_weights(&mut weights, weight, channels, outputs, range.clone());
+        let images = out.chunks_mut(height * width * outputs);
+        let mut strips: Vec<Strip> = images
+            .flat_map(|image| image.chunks_mut(2 * width * outputs))
+            .enumerate()
+            .collect();
+        threads::chunks(&mut strips, at_once, |_, strips| {
+            let mut scratch = SCRATCH.take();
+            scratch.transform(map, strips);
+            scratch.multiply(&weights, channels, range.len());
+            scratch.add_outputs(strips, width, outputs, range.clone());
+            SCRATCH.set(scratch);
         });
+        WEIGHTS.set(weights);
     }
 }
 
@@ -73,8 +74,9 @@ struct Scratch {
 }
 
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::default();
-    static WEIGHTS: RefCell<[Packed; POSITIONS]> = RefCell::default();
+    // Taken while in use: on a thread that works for a convolution, another one may begin.
+    static SCRATCH: Cell<Scratch> = Cell::default();
+    static WEIGHTS: Cell<[Packed; POSITIONS]> = Cell::default();
 }
 
 impl Scratch {
@@ -163,18 +165,21 @@ impl Scratch {
 /// `G·g·Gᵀ` for all inputs and the outputs of `range`, packed for the product at each position.
 fn transform_weights(
     packed: &mut [Packed; POSITIONS],
-    weight: &[f32],
+    weight: Weights,
     channels: usize,
     outputs: usize,
     range: Range<usize>,
 ) {
     let columns = range.len();
+    let mut rows = vec![0.0; 9 * columns];
     let mut packed = packed
         .each_mut()
         .map(|packed| packed.space(channels, columns));
     for channel in 0..channels {
-        let from: [&[[f32; 4]]; 9] =
-            from_fn(|tap| quads(&weight[(tap * channels + channel) * outputs..][range.clone()]));
+        for (tap, row) in rows.chunks_exact_mut(columns).enumerate() {
+            weight.copy((tap * channels + channel) * outputs + range.start, row);
+        }
+        let from: [&[[f32; 4]]; 9] = from_fn(|tap| quads(&rows[tap * columns..][..columns]));
         #[allow(clippy::needless_range_loop)]
         // `c` walks nine slices of weights and sixteen panels at once.
         for c in 0..columns / 4 {

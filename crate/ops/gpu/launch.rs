@@ -110,14 +110,24 @@ pub fn launch(
     params: &[u32],
     groups: [usize; 3],
 ) -> CubeTensor {
+    let [first, ..] = inputs else {
+        unreachable!("a kernel reads something");
+    };
+    let (client, device) = (first.client.clone(), first.device.clone());
+    let result = empty_device_contiguous_dtype(client, device, shape.into(), dtype);
+    launch_into(kernel, inputs, &result, params, groups);
+    result
+}
+
+/// As [`launch`], into memory that is there already.
+pub fn launch_into(
+    kernel: Kernel,
+    inputs: &[&CubeTensor],
+    result: &CubeTensor,
+    params: &[u32],
+    groups: [usize; 3],
+) {
     debug_assert!(groups.iter().all(|&n| n <= GROUPS_AT_MOST));
-    let client = inputs[0].client.clone();
-    let result = empty_device_contiguous_dtype(
-        client.clone(),
-        inputs[0].device.clone(),
-        shape.into(),
-        dtype,
-    );
     let mut arguments = KernelArguments::new();
     for input in inputs {
         arguments =
@@ -132,12 +142,11 @@ pub fn launch(
             [at(0) | at(1) << 32, at(2) | at(3) << 32]
         })
         .collect();
-    client.launch(
+    result.client.launch(
         Box::new(kernel),
         CubeCount::Static(groups[0] as u32, groups[1] as u32, groups[2] as u32),
         arguments.with_info(MetadataBindingInfo::custom(words)),
     );
-    result
 }
 
 /// `count` workgroups over two dimensions; the last row of them may stay idle in part.

@@ -7,6 +7,7 @@
 //! | `group_statistics.wgsl`, `group_apply.wgsl` | GroupNorm with SiLU |
 //! | `layer_norm_registers.wgsl` | LayerNorm |
 //! | `activation.wgsl` | the text encoder's activations |
+//! | `transpose.wgsl` | weights on their way from files into memory |
 //!
 //! The shaders are templates ([`template`]): one text for f32 and f16, with and without each optional input, aligned
 //! and unaligned channels. Whatever the elements are, sums are f32.
@@ -17,11 +18,14 @@ mod launch;
 mod norm;
 mod product;
 mod template;
+mod upload;
 
 use burn::tensor::Tensor;
 
 use super::{Attention, Conv3x3, GroupNorm, Linear, Ops, Stock};
 use crate::config::Activation;
+
+pub use upload::Upload;
 
 /// How kernels divide their work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +111,7 @@ pub fn every_shader() -> Vec<(String, String)> {
         ))
         .chain(norm::variants())
         .chain(activation::variants())
+        .chain(upload::variants())
         .map(|kernel| {
             let name = format!("{} {:?}", kernel.name, kernel.values);
             (name, kernel.text())

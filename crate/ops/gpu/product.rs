@@ -44,8 +44,10 @@ mod workgroup {
 /// What the text of the shader depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Variant {
-    /// Elements are f16.
+    /// Activations are f16.
     pub half: bool,
+    /// Weights are stored in f16.
+    pub half_weights: bool,
     /// A second input stands beside the first.
     pub skip: bool,
     /// All inputs' channels are multiples of four.
@@ -140,31 +142,32 @@ impl Variant {
             (true, true, false) => ("add residual", "weight add residual"),
             (true, true, true) => ("add residual", "weight bias add residual"),
         };
-        let element = |vector: bool| match (vector, self.half) {
+        let element = |vector: bool, half: bool| match (vector, half) {
             (true, false) => "vec4<f32>",
             (true, true) => "vec4<f16>",
             (false, false) => "f32",
             (false, true) => "f16",
         };
-        let operation: [(&str, Value); 15] = [
+        // Beside f32 the adapter need not know f16: core WGSL widens pairs of it.
+        let packed = self.half_weights && !self.half;
+        let weight = match (packed, self.aligned_outputs) {
+            (false, vector) => element(vector, self.half_weights),
+            (true, true) => "vec2<u32>",
+            (true, false) => "u32",
+        };
+        let operation: [(&str, Value); 17] = [
             ("PARTS", self.parts().into()),
             ("CONV", (self.kind == Kind::Conv).into()),
             ("TAPS", if self.kind == Kind::Conv { 9 } else { 1 }.into()),
             ("GELU", (self.kind == Kind::Geglu).into()),
             ("SOURCES", if self.skip { "x skip" } else { "x" }.into()),
             ("STEP", if self.aligned_inputs { 4 } else { 1 }.into()),
-            ("INPUT", element(self.aligned_inputs).into()),
+            ("INPUT", element(self.aligned_inputs, self.half).into()),
             ("UNIT", if self.aligned_outputs { 4 } else { 1 }.into()),
-            ("OUTPUT", element(self.aligned_outputs).into()),
-            (
-                "VECTOR",
-                if self.aligned_outputs {
-                    "vec4<f32>"
-                } else {
-                    "f32"
-                }
-                .into(),
-            ),
+            ("OUTPUT", element(self.aligned_outputs, self.half).into()),
+            ("VECTOR", element(self.aligned_outputs, false).into()),
+            ("WEIGHT", weight.into()),
+            ("PACKED", packed.into()),
             ("BIAS", self.bias.into()),
             ("ADD", self.add.into()),
             ("RESIDUAL", self.residual.into()),
@@ -226,7 +229,7 @@ struct Shape {
 /// Every variant of the kernel that inputs can call for.
 pub fn variants(tiles: Tiles) -> Vec<Kernel> {
     let mut kernels = Vec::new();
-    for bits in 0..512u32 {
+    for bits in 0..1024u32 {
         let bit = |i: u32| bits >> i & 1 == 1;
         for kind in [Kind::Linear, Kind::Geglu, Kind::Conv] {
             let variant = Variant {
@@ -239,6 +242,7 @@ pub fn variants(tiles: Tiles) -> Vec<Kernel> {
                 residual: bit(6),
                 narrow: bit(7),
                 small: bit(8),
+                half_weights: bit(9),
                 kind,
             };
             let possible = match kind {
@@ -277,6 +281,7 @@ pub fn conv3x3(tiles: Tiles, args: Conv3x3) -> Tensor<4> {
     let rows = n * out_h * out_w;
     let variant = Variant {
         half: dtype == DType::F16,
+        half_weights: args.weight.dtype() == DType::F16,
         skip: args.skip.is_some(),
         aligned_inputs: (channels | skip_channels).is_multiple_of(4),
         aligned_outputs: outputs.is_multiple_of(4),
@@ -349,6 +354,7 @@ fn product(tiles: Tiles, kind: Kind, args: Linear) -> Tensor<3> {
     let dtype = args.x.dtype();
     let variant = Variant {
         half: dtype == DType::F16,
+        half_weights: args.weight.dtype() == DType::F16,
         skip: args.skip.is_some(),
         aligned_inputs: (channels | skip_channels).is_multiple_of(4),
         aligned_outputs: outputs.is_multiple_of(4),

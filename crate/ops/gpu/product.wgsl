@@ -22,7 +22,7 @@ struct Params {
 //% for s in SOURCES
 @group(0) @binding($SLOT) var<storage, read> $s: array<$INPUT>;
 //% end
-@group(0) @binding($SLOT) var<storage, read> weight: array<$OUTPUT>;
+@group(0) @binding($SLOT) var<storage, read> weight: array<$WEIGHT>;
 //% if BIAS
 @group(0) @binding($SLOT) var<storage, read> bias: array<$VECTOR>;
 //% end
@@ -34,19 +34,44 @@ struct Params {
 
 // Outputs and columns are counted in pieces of UNIT: in vectors where their number divides by four, else one by one.
 
+// Element `i` of each buffer, in f32: UNIT neighbours.
+//% if PACKED
+fn weight_element(i: u32) -> $VECTOR {
+//% if UNIT == 4
+    return vec4<f32>(unpack2x16float(weight[i].x), unpack2x16float(weight[i].y));
+//% else
+    return unpack2x16float(weight[i / 2])[i % 2];
+//% end
+}
+//% else
+fn weight_element(i: u32) -> $VECTOR {
+    return $VECTOR(weight[i]);
+}
+//% end
+//% if BIAS
+fn bias_element(i: u32) -> $VECTOR {
+    return bias[i];
+}
+//% end
+//% for a in ADDENDS
+fn $a_element(i: u32) -> $VECTOR {
+    return $VECTOR($a[i]);
+}
+//% end
+
 // Four elements, from `column` on, of the row that begins at `start`. Those beyond the last column are never stored and
 // may be anything.
 //% for m in MATRICES
 fn $m_at(start: u32, column: u32) -> vec4<f32> {
 //% if UNIT == 4
-    return vec4<f32>($m[start + column]);
+    return $m_element(start + column);
 //% else
     let last = p.outputs - 1;
     return vec4<f32>(
-        f32($m[start + min(column, last)]),
-        f32($m[start + min(column + 1, last)]),
-        f32($m[start + min(column + 2, last)]),
-        f32($m[start + min(column + 3, last)]),
+        $m_element(start + min(column, last)),
+        $m_element(start + min(column + 1, last)),
+        $m_element(start + min(column + 2, last)),
+        $m_element(start + min(column + 3, last)),
     );
 //% end
 }

@@ -1,0 +1,144 @@
+//! Which type weights have in memory, apart from the types of files and of activations.
+
+use burn::tensor::DType;
+use half::{bf16, f16};
+
+use super::safetensors::Dtype;
+
+/// How matrices of weights, nearly all of a model's bytes, are stored. Kernels widen f16 as they read it, so activations
+/// may be of another type, and an adapter need not know f16 to keep it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Storage {
+    /// In f16 what the files have in f16, everything else in f32: nothing is lost.
+    Lossless,
+    /// In f16, half of f32's memory.
+    Half,
+    /// In f32.
+    Single,
+    /// In f32 where all weights together then take at most so many bytes, else in f16.
+    SingleWithin(u64),
+}
+
+impl Storage {
+    /// What this means for a model of `elements` weights.
+    pub fn of(self, elements: u64) -> Self {
+        match self {
+            Storage::SingleWithin(most) if elements.saturating_mul(4) > most => Storage::Half,
+            Storage::SingleWithin(_) => Storage::Single,
+            other => other,
+        }
+    }
+
+    /// The type of a matrix `[inputs, outputs]` that a file has in `from`: f16 or f32. A number of outputs that does not
+    /// divide by four, which only the VAE's last convolution has, stays in f32: kernels read four at once.
+    pub fn matrix(self, from: Dtype, outputs: usize) -> DType {
+        match self {
+            Storage::Half if outputs.is_multiple_of(4) => DType::F16,
+            Storage::Lossless if outputs.is_multiple_of(4) && from == Dtype::F16 => DType::F16,
+            _ => DType::F32,
+        }
+    }
+
+    /// The type of a table on the host, whose rows are widened one by one.
+    pub fn table(self, from: Dtype) -> Dtype {
+        match (self, from) {
+            (Storage::Half, Dtype::F32) => Dtype::F16,
+            _ => from,
+        }
+    }
+}
+
+/// The elements of `bytes` in another type; both little endian. `None` where one of them is beyond f16.
+pub(super) fn convert(bytes: Vec<u8>, from: Dtype, to: Dtype) -> Option<Vec<u8>> {
+    if from == to {
+        return Some(bytes);
+    }
+    let mut converted = Vec::with_capacity(bytes.len() / from.size() * to.size());
+    let mut fits = true;
+    match to {
+        Dtype::F32 => each(&bytes, from, |value| {
+            converted.extend_from_slice(&value.to_le_bytes());
+        }),
+        Dtype::F16 => each(&bytes, from, |value| {
+            let half = f16::from_f32(value);
+            fits &= half.is_finite() || !value.is_finite();
+            converted.extend_from_slice(&half.to_le_bytes());
+        }),
+        Dtype::Bf16 => each(&bytes, from, |value| {
+            converted.extend_from_slice(&bf16::from_f32(value).to_le_bytes());
+        }),
+    }
+    fits.then_some(converted)
+}
+
+/// Little-endian elements of type `from`, in f32.
+pub(super) fn to_f32(bytes: &[u8], from: Dtype) -> Vec<f32> {
+    let mut values = Vec::with_capacity(bytes.len() / from.size());
+    each(bytes, from, |value| values.push(value));
+    values
+}
+
+fn each(bytes: &[u8], from: Dtype, mut act: impl FnMut(f32)) {
+    match from {
+        Dtype::F32 => elements(bytes, |b| act(f32::from_le_bytes(b))),
+        Dtype::F16 => elements(bytes, |b| act(f16::from_le_bytes(b).to_f32())),
+        Dtype::Bf16 => elements(bytes, |b| act(bf16::from_le_bytes(b).to_f32())),
+    }
+}
+
+fn elements<const N: usize>(bytes: &[u8], act: impl FnMut([u8; N])) {
+    bytes.as_chunks::<N>().0.iter().copied().for_each(act);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Storage, convert, to_f32};
+    use crate::weights::safetensors::Dtype;
+    use burn::tensor::DType;
+
+    #[test]
+    fn types_of_matrices() {
+        let of = |storage: Storage, from| storage.matrix(from, 8);
+        assert_eq!(of(Storage::Lossless, Dtype::F16), DType::F16);
+        assert_eq!(of(Storage::Lossless, Dtype::Bf16), DType::F32);
+        assert_eq!(of(Storage::Half, Dtype::F32), DType::F16);
+        assert_eq!(of(Storage::Single, Dtype::F16), DType::F32);
+        assert_eq!(Storage::Half.matrix(Dtype::F16, 3), DType::F32);
+        let most = Storage::SingleWithin(4000);
+        assert_eq!(most.of(1000), Storage::Single);
+        assert_eq!(most.of(1001), Storage::Half);
+        assert_eq!(most.of(u64::MAX), Storage::Half);
+    }
+
+    #[test]
+    fn conversions() {
+        let values = [0.0f32, -1.5, 65504.0, 1e-7, 3.140625];
+        let bytes = values.map(f32::to_le_bytes).concat();
+        for to in [Dtype::F16, Dtype::Bf16] {
+            let there = convert(bytes.clone(), Dtype::F32, to).expect("all within range");
+            assert_eq!(there.len(), values.len() * to.size());
+            for (got, value) in to_f32(&there, to).iter().zip(values) {
+                let step = if to == Dtype::F16 {
+                    2f32.powi(-11)
+                } else {
+                    2f32.powi(-8)
+                };
+                assert!(
+                    (got - value).abs() <= value.abs() * step + 1e-7,
+                    "{to:?} {value}: {got}"
+                );
+            }
+            let back = convert(there.clone(), to, Dtype::F32).expect("f32 holds all");
+            assert_eq!(to_f32(&back, Dtype::F32), to_f32(&there, to));
+        }
+        assert_eq!(convert(bytes.clone(), Dtype::F32, Dtype::F32), Some(bytes));
+    }
+
+    #[test]
+    fn says_what_f16_cannot_hold() {
+        let bytes = |value: f32| value.to_le_bytes().to_vec();
+        assert_eq!(convert(bytes(65520.0), Dtype::F32, Dtype::F16), None);
+        // A file's own infinity is no loss; the check of the first prediction finds it.
+        assert!(convert(bytes(f32::INFINITY), Dtype::F32, Dtype::F16).is_some());
+    }
+}
