@@ -529,12 +529,17 @@ fn listed_tokens(
 fn added_token(file: &str, key: &str, value: &Value) -> Result<AddedToken> {
     let flag =
         |name: &str, default: bool| value.get(name).and_then(Value::as_bool).unwrap_or(default);
+    // Two tokens must not both take the same white space: the crate's search panics where one that begins with white space
+    // also reaches to the left.
+    let content = value.get("content").and_then(Value::as_str);
+    let lstrip =
+        flag("lstrip", false) && !content.is_some_and(|c| c.starts_with(char::is_whitespace));
     match (value, value.get("content")) {
         (Value::String(name), _) if name.len() <= TOKEN_AT_MOST => Ok(AddedToken::from(name, true)),
         (_, Some(Value::String(content))) if content.len() <= TOKEN_AT_MOST => {
             Ok(AddedToken::from(content, flag("special", true))
                 .normalized(flag("normalized", false))
-                .lstrip(flag("lstrip", false))
+                .lstrip(lstrip)
                 .rstrip(flag("rstrip", false))
                 .single_word(flag("single_word", false)))
         }

@@ -3,6 +3,7 @@
 
 use darkroom::Error;
 use darkroom::config::PredictionType;
+use darkroom::weights::Storage;
 use darkroom::weights::checkpoint::Checkpoint;
 use darkroom::weights::load::{Part, load_checkpoint};
 use pollster::block_on;
@@ -327,13 +328,13 @@ impl Target for Checkpoints {
             part("vae", vae),
         ];
         let device = burn::tensor::Device::flex();
-        let dtype = burn::tensor::DType::F32;
+        let storage = Storage::Lossless;
         let result = block_on(load_checkpoint(
             &source,
             &checkpoint,
             &parts,
             &device,
-            dtype,
+            storage,
             &mut |_| (),
         ));
         match up_to_the_weights(result) {

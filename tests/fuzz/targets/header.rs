@@ -117,9 +117,10 @@ impl Target for Headers {
     }
 
     fn bound(&self) -> Bound {
-        // A shape of zeros: two bytes a dimension, eight as a number, twice while the list grows, and the message about it.
+        // A shape of zeros: two bytes a dimension, eight as a number, twice while the list grows; and a message that quotes
+        // control characters, six bytes for each.
         Bound {
-            factor: 24,
+            factor: 40,
             constant: 1_500,
         }
     }

@@ -37,7 +37,7 @@ impl Target for Requests {
     fn bound(&self) -> Bound {
         // As a header.
         Bound {
-            factor: 24,
+            factor: 40,
             constant: 2_000,
         }
     }

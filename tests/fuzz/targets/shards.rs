@@ -1,6 +1,7 @@
 //! `load_parts` up to the first weights: the index of shards, their headers, and the match with what a network wants.
 
 use darkroom::Error;
+use darkroom::weights::Storage;
 use darkroom::weights::load::{Part, load_parts};
 use darkroom::weights::params::{Layout, Wanted};
 use pollster::block_on;
@@ -77,7 +78,7 @@ impl Target for Shards {
     fn bound(&self) -> Bound {
         // As a header.
         Bound {
-            factor: 24,
+            factor: 40,
             constant: 2_500,
         }
     }
@@ -127,12 +128,12 @@ impl Target for Shards {
             wanted: wanted.to_vec(),
         };
         let device = burn::tensor::Device::flex();
-        let dtype = burn::tensor::DType::F32;
+        let storage = Storage::Lossless;
         up_to_the_weights(block_on(load_parts(
             &source,
             &[part],
             &device,
-            dtype,
+            storage,
             &mut |_| (),
         )))
     }
