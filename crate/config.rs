@@ -4,8 +4,11 @@
 //! Defaults are those of diffusers 0.42 (`UNet2DConditionModel`, `AutoencoderKL`, the schedulers) and transformers 5
 //! (`CLIPTextConfig`), for files that leave keys out.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::de::value::MapDeserializer;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
@@ -72,20 +75,42 @@ impl ModelConfig {
     }
 }
 
+/// The most bytes a configuration may have; 10,000 listed betas have 0.2 MB.
+const TEXT_AT_MOST: usize = 1 << 20;
+
 /// Parses `text` as a JSON object and hands it on both raw, for checks by key, and typed.
 fn parse<T: DeserializeOwned>(file: &str, text: &[u8]) -> Result<(Map<String, Value>, T)> {
+    let raw = object(file, text)?;
+    let typed = typed(file, &raw)?;
+    Ok((raw, typed))
+}
+
+/// The JSON object that `text` is.
+fn object(file: &str, text: &[u8]) -> Result<Map<String, Value>> {
+    if text.len() > TEXT_AT_MOST {
+        let what = format!("has {} bytes, expected at most {TEXT_AT_MOST}", text.len());
+        return Err(Error::file(file, what));
+    }
+    let text = std::str::from_utf8(text)
+        .map_err(|e| Error::file(file, format!("not a JSON object: not UTF-8: {e}")))?;
     // Python writes numbers that JSON has no words for (`"lambda_min_clipped": -Infinity` in every DPM-Solver file).
-    let text = String::from_utf8_lossy(text)
-        .replace(": -Infinity", ": null")
-        .replace(": Infinity", ": null")
-        .replace(": NaN", ": null");
-    let raw: Map<String, Value> = serde_json::from_str(&text)
-        .map_err(|e| Error::file(file, format!("not a JSON object: {e}")))?;
-    let typed = T::deserialize(Value::Object(raw.clone())).map_err(|e| {
+    let words = [": -Infinity", ": Infinity", ": NaN"];
+    let text = words.iter().fold(Cow::Borrowed(text), |text, word| {
+        match text.contains(word) {
+            true => Cow::Owned(text.replace(word, ": null")),
+            false => text,
+        }
+    });
+    serde_json::from_str(&text).map_err(|e| Error::file(file, format!("not a JSON object: {e}")))
+}
+
+/// The values of `raw` as what they should be; other keys may be there.
+fn typed<T: DeserializeOwned>(file: &str, raw: &Map<String, Value>) -> Result<T> {
+    T::deserialize(raw).map_err(|e| {
         // serde does not say which key it was. Every key may stand alone, so the one that fails alone is the one.
-        let alone = |(key, value): &(&String, &Value)| {
-            let single = Map::from_iter([((*key).clone(), (*value).clone())]);
-            T::deserialize(Value::Object(single)).is_err()
+        let alone = |&(key, value): &(&String, &Value)| {
+            let single = std::iter::once((key.as_str(), value));
+            T::deserialize(MapDeserializer::<_, serde_json::Error>::new(single)).is_err()
         };
         match raw.iter().find(alone) {
             Some((key, value)) => {
@@ -95,8 +120,7 @@ fn parse<T: DeserializeOwned>(file: &str, text: &[u8]) -> Result<(Map<String, Va
             }
             None => Error::file(file, format!("unexpected content: {e}")),
         }
-    })?;
-    Ok((raw, typed))
+    })
 }
 
 /// Refuses a key whose value is something else than null or one of `supported`.
@@ -114,6 +138,14 @@ fn only(file: &str, raw: &Map<String, Value>, key: &str, supported: &[Value]) ->
             Err(Error::config(file, key, value, known))
         }
     }
+}
+
+/// Refuses an epsilon that takes the root of a negative number, or drowns what it is added to.
+fn sane_epsilon(file: &str, key: &str, value: f64) -> Result<()> {
+    if !(0.0..=1.0).contains(&value) {
+        return Err(Error::config(file, key, value, "0 to 1"));
+    }
+    Ok(())
 }
 
 /// Refuses zero, and sizes no real model comes near: they would only be found out by running out of memory.
@@ -300,6 +332,7 @@ impl TextConfig {
         ] {
             sane(file, key, value, most)?;
         }
+        sane_epsilon(file, "layer_norm_eps", raw.layer_norm_eps)?;
         if !raw.hidden_size.is_multiple_of(raw.num_attention_heads) {
             return Err(Error::config(
                 file,

@@ -1,6 +1,6 @@
 //! One error type for the whole crate: what was wrong, where, what was found and what was expected.
 
-use std::fmt::Display;
+use std::fmt::{self, Display, Write};
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
@@ -61,9 +61,9 @@ impl Error {
     /// A bad value in a request.
     pub fn request(field: impl Display, actual: impl Display, expected: impl Display) -> Self {
         Error::Request {
-            field: field.to_string(),
-            actual: actual.to_string(),
-            expected: expected.to_string(),
+            field: brief(field),
+            actual: brief(actual),
+            expected: brief(expected),
         }
     }
 
@@ -75,26 +75,26 @@ impl Error {
         expected: impl Display,
     ) -> Self {
         Error::Config {
-            file: file.to_string(),
-            key: key.to_string(),
-            actual: actual.to_string(),
-            expected: expected.to_string(),
+            file: brief(file),
+            key: brief(key),
+            actual: brief(actual),
+            expected: brief(expected),
         }
     }
 
     /// A file that is missing, truncated or malformed.
     pub fn file(path: impl Display, what: impl Display) -> Self {
         Error::File {
-            path: path.to_string(),
-            what: what.to_string(),
+            path: brief(path),
+            what: brief(what),
         }
     }
 
     /// An address that did not deliver.
     pub fn fetch(address: impl Display, what: impl Display) -> Self {
         Error::Fetch {
-            address: address.to_string(),
-            what: what.to_string(),
+            address: brief(address),
+            what: brief(what),
         }
     }
 
@@ -112,4 +112,26 @@ impl Error {
     pub fn is_usage(&self) -> bool {
         matches!(self, Error::Request { .. })
     }
+}
+
+/// The beginning of `thing`, where it is long: messages quote files, and a file's only value may be all of it.
+fn brief(thing: impl Display) -> String {
+    const AT_MOST: usize = 1000;
+    struct Brief(String);
+    impl Write for Brief {
+        fn write_str(&mut self, part: &str) -> fmt::Result {
+            let room = AT_MOST.saturating_sub(self.0.len());
+            if part.len() <= room {
+                self.0.push_str(part);
+                return Ok(());
+            }
+            self.0.push_str(&part[..part.floor_char_boundary(room)]);
+            self.0.push('…');
+            Err(fmt::Error)
+        }
+    }
+    let mut text = Brief(String::new());
+    // Its only error is that there is no more room.
+    let _ = write!(text, "{thing}");
+    text.0
 }

@@ -2,9 +2,11 @@
 //! [`Generation::step`] returns after each U-Net call, and the caller decides whether to go on.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::rc::Rc;
 
 use burn::tensor::{DType, Tensor, TensorData};
+use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::config::ModelConfig;
@@ -77,21 +79,24 @@ impl Default for Request {
 }
 
 fn seed<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<u64, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Seed {
-        Number(u64),
-        Text(String),
+    struct Seed;
+    impl Visitor<'_> for Seed {
+        type Value = u64;
+
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            write!(f, "as seed a whole number from 0 to {}", u64::MAX)
+        }
+
+        fn visit_u64<E>(self, seed: u64) -> std::result::Result<u64, E> {
+            Ok(seed)
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> std::result::Result<u64, E> {
+            let seed = text.trim().parse();
+            seed.map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+        }
     }
-    match Seed::deserialize(input)? {
-        Seed::Number(n) => Ok(n),
-        Seed::Text(text) => text.trim().parse().map_err(|_| {
-            serde::de::Error::custom(format!(
-                "seed: got \"{text}\", expected a whole number from 0 to {}",
-                u64::MAX
-            ))
-        }),
-    }
+    input.deserialize_any(Seed)
 }
 
 fn parsed<'de, D: Deserializer<'de>, T>(input: D, field: &str) -> std::result::Result<T, D::Error>

@@ -1,5 +1,8 @@
 //! Every operation of [`Cpu`] against [`Stock`] on the Flex device over many random shapes and all options, and a few
-//! against the definition, evaluated in f64.
+//! against the definition, evaluated in f64. And that the products are as fast as they should be.
+
+use std::hint::black_box;
+use std::time::Instant;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use darkroom::config::Activation;
@@ -628,4 +631,127 @@ fn norms_are_what_they_are_defined_to_be() {
     );
     let actual = Cpu.layer_norm(x, &weight, &bias, 1e-5);
     compare(&values(actual), &expected, "layer_norm");
+}
+
+/// At least so many times as fast as [`plain`]'s loops the operations must be. They are 30 times and more; with a function
+/// call for every product, as a compiler once made of a fused multiply-add, they are slower than the loops.
+const FASTER: f64 = 4.0;
+
+/// One product after the other, in one sum.
+mod plain {
+    /// `[rows, inputs]·[inputs, outputs]`
+    pub fn linear(x: &[f32], weight: &[f32], [inputs, outputs]: [usize; 2]) -> Vec<f32> {
+        let mut out = Vec::new();
+        for row in x.chunks_exact(inputs) {
+            for output in 0..outputs {
+                let mut sum = 0.0;
+                for (i, x) in row.iter().enumerate() {
+                    sum += x * weight[i * outputs + output];
+                }
+                out.push(sum);
+            }
+        }
+        out
+    }
+
+    /// `[side, side, inputs]` and `[9·inputs, outputs]` → `[side, side, outputs]`
+    pub fn conv3x3(
+        x: &[f32],
+        weight: &[f32],
+        side: usize,
+        [inputs, outputs]: [usize; 2],
+    ) -> Vec<f32> {
+        let mut out = Vec::new();
+        for at in 0..side * side {
+            for output in 0..outputs {
+                let mut sum = 0.0;
+                for tap in 0..9 {
+                    let (row, column) = (at / side + tap / 3, at % side + tap % 3);
+                    if !(1..=side).contains(&row) || !(1..=side).contains(&column) {
+                        continue;
+                    }
+                    let x = &x[((row - 1) * side + column - 1) * inputs..][..inputs];
+                    for (i, x) in x.iter().enumerate() {
+                        sum += x * weight[(tap * inputs + i) * outputs + output];
+                    }
+                }
+                out.push(sum);
+            }
+        }
+        out
+    }
+}
+
+/// Fails unless `ours` is [`FASTER`] than `plain`.
+fn keeps_its_pace(what: &str, ours: impl Fn() -> Vec<f32>, plain: impl Fn() -> Vec<f32>) {
+    let (actual, expected) = (ours(), plain());
+    let wide = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
+    compare(&wide(&actual), &wide(&expected), what);
+    let time = |run: &dyn Fn() -> Vec<f32>| {
+        let start = Instant::now();
+        black_box(run());
+        start.elapsed().as_secs_f64()
+    };
+    // In turns, and the best of each: other programs may have the processors for a while.
+    let (mut best, mut best_plain) = (f64::MAX, f64::MAX);
+    for round in 0..40 {
+        best = best.min(time(&ours));
+        best_plain = best_plain.min(time(&plain));
+        if round >= 4 && best_plain > FASTER * best {
+            break;
+        }
+    }
+    let times = best_plain / best;
+    println!("{what}: {times:.0} times as fast as one product after the other");
+    assert!(
+        times > FASTER,
+        "{what}: {times:.1} times as fast as one product after the other, {:.1} against {:.1} ms; expected {FASTER} and more",
+        best * 1e3,
+        best_plain * 1e3
+    );
+}
+
+#[test]
+fn linear_keeps_its_pace() {
+    let mut dice = Dice(1);
+    let (rows, [inputs, outputs]) = (128, [320, 320]);
+    let x = dice.tensor([1, rows, inputs]);
+    let weight = dice.tensor([inputs, outputs]);
+    let flat = [f32s(x.clone()), f32s(weight.clone())];
+    keeps_its_pace(
+        "linear",
+        || {
+            f32s(Cpu.linear(Linear {
+                x: x.clone(),
+                skip: None,
+                weight: &weight,
+                bias: None,
+                residual: None,
+            }))
+        },
+        || plain::linear(&flat[0], &flat[1], [inputs, outputs]),
+    );
+}
+
+#[test]
+fn conv3x3_keeps_its_pace() {
+    let mut dice = Dice(2);
+    // Channels that Winograd's method takes, and some that it does not.
+    for channels in [[64, 64], [30, 50]] {
+        let side = 24;
+        let [inputs, outputs] = channels;
+        let x = dice.tensor([1, side, side, inputs]);
+        let weight = dice.tensor([9 * inputs, outputs]);
+        let none = Tensor::zeros([outputs], &Device::flex());
+        let flat = [f32s(x.clone()), f32s(weight.clone())];
+        keeps_its_pace(
+            &format!("conv3x3 {inputs} to {outputs}"),
+            || f32s(Cpu.conv3x3(Conv3x3::new(x.clone(), &weight, &none))),
+            || plain::conv3x3(&flat[0], &flat[1], side, channels),
+        );
+    }
+}
+
+fn f32s<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_to_vec().unwrap()
 }

@@ -1,10 +1,13 @@
 //! `scheduler/scheduler_config.json`: how the model was trained, and its own sampler.
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::{only, parse, sane};
+use super::{object, only, sane, typed};
 use crate::error::{Error, Result};
+
+/// Every Stable Diffusion model has 1000. A table of this many takes 0.5 MB.
+const TIMESTEPS_AT_MOST: usize = 10_000;
 
 /// How beta grows over the training timesteps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -122,7 +125,20 @@ impl Default for SchedulerConfig {
 impl SchedulerConfig {
     /// Reads the JSON text of `file`.
     pub fn from_json(file: &str, text: &[u8]) -> Result<Self> {
-        let (json, mut config): (_, SchedulerConfig) = parse_scheduler(file, text)?;
+        let json = object(file, text)?;
+        let names = |list: &[&str]| list.iter().map(|&s| s.into()).collect::<Vec<Value>>();
+        // First, so that the error names them in full: serde's message does not carry the key.
+        for (key, list) in [
+            (
+                "beta_schedule",
+                &["linear", "scaled_linear", "squaredcos_cap_v2"][..],
+            ),
+            ("prediction_type", &["epsilon", "v_prediction"]),
+            ("timestep_spacing", &["leading", "linspace", "trailing"]),
+        ] {
+            only(file, &json, key, &names(list))?;
+        }
+        let mut config: SchedulerConfig = typed(file, &json)?;
         let supported: &[(&str, &[Value])] = &[
             ("disable_corrector", &[Value::Array(Vec::new())]),
             ("interpolation_type", &["linear".into()]),
@@ -147,11 +163,25 @@ impl SchedulerConfig {
             file,
             "num_train_timesteps",
             config.num_train_timesteps,
-            100_000,
+            TIMESTEPS_AT_MOST,
         )?;
         if let Some(betas) = &config.trained_betas {
             config.num_train_timesteps = betas.len();
-            sane(file, "trained_betas (its length)", betas.len(), 100_000)?;
+            sane(
+                file,
+                "trained_betas (its length)",
+                betas.len(),
+                TIMESTEPS_AT_MOST,
+            )?;
+        }
+        let range = config.clip_sample_range;
+        if !(range > 0.0 && range.is_finite()) {
+            return Err(Error::config(
+                file,
+                "clip_sample_range",
+                range,
+                "a number above 0",
+            ));
         }
         let listed = config.trained_betas.as_deref().unwrap_or(&[]);
         let betas = [
@@ -166,29 +196,4 @@ impl SchedulerConfig {
         }
         Ok(config)
     }
-}
-
-/// As [`parse`], with errors of the enumerated keys named in full (serde's message does not carry the key).
-fn parse_scheduler(file: &str, text: &[u8]) -> Result<(Map<String, Value>, SchedulerConfig)> {
-    let (json, _): (_, Value) = parse(file, text)?;
-    let names = |list: &[&str]| list.iter().map(|&s| s.into()).collect::<Vec<Value>>();
-    only(
-        file,
-        &json,
-        "beta_schedule",
-        &names(&["linear", "scaled_linear", "squaredcos_cap_v2"]),
-    )?;
-    only(
-        file,
-        &json,
-        "prediction_type",
-        &names(&["epsilon", "v_prediction"]),
-    )?;
-    only(
-        file,
-        &json,
-        "timestep_spacing",
-        &names(&["leading", "linspace", "trailing"]),
-    )?;
-    parse(file, text)
 }

@@ -3,8 +3,11 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{only, parse, sane};
+use super::{only, parse, sane, sane_epsilon};
 use crate::error::{Error, Result};
+
+/// Transformer layers of a whole U-Net on its way down and up: SD1.5 and SD2.1 have 15, SDXL has 60.
+const TRANSFORMERS_AT_MOST: usize = 256;
 
 /// A number, or one number for each block.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -274,6 +277,32 @@ impl UnetConfig {
                 Ok(block)
             })
             .collect::<Result<Vec<_>>>()?;
+        // Each of these numbers may be large, but not all: a few bytes would ask for millions of tensors.
+        let transformers = |block: &UnetBlock| {
+            let down = usize::from(block.down_attention) * block.layers;
+            let up = usize::from(block.up_attention) * (block.layers + 1);
+            (down + up) * block.transformer_layers
+        };
+        let transformers: usize = blocks.iter().map(transformers).sum();
+        if transformers > TRANSFORMERS_AT_MOST {
+            return Err(Error::config(
+                file,
+                "transformer_layers_per_block",
+                format!("such that there are {transformers} of them in all"),
+                format!("at most {TRANSFORMERS_AT_MOST}"),
+            ));
+        }
+        sane_epsilon(file, "norm_eps", raw.norm_eps)?;
+        // The timestep's frequencies are divided by what this leaves of half the first block's channels.
+        let half = (blocks[0].channels / 2).max(1) as f64;
+        if !(0.0..half).contains(&raw.freq_shift) {
+            return Err(Error::config(
+                file,
+                "freq_shift",
+                raw.freq_shift,
+                format!("from 0 to less than {half}"),
+            ));
+        }
         Ok(UnetConfig {
             in_channels: raw.in_channels,
             out_channels: raw.out_channels,

@@ -2,7 +2,7 @@
 
 use super::level::Level;
 use super::samplers::Solver;
-use super::schedule::{CONFIG_FILE, Schedule, Trained, ZeroSnr, timesteps};
+use super::schedule::{CONFIG_FILE, Schedule, Trained, ZeroSnr, check_levels, timesteps};
 use super::update::Term::Picture;
 use super::update::Update;
 use crate::config::{PredictionType, SchedulerConfig, TimestepSpacing};
@@ -27,6 +27,9 @@ impl Ddim {
         let schedule = Schedule::in_timesteps(config, &trained, steps, timesteps)?;
         // Noise says nothing about a picture that the latent has no trace of; v does.
         if config.prediction_type == PredictionType::Epsilon && schedule.sigmas[0].is_infinite() {
+            if !config.rescale_betas_zero_snr {
+                check_levels(config, &schedule.sigmas[..1], f64::MAX)?;
+            }
             return Err(Error::config(
                 CONFIG_FILE,
                 "rescale_betas_zero_snr",

@@ -3,7 +3,7 @@
 
 use super::level::Level;
 use super::samplers::Solver;
-use super::schedule::{Schedule, Trained, ZeroSnr, timesteps};
+use super::schedule::{Schedule, Trained, ZeroSnr, check_levels, timesteps};
 use super::update::Term::{Kept, Latent, Prediction};
 use super::update::{Sum, Term, Update};
 use crate::config::{PredictionType, SchedulerConfig, TimestepSpacing};
@@ -60,6 +60,8 @@ impl Pndm {
             (stages.chain(whole[3..].iter().copied()).collect(), 12)
         };
         let schedule = Schedule::in_timesteps(config, &trained, steps, calls)?;
+        let sigmas = &schedule.sigmas[..schedule.timesteps.len()];
+        check_levels(config, sigmas, f64::MAX)?;
         let set_alpha_to_one = config.set_alpha_to_one.unwrap_or(false);
         let last = if set_alpha_to_one {
             1.0

@@ -26,10 +26,12 @@ impl Schedule {
     /// The schedule of a sampler that counts in sigma: euler, euler-a, dpm++2m, dpm++2m-karras, unipc.
     ///
     /// # Errors
-    /// [`Error::Request`] when two of so many `steps` would fall on the same noise level.
+    /// [`Error::Request`] when two of so many `steps` would fall on the same noise level, [`Error::Config`] for a training
+    /// without noise, or without anything else, at some timestep.
     pub fn in_sigma(kind: SamplerKind, config: &SchedulerConfig, steps: usize) -> Result<Self> {
         let spacing = config.timestep_spacing.unwrap_or(TimestepSpacing::Linspace);
         let trained = Trained::new(config, ZeroSnr::Finite).sigmas();
+        check_levels(config, &trained, f64::MAX)?;
         let euler = matches!(kind, SamplerKind::Euler | SamplerKind::EulerA);
         let mut timesteps = if euler {
             timesteps_continuous(config, spacing, steps)
@@ -106,11 +108,9 @@ impl Schedule {
     ) -> Result<Self> {
         check_timesteps(config, steps, &timesteps, trained.len() - 1)?;
         let trained = trained.sigmas();
-        let sigmas = timesteps
-            .iter()
-            .map(|&t| trained[t as usize])
-            .chain([0.0])
-            .collect();
+        let mut sigmas: Vec<f64> = timesteps.iter().map(|&t| trained[t as usize]).collect();
+        check_levels(config, &sigmas, f64::INFINITY)?;
+        sigmas.push(0.0);
         Ok(Schedule {
             timesteps,
             sigmas,
@@ -143,6 +143,22 @@ fn check_timesteps(
         config.steps_offset,
         format!("a value that keeps timestep {outside} within 0 to {last}"),
     ))
+}
+
+/// Refuses sigmas that are not above 0 or not at most `most`: betas too small or too large for f32, or too many of them.
+pub(super) fn check_levels(config: &SchedulerConfig, sigmas: &[f64], most: f64) -> Result<()> {
+    if sigmas.iter().all(|&sigma| sigma > 0.0 && sigma <= most) {
+        return Ok(());
+    }
+    let (key, actual) = match &config.trained_betas {
+        Some(betas) => ("trained_betas", format!("a list of {}", betas.len())),
+        None => ("beta_end", config.beta_end.to_string()),
+    };
+    let n = config.num_train_timesteps;
+    let expected = format!(
+        "betas with which each of the {n} timesteps has some noise and leaves a trace of the picture"
+    );
+    Err(Error::config(CONFIG_FILE, key, actual, expected))
 }
 
 fn too_many(steps: usize, why: &str) -> Error {

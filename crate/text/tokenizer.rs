@@ -5,18 +5,18 @@
 //! one space, letters become small; words, single digits and runs of other signs are then merged piece by piece.
 
 use serde_json::{Map, Value};
-use tokenizers::models::bpe::{BPE, Merges, Vocab};
+use tokenizers::models::bpe::BPE;
 use tokenizers::normalizers::{Lowercase, NFC, Replace, Sequence, replace::ReplacePattern};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{AddedToken, SplitDelimiterBehavior};
 
+use super::vocabulary::{
+    IDS, MERGES, TOKENIZER_JSON, VOCAB, merges_of_text, model_of_json, vocabulary,
+};
 use crate::error::{Error, Result};
 
-const VOCAB: &str = "tokenizer/vocab.json";
-const MERGES: &str = "tokenizer/merges.txt";
-const TOKENIZER_JSON: &str = "tokenizer/tokenizer.json";
 const TOKENIZER_CONFIG: &str = "tokenizer/tokenizer_config.json";
 const SPECIAL_TOKENS_MAP: &str = "tokenizer/special_tokens_map.json";
 
@@ -27,6 +27,8 @@ const WORDS: &str =
     r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
 /// Tokens a chunk, where the files do not say.
 const MAX_LENGTH: usize = 77;
+/// Bytes of a special token, or of one listed beside the vocabulary. The search for them takes up to 1 kB for each.
+const TOKEN_AT_MOST: usize = 128;
 
 /// The contents of a model folder's `tokenizer/` files; `None` where a file does not exist. Either `vocab` and `merges` or
 /// `tokenizer_json` must be there.
@@ -93,6 +95,7 @@ pub struct Tokenizer {
     end: u32,
     padding: u32,
     max_length: usize,
+    vocab_size: usize,
 }
 
 impl Tokenizer {
@@ -106,17 +109,14 @@ impl Tokenizer {
         let json = parse(TOKENIZER_JSON, files.tokenizer_json)?;
         let config = parse(TOKENIZER_CONFIG, files.tokenizer_config)?;
         let map = parse(SPECIAL_TOKENS_MAP, files.special_tokens_map)?;
-        let special = SpecialTokens {
+        let mut special = SpecialTokens {
             listed: listed_tokens(json.as_ref(), config.as_ref())?,
             json,
             config,
             map,
         };
-        let (vocab, merges, merges_file) = match (files.vocab, files.merges, &special.json) {
-            (Some(vocab), Some(merges), _) => {
-                let vocab = vocabulary(VOCAB, object(VOCAB, vocab)?)?;
-                (vocab, merges_of_text(merges)?, MERGES)
-            }
+        let (vocab, merges, merges_file) = match (files.vocab, files.merges, &mut special.json) {
+            (Some(vocab), Some(merges), _) => (vocabulary(vocab)?, merges_of_text(merges)?, MERGES),
             (_, _, Some(json)) => {
                 let (vocab, merges) = model_of_json(json)?;
                 (vocab, merges, TOKENIZER_JSON)
@@ -128,8 +128,12 @@ impl Tokenizer {
             }
         };
         let (_, unknown) = special.named("unk_token")?;
+        let ids = vocab.values().copied();
+        let largest = ids.chain(special.listed.iter().map(|&(id, _)| id)).max();
         let model = BPE::builder()
             .vocab_and_merges(vocab, merges)
+            // Words are few in a prompt; remembering 10,000 would take 0.8 MB.
+            .cache_capacity(0)
             .unk_token(unknown.content)
             .continuing_subword_prefix(String::new())
             .end_of_word_suffix("</w>".into())
@@ -143,6 +147,7 @@ impl Tokenizer {
             end,
             padding,
             max_length: max_length(special.config.as_ref())?,
+            vocab_size: largest.map_or(0, |id| id as usize + 1),
             inner,
         })
     }
@@ -154,8 +159,7 @@ impl Tokenizer {
 
     /// One more than the largest id: the text encoder's token table needs at least so many rows.
     pub fn vocab_size(&self) -> usize {
-        let ids = self.inner.get_vocab(true).into_values();
-        ids.max().map_or(0, |id| id as usize + 1)
+        self.vocab_size
     }
 
     /// The chunk of an empty prompt: start, end, padding.
@@ -236,86 +240,6 @@ fn clip(model: BPE) -> std::result::Result<tokenizers::Tokenizer, tokenizers::Er
 
 fn object(path: &str, text: &[u8]) -> Result<Map<String, Value>> {
     serde_json::from_slice(text).map_err(|e| Error::file(path, format!("not a JSON object: {e}")))
-}
-
-/// The tokens of `vocab.json` or of `tokenizer.json`'s model.
-fn vocabulary(path: &str, tokens: Map<String, Value>) -> Result<Vocab> {
-    let entry =
-        |(token, id): (String, Value)| match id.as_u64().and_then(|id| u32::try_from(id).ok()) {
-            Some(id) => Ok((token, id)),
-            None => Err(Error::file(
-                path,
-                format!("token \"{token}\" has the id {id}, expected a whole number"),
-            )),
-        };
-    tokens.into_iter().map(entry).collect()
-}
-
-/// The lines of `merges.txt`: two tokens each, but for the first line, which names the format's version.
-fn merges_of_text(text: &[u8]) -> Result<Merges> {
-    let text =
-        std::str::from_utf8(text).map_err(|e| Error::file(MERGES, format!("not UTF-8: {e}")))?;
-    let lines = text.lines().enumerate();
-    lines
-        .filter(|(_, line)| !line.is_empty() && !line.starts_with("#version"))
-        .map(|(i, line)| {
-            pair(line).ok_or_else(|| {
-                Error::file(
-                    MERGES,
-                    format!(
-                        "line {} is \"{line}\", expected two tokens with a space between",
-                        i + 1
-                    ),
-                )
-            })
-        })
-        .collect()
-}
-
-fn pair(text: &str) -> Option<(String, String)> {
-    let (first, second) = text.split_once(' ')?;
-    let whole = !first.is_empty() && !second.is_empty() && !second.contains(' ');
-    whole.then(|| (first.into(), second.into()))
-}
-
-/// Vocabulary and merges of `tokenizer.json`. Only these are taken from it, as transformers does: its other parts say what
-/// every CLIP tokenizer does anyway.
-fn model_of_json(json: &Map<String, Value>) -> Result<(Vocab, Merges)> {
-    let malformed = |what: &str| Error::file(TOKENIZER_JSON, what);
-    let model = json
-        .get("model")
-        .ok_or_else(|| malformed("has no `model`"))?;
-    for (key, expected) in [("type", "BPE"), ("end_of_word_suffix", "</w>")] {
-        if model.get(key).and_then(Value::as_str) != Some(expected) {
-            let actual = model.get(key).unwrap_or(&Value::Null);
-            return Err(Error::config(
-                TOKENIZER_JSON,
-                format!("model.{key}"),
-                actual,
-                format!("\"{expected}\", as CLIP has it"),
-            ));
-        }
-    }
-    let tokens = model.get("vocab").and_then(Value::as_object);
-    let tokens = tokens.ok_or_else(|| malformed("`model.vocab` is not an object"))?;
-    let merges = model.get("merges").and_then(Value::as_array);
-    let merges = merges.ok_or_else(|| malformed("`model.merges` is not a list"))?;
-    // Older files have "a b" where newer ones have ["a", "b"].
-    let merge = |value: &Value| match value {
-        Value::String(text) => pair(text),
-        Value::Array(two) => match &two[..] {
-            [Value::String(first), Value::String(second)] => Some((first.clone(), second.clone())),
-            _ => None,
-        },
-        _ => None,
-    };
-    let merges = merges.iter().map(|value| {
-        merge(value).ok_or_else(|| malformed(&format!("the merge {value} is not a pair of tokens")))
-    });
-    Ok((
-        vocabulary(TOKENIZER_JSON, tokens.clone())?,
-        merges.collect::<Result<_>>()?,
-    ))
 }
 
 /// `model_max_length`; a number beyond any text encoder's reach is how files say that they do not know.
@@ -415,8 +339,10 @@ impl SpecialTokens {
 
     /// Adds the tokens listed with their ids, such as those of learned concepts behind the vocabulary.
     fn add_listed(&self, tokenizer: &mut tokenizers::Tokenizer) -> Result<()> {
+        // All at once: the search for them is prepared anew with every call.
+        let tokens: Vec<_> = self.listed.iter().map(|(_, token)| token.clone()).collect();
+        tokenizer.add_tokens(&tokens);
         for (id, token) in &self.listed {
-            tokenizer.add_tokens(std::slice::from_ref(token));
             let actual = tokenizer.token_to_id(&token.content);
             if actual != Some(*id) {
                 let actual = actual.map_or("none".into(), |id| id.to_string());
@@ -440,7 +366,8 @@ fn listed_tokens(
 ) -> Result<Vec<(u32, AddedToken)>> {
     let id = |file: &str, value: Option<u64>| {
         let id = value.and_then(|id| u32::try_from(id).ok());
-        id.ok_or_else(|| Error::file(file, "an added token has no valid id"))
+        id.filter(|&id| id < IDS)
+            .ok_or_else(|| Error::file(file, "an added token has no valid id"))
     };
     let mut tokens = std::collections::BTreeMap::new();
     let of_json = json.and_then(|json| json.get("added_tokens")?.as_array());
@@ -463,13 +390,23 @@ fn listed_tokens(
 fn added_token(file: &str, key: &str, value: &Value) -> Result<AddedToken> {
     let flag =
         |name: &str, default: bool| value.get(name).and_then(Value::as_bool).unwrap_or(default);
+    // Two tokens must not both take the same white space: the crate's search panics where one that begins with white space
+    // also reaches to the left.
+    let content = value.get("content").and_then(Value::as_str);
+    let lstrip =
+        flag("lstrip", false) && !content.is_some_and(|c| c.starts_with(char::is_whitespace));
     match (value, value.get("content")) {
-        (Value::String(name), _) => Ok(AddedToken::from(name, true)),
-        (_, Some(Value::String(content))) => Ok(AddedToken::from(content, flag("special", true))
-            .normalized(flag("normalized", false))
-            .lstrip(flag("lstrip", false))
-            .rstrip(flag("rstrip", false))
-            .single_word(flag("single_word", false))),
-        _ => Err(Error::config(file, key, value, "a token")),
+        (Value::String(name), _) if name.len() <= TOKEN_AT_MOST => Ok(AddedToken::from(name, true)),
+        (_, Some(Value::String(content))) if content.len() <= TOKEN_AT_MOST => {
+            Ok(AddedToken::from(content, flag("special", true))
+                .normalized(flag("normalized", false))
+                .lstrip(lstrip)
+                .rstrip(flag("rstrip", false))
+                .single_word(flag("single_word", false)))
+        }
+        _ => {
+            let expected = format!("a token of at most {TOKEN_AT_MOST} bytes");
+            Err(Error::config(file, key, value, expected))
+        }
     }
 }

@@ -146,7 +146,16 @@ impl Checkpoint {
             text: TextConfig::from_json(&file("text encoder"), &text(&self.text))?,
             scheduler: SchedulerConfig::from_json(&file("scheduler"), &text(&scheduler))?,
         };
-        config.check()?;
+        config.check().map_err(|error| match error {
+            // It speaks of a model folder's files.
+            Error::Config {
+                key,
+                actual,
+                expected,
+                ..
+            } => Error::config(file("unet"), key, actual, expected),
+            other => other,
+        })?;
         Ok(config)
     }
 

@@ -3,10 +3,12 @@
 //! Only the header is parsed here; tensors are read by byte range, one at a time, so a 1.7 GB file never has to exist in
 //! memory. Matches the format's own description, with every offset checked against the file's size.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, btree_map};
+use std::fmt;
 use std::ops::Range;
 
-use serde::Deserialize;
+use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::error::{Error, Result};
 
@@ -93,93 +95,197 @@ pub fn header_length(path: &str, first: &[u8], file_size: u64) -> Result<u64> {
     Ok(length)
 }
 
+/// One entry of the JSON header.
+#[derive(serde::Deserialize)]
+struct Entry<'a> {
+    #[serde(borrow)]
+    dtype: Cow<'a, str>,
+    shape: Vec<usize>,
+    data_offsets: [u64; 2],
+}
+
 impl Header {
     /// Parses the JSON header `json` (without the eight length bytes) of a file of `file_size` bytes.
     ///
     /// # Errors
     /// [`Error::File`] naming `path` and the tensor whose entry contradicts itself or reaches beyond the file.
     pub fn parse(path: &str, json: &[u8], file_size: u64) -> Result<Self> {
-        #[derive(Deserialize)]
-        struct Entry {
-            dtype: String,
-            shape: Vec<usize>,
-            data_offsets: [u64; 2],
+        let mut reader = Reader {
+            path,
+            start_of_data: 8 + json.len() as u64,
+            file_size,
+            header: Header::default(),
+            error: None,
+        };
+        let mut json = serde_json::Deserializer::from_slice(json);
+        let read = json.deserialize_map(&mut reader).and_then(|()| json.end());
+        match (reader.error, read) {
+            (Some(error), _) => Err(error),
+            (None, Err(e)) => Err(Error::file(
+                path,
+                format!("malformed safetensors header: {e}"),
+            )),
+            (None, Ok(())) => Ok(reader.header),
         }
-        let entries: BTreeMap<String, serde_json::Value> = serde_json::from_slice(json)
-            .map_err(|e| Error::file(path, format!("malformed safetensors header: {e}")))?;
-        let start_of_data = 8 + json.len() as u64;
-        let mut tensors = BTreeMap::new();
-        let mut metadata = BTreeMap::new();
-        for (name, value) in entries {
+    }
+}
+
+/// Takes a header entry by entry. As a tree of JSON values, a header of 100 MB could take 10 GB.
+struct Reader<'a> {
+    path: &'a str,
+    start_of_data: u64,
+    file_size: u64,
+    header: Header,
+    /// What is wrong with an entry, in our words and not serde's.
+    error: Option<Error>,
+}
+
+impl<'de> Visitor<'de> for &mut Reader<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("an object of tensors")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<(), A::Error> {
+        while let Some(name) = map.next_key::<String>()? {
             if name == "__metadata__" {
-                // Nothing here hangs on it but a default; whatever else it holds may stay what it is.
-                if let serde_json::Value::Object(entries) = value {
-                    let text = |(key, value): (String, serde_json::Value)| {
-                        Some((key, value.as_str()?.to_string()))
-                    };
-                    metadata = entries.into_iter().filter_map(text).collect();
+                if let Loose::Object(metadata) = map.next_value()? {
+                    self.header.metadata = metadata;
                 }
                 continue;
             }
-            let entry = Entry::deserialize(value).map_err(|e| {
-                Error::file(
-                    path,
+            let taken = match map.next_value::<Entry>() {
+                Ok(entry) => self.take(name, entry),
+                Err(e) => Err(Error::file(
+                    self.path,
                     format!("malformed header entry of tensor {name}: {e}"),
-                )
-            })?;
-            let [from, to] = entry.data_offsets;
-            let range = start_of_data
-                .checked_add(from)
-                .zip(start_of_data.checked_add(to))
-                .filter(|(from, to)| from <= to)
-                .map(|(from, to)| from..to)
-                .ok_or_else(|| {
-                    Error::file(
-                        path,
-                        format!("tensor {name} has impossible offsets {from}..{to}"),
-                    )
-                })?;
-            if range.end > file_size {
-                return Err(Error::file(
-                    path,
-                    format!(
-                        "truncated: tensor {name} ends at byte {}, the file has {file_size}",
-                        range.end
-                    ),
-                ));
-            }
-            let dtype = match entry.dtype.as_str() {
-                "F16" => Some(Dtype::F16),
-                "BF16" => Some(Dtype::Bf16),
-                "F32" => Some(Dtype::F32),
-                _ => None,
+                )),
             };
-            if let Some(dtype) = dtype {
-                let bytes = entry
-                    .shape
-                    .iter()
-                    .try_fold(dtype.size(), |size, &dim| size.checked_mul(dim));
-                if bytes.map(|b| b as u64) != Some(range.end - range.start) {
-                    return Err(Error::file(
-                        path,
-                        format!(
-                            "tensor {name} of shape {:?} and type {} cannot have {} bytes",
-                            entry.shape,
-                            entry.dtype,
-                            range.end - range.start
-                        ),
-                    ));
-                }
+            if let Err(error) = taken {
+                self.error = Some(error);
+                return Err(de::Error::custom("see `error`"));
             }
-            tensors.insert(
-                name,
-                TensorInfo {
+        }
+        Ok(())
+    }
+}
+
+impl Reader<'_> {
+    fn take(&mut self, name: String, entry: Entry) -> Result<()> {
+        let wrong = |what: String| Err(Error::file(self.path, what));
+        let [from, to] = entry.data_offsets;
+        let range = self
+            .start_of_data
+            .checked_add(from)
+            .zip(self.start_of_data.checked_add(to))
+            .filter(|(from, to)| from <= to)
+            .map(|(from, to)| from..to);
+        let Some(range) = range else {
+            return wrong(format!("tensor {name} has impossible offsets {from}..{to}"));
+        };
+        let bytes = range.end - range.start;
+        if range.end > self.file_size {
+            return wrong(format!(
+                "truncated: tensor {name} ends at byte {}, the file has {}",
+                range.end, self.file_size
+            ));
+        }
+        let dtype = match &*entry.dtype {
+            "F16" => Some(Dtype::F16),
+            "BF16" => Some(Dtype::Bf16),
+            "F32" => Some(Dtype::F32),
+            _ => None,
+        };
+        let expected = |dtype: Dtype| {
+            let dims = entry.shape.iter();
+            let size = dims
+                .map(|&dim| dim as u64)
+                .try_fold(dtype.size() as u64, u64::checked_mul);
+            size == Some(bytes)
+        };
+        if !dtype.is_none_or(expected) {
+            return wrong(format!(
+                "tensor {name} of shape {:?} and type {} cannot have {bytes} bytes",
+                entry.shape, entry.dtype
+            ));
+        }
+        match self.header.tensors.entry(name) {
+            btree_map::Entry::Occupied(place) => {
+                wrong(format!("tensor {} is listed twice", place.key()))
+            }
+            btree_map::Entry::Vacant(place) => {
+                place.insert(TensorInfo {
                     dtype,
                     shape: entry.shape,
                     range,
-                },
-            );
+                });
+                Ok(())
+            }
         }
-        Ok(Header { tensors, metadata })
+    }
+}
+
+/// A JSON value as far as `__metadata__` goes. Nothing here hangs on it but a default, so whatever it holds beside strings
+/// may stay what it is.
+enum Loose {
+    Text(String),
+    /// The members that are strings.
+    Object(BTreeMap<String, String>),
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Loose {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> std::result::Result<Self, D::Error> {
+        input.deserialize_any(AnyValue)
+    }
+}
+
+struct AnyValue;
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = Loose;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> std::result::Result<Loose, E> {
+        Ok(Loose::Other)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> std::result::Result<Loose, E> {
+        Ok(Loose::Other)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> std::result::Result<Loose, E> {
+        Ok(Loose::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> std::result::Result<Loose, E> {
+        Ok(Loose::Other)
+    }
+
+    fn visit_unit<E>(self) -> std::result::Result<Loose, E> {
+        Ok(Loose::Other)
+    }
+
+    fn visit_str<E>(self, text: &str) -> std::result::Result<Loose, E> {
+        Ok(Loose::Text(text.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Loose, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Loose::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Loose, A::Error> {
+        let mut texts = BTreeMap::new();
+        while let Some(key) = map.next_key()? {
+            if let Loose::Text(text) = map.next_value()? {
+                texts.insert(key, text);
+            }
+        }
+        Ok(Loose::Object(texts))
     }
 }

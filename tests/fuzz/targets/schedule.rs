@@ -1,0 +1,102 @@
+//! A scheduler's configuration, and a whole run of a sampler with it.
+
+use darkroom::Error;
+use darkroom::config::SchedulerConfig;
+use darkroom::sampling::{Noise, Rng, Sampler, SamplerKind};
+
+use super::changed;
+use super::config::{SCHEDULER, seeds};
+use crate::grow::Words;
+use crate::random::Random;
+use crate::run::{Bound, Input, Target};
+
+/// Sampler and steps, a byte each.
+const REQUEST: &str = "request";
+
+pub struct Schedules {
+    seeds: Vec<Input>,
+    words: Words,
+}
+
+impl Schedules {
+    pub fn new() -> Self {
+        let keys = br#""trained_betas" "final_sigmas_type" "sigma_min" "zero" "solver_order" "solver_type" "bh1" "heun"
+            "euler_at_final" "lower_order_final" "timestep_spacing" "linspace" "trailing" "leading" "beta_schedule"
+            "linear" "squaredcos_cap_v2" "rescale_betas_zero_snr" "use_karras_sigmas" "clip_sample_range"
+            "skip_prk_steps" "steps_offset" "prediction_type" "epsilon" "v_prediction" "algorithm_type" "dpmsolver++""#;
+        let files = seeds(SCHEDULER);
+        Schedules {
+            words: Words::of(files.iter().map(|bytes| &bytes[..]).chain([&keys[..]])),
+            seeds: files
+                .into_iter()
+                .map(|bytes| Input(vec![(SCHEDULER, bytes)]))
+                .collect(),
+        }
+    }
+}
+
+impl Target for Schedules {
+    fn name(&self) -> &'static str {
+        "schedule"
+    }
+
+    fn bound(&self) -> Bound {
+        // Tables of up to 10,000 timesteps.
+        Bound {
+            factor: 140,
+            constant: 400_000,
+        }
+    }
+
+    fn names(&self) -> &'static [&'static str] {
+        &[SCHEDULER, "steps"]
+    }
+
+    fn input(&self, random: &mut Random) -> Input {
+        let mut input = changed(&self.seeds, &self.words, random);
+        let steps = random.length(100) as u8;
+        input.0.push((REQUEST, vec![random.byte(), steps]));
+        input
+    }
+
+    fn run(&self, input: &Input) -> Result<(), Error> {
+        let json = input
+            .get(SCHEDULER)
+            .ok_or_else(|| Error::file(SCHEDULER, "no such file"))?;
+        let &[kind, steps] = input
+            .get(REQUEST)
+            .and_then(|bytes| bytes.first_chunk())
+            .unwrap_or(&[0, 20]);
+        let config = SchedulerConfig::from_json(SCHEDULER, json)?;
+        let own = SamplerKind::from_config(&config);
+        let kind = match usize::from(kind) % (SamplerKind::ALL.len() + 1) {
+            i if i < SamplerKind::ALL.len() => SamplerKind::ALL[i],
+            _ => own?,
+        };
+        let mut sampler = Sampler::new(kind, &config, steps.into())?;
+        let schedule = sampler.schedule();
+        let last = config.num_train_timesteps as f64;
+        assert!(
+            schedule.timesteps.iter().all(|t| (0.0..=last).contains(t)),
+            "{kind}: {schedule:?}"
+        );
+        // ddim can begin where there is no picture at all; what counts in sigma cannot.
+        let finite =
+            |sigma: f64| sigma.is_finite() || (kind == SamplerKind::Ddim && sigma == f64::INFINITY);
+        let (last, sigmas) = schedule.sigmas.split_last().expect("where the run ends");
+        assert!(
+            sigmas.iter().all(|&sigma| finite(sigma) && sigma > 0.0),
+            "{kind}: {schedule:?}"
+        );
+        assert!(last.is_finite() && *last >= 0.0, "{kind}: {schedule:?}");
+        assert!(sampler.init_noise_sigma().is_finite());
+        let mut noise = Noise::new(Rng::Philox, 1);
+        let mut latent = noise.normal(4);
+        while !sampler.is_done() {
+            let seen = sampler.model_input(&latent);
+            sampler.step(&seen, &mut latent, &mut noise);
+        }
+        assert_eq!(latent.len(), 4);
+        Ok(())
+    }
+}
