@@ -21,6 +21,7 @@
 pub mod config;
 pub mod device;
 pub mod error;
+pub mod memory;
 pub mod model;
 pub mod ops;
 pub mod pipeline;
