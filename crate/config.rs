@@ -66,7 +66,7 @@ impl ModelConfig {
 
     /// Pixels a latent cell covers in each direction (8 for every Stable Diffusion model).
     pub fn pixels_per_latent(&self) -> usize {
-        1 << (self.vae.block_out_channels.len() - 1)
+        self.vae.pixels_per_latent()
     }
 
     /// The picture size the model was trained at, in pixels.
@@ -170,12 +170,30 @@ pub struct VaeConfig {
     pub layers_per_block: usize,
     /// Groups of every GroupNorm.
     pub norm_num_groups: usize,
+    /// Side of the pictures it was trained on, in pixels: the side of a tile where it decodes in tiles.
+    #[serde(deserialize_with = "side")]
+    pub sample_size: usize,
     /// Latents are divided by this before decoding.
     pub scaling_factor: f64,
     /// Whether a 1×1 convolution comes before the decoder.
     pub use_post_quant_conv: bool,
     /// Whether the deepest point has self-attention.
     pub mid_block_add_attention: bool,
+}
+
+/// A number, the first of a list, or diffusers' default for null.
+fn side<'de, D: serde::Deserializer<'de>>(input: D) -> std::result::Result<usize, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Side {
+        One(usize),
+        Each(Vec<usize>),
+    }
+    Ok(match Option::<Side>::deserialize(input)? {
+        Some(Side::One(side)) => side,
+        Some(Side::Each(sides)) => sides.first().copied().unwrap_or(0),
+        None => VaeConfig::default().sample_size,
+    })
 }
 
 impl Default for VaeConfig {
@@ -186,6 +204,7 @@ impl Default for VaeConfig {
             block_out_channels: vec![64],
             layers_per_block: 1,
             norm_num_groups: 32,
+            sample_size: 32,
             scaling_factor: 0.18215,
             use_post_quant_conv: true,
             mid_block_add_attention: true,
@@ -214,6 +233,7 @@ impl VaeConfig {
         sane(file, "latent_channels", config.latent_channels, 64)?;
         sane(file, "layers_per_block", config.layers_per_block, 64)?;
         sane(file, "norm_num_groups", config.norm_num_groups, 4096)?;
+        sane(file, "sample_size", config.sample_size, 65536)?;
         for &channels in &config.block_out_channels {
             sane(file, "block_out_channels", channels, 65536)?;
             if !channels.is_multiple_of(config.norm_num_groups) {
@@ -237,6 +257,11 @@ impl VaeConfig {
             ));
         }
         Ok(config)
+    }
+
+    /// Pixels a latent cell becomes in each direction.
+    pub fn pixels_per_latent(&self) -> usize {
+        1 << (self.block_out_channels.len() - 1)
     }
 }
 

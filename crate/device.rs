@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
-use burn::tensor::wgpu::wgpu;
+use burn::tensor::wgpu::{WgpuSetup, wgpu};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::error::{Error, Result};
@@ -28,6 +28,8 @@ pub struct Runtime {
     pub name: String,
     /// Whether this is a GPU adapter that a CPU imitates (lavapipe, SwiftShader, WARP).
     pub software: bool,
+    /// Most bytes in one buffer that a kernel can use; `u64::MAX` on the CPU.
+    pub buffer_limit: u64,
 }
 
 /// Element types asked for.
@@ -68,6 +70,7 @@ impl Runtime {
             storage: CPU_STORAGE,
             name: "CPU".into(),
             software: false,
+            buffer_limit: u64::MAX,
         })
     }
 
@@ -81,6 +84,19 @@ impl Runtime {
             .init_with_setup_async()
             .await
             .map_err(|e| Error::device(format!("no usable GPU adapter: {e}")))?;
+        Self::gpu_at(device, &setup, precision, stock)
+    }
+
+    /// The GPU behind `device`, which was made of `setup`.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where it lacks what was asked for.
+    pub fn gpu_at(
+        device: Device,
+        setup: &WgpuSetup,
+        precision: Precision,
+        stock: bool,
+    ) -> Result<Self> {
         setup
             .device
             .on_uncaptured_error(Arc::new(|error| report(error.to_string())));
@@ -108,6 +124,11 @@ impl Runtime {
             (Precision::F32, _) => Storage::Lossless,
             (Precision::Auto | Precision::F16, _) => Storage::Half,
         };
+        // CubeCL makes no larger buffers either.
+        let limits = setup.device.limits();
+        let buffer_limit = limits
+            .max_storage_buffer_binding_size
+            .min(limits.max_buffer_size);
         Ok(Runtime {
             device,
             ops: gpu_ops(stock, software),
@@ -115,6 +136,7 @@ impl Runtime {
             storage,
             name: info.name,
             software,
+            buffer_limit,
         })
     }
 
@@ -195,7 +217,8 @@ pub fn report(error: String) {
     }
 }
 
-fn take_reported() -> Option<String> {
+/// The error that was noted, which is then forgotten.
+pub(crate) fn take_reported() -> Option<String> {
     REPORTED
         .lock()
         .ok()

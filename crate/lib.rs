@@ -23,6 +23,7 @@ pub mod config;
 pub mod device;
 pub mod error;
 pub mod kernels;
+pub mod memory;
 pub mod model;
 pub mod ops;
 pub mod pipeline;

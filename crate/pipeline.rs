@@ -5,14 +5,15 @@ use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
 
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::DType;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::config::ModelConfig;
-use crate::device::{Runtime, read};
+use crate::device::Runtime;
 use crate::error::{Error, Result};
 use crate::kernels::Kernels;
+use crate::memory::{Plan, WeightSizes};
 use crate::model::{Model, Prediction};
 use crate::precision::{Activations, beyond_f16};
 use crate::preview::LatentToRgb;
@@ -22,6 +23,7 @@ use crate::sampling::{Noise, Rng, Sampler, SamplerKind};
 use crate::text::encoder::TextEncoder;
 use crate::text::tokenizer::{LongPrompt, Tokenizer, Tokens};
 use crate::unet::Unet;
+use crate::vae::decode::{Decoding, Tiles};
 use crate::vae::decoder::VaeDecoder;
 use crate::weights::load::{LoadProgress, Part, load_checkpoint, load_parts};
 use crate::weights::params::Loaded;
@@ -59,6 +61,9 @@ pub struct Request {
     /// What to do with prompts of more than 75 tokens.
     #[serde(deserialize_with = "long_prompt")]
     pub long_prompt: LongPrompt,
+    /// Whether the picture is decoded in tiles.
+    #[serde(deserialize_with = "tiles")]
+    pub tiles: Tiles,
 }
 
 impl Default for Request {
@@ -74,6 +79,7 @@ impl Default for Request {
             height: None,
             rng: Rng::Torch,
             long_prompt: LongPrompt::Chunk,
+            tiles: Tiles::Auto,
         }
     }
 }
@@ -126,6 +132,10 @@ fn long_prompt<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<LongP
     parsed(input, "long_prompt")
 }
 
+fn tiles<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<Tiles, D::Error> {
+    parsed(input, "tiles")
+}
+
 impl Request {
     /// Reads a request from JSON, with defaults for what is absent.
     ///
@@ -176,6 +186,7 @@ pub struct Pipeline {
     pub(crate) runtime: Runtime,
     pub(crate) activations: Activations,
     weight_bytes: u64,
+    weight_sizes: WeightSizes,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -202,6 +213,21 @@ impl Pipeline {
         source: &dyn Source,
         prediction: Prediction,
         runtime: &Runtime,
+        progress: &mut dyn FnMut(LoadProgress<'_>),
+    ) -> Result<Rc<Self>> {
+        Self::load_planned(source, prediction, runtime, &mut |_| (), progress).await
+    }
+
+    /// As [`Pipeline::load_as`]; `planned` is called once, before the weights are read, with what they and pictures of the
+    /// model's own size will take.
+    ///
+    /// # Errors
+    /// As [`Pipeline::load`].
+    pub async fn load_planned(
+        source: &dyn Source,
+        prediction: Prediction,
+        runtime: &Runtime,
+        planned: &mut dyn FnMut(&Plan),
         progress: &mut dyn FnMut(LoadProgress<'_>),
     ) -> Result<Rc<Self>> {
         let Model {
@@ -232,10 +258,14 @@ impl Pipeline {
                 wanted: plan(&|scope| VaeDecoder::new(scope, &config.vae).map(drop))?,
             },
         ];
-        let mut weight_bytes = 0;
+        let mut sizes = None;
         let mut kernels = Kernels::of(&config, runtime)?;
         let mut progress = |p: LoadProgress<'_>| {
-            weight_bytes = p.total;
+            if sizes.is_none() {
+                let size = [config.default_size(); 2];
+                planned(&Plan::new(&config, &p.sizes, runtime, size));
+            }
+            sizes = Some((p.total, p.sizes));
             // One between two tensors: while these are on their way.
             kernels.compile_next();
             progress(p);
@@ -248,6 +278,7 @@ impl Pipeline {
             }
         };
         while kernels.compile_next() {}
+        let (weight_bytes, weight_sizes) = sizes.unwrap_or_default();
         let mut loaded = weights.parts.into_iter();
         let mut take = || -> Params {
             let tensors: HashMap<String, Loaded> = loaded.next().unwrap_or_default();
@@ -272,6 +303,7 @@ impl Pipeline {
             runtime: runtime.clone(),
             activations,
             weight_bytes,
+            weight_sizes,
             warnings,
         };
         if let Some(checkpoint) = checkpoint.filter(|_| undecided) {
@@ -298,6 +330,27 @@ impl Pipeline {
     /// What the pipeline runs on.
     pub fn runtime(&self) -> &Runtime {
         &self.runtime
+    }
+
+    /// What the model takes in memory for pictures of `width` × `height` pixels.
+    pub fn plan(&self, width: usize, height: usize) -> Plan {
+        let size = [width, height];
+        Plan::new(&self.config, &self.weight_sizes, &self.runtime, size)
+    }
+
+    /// The text encoder.
+    pub fn text_encoder(&self) -> &TextEncoder {
+        &self.text_encoder
+    }
+
+    /// The U-Net.
+    pub fn unet(&self) -> &Unet {
+        &self.unet
+    }
+
+    /// The VAE's decoder.
+    pub fn vae(&self) -> &VaeDecoder {
+        &self.vae
     }
 
     /// Bytes of weights, as they lie in the model's files.
@@ -491,26 +544,32 @@ impl Generation {
         }
     }
 
-    /// Decodes the latent into a picture, with activations in `dtype`.
-    pub(crate) async fn decode(&self, dtype: DType) -> Result<Picture> {
-        let device = &self.pipeline.runtime.device;
+    /// Decodes the latent into a picture, with activations in `dtype`: whole, or in tiles where the request or the device
+    /// asks for them, or where the device failed to decode it whole; then there is a warning.
+    pub(crate) async fn decode(&self, dtype: DType) -> Result<(Picture, Option<String>)> {
+        let Pipeline {
+            vae,
+            runtime,
+            config,
+            ..
+        } = &*self.pipeline;
         let [channels, height, width] = self.run.shape();
-        let data = TensorData::new(
-            channels_last(self.run.latent(), channels),
-            [1, height, width, channels],
-        );
-        let latent = Tensor::<4>::from_data(data, (device, DType::F32)).cast(dtype);
-        let picture = self.pipeline.vae.forward(latent);
-        let [_, height, width, _] = picture.dims();
-        let values = read(picture).await?;
-        if let Some(bad) = values.iter().find(|v| !v.is_finite()) {
-            return Err(Error::numeric(format!("the decoded picture holds {bad}")));
-        }
-        Ok(Picture {
-            width,
-            height,
+        let latent = channels_last(self.run.latent(), channels);
+        let decoding = Decoding {
+            vae,
+            config: &config.vae,
+            runtime,
+            dtype,
+        };
+        let size = [height, width];
+        let (values, warning) = decoding.decode(&latent, size, self.request.tiles).await?;
+        let unit = config.pixels_per_latent();
+        let picture = Picture {
+            width: width * unit,
+            height: height * unit,
             rgba: to_rgba(&values),
-        })
+        };
+        Ok((picture, warning))
     }
 }
 

@@ -86,16 +86,18 @@ impl Generation {
         }
     }
 
-    /// Decodes the latent into a picture. Where activations leave the range of f16 this is repeated in f32, and there is
-    /// one more warning.
+    /// Decodes the latent into a picture: whole, or in tiles where the request or the device asks for them. Where activations
+    /// leave the range of f16 this is repeated in f32, where the device fails to decode it whole it is repeated in tiles;
+    /// both make one more warning.
     ///
     /// # Errors
     /// [`Error::Numeric`] where the picture is not finite in f32 either, [`Error::Device`] where the device fails.
     pub async fn finish(&mut self) -> Result<Picture> {
         let vae = &self.pipeline.activations.vae;
-        let (picture, wrong) = vae.compute(async |dtype| self.decode(dtype).await).await?;
+        let decoded = vae.compute(async |dtype| self.decode(dtype).await).await?;
+        let ((picture, tiled), wrong) = decoded;
         let warning = wrong.map(|what| beyond_f16(&what, "it was decoded again"));
-        self.warnings.extend(warning);
+        self.warnings.extend(warning.into_iter().chain(tiled));
         Ok(picture)
     }
 }

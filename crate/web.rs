@@ -11,9 +11,11 @@ use wasm_bindgen_futures::JsFuture;
 
 use crate::device::{DeviceLog, Precision, Runtime};
 use crate::error::{Error, Result};
+use crate::memory::Plan;
 use crate::model::Prediction;
 use crate::pipeline::{Generation, Picture, Pipeline, Request};
 use crate::text::tokenizer::LongPrompt;
+use crate::weights::load::LoadProgress;
 use crate::weights::source::{Source, SourceFuture};
 
 unsafe extern "C" {
@@ -202,28 +204,55 @@ impl Engine {
     }
 
     /// Loads a model; `progress(doneBytes, totalBytes, part)` is called on the way. `prediction` is "auto" (also where it
-    /// is left out), "epsilon" or "v": what the U-Net predicts.
+    /// is left out), "epsilon" or "v": what the U-Net predicts. `plan(json)` is called once before the weights are read:
+    /// JSON `{weights, activations, scratch, decode, host, total, largest_buffer, buffer_limit, width, height, tiled,
+    /// tensors}`, all bytes but the last four; see the crate's `memory::Plan`.
     pub async fn load(
         &mut self,
         source: ModelSource,
         progress: Function,
         prediction: Option<String>,
+        plan: Option<Function>,
     ) -> std::result::Result<(), JsValue> {
         let prediction = prediction.map_or(Ok(Prediction::Auto), |name| name.parse());
         let prediction = prediction.map_err(js_error)?;
         // Out first: two models in memory at once may be one too many.
         self.pipeline = None;
-        let pipeline = Pipeline::load_as(&source, prediction, &self.runtime, &mut |p| {
+        let mut planned = |to: &Plan| {
+            if let (Some(plan), Ok(text)) = (&plan, json(to)) {
+                let _ = plan.call1(&JsValue::NULL, &text.into());
+            }
+        };
+        let mut progress = |p: LoadProgress<'_>| {
             let _ = progress.call3(
                 &JsValue::NULL,
                 &(p.done as f64).into(),
                 &(p.total as f64).into(),
                 &p.part.into(),
             );
-        })
+        };
+        let pipeline = Pipeline::load_planned(
+            &source,
+            prediction,
+            &self.runtime,
+            &mut planned,
+            &mut progress,
+        )
         .await;
         self.pipeline = Some(pipeline.map_err(js_error)?);
         Ok(())
+    }
+
+    /// JSON `{reserved, in_use}`: bytes in the device's memory pools now; null on the CPU.
+    pub fn memory(&self) -> std::result::Result<String, JsValue> {
+        json(&self.runtime.memory()).map_err(js_error)
+    }
+
+    /// JSON: the plan, as `load` hands it on, for pictures of this size with the loaded model.
+    pub fn plan(&self, width: usize, height: usize) -> std::result::Result<String, JsValue> {
+        self.loaded()
+            .and_then(|pipeline| json(&pipeline.plan(width, height)))
+            .map_err(js_error)
     }
 
     /// JSON: the model's defaults and limits.

@@ -76,6 +76,7 @@ impl Adapter {
             storage: Storage::Half,
             name: format!("{tiles:?} {dtype:?}"),
             software: true,
+            buffer_limit: u64::MAX,
         }
     }
 

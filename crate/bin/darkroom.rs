@@ -8,8 +8,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use darkroom::memory::Plan;
 use darkroom::sampling::{Rng, SamplerKind};
 use darkroom::text::tokenizer::LongPrompt;
+use darkroom::vae::decode::Tiles;
+use darkroom::weights::load::LoadProgress;
 use darkroom::weights::place;
 use darkroom::{
     Error, Generation, Picture, Pipeline, Precision, Prediction, Request, Result, Runtime,
@@ -76,6 +79,9 @@ struct Generate {
     /// What to do with prompts of more than 75 tokens: chunk or truncate
     #[arg(long, default_value = "chunk")]
     long_prompt: LongPrompt,
+    /// Whether the picture is decoded in tiles: auto (where it does not fit in memory), always or never
+    #[arg(long, default_value_t)]
+    vae_tiles: Tiles,
     /// Where to write the picture (PNG)
     #[arg(long)]
     out: PathBuf,
@@ -131,14 +137,22 @@ async fn generate(args: &Generate) -> Result<()> {
     let runtime = runtime(args, &mut warnings).await?;
     eprintln!("running on {}", runtime.name);
     let mut bar = Bar::default();
-    let pipeline = Pipeline::load_as(&*source, args.prediction, &runtime, &mut |p| {
+    let mut planned = |plan: &Plan| eprintln!("{plan}");
+    let mut loading = |p: LoadProgress<'_>| {
         bar.show(&format!(
             "loading {} {:.0} of {:.0} MB",
             p.part,
             p.done as f64 / 1e6,
             p.total as f64 / 1e6
         ));
-    })
+    };
+    let pipeline = Pipeline::load_planned(
+        &*source,
+        args.prediction,
+        &runtime,
+        &mut planned,
+        &mut loading,
+    )
     .await?;
     let load = begin.elapsed().as_secs_f64();
     warnings.extend_from_slice(pipeline.warnings());
@@ -154,6 +168,7 @@ async fn generate(args: &Generate) -> Result<()> {
         height: args.height,
         rng: args.rng,
         long_prompt: args.long_prompt,
+        tiles: args.vae_tiles,
     };
     let begin = Instant::now();
     let mut generation = pipeline.start(&request).await?;
@@ -182,12 +197,17 @@ async fn generate(args: &Generate) -> Result<()> {
         write(path, &latents_file(&generation))?;
     }
     let begin = Instant::now();
+    let known = generation.warnings().len();
     let picture = generation.finish().await?;
     // Steps and the decoding may have added some.
     warnings.splice(before.., generation.warnings().iter().cloned());
     show(&mut bar, &warnings);
     let decode = begin.elapsed().as_secs_f64();
     bar.end();
+    for warning in &generation.warnings()[known..] {
+        eprintln!("warning: {warning}");
+        warnings.push(warning.clone());
+    }
     write(&args.out, &png(&picture, &args.out)?)?;
     eprintln!(
         "{}: {}×{}, {:.1} s",
@@ -209,6 +229,7 @@ async fn generate(args: &Generate) -> Result<()> {
             "height": picture.height,
             "adapter": runtime.name,
             "dtype": format!("{:?}", runtime.dtype).to_lowercase(),
+            "memory": { "plan": pipeline.plan(picture.width, picture.height), "measured": runtime.memory() },
             "seconds": { "load": load, "encode": encode, "sample": sample, "decode": decode },
             "warnings": warnings,
         });

@@ -125,6 +125,9 @@ impl Checkpoint {
         // SD2 for 768×768 pixels predicts v; SD1 and SD2 for 512×512 predict the noise.
         let large = v && self.names.text == TextKind::OpenClip;
         unet["sample_size"] = if large { 96 } else { 64 }.into();
+        let mut vae = self.vae.clone();
+        let sd1 = self.names.text == TextKind::Clip;
+        vae["sample_size"] = if sd1 { 512 } else { 768 }.into();
         let scheduler = json!({
             "_class_name": if v { "DDIMScheduler" } else { "PNDMScheduler" },
             "num_train_timesteps": 1000,
@@ -142,7 +145,7 @@ impl Checkpoint {
         });
         let config = ModelConfig {
             unet: UnetConfig::from_json(&file("unet"), &text(&unet))?,
-            vae: VaeConfig::from_json(&file("vae"), &text(&self.vae))?,
+            vae: VaeConfig::from_json(&file("vae"), &text(&vae))?,
             text: TextConfig::from_json(&file("text encoder"), &text(&self.text))?,
             scheduler: SchedulerConfig::from_json(&file("scheduler"), &text(&scheduler))?,
         };

@@ -15,6 +15,7 @@ use super::safetensors::{Dtype, Header, TensorInfo, header_length};
 use super::source::{Source, read_text};
 use super::storage::Storage;
 use crate::error::{Error, Result};
+use crate::memory::WeightSizes;
 
 /// One network of a model folder and what it wants.
 pub struct Part {
@@ -35,6 +36,8 @@ pub struct LoadProgress<'a> {
     pub total: u64,
     /// Folder being read.
     pub part: &'a str,
+    /// What all weights together take in memory; known before the first byte of them is read.
+    pub sizes: WeightSizes,
 }
 
 /// A file of weights and what it holds.
@@ -145,12 +148,13 @@ async fn read_tensors(
 ) -> Result<Vec<HashMap<String, Loaded>>> {
     // In the order of the files, so that the network sees long runs of neighbouring ranges.
     found.sort_by(|a, b| (&a.path, a.info.range.start).cmp(&(&b.path, b.info.range.start)));
+    let mut reader = Reader::new(source, parts, &found, device, storage, progress);
+    reader.begin();
     let ranges = found
         .iter()
         .map(|f| (f.path.as_str(), f.info.range.clone()));
     source.plan(&ranges.collect::<Vec<_>>()).await?;
     let mut loaded: Vec<HashMap<String, Loaded>> = parts.iter().map(|_| HashMap::new()).collect();
-    let mut reader = Reader::new(source, parts, &found, device, storage, progress);
     for found in &found {
         let tensor = reader.tensor(found).await?;
         loaded[found.part].insert(found.wanted.name.clone(), tensor);

@@ -14,6 +14,7 @@ use super::safetensors::Dtype;
 use super::source::Source;
 use super::storage::{Storage, convert, to_f32};
 use crate::error::{Error, Result};
+use crate::memory::WeightSizes;
 use crate::ops::gpu::Upload;
 
 /// Bytes of a tensor that are read, converted and uploaded at once.
@@ -30,6 +31,7 @@ pub(super) struct Reader<'a> {
     progress: &'a mut dyn FnMut(LoadProgress<'_>),
     done: u64,
     total: u64,
+    sizes: WeightSizes,
 }
 
 impl<'a> Reader<'a> {
@@ -45,16 +47,34 @@ impl<'a> Reader<'a> {
             .iter()
             .map(|f| length(&f.info.range) / f.dtype.size() as u64)
             .sum();
+        let storage = storage.of(elements);
         Reader {
             source,
             parts,
             device,
-            storage: storage.of(elements),
+            storage,
             upload: Upload::new(device, CHUNK),
             progress,
             done: 0,
             total: found.iter().map(|f| length(&f.info.range)).sum(),
+            sizes: sizes(found, storage),
         }
+    }
+
+    /// Before the first tensor: tells how much there is.
+    pub fn begin(&mut self) {
+        if let Some(part) = self.parts.first() {
+            self.tell(part.folder);
+        }
+    }
+
+    fn tell(&mut self, part: &str) {
+        (self.progress)(LoadProgress {
+            done: self.done,
+            total: self.total,
+            part,
+            sizes: self.sizes,
+        });
     }
 
     /// The tensor `found`, where the network wants it.
@@ -86,13 +106,9 @@ impl<'a> Reader<'a> {
     }
 
     /// After the last tensor: waits for what is on its way.
-    pub async fn finish(self) -> Result<()> {
+    pub async fn finish(mut self) -> Result<()> {
         if let Some(part) = self.parts.last() {
-            (self.progress)(LoadProgress {
-                done: self.done,
-                total: self.total,
-                part: part.folder,
-            });
+            self.tell(part.folder);
         }
         match self.upload {
             Some(upload) => upload.finish().await,
@@ -182,11 +198,7 @@ impl<'a> Reader<'a> {
 
     /// The bytes of some of a tensor's elements.
     async fn elements(&mut self, found: &Found<'_>, range: Range<usize>) -> Result<Vec<u8>> {
-        (self.progress)(LoadProgress {
-            done: self.done,
-            total: self.total,
-            part: self.parts[found.part].folder,
-        });
+        self.tell(self.parts[found.part].folder);
         let [start, end] = [range.start, range.end]
             .map(|index| found.info.range.start + (index * found.dtype.size()) as u64);
         let bytes = self.source.read(&found.path, start..end).await?;
@@ -204,6 +216,27 @@ impl<'a> Reader<'a> {
         self.done += bytes.len() as u64;
         Ok(bytes)
     }
+}
+
+/// What `found` will take in memory; a weight beyond f16, which no good model has, would take more.
+fn sizes(found: &[Found], storage: Storage) -> WeightSizes {
+    let mut sizes = WeightSizes::default();
+    for found in found {
+        let elements = length(&found.info.range) / found.dtype.size() as u64;
+        match found.wanted.layout {
+            Layout::HostTable => {
+                sizes.add_host(elements * storage.table(found.dtype).size() as u64);
+            }
+            Layout::Vector => sizes.add(elements * size_of::<f32>() as u64),
+            Layout::Matrix | Layout::Conv3x3 => {
+                let dtype = storage.matrix(found.dtype, found.wanted.shape[0]);
+                sizes.add(elements * dtype.size() as u64);
+            }
+        }
+    }
+    // As read and as converted.
+    sizes.staging = 2 * CHUNK as u64;
+    sizes
 }
 
 /// A matrix that is being filled.

@@ -1,6 +1,7 @@
 //! What the golden tests share: reading expected values, measuring errors, and running something to its end.
 #![allow(dead_code)] // every test program uses its own part of this
 
+pub mod adapter;
 pub mod checkpoint;
 pub mod command;
 pub mod models;

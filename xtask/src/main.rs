@@ -4,6 +4,7 @@
 //! ```text
 //! serve, dist ─→ wasm::build ─→ setup::wasm_toolchain     crate/ → www/pkg/
 //! test ─→ stages: format, clippy, native, wasm, types, browser   (test.rs lists them)
+//! test --full ─→ full::models ─→ setup::python             tests/golden/full/ → the cache
 //! golden ─→ setup::python                                  tests/golden/**/generate.py
 //! bench ─→ all of these                                    tests/browser/bench/
 //! ```
@@ -12,6 +13,7 @@ mod args;
 mod bench;
 mod command;
 mod dist;
+mod full;
 mod golden;
 mod paths;
 mod serve;
@@ -34,7 +36,8 @@ cargo xtask COMMAND
         [--no-build] [--root www]          … what is already built, or another folder
   build                                    the engine as WebAssembly: crate/ → www/pkg/
   test [--full] [--only STAGE,…] [FILTER]  everything that is checked; FILTER chooses tests by name;
-                                           --full adds the tests marked #[ignore], which take long
+                                           --full adds the tests marked #[ignore], which take long (with a
+                                           FILTER: these alone)
   golden [FILTER]                          compute the reference values of the tests anew (Python, PyTorch)
   bench [--json FILE] [PART…]              how fast it is, beside others; PART is cpu, gpu (in the browser, against
                                            onnxruntime-web), picture (in the browser), native or kernels (one by one);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::args::Args;
 use crate::command::{Stream, ask, cargo, line, program, run, watched};
 use crate::stages::{Outcome, Run};
-use crate::{Result, paths, setup, wasm};
+use crate::{Result, full, paths, setup, wasm};
 
 /// The engine's size after the best Brotli: what a visitor waits for before anything happens.
 const WASM_LIMIT: u64 = 3_000_000;
@@ -39,6 +39,8 @@ pub fn command(mut args: Args) -> Result<()> {
     args.end()?;
     let only: BTreeSet<String> = match (only, &options.filter) {
         (Some(only), _) => only.split(',').map(str::to_owned).collect(),
+        // A name together with --full is one of the tests that take long.
+        (None, Some(_)) if full => BTreeSet::new(),
         // The other stages know no names.
         (None, Some(_)) => ["native", "browser"].map(str::to_owned).into(),
         (None, None) => STAGES.iter().map(|(name, _)| (*name).to_owned()).collect(),
@@ -144,8 +146,10 @@ fn full_size(options: &Options) -> Outcome {
         return Outcome::NotRun(error);
     }
     let tests = || {
+        let models = full::models(options.filter.as_deref())?;
         let mut command = cargo()?;
         command
+            .env("DARKROOM_FULL_MODELS", models)
             .args([
                 "test",
                 "--release",
@@ -158,9 +162,10 @@ fn full_size(options: &Options) -> Outcome {
         rust_tests(&mut command)
     };
     match tests() {
-        Ok(counts) if counts.passed == 0 => {
-            Outcome::Failed("asked for, but no test is marked #[ignore]".into())
-        }
+        Ok(counts) if counts.passed == 0 => Outcome::Failed(match &options.filter {
+            Some(name) => format!("asked for, but no test of that kind is named {name:?}"),
+            None => "asked for, but no test is marked #[ignore]".into(),
+        }),
         tests => summary(tests, options),
     }
 }
