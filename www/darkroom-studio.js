@@ -8,16 +8,20 @@
  */
 import { Client } from "./client.js";
 import { DarkroomError, problemOf } from "./protocol.js";
-import { folderOf, nameOf } from "./studio/address.js";
+import { ON_DISK, addressOf, isCheckpoint, nameOf } from "./studio/address.js";
 import { ContactSheet } from "./studio/contact-sheet.js";
+import { carriesFiles, chosen, dropped } from "./studio/disk.js";
 import { Easel, canvasOf } from "./studio/easel.js";
 import { SettingsForm, completed } from "./studio/form.js";
+import { fromInfotext, infotext } from "./studio/infotext.js";
 import { MARKUP } from "./studio/markup.js";
+import { planWords } from "./studio/memory.js";
 import { ModelsPanel, size } from "./studio/models.js";
+import { textOf } from "./studio/png-text.js";
 import { download, pngOf } from "./studio/png.js";
 import { showProblem } from "./studio/problems.js";
 import { Stopwatch, openingWords, stepWords } from "./studio/progress.js";
-import { DEFAULTS, infotext, randomSeed, requestOf } from "./studio/settings.js";
+import { DEFAULTS, randomSeed, requestOf } from "./studio/settings.js";
 
 /** @typedef {import("./protocol.js").Opened} Opened */
 /** @typedef {import("./studio/easel.js").Frame} Frame */
@@ -39,6 +43,7 @@ export class DarkroomStudio extends HTMLElement {
   /** @type {Promise<Opened>} */ #opening = new Promise(() => {});
   /** @type {Opened | null} */ #opened = null;
   /** @type {{abort: AbortController, done: Promise<void>, stuck: boolean} | null} */ #work = null;
+  /** Models on the visitor's disk, by what the field says of them. @type {Map<string, import("./protocol.js").LocalModel>} */ #local = new Map();
   #gpuCrashes = 0;
   #frames = 0;
   #countTimer = 0;
@@ -67,8 +72,8 @@ export class DarkroomStudio extends HTMLElement {
     this.#form.fill(settings);
     if (settings.seed) this.#form.keepSeed();
     this.#changed();
-    const { device, model } = this.settings;
-    if (this.isConnected && (device !== before.device || model !== before.model)) this.#open();
+    const { device, model, prediction } = this.settings;
+    if (this.isConnected && (device !== before.device || model !== before.model || prediction !== before.prediction)) this.#open();
   }
 
   /** Makes a picture with the settings as they are; with `compare` two, the first without the negative prompt. */
@@ -101,12 +106,12 @@ export class DarkroomStudio extends HTMLElement {
     this.#easel = new Easel(this.#part("easel"), (frame) => void this.#save(frame));
     this.#sheet = new ContactSheet(this.#part("sheet"), (frame) => this.#bringBack(frame));
     this.#models = new ModelsPanel(this.#part("models", HTMLDialogElement), {
-      nameOf: (folder) => nameOf(folder, document.baseURI, this.#hub),
+      nameOf: (address) => nameOf(address, document.baseURI, this.#hub),
       onUse: (model) => {
         this.#form.forgetModel();
         this.settings = { model };
       },
-      onForget: (folder) => this.#forgotten(folder),
+      onForget: (address) => this.#forgotten(address),
     });
     const attribute = (/** @type {string} */ name) => this.getAttribute(name) ?? "";
     this.#form.fill({
@@ -140,8 +145,10 @@ export class DarkroomStudio extends HTMLElement {
         this.#form.rollSeed();
         this.#changed();
       }
-      if (act === "models") void this.#models.open(this.#folder);
-      if (remedy === "cpu") this.settings = { device: "cpu" };
+      if (act === "models") void this.#models.open(this.#address);
+      if (act === "file" || act === "folder") this.#part(act, HTMLInputElement).click();
+      if (remedy === "file") this.#part("file", HTMLInputElement).click();
+      else if (remedy === "cpu") this.settings = { device: "cpu" };
       else if (remedy) this.#open({ fresh: remedy === "fresh" });
     });
     form.addEventListener("input", ({ target }) => {
@@ -149,10 +156,59 @@ export class DarkroomStudio extends HTMLElement {
       this.#changed();
     });
     form.addEventListener("change", ({ target }) => {
-      const { name } = /** @type {HTMLInputElement} */ (target);
+      const { name, files } = /** @type {HTMLInputElement} */ (target);
+      if (files?.length) {
+        void this.#use(chosen(files));
+        // The same file may be chosen again.
+        /** @type {HTMLInputElement} */ (target).value = "";
+      }
       if (name === "model") this.#form.forgetModel();
-      if (name === "model" || name === "device") this.#open();
+      if (name === "model" || name === "device" || name === "prediction") this.#open();
     });
+    for (const type of ["dragenter", "dragover", "dragleave", "drop"]) this.addEventListener(type, (event) => this.drag(/** @type {DragEvent} */ (event)));
+  }
+
+  /** Takes files dragged over the studio and dropped onto it; a page may pass on what is dropped elsewhere on it. @param {DragEvent} event */
+  drag(event) {
+    const { type, dataTransfer, relatedTarget } = event;
+    if (!dataTransfer || !carriesFiles(dataTransfer)) return;
+    // Otherwise the browser would leave the page for the file.
+    event.preventDefault();
+    event.stopPropagation();
+    const over = type !== "drop" && (type !== "dragleave" || relatedTarget !== null);
+    this.toggleAttribute("data-dropping", over);
+    if (type === "drop") void this.#use(dropped(dataTransfer));
+  }
+
+  /** @param {import("./studio/disk.js").Taken | Promise<import("./studio/disk.js").Taken>} taken */
+  async #use(taken) {
+    try {
+      const { picture, model } = await taken;
+      if (model) {
+        const name = `${ON_DISK}${model.name}${model.checkpoint === null ? "/" : ""}`;
+        this.#local.set(name, model);
+        this.#form.forgetModel();
+        const same = this.settings.model === name;
+        this.settings = { model: name };
+        // Of the same name, but perhaps another file.
+        if (same) this.#open();
+      }
+      if (picture) await this.#restore(picture);
+    } catch (error) {
+      this.#problem(problemOf(error, "disk"));
+    }
+  }
+
+  /** Brings back the settings that a picture was made with. @param {File} picture */
+  async #restore(picture) {
+    const text = await textOf(new Uint8Array(await picture.arrayBuffer()), "parameters");
+    const found = text === null ? null : fromInfotext(text);
+    if (!found) throw new DarkroomError("request", `${picture.name} does not say how it was made: only PNG files by Darkroom, A1111 and programs like it do.`);
+    this.#problem(null);
+    this.settings = found.settings;
+    this.#warn(found.notes);
+    const words = `Settings of ${picture.name}.`;
+    if (!this.#work) this.#say({ text: words, spoken: words });
   }
 
   /** After any change by the visitor or by a link. */
@@ -185,8 +241,12 @@ export class DarkroomStudio extends HTMLElement {
     if (!quietly) this.#problem(null);
     this.#part("device").textContent = "";
     this.#part("model").textContent = "";
-    const opening = this.#client.open({ model: this.#folder, device: choice, fresh, reason }, (progress) => {
-      if (progress.stage === "notice") this.#part("model").textContent = progress.text;
+    this.#part("memory").textContent = "";
+    const prediction = /** @type {import("./protocol.js").Prediction} */ (this.settings.prediction);
+    const model = this.#model;
+    const opening = this.#client.open({ model, prediction, device: choice, fresh, reason }, (progress) => {
+      if (progress.stage === "plan") this.#part("memory").textContent = planWords(progress.plan);
+      else if (progress.stage === "notice") this.#part("model").textContent = progress.text;
       // A demo may be evicted when storage runs short; gigabytes are worth asking the browser to spare.
       else if (progress.stage === "storage") void (progress.bytes > WORTH_PERSISTING && navigator.storage?.persist?.());
       else if (opening === this.#opening) this.#say(openingWords(progress, this.#work !== null));
@@ -216,8 +276,9 @@ export class DarkroomStudio extends HTMLElement {
     const name = document.createElement("strong");
     name.textContent = device.name;
     this.#part("device").replaceChildren(name, device.reason ? `: ${device.reason}` : ", by WebGPU.");
-    const where = stored === "browser" ? "kept in this browser for the next visit" : `in memory only, fetched again next time: ${why}`;
-    this.#part("model").textContent = `${size(model.weight_bytes)} of weights, ${where}.`;
+    const where = { browser: "kept in this browser for the next visit", memory: `in memory only, fetched again next time: ${why}`, disk: "read from your disk" }[stored];
+    const predicts = isCheckpoint(this.settings.model) ? [`It predicts ${model.prediction_type === "epsilon" ? "the noise" : "v"}.`] : [];
+    this.#part("model").textContent = [`${size(model.weight_bytes)} of weights, ${where}.`, ...predicts, ...model.warnings.map(sentence)].join(" ");
     this.#form.offer(model);
     this.#form.review();
     if (!this.#work) this.#say({ text: "Ready.", spoken: `Ready. Pictures are made on ${device.name}.` });
@@ -225,15 +286,23 @@ export class DarkroomStudio extends HTMLElement {
     this.#show();
   }
 
-  /** @param {string | null} folder deleted from this browser's storage; null: all are */
-  #forgotten(folder) {
-    if (!this.#opened || (folder !== null && folder !== this.#folder)) return;
+  /** @param {string | null} address deleted from this browser's storage; null: all are */
+  #forgotten(address) {
+    if (this.#opened?.stored === "disk" || !this.#opened || (address !== null && address !== this.#address)) return;
     this.#part("model").textContent = `${size(this.#opened.model.weight_bytes)} of weights, in memory only now: deleted from this browser.`;
   }
 
-  /** The model's address. */
-  get #folder() {
-    return folderOf(this.settings.model, document.baseURI, this.#hub);
+  /** The model: where it is, or what there is of it on the visitor's disk. */
+  get #model() {
+    const { model } = this.settings;
+    if (!model.startsWith(ON_DISK)) return this.#address;
+    // After a reload, or by somebody else's link, it is not at hand.
+    return this.#local.get(model) ?? { name: model.slice(ON_DISK.length).replace(/\/$/, ""), checkpoint: null, files: {} };
+  }
+
+  /** The model's address; of one on a disk no server's. */
+  get #address() {
+    return addressOf(this.settings.model, document.baseURI, this.#hub);
   }
 
   get #hub() {
@@ -410,6 +479,9 @@ export class DarkroomStudio extends HTMLElement {
     );
   }
 }
+
+/** The engine's words as a sentence. @param {string} text */
+const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1).replace(/\.$/, "")}.`;
 
 /**
  * @template T

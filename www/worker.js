@@ -7,6 +7,7 @@
  */
 import { probe } from "./device.js";
 import { DarkroomError, problemOf } from "./protocol.js";
+import { LocalSource } from "./weights-local.js";
 import { ModelSource } from "./weights.js";
 
 /** @typedef {import("./protocol.js").PageMessage} PageMessage */
@@ -92,7 +93,7 @@ function cancel(id) {
  * @param {Open} message
  * @returns {Promise<import("./protocol.js").Opened>}
  */
-async function open({ id, model, device: choice, reason, fresh }) {
+async function open({ id, model, prediction, device: choice, reason, fresh }) {
   /** @param {import("./protocol.js").OpenProgress} value */
   const tell = (value) => page.postMessage({ tag: "progress", id, value });
 
@@ -108,10 +109,11 @@ async function open({ id, model, device: choice, reason, fresh }) {
   tell({ stage: "test" });
   await kinded("device", () => made.selfTest());
 
-  let source = await load(made, model, fresh, tell);
-  if (source.problem?.kind === "changed") {
-    tell({ stage: "notice", text: "The model was replaced on the server while it was read. It is read again." });
-    source = await load(made, model, false, tell);
+  let source = await load(made, model, prediction, fresh, tell);
+  if (source.problem && source.again) {
+    const text = source.problem.kind === "changed" ? "The model was replaced on the server while it was read." : "A file of the model came spoilt.";
+    tell({ stage: "notice", text: `${text} It is read again.` });
+    source = await load(made, model, prediction, false, tell);
   }
   if (source.problem) throw source.problem;
   engine = made;
@@ -121,21 +123,23 @@ async function open({ id, model, device: choice, reason, fresh }) {
 /**
  * Loads a model. What went wrong, and whose fault it was, is the source's `problem` then.
  * @param {import("./pkg/darkroom.js").Engine} engine
- * @param {string} model
+ * @param {string | import("./protocol.js").LocalModel} model
+ * @param {import("./protocol.js").Prediction} prediction
  * @param {boolean} fresh
  * @param {(progress: import("./protocol.js").OpenProgress) => void} tell
  */
-async function load(engine, model, fresh, tell) {
+async function load(engine, model, prediction, fresh, tell) {
   let fetched = 0;
   const progress = { done: 0, total: 0, what: "" };
-  const source = await ModelSource.open(model, fresh, {
-    notice: (text) => tell({ stage: "notice", text }),
-    fetched: (bytes) => {
+  const listener = {
+    notice: (/** @type {string} */ text) => tell({ stage: "notice", text }),
+    fetched: (/** @type {number} */ bytes) => {
       fetched += bytes;
       tell({ stage: "weights", fetched, ...progress });
     },
-    keeps: (bytes) => tell({ stage: "storage", bytes }),
-  });
+    keeps: (/** @type {number} */ bytes) => tell({ stage: "storage", bytes }),
+  };
+  const source = typeof model === "string" ? await ModelSource.open(model, fresh, listener) : new LocalSource(model);
   /** @param {number} done bytes @param {number} total bytes @param {string} what */
   const taken = (done, total, what) => {
     if (total) source.expect(total);
@@ -143,18 +147,19 @@ async function load(engine, model, fresh, tell) {
     tell({ stage: "weights", fetched, ...progress });
   };
   try {
-    await engine.load(source, taken);
+    await engine.load(source, taken, prediction, (/** @type {string} */ plan) => tell({ stage: "plan", plan: JSON.parse(plan) }));
     source.problem = null;
     await source.remember();
   } catch (error) {
     await source.close();
     if (error instanceof WebAssembly.RuntimeError) throw error;
+    const name = typeof model === "string" ? model : model.name;
     // The engine knows errors of the source by their text: their kind is known here.
     const { message } = problemOf(error, "model");
     const absent = [...source.absent].filter(([path]) => message.includes(path));
     const said = absent.map(([, said]) => said).find(Boolean);
     const kind = source.problem?.kind ?? (absent.length ? "missing" : "model");
-    const words = [message, said && `Asked for it, ${said}.`, !message.includes(model) && `Model: ${model}`].filter(Boolean);
+    const words = [message, said && `Asked for it, ${said}.`, !message.includes(name) && `Model: ${name}`].filter(Boolean);
     source.problem = new DarkroomError(kind, words.join("\n"));
   }
   return source;
