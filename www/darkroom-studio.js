@@ -10,17 +10,17 @@ import { Client } from "./client.js";
 import { DarkroomError, problemOf } from "./protocol.js";
 import { ON_DISK, addressOf, isCheckpoint, nameOf } from "./studio/address.js";
 import { ContactSheet } from "./studio/contact-sheet.js";
-import { carriesFiles, chosen, dropped } from "./studio/disk.js";
 import { Easel, canvasOf } from "./studio/easel.js";
 import { SettingsForm, completed } from "./studio/form.js";
 import { fromInfotext, infotext } from "./studio/infotext.js";
 import { MARKUP } from "./studio/markup.js";
-import { planWords } from "./studio/memory.js";
-import { ModelsPanel, size } from "./studio/models.js";
+import { Intake } from "./studio/intake.js";
+import { ModelsPanel } from "./studio/models.js";
 import { textOf } from "./studio/png-text.js";
 import { download, pngOf } from "./studio/png.js";
 import { showProblem } from "./studio/problems.js";
 import { Stopwatch, openingWords, stepWords } from "./studio/progress.js";
+import { forgottenWords, modelWords, planWords } from "./studio/report.js";
 import { DEFAULTS, randomSeed, requestOf } from "./studio/settings.js";
 
 /** @typedef {import("./protocol.js").Opened} Opened */
@@ -39,11 +39,11 @@ export class DarkroomStudio extends HTMLElement {
   /** @type {Easel} */ #easel = /** @type {any} */ (null);
   /** @type {ContactSheet} */ #sheet = /** @type {any} */ (null);
   /** @type {ModelsPanel} */ #models = /** @type {any} */ (null);
+  /** @type {Intake} */ #intake = /** @type {any} */ (null);
 
   /** @type {Promise<Opened>} */ #opening = new Promise(() => {});
   /** @type {Opened | null} */ #opened = null;
   /** @type {{abort: AbortController, done: Promise<void>, stuck: boolean} | null} */ #work = null;
-  /** Models on the visitor's disk, by what the field says of them. @type {Map<string, import("./protocol.js").LocalModel>} */ #local = new Map();
   #gpuCrashes = 0;
   #frames = 0;
   #countTimer = 0;
@@ -113,6 +113,11 @@ export class DarkroomStudio extends HTMLElement {
       },
       onForget: (address) => this.#forgotten(address),
     });
+    this.#intake = new Intake(this, {
+      onModel: (name) => this.#useFile(name),
+      onPicture: (picture) => this.#restore(picture),
+      onProblem: (error) => this.#problem(problemOf(error, "disk")),
+    });
     const attribute = (/** @type {string} */ name) => this.getAttribute(name) ?? "";
     this.#form.fill({
       ...DEFAULTS,
@@ -146,8 +151,8 @@ export class DarkroomStudio extends HTMLElement {
         this.#changed();
       }
       if (act === "models") void this.#models.open(this.#address);
-      if (act === "file" || act === "folder") this.#part(act, HTMLInputElement).click();
-      if (remedy === "file") this.#part("file", HTMLInputElement).click();
+      if (act === "file" || act === "folder") this.#intake.choose(act);
+      if (remedy === "file") this.#intake.choose("file");
       else if (remedy === "cpu") this.settings = { device: "cpu" };
       else if (remedy) this.#open({ fresh: remedy === "fresh" });
     });
@@ -156,47 +161,24 @@ export class DarkroomStudio extends HTMLElement {
       this.#changed();
     });
     form.addEventListener("change", ({ target }) => {
-      const { name, files } = /** @type {HTMLInputElement} */ (target);
-      if (files?.length) {
-        void this.#use(chosen(files));
-        // The same file may be chosen again.
-        /** @type {HTMLInputElement} */ (target).value = "";
-      }
+      const { name } = /** @type {HTMLInputElement} */ (target);
       if (name === "model") this.#form.forgetModel();
       if (name === "model" || name === "device" || name === "prediction") this.#open();
     });
-    for (const type of ["dragenter", "dragover", "dragleave", "drop"]) this.addEventListener(type, (event) => this.drag(/** @type {DragEvent} */ (event)));
   }
 
-  /** Takes files dragged over the studio and dropped onto it; a page may pass on what is dropped elsewhere on it. @param {DragEvent} event */
+  /** Takes what is dragged over the page and dropped beside the studio; the studio sees to what is dropped onto it. @param {DragEvent} event */
   drag(event) {
-    const { type, dataTransfer, relatedTarget } = event;
-    if (!dataTransfer || !carriesFiles(dataTransfer)) return;
-    // Otherwise the browser would leave the page for the file.
-    event.preventDefault();
-    event.stopPropagation();
-    const over = type !== "drop" && (type !== "dragleave" || relatedTarget !== null);
-    this.toggleAttribute("data-dropping", over);
-    if (type === "drop") void this.#use(dropped(dataTransfer));
+    this.#intake?.drag(event);
   }
 
-  /** @param {import("./studio/disk.js").Taken | Promise<import("./studio/disk.js").Taken>} taken */
-  async #use(taken) {
-    try {
-      const { picture, model } = await taken;
-      if (model) {
-        const name = `${ON_DISK}${model.name}${model.checkpoint === null ? "/" : ""}`;
-        this.#local.set(name, model);
-        this.#form.forgetModel();
-        const same = this.settings.model === name;
-        this.settings = { model: name };
-        // Of the same name, but perhaps another file.
-        if (same) this.#open();
-      }
-      if (picture) await this.#restore(picture);
-    } catch (error) {
-      this.#problem(problemOf(error, "disk"));
-    }
+  /** @param {string} model as the field is to have it */
+  #useFile(model) {
+    this.#form.forgetModel();
+    const same = this.settings.model === model;
+    this.settings = { model };
+    // Of the same name, but perhaps another file.
+    if (same) this.#open();
   }
 
   /** Brings back the settings that a picture was made with. @param {File} picture */
@@ -270,15 +252,13 @@ export class DarkroomStudio extends HTMLElement {
   /** @param {Opened} opened */
   #welcome(opened) {
     this.#opened = opened;
-    const { device, model, stored, why } = opened;
+    const { device, model } = opened;
     this.dataset.engine = "ready";
     this.dataset.device = device.kind;
     const name = document.createElement("strong");
     name.textContent = device.name;
     this.#part("device").replaceChildren(name, device.reason ? `: ${device.reason}` : ", by WebGPU.");
-    const where = { browser: "kept in this browser for the next visit", memory: `in memory only, fetched again next time: ${why}`, disk: "read from your disk" }[stored];
-    const predicts = isCheckpoint(this.settings.model) ? [`It predicts ${model.prediction_type === "epsilon" ? "the noise" : "v"}.`] : [];
-    this.#part("model").textContent = [`${size(model.weight_bytes)} of weights, ${where}.`, ...predicts, ...model.warnings.map(sentence)].join(" ");
+    this.#part("model").textContent = modelWords(opened, isCheckpoint(this.settings.model));
     this.#form.offer(model);
     this.#form.review();
     if (!this.#work) this.#say({ text: "Ready.", spoken: `Ready. Pictures are made on ${device.name}.` });
@@ -289,15 +269,13 @@ export class DarkroomStudio extends HTMLElement {
   /** @param {string | null} address deleted from this browser's storage; null: all are */
   #forgotten(address) {
     if (this.#opened?.stored === "disk" || !this.#opened || (address !== null && address !== this.#address)) return;
-    this.#part("model").textContent = `${size(this.#opened.model.weight_bytes)} of weights, in memory only now: deleted from this browser.`;
+    this.#part("model").textContent = forgottenWords(this.#opened);
   }
 
   /** The model: where it is, or what there is of it on the visitor's disk. */
   get #model() {
     const { model } = this.settings;
-    if (!model.startsWith(ON_DISK)) return this.#address;
-    // After a reload, or by somebody else's link, it is not at hand.
-    return this.#local.get(model) ?? { name: model.slice(ON_DISK.length).replace(/\/$/, ""), checkpoint: null, files: {} };
+    return model.startsWith(ON_DISK) ? this.#intake.model(model) : this.#address;
   }
 
   /** The model's address; of one on a disk no server's. */
@@ -383,6 +361,7 @@ export class DarkroomStudio extends HTMLElement {
       this.#say(stepWords(progress, watch, at, jobs.length));
     });
     const seconds = watch.seconds;
+    this.#warn(warnings);
     const frame = { number: (this.#frames += 1), settings, canvas: canvasOf(picture), seconds, device, warnings };
     this.#easel.finish(at, frame, jobs);
     this.#sheet.add(frame);
@@ -479,9 +458,6 @@ export class DarkroomStudio extends HTMLElement {
     );
   }
 }
-
-/** The engine's words as a sentence. @param {string} text */
-const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1).replace(/\.$/, "")}.`;
 
 /**
  * @template T

@@ -16,8 +16,9 @@ import { DarkroomError } from "./protocol.js";
 import { Net, PATIENCE, Refusal, sameVersion } from "./weights-fetch.js";
 import { RemoteFile, hasChanged } from "./weights-file.js";
 import { Checksum, pointedSha256 } from "./weights-check.js";
+import { Order, Pieces } from "./weights-pieces.js";
 import { Places } from "./weights-places.js";
-import { Store, partKey, pieceKey, room } from "./weights-store.js";
+import { Store, partKey, room } from "./weights-store.js";
 import { Vocabulary } from "./weights-vocabulary.js";
 
 /** @typedef {Uint8Array<ArrayBuffer>} Bytes */
@@ -63,7 +64,8 @@ export class ModelSource {
   /** Pieces asked for, by key. @type {Map<string, Promise<Bytes>>} */ #held = new Map();
   #places;
   /** Settled once it is clear whether the weights can be kept; null before they begin. @type {Promise<void> | null} */ #room = null;
-  /** The pieces that will be read, in order, where the engine has said. @type {{order: [RemoteFile, number][], at: Map<string, number>} | null} */ #plan = null;
+  #pieces;
+  /** Where the engine has said what it will read. @type {Order | null} */ #order = null;
   /** Whether the server has given us anything. */ #welcome = false;
   #loaded = false;
   /** Whether something that came spoilt has been forgotten. */
@@ -88,6 +90,7 @@ export class ModelSource {
     this.#listener = listener;
     this.#tuning = tuning;
     this.#places = new Places(tuning.inFlight);
+    this.#pieces = new Pieces(tuning);
     this.#net = new Net(tuning, this.#abort.signal, listener);
   }
 
@@ -163,14 +166,14 @@ export class ModelSource {
       }
       if (start === end) return new Uint8Array(0);
       await this.#room;
-      const [first, last] = [this.#pieceAt(start), this.#pieceAt(end - 1)];
+      const [first, last] = [this.#pieces.at(start), this.#pieces.at(end - 1)];
       if (first === last) {
-        const { from } = this.#bounds(file, first);
+        const { from } = this.#pieces.bounds(file, first);
         return (await this.#demand(path, file, first)).subarray(start - from, end - from);
       }
       const bytes = new Uint8Array(end - start);
       for (let index = first; index <= last; index += 1) {
-        const { from, to } = this.#bounds(file, index);
+        const { from, to } = this.#pieces.bounds(file, index);
         const piece = await this.#demand(path, file, index);
         bytes.set(piece.subarray(Math.max(start, from) - from, Math.min(end, to) - from), Math.max(start, from) - start);
       }
@@ -183,22 +186,13 @@ export class ModelSource {
    * @param {string} ranges JSON: `[[path, start, end], …]`
    */
   async plan(ranges) {
-    /** @type {Map<string, number>} */
-    const at = new Map();
-    /** @type {[RemoteFile, number][]} */
-    const order = [];
-    let total = 0;
+    const order = new Order(this.#pieces);
     for (const [path, start, end] of /** @type {[string, number, number][]} */ (JSON.parse(ranges))) {
       const file = await this.#noting(() => this.#file(path));
-      for (let index = this.#pieceAt(start); file && index <= this.#pieceAt(end - 1); index += 1) {
-        const { key, from, to } = this.#bounds(file, index);
-        if (at.has(key)) continue;
-        at.set(key, order.push([file, index]) - 1);
-        total += to - from;
-      }
+      if (file && end > start) order.add(file, start, end);
     }
-    this.#plan = { order, at };
-    this.expect(total);
+    this.#order = order;
+    this.expect(order.total);
     await this.#room;
   }
 
@@ -292,7 +286,7 @@ export class ModelSource {
     const { file, head } = found;
     if (!head) return file;
     this.#watched(file);
-    const { key } = this.#bounds(file, 0);
+    const { key } = this.#pieces.bounds(file, 0);
     this.#held.set(key, Promise.resolve(head));
     this.#places.keep(this.#store.put(key, head, file.version));
     return file;
@@ -301,7 +295,7 @@ export class ModelSource {
   /** Has a file of weights compared with what its host says of it. @param {RemoteFile} file */
   #watched(file) {
     const sha256 = Promise.resolve(file.sha256 ?? pointedSha256(file.url, file.size, this.#net));
-    if (file.size > 0) file.checksum = new Checksum(sha256, this.#pieceAt(file.size - 1) + 1);
+    if (file.size > 0) file.checksum = new Checksum(sha256, this.#pieces.count(file));
     return file;
   }
 
@@ -313,28 +307,11 @@ export class ModelSource {
     return null;
   }
 
-  /** Which piece holds this byte. @param {number} offset */
-  #pieceAt(offset) {
-    const { head, piece } = this.#tuning;
-    return offset < head ? 0 : 1 + Math.floor((offset - head) / piece);
-  }
-
-  /** @param {RemoteFile} file @param {number} index */
-  #bounds({ url, size }, index) {
-    const { head, piece } = this.#tuning;
-    const from = index === 0 ? 0 : head + (index - 1) * piece;
-    const to = Math.min(size, head + index * piece);
-    return { from, to, key: pieceKey(url, from, to) };
-  }
-
   /** What is read after this piece, as much as may be under way. @param {RemoteFile} file @param {number} index @returns {[RemoteFile, number][]} */
   #following(file, index) {
     const { inFlight } = this.#tuning;
-    if (this.#plan) {
-      const at = this.#plan.at.get(this.#bounds(file, index).key) ?? Infinity;
-      return this.#plan.order.slice(at + 1, at + 1 + inFlight);
-    }
-    const last = Math.min(index + inFlight, this.#pieceAt(file.size - 1));
+    if (this.#order) return this.#order.behind(this.#pieces.bounds(file, index).key, inFlight);
+    const last = Math.min(index + inFlight, this.#pieces.count(file) - 1);
     return Array.from({ length: Math.max(0, last - index) }, (_, ahead) => [file, index + 1 + ahead]);
   }
 
@@ -367,7 +344,7 @@ export class ModelSource {
     const held = new Map();
     /** @param {RemoteFile} file @param {number} index */
     const hold = (file, index) => {
-      const { key } = this.#bounds(file, index);
+      const { key } = this.#pieces.bounds(file, index);
       const piece = this.#held.get(key) ?? this.#obtain(file, index);
       held.set(key, piece);
       return piece;
@@ -386,7 +363,7 @@ export class ModelSource {
    * @returns {Promise<Bytes>}
    */
   #obtain(file, index) {
-    const { key } = this.#bounds(file, index);
+    const { key } = this.#pieces.bounds(file, index);
     const piece = this.#places.take(async () => {
       const kept = await this.#kept(file, index);
       if (kept) return { bytes: kept, stored: null };
@@ -400,14 +377,14 @@ export class ModelSource {
 
   /** @param {RemoteFile} file @param {number} index */
   async #kept(file, index) {
-    const { from, to, key } = this.#bounds(file, index);
+    const { from, to, key } = this.#pieces.bounds(file, index);
     const kept = await this.#store.get(key);
     return kept && kept.bytes.length === to - from && sameVersion(kept.version, file.version) ? kept.bytes : null;
   }
 
   /** @param {RemoteFile} file @param {number} index */
   async #fetch(file, index) {
-    const { from, to, key } = this.#bounds(file, index);
+    const { from, to, key } = this.#pieces.bounds(file, index);
     const part = await this.#store.get(partKey(key));
     const usable = part && part.bytes.length < to - from && sameVersion(part.version, file.version);
     const bytes = await file.fetch(from, to, usable ? part.bytes : null, async (part) => {

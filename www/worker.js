@@ -208,10 +208,14 @@ async function generate({ id, request }) {
       const progress = JSON.parse(await kinded(failure, () => run.step()));
       done = progress.done;
       const preview = pixels(run.preview());
-      page.postMessage({ tag: "progress", id, value: { call: progress.call, calls, steps, done, preview } }, [preview.rgba.buffer]);
+      // A run that has been begun anew in a safer precision says so in its warnings.
+      const more = progress.restarted ? { warnings: /** @type {string[]} */ (JSON.parse(run.warnings())) } : {};
+      page.postMessage({ tag: "progress", id, value: { call: progress.call, calls, steps, done, preview, ...more } }, [preview.rgba.buffer]);
     }
     await breathe();
-    return { picture: pixels(await kinded(failure, () => run.finish())), warnings };
+    const picture = pixels(await kinded(failure, () => run.finish()));
+    // Decoding has its own, where memory ran short.
+    return { picture, warnings: JSON.parse(run.warnings()) };
   } finally {
     free(run);
   }

@@ -13,9 +13,6 @@ const DEPTH_AT_MOST = 4;
 /** What tells a model folder, wherever it lies in what was dropped. */
 const MARK = "unet/config.json";
 
-/** Whether something is dragged that may be for us. @param {DataTransfer | null} data */
-export const carriesFiles = (data) => data?.types.includes("Files") ?? false;
-
 /**
  * What was dropped. To be called in the event itself: after it, the data is gone.
  * @param {DataTransfer} data

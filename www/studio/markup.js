@@ -119,7 +119,7 @@ export const MARKUP = `
     </section>
   </div>
 
-  <p class="drop" data-part="drop" aria-hidden="true"><span>A model, or a picture that tells how it was made</span></p>
+  <p class="drop" data-part="drop" aria-hidden="true"><span>Drop a model, or a picture that tells how it was made</span></p>
 
   <section class="sheet" data-part="sheet" hidden>
     <h2>Contact sheet <span class="hint">this visit’s pictures; choose one to bring its settings back</span></h2>
