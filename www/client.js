@@ -63,6 +63,16 @@ export class Client {
   }
 
   /**
+   * What the model takes in memory for pictures of this size, in pixels.
+   * @param {number} width
+   * @param {number} height
+   * @returns {Promise<import("./protocol.js").MemoryPlan>}
+   */
+  plan(width, height) {
+    return this.#ask({ tag: "plan", width, height });
+  }
+
+  /**
    * @param {import("./protocol.js").Request} request
    * @param {AbortSignal} signal ends the generation after the step in work
    * @param {(progress: StepProgress) => void} onProgress

@@ -197,7 +197,7 @@ export class DarkroomStudio extends HTMLElement {
   #changed() {
     this.#form.review();
     clearTimeout(this.#countTimer);
-    this.#countTimer = window.setTimeout(() => this.#count(), COUNT_AFTER_MS);
+    this.#countTimer = window.setTimeout(() => void Promise.all([this.#count(), this.#plan()]), COUNT_AFTER_MS);
     this.dispatchEvent(new CustomEvent("settings", { detail: this.settings }));
   }
 
@@ -209,6 +209,15 @@ export class DarkroomStudio extends HTMLElement {
       if (counted && text === this.settings[field]) this.#form.showTokens(field, counted);
     }
     this.#form.review();
+  }
+
+  /** What pictures of this size take. */
+  async #plan() {
+    const { width, height } = this.settings;
+    if (!this.#opened || !this.#form.isSound({ quietly: true })) return;
+    const { default_width: own, default_height: high } = this.#opened.model;
+    const plan = await this.#client.plan(Number(width || own), Number(height || high)).catch(() => null);
+    if (plan && width === this.settings.width && height === this.settings.height) this.#part("memory").textContent = planWords(plan);
   }
 
   // The engine
@@ -263,6 +272,7 @@ export class DarkroomStudio extends HTMLElement {
     this.#form.review();
     if (!this.#work) this.#say({ text: "Ready.", spoken: `Ready. Pictures are made on ${device.name}.` });
     void this.#count();
+    void this.#plan();
     this.#show();
   }
 

@@ -2,7 +2,7 @@
 /**
  * What page and worker say to each other: tagged messages, every request with an id, every answer with the id of its request.
  *
- * The page sends a {@link PageMessage}; the worker answers each `open`, `count` and `generate` with any number of `progress` messages and
+ * The page sends a {@link PageMessage}; the worker answers each `open`, `count`, `plan` and `generate` with any number of `progress` messages and
  * then exactly one `done` or `failed`. `cancel` has no answer of its own: the generation it names fails with kind "cancelled".
  * `crashed` answers nobody: the engine is gone, and so is every request still open.
  */
@@ -28,7 +28,8 @@
  */
 
 /**
- * What a model takes in memory, in bytes, as the engine works it out before the first weight moves.
+ * What a model takes in memory, in bytes: as the engine works it out before the first weight moves, for pictures of the model's own size, and when asked for
+ * another.
  * @typedef {object} MemoryPlan
  * @property {number} weights
  * @property {number} activations
@@ -37,7 +38,7 @@
  * @property {number} host in WebAssembly's memory
  * @property {number} total on the device
  * @property {number} largest_buffer
- * @property {number} buffer_limit the device's
+ * @property {number | null} buffer_limit the device's; null: it has none
  * @property {number} width of the picture planned for, in pixels
  * @property {number} height
  * @property {boolean} tiled whether pictures are decoded in tiles
@@ -118,13 +119,14 @@
 
 /**
  * @typedef {{tag: "open", id: number, model: string | LocalModel, prediction: Prediction, device: DeviceChoice, reason: string | null, fresh: boolean} | {tag: "count", id: number, text: string} |
+ *   {tag: "plan", id: number, width: number, height: number} |
  *   {tag: "generate", id: number, request: Request} | {tag: "cancel", id: number}} PageMessage
  *   `model`: absolute address, of a folder with a slash at its end, of a checkpoint without; `reason`: why the choice was made, where a failure made it;
  *   `fresh`: forget what this browser keeps of the model first
  */
 
 /**
- * @typedef {{tag: "progress", id: number, value: OpenProgress | StepProgress} | {tag: "done", id: number, value: Opened | TokenCount | Finished} |
+ * @typedef {{tag: "progress", id: number, value: OpenProgress | StepProgress} | {tag: "done", id: number, value: Opened | TokenCount | MemoryPlan | Finished} |
  *   {tag: "failed", id: number, problem: Problem} | {tag: "crashed", problem: Problem}} WorkerMessage
  */
 

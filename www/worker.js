@@ -3,7 +3,7 @@
  * The engine's side of the wire: wasm lives here and nowhere else, so the page stays awake whatever a step costs.
  *
  * One request at a time, in order. While a picture is being made the worker looks up between two steps: a cancelled generation ends there, and
- * token counts are answered there.
+ * quick questions are answered there.
  */
 import { probe } from "./device.js";
 import { DarkroomError, problemOf } from "./protocol.js";
@@ -69,6 +69,7 @@ async function answer(message) {
   try {
     if (message.tag === "open") page.postMessage({ tag: "done", id, value: await open(message) });
     else if (message.tag === "count") page.postMessage({ tag: "done", id, value: count(message.text) });
+    else if (message.tag === "plan") page.postMessage({ tag: "done", id, value: JSON.parse(opened().plan(message.width, message.height)) });
     else {
       const value = await generate(message);
       page.postMessage({ tag: "done", id, value }, [value.picture.rgba.buffer]);
@@ -238,7 +239,7 @@ async function breathe() {
   await new Promise((resolve) => setTimeout(resolve));
   for (let at = queue.length - 1; at >= 0; at -= 1) {
     const message = queue[at];
-    if (message.tag !== "count") continue;
+    if (message.tag !== "count" && message.tag !== "plan") continue;
     queue.splice(at, 1);
     await answer(message);
   }

@@ -156,6 +156,7 @@ export class Hub {
   /** Nobody is there any more. */
   async close() {
     for (const server of [this.#hub, this.#store]) {
+      if (!server.listening) continue;
       server.closeAllConnections();
       server.close();
       await once(server, "close");
@@ -293,6 +294,7 @@ export class Site {
   }
 
   async close() {
+    if (!this.#server.listening) return;
     this.#server.closeAllConnections();
     this.#server.close();
     await once(this.#server, "close");

@@ -104,10 +104,10 @@ export class SettingsForm {
     return problems;
   }
 
-  /** Whether pictures can be made with this; where not, the first field in question has the focus. */
-  isSound() {
+  /** Whether pictures can be made with this; where not, the first field in question gets the focus. */
+  isSound({ quietly = false } = {}) {
     const [field] = this.review().keys();
-    if (field) this.focus(field);
+    if (field && !quietly) this.focus(field);
     return field === undefined;
   }
 
