@@ -306,6 +306,7 @@ fn browser_tests(node: &Path, chromium: &Path, options: &Options, suffix: &str) 
             "DARKROOM_COMMAND",
             paths::native_target()?.join("release/darkroom"),
         )
+        .env("DARKROOM_FULL_MODELS", paths::cache()?.join("full"))
         // One at a time: two browsers on two cores disturb each other's timings.
         .args([
             "--test",
