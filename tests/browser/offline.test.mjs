@@ -30,7 +30,7 @@ describe("without a network", () => {
 
   /** @param {Studio} studio @param {string | null} before */
   async function renewed(studio, before) {
-    for (let tries = 0; tries < 300; tries += 1) {
+    for (let tries = 0; tries < 1200; tries += 1) {
       const now = await newest(studio);
       if (now !== before) return now;
       await new Promise((resolve) => setTimeout(resolve, 100));
@@ -80,10 +80,12 @@ describe("without a network", () => {
     await studio.engine();
     assert.deepEqual(await editions(), ["one"]);
     for (let tries = 0; late.size > 0; tries += 1) {
-      assert.ok(tries < 300, "the server was not asked for a newer edition");
+      assert.ok(tries < 1200, "the server was not asked for a newer edition");
       await studio.page.waitForTimeout(100);
     }
-    await studio.page.waitForTimeout(1500);
+    // Long enough to look twice.
+    const asked = () => site.log.filter((path) => path === "sw.js" || path === "weights.js").length;
+    for (let before = -1; before !== asked(); await studio.page.waitForTimeout(2000)) before = asked();
     assert.equal(await newest(studio), first, "half of an upload was taken for a deployment");
 
     await studio.page.reload();
