@@ -26,11 +26,16 @@ export class Client {
 
   /**
    * Starts a new worker, in the place of any there is, and loads a model into it. A GPU that fails while it is set up or tested makes way for the CPU.
-   * @param {{model: string, device: import("./protocol.js").DeviceChoice, fresh: boolean, reason?: string}} options see `PageMessage`
+   * @param {object} options see `PageMessage`
+   * @param {string | import("./protocol.js").LocalModel} options.model
+   * @param {import("./protocol.js").Prediction} options.prediction
+   * @param {import("./protocol.js").DeviceChoice} options.device
+   * @param {boolean} options.fresh
+   * @param {string} [options.reason]
    * @param {(progress: OpenProgress) => void} onProgress
    * @returns {Promise<import("./protocol.js").Opened>}
    */
-  async open({ model, device, fresh, reason }, onProgress) {
+  async open({ device, reason, ...what }, onProgress) {
     let loading = false;
     /** @param {OpenProgress} progress */
     const progress = (progress) => {
@@ -39,13 +44,13 @@ export class Client {
     };
     const worker = this.#start();
     try {
-      return await this.#ask({ tag: "open", model, device, reason: reason ?? null, fresh }, progress);
+      return await this.#ask({ tag: "open", ...what, device, reason: reason ?? null }, progress);
     } catch (error) {
       const fell = error instanceof DarkroomError && (error.kind === "device" || (error.kind === "crash" && !loading));
       if (!fell || device === "cpu" || (this.#worker && this.#worker !== worker)) throw error;
       this.#start();
       const why = `The GPU did not pass its test: ${error.message.replace(/[.\s]+$/, "")}.`;
-      return await this.#ask({ tag: "open", model, device: "cpu", reason: why, fresh }, progress);
+      return await this.#ask({ tag: "open", ...what, device: "cpu", reason: why }, progress);
     }
   }
 
@@ -55,6 +60,16 @@ export class Client {
    */
   count(text) {
     return this.#ask({ tag: "count", text });
+  }
+
+  /**
+   * What the model takes in memory for pictures of this size, in pixels.
+   * @param {number} width
+   * @param {number} height
+   * @returns {Promise<import("./protocol.js").MemoryPlan>}
+   */
+  plan(width, height) {
+    return this.#ask({ tag: "plan", width, height });
   }
 
   /**

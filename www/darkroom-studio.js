@@ -8,16 +8,20 @@
  */
 import { Client } from "./client.js";
 import { DarkroomError, problemOf } from "./protocol.js";
-import { folderOf, nameOf } from "./studio/address.js";
+import { ON_DISK, addressOf, isCheckpoint, nameOf } from "./studio/address.js";
 import { ContactSheet } from "./studio/contact-sheet.js";
 import { Easel, canvasOf } from "./studio/easel.js";
 import { SettingsForm, completed } from "./studio/form.js";
+import { fromInfotext, infotext } from "./studio/infotext.js";
 import { MARKUP } from "./studio/markup.js";
-import { ModelsPanel, size } from "./studio/models.js";
+import { Intake } from "./studio/intake.js";
+import { ModelsPanel } from "./studio/models.js";
+import { textOf } from "./studio/png-text.js";
 import { download, pngOf } from "./studio/png.js";
 import { showProblem } from "./studio/problems.js";
 import { Stopwatch, openingWords, stepWords } from "./studio/progress.js";
-import { DEFAULTS, infotext, randomSeed, requestOf } from "./studio/settings.js";
+import { forgottenWords, modelWords, planWords } from "./studio/report.js";
+import { DEFAULTS, randomSeed, requestOf } from "./studio/settings.js";
 
 /** @typedef {import("./protocol.js").Opened} Opened */
 /** @typedef {import("./studio/easel.js").Frame} Frame */
@@ -35,6 +39,7 @@ export class DarkroomStudio extends HTMLElement {
   /** @type {Easel} */ #easel = /** @type {any} */ (null);
   /** @type {ContactSheet} */ #sheet = /** @type {any} */ (null);
   /** @type {ModelsPanel} */ #models = /** @type {any} */ (null);
+  /** @type {Intake} */ #intake = /** @type {any} */ (null);
 
   /** @type {Promise<Opened>} */ #opening = new Promise(() => {});
   /** @type {Opened | null} */ #opened = null;
@@ -67,8 +72,8 @@ export class DarkroomStudio extends HTMLElement {
     this.#form.fill(settings);
     if (settings.seed) this.#form.keepSeed();
     this.#changed();
-    const { device, model } = this.settings;
-    if (this.isConnected && (device !== before.device || model !== before.model)) this.#open();
+    const { device, model, prediction } = this.settings;
+    if (this.isConnected && (device !== before.device || model !== before.model || prediction !== before.prediction)) this.#open();
   }
 
   /** Makes a picture with the settings as they are; with `compare` two, the first without the negative prompt. */
@@ -101,12 +106,17 @@ export class DarkroomStudio extends HTMLElement {
     this.#easel = new Easel(this.#part("easel"), (frame) => void this.#save(frame));
     this.#sheet = new ContactSheet(this.#part("sheet"), (frame) => this.#bringBack(frame));
     this.#models = new ModelsPanel(this.#part("models", HTMLDialogElement), {
-      nameOf: (folder) => nameOf(folder, document.baseURI, this.#hub),
+      nameOf: (address) => nameOf(address, document.baseURI, this.#hub),
       onUse: (model) => {
         this.#form.forgetModel();
         this.settings = { model };
       },
-      onForget: (folder) => this.#forgotten(folder),
+      onForget: (address) => this.#forgotten(address),
+    });
+    this.#intake = new Intake(this, {
+      onModel: (name) => this.#useFile(name),
+      onPicture: (picture) => this.#restore(picture),
+      onProblem: (error) => this.#problem(problemOf(error, "disk")),
     });
     const attribute = (/** @type {string} */ name) => this.getAttribute(name) ?? "";
     this.#form.fill({
@@ -140,8 +150,10 @@ export class DarkroomStudio extends HTMLElement {
         this.#form.rollSeed();
         this.#changed();
       }
-      if (act === "models") void this.#models.open(this.#folder);
-      if (remedy === "cpu") this.settings = { device: "cpu" };
+      if (act === "models") void this.#models.open(this.#address);
+      if (act === "file" || act === "folder") this.#intake.choose(act);
+      if (remedy === "file") this.#intake.choose("file");
+      else if (remedy === "cpu") this.settings = { device: "cpu" };
       else if (remedy) this.#open({ fresh: remedy === "fresh" });
     });
     form.addEventListener("input", ({ target }) => {
@@ -151,15 +163,41 @@ export class DarkroomStudio extends HTMLElement {
     form.addEventListener("change", ({ target }) => {
       const { name } = /** @type {HTMLInputElement} */ (target);
       if (name === "model") this.#form.forgetModel();
-      if (name === "model" || name === "device") this.#open();
+      if (name === "model" || name === "device" || name === "prediction") this.#open();
     });
+  }
+
+  /** Takes what is dragged over the page and dropped beside the studio; the studio sees to what is dropped onto it. @param {DragEvent} event */
+  drag(event) {
+    this.#intake?.drag(event);
+  }
+
+  /** @param {string} model as the field is to have it */
+  #useFile(model) {
+    this.#form.forgetModel();
+    const same = this.settings.model === model;
+    this.settings = { model };
+    // Of the same name, but perhaps another file.
+    if (same) this.#open();
+  }
+
+  /** Brings back the settings that a picture was made with. @param {File} picture */
+  async #restore(picture) {
+    const text = await textOf(new Uint8Array(await picture.arrayBuffer()), "parameters");
+    const found = text === null ? null : fromInfotext(text);
+    if (!found) throw new DarkroomError("request", `${picture.name} does not say how it was made: only PNG files by Darkroom, A1111 and programs like it do.`);
+    this.#problem(null);
+    this.settings = found.settings;
+    this.#warn(found.notes);
+    const words = `Settings of ${picture.name}.`;
+    if (!this.#work) this.#say({ text: words, spoken: words });
   }
 
   /** After any change by the visitor or by a link. */
   #changed() {
     this.#form.review();
     clearTimeout(this.#countTimer);
-    this.#countTimer = window.setTimeout(() => this.#count(), COUNT_AFTER_MS);
+    this.#countTimer = window.setTimeout(() => void Promise.all([this.#count(), this.#plan()]), COUNT_AFTER_MS);
     this.dispatchEvent(new CustomEvent("settings", { detail: this.settings }));
   }
 
@@ -171,6 +209,15 @@ export class DarkroomStudio extends HTMLElement {
       if (counted && text === this.settings[field]) this.#form.showTokens(field, counted);
     }
     this.#form.review();
+  }
+
+  /** What pictures of this size take. */
+  async #plan() {
+    const { width, height } = this.settings;
+    if (!this.#opened || !this.#form.isSound({ quietly: true })) return;
+    const { default_width: own, default_height: high } = this.#opened.model;
+    const plan = await this.#client.plan(Number(width || own), Number(height || high)).catch(() => null);
+    if (plan && width === this.settings.width && height === this.settings.height) this.#part("memory").textContent = planWords(plan);
   }
 
   // The engine
@@ -185,8 +232,12 @@ export class DarkroomStudio extends HTMLElement {
     if (!quietly) this.#problem(null);
     this.#part("device").textContent = "";
     this.#part("model").textContent = "";
-    const opening = this.#client.open({ model: this.#folder, device: choice, fresh, reason }, (progress) => {
-      if (progress.stage === "notice") this.#part("model").textContent = progress.text;
+    this.#part("memory").textContent = "";
+    const prediction = /** @type {import("./protocol.js").Prediction} */ (this.settings.prediction);
+    const model = this.#model;
+    const opening = this.#client.open({ model, prediction, device: choice, fresh, reason }, (progress) => {
+      if (progress.stage === "plan") this.#part("memory").textContent = planWords(progress.plan);
+      else if (progress.stage === "notice") this.#part("model").textContent = progress.text;
       // A demo may be evicted when storage runs short; gigabytes are worth asking the browser to spare.
       else if (progress.stage === "storage") void (progress.bytes > WORTH_PERSISTING && navigator.storage?.persist?.());
       else if (opening === this.#opening) this.#say(openingWords(progress, this.#work !== null));
@@ -210,30 +261,36 @@ export class DarkroomStudio extends HTMLElement {
   /** @param {Opened} opened */
   #welcome(opened) {
     this.#opened = opened;
-    const { device, model, stored, why } = opened;
+    const { device, model } = opened;
     this.dataset.engine = "ready";
     this.dataset.device = device.kind;
     const name = document.createElement("strong");
     name.textContent = device.name;
     this.#part("device").replaceChildren(name, device.reason ? `: ${device.reason}` : ", by WebGPU.");
-    const where = stored === "browser" ? "kept in this browser for the next visit" : `in memory only, fetched again next time: ${why}`;
-    this.#part("model").textContent = `${size(model.weight_bytes)} of weights, ${where}.`;
+    this.#part("model").textContent = modelWords(opened, isCheckpoint(this.settings.model));
     this.#form.offer(model);
     this.#form.review();
     if (!this.#work) this.#say({ text: "Ready.", spoken: `Ready. Pictures are made on ${device.name}.` });
     void this.#count();
+    void this.#plan();
     this.#show();
   }
 
-  /** @param {string | null} folder deleted from this browser's storage; null: all are */
-  #forgotten(folder) {
-    if (!this.#opened || (folder !== null && folder !== this.#folder)) return;
-    this.#part("model").textContent = `${size(this.#opened.model.weight_bytes)} of weights, in memory only now: deleted from this browser.`;
+  /** @param {string | null} address deleted from this browser's storage; null: all are */
+  #forgotten(address) {
+    if (this.#opened?.stored === "disk" || !this.#opened || (address !== null && address !== this.#address)) return;
+    this.#part("model").textContent = forgottenWords(this.#opened);
   }
 
-  /** The model's address. */
-  get #folder() {
-    return folderOf(this.settings.model, document.baseURI, this.#hub);
+  /** The model: where it is, or what there is of it on the visitor's disk. */
+  get #model() {
+    const { model } = this.settings;
+    return model.startsWith(ON_DISK) ? this.#intake.model(model) : this.#address;
+  }
+
+  /** The model's address; of one on a disk no server's. */
+  get #address() {
+    return addressOf(this.settings.model, document.baseURI, this.#hub);
   }
 
   get #hub() {
@@ -314,6 +371,7 @@ export class DarkroomStudio extends HTMLElement {
       this.#say(stepWords(progress, watch, at, jobs.length));
     });
     const seconds = watch.seconds;
+    this.#warn(warnings);
     const frame = { number: (this.#frames += 1), settings, canvas: canvasOf(picture), seconds, device, warnings };
     this.#easel.finish(at, frame, jobs);
     this.#sheet.add(frame);

@@ -5,7 +5,7 @@ import { fromFragment, toFragment } from "./studio/settings.js";
 
 const MODEL = "models/portraits";
 /** Left out of the address where they are so; everything else stands there, so that a link says all. */
-const UNSAID = { sampler: "", width: "", height: "", device: "auto", model: MODEL };
+const UNSAID = { sampler: "", width: "", height: "", device: "auto", model: MODEL, prediction: "auto" };
 /** Browsers refuse to be told a new address at every key. */
 const WRITE_AFTER_MS = 300;
 
@@ -29,6 +29,13 @@ studio.addEventListener("settings", (event) => {
 window.addEventListener("hashchange", () => {
   studio.settings = { ...UNSAID, ...fromFragment(location.hash) };
 });
+
+// A file dropped beside the studio is for it as well: the browser would leave the page for it.
+for (const type of ["dragenter", "dragover", "dragleave", "drop"]) {
+  document.addEventListener(type, (event) => {
+    if (!studio.contains(/** @type {Node} */ (event.target))) studio.drag(/** @type {DragEvent} */ (event));
+  });
+}
 
 // An experiment is a link: followed it sets the studio, clicked it also makes the picture.
 for (const link of document.querySelectorAll(".experiment a")) {

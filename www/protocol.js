@@ -2,7 +2,7 @@
 /**
  * What page and worker say to each other: tagged messages, every request with an id, every answer with the id of its request.
  *
- * The page sends a {@link PageMessage}; the worker answers each `open`, `count` and `generate` with any number of `progress` messages and
+ * The page sends a {@link PageMessage}; the worker answers each `open`, `count`, `plan` and `generate` with any number of `progress` messages and
  * then exactly one `done` or `failed`. `cancel` has no answer of its own: the generation it names fails with kind "cancelled".
  * `crashed` answers nobody: the engine is gone, and so is every request still open.
  */
@@ -17,6 +17,33 @@
  * @property {string | null} reason why not the GPU, or what to know about it, as a sentence; null when there is nothing to explain
  */
 
+/** @typedef {"auto" | "epsilon" | "v"} Prediction What the U-Net predicts; auto: what the model's files say, or a trial shows. */
+
+/**
+ * A model on the visitor's own disk.
+ * @typedef {object} LocalModel
+ * @property {string} name the file's or the folder's, for people
+ * @property {string | null} checkpoint the path in `files` of a model that is a single file
+ * @property {Record<string, File>} files by path within the folder, with "/"
+ */
+
+/**
+ * What a model takes in memory, in bytes: as the engine works it out before the first weight moves, for pictures of the model's own size, and when asked for
+ * another.
+ * @typedef {object} MemoryPlan
+ * @property {number} weights
+ * @property {number} activations
+ * @property {number} scratch
+ * @property {number} decode for decoding the picture, beside the weights
+ * @property {number} host in WebAssembly's memory
+ * @property {number} total on the device
+ * @property {number} largest_buffer
+ * @property {number | null} buffer_limit the device's; null: it has none
+ * @property {number} width of the picture planned for, in pixels
+ * @property {number} height
+ * @property {boolean} tiled whether pictures are decoded in tiles
+ */
+
 /**
  * What the loaded model offers, as told by the engine.
  * @typedef {object} ModelInfo
@@ -28,6 +55,7 @@
  * @property {string} prediction_type
  * @property {number} max_tokens
  * @property {number} weight_bytes
+ * @property {string[]} warnings what to know about the model
  */
 
 /**
@@ -51,7 +79,7 @@
  * @typedef {object} Opened
  * @property {DeviceReport} device
  * @property {ModelInfo} model
- * @property {string} stored where the weights are now: "browser" (kept for the next visit) or "memory"
+ * @property {"browser" | "memory" | "disk"} stored where the weights are for the next visit: kept in the browser, nowhere, or where they have always been
  * @property {string} why not in the browser, as a part of a sentence
  */
 
@@ -64,8 +92,8 @@
 /**
  * How far opening a model is.
  * @typedef {{stage: "device" | "engine" | "test"} | {stage: "weights", done: number, total: number, fetched: number, what: string} |
- *   {stage: "notice", text: string} | {stage: "storage", bytes: number}} OpenProgress
- *   `notice`: to be known; empty: that has passed; `storage`: so many more bytes are about to be kept
+ *   {stage: "notice", text: string} | {stage: "storage", bytes: number} | {stage: "plan", plan: MemoryPlan}} OpenProgress
+ *   `notice`: to be known; empty: that has passed; `storage`: so many more bytes are about to be kept; `plan`: what the model takes in memory
  */
 
 /**
@@ -76,27 +104,29 @@
  * @property {number} steps
  * @property {boolean} done all steps are done, the picture is being decoded
  * @property {Pixels | null} preview the latent's colours, one pixel per latent cell
- * @property {string[]} [warnings] with the first message only
+ * @property {string[]} [warnings] with the first message, and again when there are more of them
  */
 
 /**
- * @typedef {"cancelled" | "device" | "network" | "missing" | "changed" | "damaged" | "model" | "start" | "request" | "engine" | "crash"} ProblemKind
+ * @typedef {"cancelled" | "device" | "network" | "missing" | "changed" | "damaged" | "disk" | "model" | "start" | "request" | "engine" | "crash"} ProblemKind
  *   device: it is absent or failed its test, another one may do; network: could not be fetched; missing: no such file there;
- *   changed: a file was replaced while it was read; damaged: a file is truncated or malformed; model: it cannot be used; start: there is no engine; request: a setting is wrong;
+ *   changed: a file was replaced while it was read; damaged: a file is truncated or malformed; disk: a file
+ *   of the visitor's own is not at hand; model: it cannot be used; start: there is no engine; request: a setting is wrong;
  *   engine: this picture failed; crash: the worker has to be replaced.
  */
 
 /** @typedef {{kind: ProblemKind, message: string}} Problem */
 
 /**
- * @typedef {{tag: "open", id: number, model: string, device: DeviceChoice, reason: string | null, fresh: boolean} | {tag: "count", id: number, text: string} |
+ * @typedef {{tag: "open", id: number, model: string | LocalModel, prediction: Prediction, device: DeviceChoice, reason: string | null, fresh: boolean} | {tag: "count", id: number, text: string} |
+ *   {tag: "plan", id: number, width: number, height: number} |
  *   {tag: "generate", id: number, request: Request} | {tag: "cancel", id: number}} PageMessage
- *   `model`: absolute address of the folder, with a slash at its end; `reason`: why the choice was made, where a failure made it;
+ *   `model`: absolute address, of a folder with a slash at its end, of a checkpoint without; `reason`: why the choice was made, where a failure made it;
  *   `fresh`: forget what this browser keeps of the model first
  */
 
 /**
- * @typedef {{tag: "progress", id: number, value: OpenProgress | StepProgress} | {tag: "done", id: number, value: Opened | TokenCount | Finished} |
+ * @typedef {{tag: "progress", id: number, value: OpenProgress | StepProgress} | {tag: "done", id: number, value: Opened | TokenCount | MemoryPlan | Finished} |
  *   {tag: "failed", id: number, problem: Problem} | {tag: "crashed", problem: Problem}} WorkerMessage
  */
 

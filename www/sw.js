@@ -24,18 +24,29 @@ const SHELL = [
   "protocol.js",
   "studio/address.js",
   "studio/contact-sheet.js",
+  "studio/disk.js",
   "studio/easel.js",
   "studio/form.js",
+  "studio/infotext.js",
   "studio/markup.js",
+  "studio/intake.js",
   "studio/models.js",
+  "studio/png-text.js",
   "studio/png.js",
   "studio/problems.js",
   "studio/progress.js",
+  "studio/report.js",
   "studio/settings.js",
   "style.css",
+  "weights-check.js",
   "weights-fetch.js",
   "weights-file.js",
+  "weights-hash.js",
+  "weights-local.js",
+  "weights-pieces.js",
+  "weights-places.js",
   "weights-store.js",
+  "weights-vocabulary.js",
   "weights.js",
   "worker.js",
 ];
@@ -151,24 +162,25 @@ async function renewOnce() {
 /** @returns {Promise<{edition: string, answers: [string, Response][]} | null>} null where not all could be fetched */
 async function fetchAll() {
   try {
-    /** @type {[string, Response][]} */
-    const answers = [];
-    let hashes = "";
-    for (const file of files()) {
-      // Asks the server whether what the browser has is still so.
-      const answer = await fetch(file, { cache: "no-cache" });
-      if (!answer.ok) return null;
-      const bytes = await answer.arrayBuffer();
-      hashes += hex(await crypto.subtle.digest("SHA-256", bytes));
-      // Anew, because a page may not be answered with what came by a redirect, and the body is unpacked already.
-      const headers = new Headers(answer.headers);
-      for (const name of ["content-encoding", "content-length"]) headers.delete(name);
-      answers.push([file, new Response(bytes, { headers })]);
-    }
+    const found = await Promise.all(files().map(fetchOne));
+    const hashes = found.map(({ hash }) => hash).join("");
+    const answers = found.map(({ file, answer }) => /** @type {[string, Response]} */ ([file, answer]));
     return { edition: EDITION + hex(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(hashes))).slice(0, 16), answers };
   } catch {
     return null;
   }
+}
+
+/** @param {string} file @throws where there is no such file, or no network */
+async function fetchOne(file) {
+  // Asks the server whether what the browser has is still so.
+  const answer = await fetch(file, { cache: "no-cache" });
+  if (!answer.ok) throw new Error(`${file}: ${answer.status}`);
+  const bytes = await answer.arrayBuffer();
+  // Anew, because a page may not be answered with what came by a redirect, and the body is unpacked already.
+  const headers = new Headers(answer.headers);
+  for (const name of ["content-encoding", "content-length"]) headers.delete(name);
+  return { file, hash: hex(await crypto.subtle.digest("SHA-256", bytes)), answer: new Response(bytes, { headers }) };
 }
 
 /** @param {ArrayBuffer} bytes */

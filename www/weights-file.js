@@ -1,6 +1,7 @@
 // @ts-check
 /** A file on a server, read by ranges where the server knows them and as a stream where it does not. */
 import { DarkroomError } from "./protocol.js";
+import { linkedSha256 } from "./weights-check.js";
 import { Passing, Refusal, isMissing, sameVersion, sizeOf, versionOf } from "./weights-fetch.js";
 
 /** @typedef {import("./weights-fetch.js").Answer} Answer */
@@ -17,6 +18,10 @@ export class RemoteFile {
   /** The end of those who wait for the stream, which serves one after the other; null where ranges are honoured. @type {Promise<unknown> | null} */
   #turn = null;
   /** All of it, where it came in one. @type {Blob | null} */ whole = null;
+  /** Its SHA-256, where the server's headers tell it. @type {string | null} */ sha256 = null;
+  /** Where its pieces are compared with that. @type {import("./weights-check.js").Checksum | null} */ checksum = null;
+  /** Whether it was found to be so at an earlier visit. */
+  verified = false;
 
   /**
    * @param {string} url
@@ -50,12 +55,29 @@ export class RemoteFile {
         const size = TEXT.test(url) ? null : await fullSize(url, response, net);
         if (size === null) return { file: await RemoteFile.#taken(url, answer, net), head: null };
         const file = new RemoteFile(url, { size, ...versionOf(response) }, net);
+        file.sha256 = linkedSha256(response);
         if (response.status !== 206) file.#turn = Promise.resolve();
-        const head = new Uint8Array(Math.min(count, size));
-        await fill(head, 0, answer);
-        return { file, head };
+        checkPlace(response, 0);
+        return { file, head: await file.#first(Math.min(count, size), answer) };
       }),
     );
+  }
+
+  /**
+   * The first bytes, out of an answer; where that breaks off, the rest by others.
+   * @param {number} count
+   * @param {Answer} answer
+   */
+  async #first(count, answer) {
+    const bytes = new Uint8Array(count);
+    let filled = 0;
+    try {
+      await fill(bytes, 0, answer, (count) => (filled = count));
+      return bytes;
+    } catch (error) {
+      if (!(error instanceof Passing) || filled === 0) throw error;
+      return this.fetch(0, count, bytes.slice(0, filled), async () => {});
+    }
   }
 
   /** @param {string} url @param {Answer} answer @param {Net} net */
@@ -166,7 +188,9 @@ export class RemoteFile {
    * @param {Response} response
    */
   #check(at, response) {
-    const { status, ok, headers } = response;
+    const { status, ok } = response;
+    // The sign-in page of a network one has just come into, or a server in trouble that says so politely.
+    if (ok && isMissing(response)) throw new Passing("the server sent a web page in the file’s place");
     if (isMissing(response)) throw gone();
     if (status === 416) throw changed("is shorter than it was");
     if (!ok) {
@@ -177,9 +201,14 @@ export class RemoteFile {
     const size = sizeOf(response);
     if (size !== null && size !== this.size) throw changed(`has ${size} bytes, expected ${this.size}`);
     if (!sameVersion(versionOf(response), this.version)) throw changed("is another one");
-    const start = /^bytes (\d+)-/.exec(headers.get("content-range") ?? "")?.[1];
-    if (start !== undefined && Number(start) !== at) throw new Passing(`the server sent bytes from ${start} on instead of ${at}`);
+    checkPlace(response, at);
   }
+}
+
+/** Throws where an answer says that it begins at another byte. @param {Response} response @param {number} at */
+function checkPlace({ headers }, at) {
+  const start = /^bytes (\d+)-/.exec(headers.get("content-range") ?? "")?.[1];
+  if (start !== undefined && Number(start) !== at) throw new Passing(`the server sent bytes from ${start} on instead of ${at}`);
 }
 
 /**

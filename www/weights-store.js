@@ -7,7 +7,8 @@
  * What is kept of a model, written when its files are known and again when it has loaded.
  * @typedef {object} Manifest
  * @property {string} index the text of model_index.json
- * @property {Record<string, ({size: number} & Version) | null>} files by path; null: there is no such file
+ * @property {Record<string, ({size: number, verified?: boolean} & Version) | null>} files by path; null: there is no such file; `verified`: by its
+ *   host's SHA-256
  * @property {boolean} complete whether it has been loaded from end to end
  * @property {number} when milliseconds since 1970
  */
@@ -15,7 +16,7 @@
 /**
  * A model as the visitor sees it.
  * @typedef {object} Kept
- * @property {string} folder its address
+ * @property {string} address
  * @property {number} bytes
  * @property {boolean} complete
  * @property {number} when milliseconds since 1970
@@ -109,30 +110,30 @@ export class Store {
     await this.#cache?.delete(key).catch(() => false);
   }
 
-  /** @param {string} folder @returns {Promise<Manifest | null>} */
-  async manifest(folder) {
-    const kept = await this.get(folder + MANIFEST);
+  /** @param {string} address of a model @returns {Promise<Manifest | null>} */
+  async manifest(address) {
+    const kept = await this.get(address + MANIFEST);
     return kept && JSON.parse(new TextDecoder().decode(kept.bytes));
   }
 
-  /** @param {string} folder @param {Manifest} manifest */
-  async describe(folder, manifest) {
-    await this.put(folder + MANIFEST, new TextEncoder().encode(JSON.stringify(manifest)), { etag: "", modified: "" });
+  /** @param {string} address @param {Manifest} manifest */
+  async describe(address, manifest) {
+    await this.put(address + MANIFEST, new TextEncoder().encode(JSON.stringify(manifest)), { etag: "", modified: "" });
   }
 
-  /** Bytes kept of whatever has an address that starts like this. @param {string} prefix */
-  async bytes(prefix) {
-    return (await keys(this.#cache)).reduce((sum, key) => sum + (key.startsWith(prefix) ? bytesOf(key) : 0), 0);
+  /** Bytes kept of a model. @param {string} address */
+  async bytes(address) {
+    return sum(keysOf(address, await keys(this.#cache)));
   }
 
-  /** Forgets it. @param {string} prefix */
-  async drop(prefix) {
-    await drop(this.#cache, prefix);
+  /** Forgets a model. @param {string} address */
+  async drop(address) {
+    await drop(this.#cache, keysOf(address, await keys(this.#cache)));
   }
 
   /** Forgets a file. @param {string} url */
   async dropFile(url) {
-    await drop(this.#cache, url + MARK);
+    await drop(this.#cache, (await keys(this.#cache)).filter((key) => key.startsWith(url + MARK)));
   }
 }
 
@@ -147,10 +148,27 @@ async function keys(cache) {
   return ((await cache?.keys()) ?? []).map(({ url }) => url);
 }
 
-/** @param {Cache | null} cache @param {string} prefix */
-async function drop(cache, prefix) {
-  await Promise.all((await keys(cache)).filter((key) => key.startsWith(prefix)).map((key) => cache?.delete(key)));
+/** @param {Cache | null} cache @param {string[]} keys */
+async function drop(cache, keys) {
+  await Promise.all(keys.map((key) => cache?.delete(key)));
 }
+
+/** The addresses of all models, whole or begun. @param {string[]} keys */
+const addresses = (keys) => keys.filter((key) => key.endsWith(MANIFEST)).map((key) => key.slice(0, -MANIFEST.length));
+
+/**
+ * The keys that belong to a model. A folder's address is the beginning of many others, among them such as have a manifest of their own.
+ * @param {string} address
+ * @param {string[]} keys
+ */
+function keysOf(address, keys) {
+  const within = addresses(keys).filter((other) => other.length > address.length && other.startsWith(address));
+  const starts = address.endsWith("/") ? address : address + MARK;
+  return keys.filter((key) => key.startsWith(starts) && !within.some((other) => key.startsWith(other.endsWith("/") ? other : other + MARK)));
+}
+
+/** @param {string[]} keys */
+const sum = (keys) => keys.reduce((bytes, key) => bytes + bytesOf(key), 0);
 
 /** A key tells how much it holds; of a part, at most. @param {string} key */
 function bytesOf(key) {
@@ -165,21 +183,21 @@ export async function keptModels() {
   if (!globalThis.caches || !(await caches.has(CACHE))) return [];
   const store = new Store(await caches.open(CACHE), () => {});
   const all = await keys(await caches.open(CACHE));
-  const folders = all.filter((key) => key.endsWith(MANIFEST)).map((key) => key.slice(0, -MANIFEST.length));
   const models = await Promise.all(
-    folders.map(async (folder) => {
-      const { when = 0, complete = false } = (await store.manifest(folder)) ?? {};
-      const bytes = all.reduce((sum, key) => sum + (key.startsWith(folder) ? bytesOf(key) : 0), 0);
-      return { folder, bytes, complete, when };
+    addresses(all).map(async (address) => {
+      const { when = 0, complete = false } = (await store.manifest(address)) ?? {};
+      return { address, bytes: sum(keysOf(address, all)), complete, when };
     }),
   );
   return models.sort((a, b) => b.when - a.when);
 }
 
-/** @param {string | null} folder null: all models, and what may be left of others */
-export async function forget(folder) {
+/** @param {string | null} address null: all models, and what may be left of others */
+export async function forget(address) {
   // The cache itself stays: a worker may have it open, and would go on filling one that nobody sees any more.
-  await drop(await caches.open(CACHE), folder ?? "");
+  const cache = await caches.open(CACHE);
+  const all = await keys(cache);
+  await drop(cache, address === null ? all : keysOf(address, all));
 }
 
 /** What this browser offers to this site, in bytes. @returns {Promise<{used: number, free: number} | null>} null where it does not say */

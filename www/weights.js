@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Where the engine's bytes come from: a model folder at some address, read in pieces and kept in the browser for the next visit.
+ * Where the engine's bytes come from: a model folder or a checkpoint at some address, read in pieces and kept in the browser for the next visit.
  *
  * - A file is fetched by plain ranges, `bytes=a-b` and no other header: such requests need no preflight, which hubs that redirect to another
  *   origin would fail. The first piece is small, for a file's head is read before anything is decided; the others hold 16 MiB. A few are
@@ -9,12 +9,17 @@
  *   server ignores ranges the file streams by and is cut into the same pieces.
  * - Pieces go into Cache Storage (weights-store.js) under the file's address and range. A manifest notes which files there are; at the next visit
  *   one HEAD per file asks whether the server still has this version. Without a network, what is kept is taken as it is.
+ * - Where the host says what a file's SHA-256 is, the pieces are hashed as they pass by, and a file that is another one is forgotten again.
  * - Where Cache Storage is missing, too small or fails, pieces only pass through memory, and the visitor is told.
  */
 import { DarkroomError } from "./protocol.js";
 import { Net, PATIENCE, Refusal, sameVersion } from "./weights-fetch.js";
 import { RemoteFile, hasChanged } from "./weights-file.js";
-import { Store, partKey, pieceKey, room } from "./weights-store.js";
+import { Checksum, pointedSha256 } from "./weights-check.js";
+import { Order, Pieces } from "./weights-pieces.js";
+import { Places } from "./weights-places.js";
+import { Store, partKey, room } from "./weights-store.js";
+import { Vocabulary } from "./weights-vocabulary.js";
 
 /** @typedef {Uint8Array<ArrayBuffer>} Bytes */
 /** @typedef {import("./weights-store.js").Manifest} Manifest */
@@ -43,9 +48,12 @@ const INDEX = "model_index.json";
 /** Beyond the bytes themselves, for what Cache Storage writes about them. */
 const ROOM_TO_SPARE = 1.02;
 
-/** The engine's view of a model folder: {@link ModelSource.size}, {@link ModelSource.read} and {@link ModelSource.plan}. */
+/** The engine's view of a model: {@link ModelSource.size}, {@link ModelSource.read} and {@link ModelSource.plan}. */
 export class ModelSource {
-  #folder;
+  #address;
+  /** Where the model is a single file: its name. */
+  #checkpoint;
+  #vocabulary = new Vocabulary();
   #store;
   #manifest;
   #listener;
@@ -54,53 +62,55 @@ export class ModelSource {
   #abort = new AbortController();
   /** @type {Map<string, Promise<RemoteFile | null>>} */ #files = new Map();
   /** Pieces asked for, by key. @type {Map<string, Promise<Bytes>>} */ #held = new Map();
-  /** Places left of those in flight, and who waits for one. */
   #places;
-  /** @type {(() => void)[]} */ #waiting = [];
-  /** What must not be lost: fetching, storing. @type {Set<Promise<unknown>>} */ #busy = new Set();
   /** Settled once it is clear whether the weights can be kept; null before they begin. @type {Promise<void> | null} */ #room = null;
-  /** The pieces that will be read, in order, where the engine has said. @type {{order: [RemoteFile, number][], at: Map<string, number>} | null} */ #plan = null;
+  #pieces;
+  /** Where the engine has said what it will read. @type {Order | null} */ #order = null;
   /** Whether the server has given us anything. */ #welcome = false;
   #loaded = false;
+  /** Whether something that came spoilt has been forgotten. */
+  #dropped = false;
   /** The last error that a read or a look ended in: it passes through the engine, which keeps its text only. @type {DarkroomError | null} */
   problem = null;
   /** Paths that turned out to be no files, and what the server said where it said something else. @type {Map<string, string>} */
   absent = new Map();
 
   /**
-   * @param {string} folder
+   * @param {string} address
    * @param {Store} store
    * @param {Manifest | null} manifest
    * @param {Listener} listener
    * @param {typeof TUNING} tuning
    */
-  constructor(folder, store, manifest, listener, tuning) {
-    this.#folder = folder;
+  constructor(address, store, manifest, listener, tuning) {
+    this.#address = address;
+    this.#checkpoint = address.endsWith("/") ? null : decodeURIComponent(new URL(address).pathname.replace(/^.*\//, ""));
     this.#store = store;
     this.#manifest = manifest;
     this.#listener = listener;
     this.#tuning = tuning;
-    this.#places = tuning.inFlight;
+    this.#places = new Places(tuning.inFlight);
+    this.#pieces = new Pieces(tuning);
     this.#net = new Net(tuning, this.#abort.signal, listener);
   }
 
   /**
-   * @param {string} folder absolute address, ending in a slash
+   * @param {string} address absolute, of a folder if it ends in a slash, else of a checkpoint
    * @param {boolean} fresh forget what is kept of it first
    * @param {Listener} listener
    * @param {Partial<typeof TUNING>} [tuning]
    */
-  static async open(folder, fresh, listener, tuning) {
+  static async open(address, fresh, listener, tuning) {
     const store = await Store.open(listener.notice);
-    if (fresh) await store.drop(folder);
-    const source = new ModelSource(folder, store, await store.manifest(folder), listener, { ...TUNING, ...tuning });
+    if (fresh) await store.drop(address);
+    const source = new ModelSource(address, store, await store.manifest(address), listener, { ...TUNING, ...tuning });
     await source.#lookAgain();
     return source;
   }
 
   /** Where the bytes read so far will be at the next visit. */
   get place() {
-    return this.#store.keeping ? "browser" : "memory";
+    return this.#store.keeping ? /** @type {const} */ ("browser") : /** @type {const} */ ("memory");
   }
 
   /** Why not in the browser, as a part of a sentence. */
@@ -108,9 +118,25 @@ export class ModelSource {
     return this.#store.why;
   }
 
+  /** Whether another attempt may go well that reads anew what has been replaced or came spoilt. */
+  get again() {
+    return this.#dropped || this.problem?.kind === "changed";
+  }
+
+  /** The path of the checkpoint, where the model is one file. */
+  checkpoint() {
+    return this.#checkpoint;
+  }
+
   /** The address of a file, for messages: errors thrown here say what, the engine puts this before them. @param {string} path */
   describe(path) {
-    return new URL(path, this.#folder).href;
+    if (this.#isVocabulary(path)) return this.#vocabulary.describe(path);
+    return this.#checkpoint === null ? new URL(path, this.#address).href : this.#address;
+  }
+
+  /** @param {string} path */
+  #isVocabulary(path) {
+    return this.#checkpoint !== null && this.#vocabulary.has(path);
   }
 
   /**
@@ -118,7 +144,10 @@ export class ModelSource {
    * @returns {Promise<number | null>} bytes; null where there is no such file
    */
   size(path) {
-    return this.#noting(async () => (await this.#file(path))?.size ?? null);
+    return this.#noting(async () => {
+      if (this.#isVocabulary(path)) return (await this.#vocabulary.bytes(path)).length;
+      return (await this.#file(path))?.size ?? null;
+    });
   }
 
   /**
@@ -129,6 +158,7 @@ export class ModelSource {
    */
   read(path, start, end) {
     return this.#noting(async () => {
+      if (this.#isVocabulary(path)) return (await this.#vocabulary.bytes(path)).subarray(start, end);
       const file = await this.#file(path);
       if (!file) throw new DarkroomError("missing", "there is no such file");
       if (start < 0 || end < start || end > file.size) {
@@ -136,15 +166,15 @@ export class ModelSource {
       }
       if (start === end) return new Uint8Array(0);
       await this.#room;
-      const [first, last] = [this.#pieceAt(start), this.#pieceAt(end - 1)];
+      const [first, last] = [this.#pieces.at(start), this.#pieces.at(end - 1)];
       if (first === last) {
-        const { from } = this.#bounds(file, first);
-        return (await this.#demand(file, first)).subarray(start - from, end - from);
+        const { from } = this.#pieces.bounds(file, first);
+        return (await this.#demand(path, file, first)).subarray(start - from, end - from);
       }
       const bytes = new Uint8Array(end - start);
       for (let index = first; index <= last; index += 1) {
-        const { from, to } = this.#bounds(file, index);
-        const piece = await this.#demand(file, index);
+        const { from, to } = this.#pieces.bounds(file, index);
+        const piece = await this.#demand(path, file, index);
         bytes.set(piece.subarray(Math.max(start, from) - from, Math.min(end, to) - from), Math.max(start, from) - start);
       }
       return bytes;
@@ -156,22 +186,13 @@ export class ModelSource {
    * @param {string} ranges JSON: `[[path, start, end], …]`
    */
   async plan(ranges) {
-    /** @type {Map<string, number>} */
-    const at = new Map();
-    /** @type {[RemoteFile, number][]} */
-    const order = [];
-    let total = 0;
+    const order = new Order(this.#pieces);
     for (const [path, start, end] of /** @type {[string, number, number][]} */ (JSON.parse(ranges))) {
       const file = await this.#noting(() => this.#file(path));
-      for (let index = this.#pieceAt(start); file && index <= this.#pieceAt(end - 1); index += 1) {
-        const { key, from, to } = this.#bounds(file, index);
-        if (at.has(key)) continue;
-        at.set(key, order.push([file, index]) - 1);
-        total += to - from;
-      }
+      if (file && end > start) order.add(file, start, end);
     }
-    this.#plan = { order, at };
-    this.expect(total);
+    this.#order = order;
+    this.expect(order.total);
     await this.#room;
   }
 
@@ -190,7 +211,7 @@ export class ModelSource {
   /** Ends what is still on its way, and keeps what has come of it. */
   async close() {
     this.#abort.abort();
-    while (this.#busy.size) await Promise.allSettled(this.#busy);
+    await this.#places.settled();
     for (const looked of this.#files.values()) (await looked.catch(() => null))?.end();
   }
 
@@ -199,10 +220,10 @@ export class ModelSource {
     const manifest = { index: this.#manifest?.index ?? "", files: {}, complete: this.#loaded, when: Date.now() };
     for (const [path, looked] of this.#files) {
       const file = await looked.catch(() => undefined);
-      if (file !== undefined) manifest.files[path] = file && { size: file.size, ...file.version };
+      if (file !== undefined) manifest.files[path] = file && { size: file.size, ...file.version, verified: file.checksum?.verified ?? file.verified };
       if (path === INDEX && file?.whole) manifest.index = await file.whole.text();
     }
-    await this.#store.describe(this.#folder, manifest);
+    await this.#store.describe(this.#address, manifest);
   }
 
   /** Forgets the files that the server has in another version by now. */
@@ -227,7 +248,7 @@ export class ModelSource {
   async #makeRoom(bytes) {
     if (!this.#store.keeping) return;
     await this.#note();
-    const missing = Math.max(0, bytes - (await this.#store.bytes(this.#folder)));
+    const missing = Math.max(0, bytes - (await this.#store.bytes(this.#address)));
     const there = await room();
     if (missing === 0 || !there) return;
     if (missing * ROOM_TO_SPARE <= there.free) return this.#listener.keeps?.(missing);
@@ -247,9 +268,15 @@ export class ModelSource {
 
   /** @param {string} path @returns {Promise<RemoteFile | null>} */
   async #look(path) {
+    if (this.#checkpoint !== null && path !== this.#checkpoint) return null;
     const url = this.describe(path);
     const known = this.#manifest?.files[path];
-    if (known) return new RemoteFile(url, known, this.#net);
+    if (known) {
+      const file = new RemoteFile(url, known, this.#net);
+      file.verified = known.verified ?? false;
+      // What has been loaded from end to end once had all its chances to be compared.
+      return file.verified || this.#manifest?.complete ? file : this.#watched(file);
+    }
     const found = known === null ? null : await RemoteFile.look(url, this.#tuning.head, this.#net).catch((error) => this.#refused(path, error));
     if (!found) {
       if (!this.absent.has(path)) this.absent.set(path, "");
@@ -258,9 +285,17 @@ export class ModelSource {
     this.#welcome = true;
     const { file, head } = found;
     if (!head) return file;
-    const { key } = this.#bounds(file, 0);
+    this.#watched(file);
+    const { key } = this.#pieces.bounds(file, 0);
     this.#held.set(key, Promise.resolve(head));
-    this.#keep(this.#store.put(key, head, file.version));
+    this.#places.keep(this.#store.put(key, head, file.version));
+    return file;
+  }
+
+  /** Has a file of weights compared with what its host says of it. @param {RemoteFile} file */
+  #watched(file) {
+    const sha256 = Promise.resolve(file.sha256 ?? pointedSha256(file.url, file.size, this.#net));
+    if (file.size > 0) file.checksum = new Checksum(sha256, this.#pieces.count(file));
     return file;
   }
 
@@ -272,42 +307,44 @@ export class ModelSource {
     return null;
   }
 
-  /** Which piece holds this byte. @param {number} offset */
-  #pieceAt(offset) {
-    const { head, piece } = this.#tuning;
-    return offset < head ? 0 : 1 + Math.floor((offset - head) / piece);
-  }
-
-  /** @param {RemoteFile} file @param {number} index */
-  #bounds({ url, size }, index) {
-    const { head, piece } = this.#tuning;
-    const from = index === 0 ? 0 : head + (index - 1) * piece;
-    const to = Math.min(size, head + index * piece);
-    return { from, to, key: pieceKey(url, from, to) };
-  }
-
   /** What is read after this piece, as much as may be under way. @param {RemoteFile} file @param {number} index @returns {[RemoteFile, number][]} */
   #following(file, index) {
     const { inFlight } = this.#tuning;
-    if (this.#plan) {
-      const at = this.#plan.at.get(this.#bounds(file, index).key) ?? Infinity;
-      return this.#plan.order.slice(at + 1, at + 1 + inFlight);
-    }
-    const last = Math.min(index + inFlight, this.#pieceAt(file.size - 1));
+    if (this.#order) return this.#order.behind(this.#pieces.bounds(file, index).key, inFlight);
+    const last = Math.min(index + inFlight, this.#pieces.count(file) - 1);
     return Array.from({ length: Math.max(0, last - index) }, (_, ahead) => [file, index + 1 + ahead]);
   }
 
   /**
-   * A piece, now. Those after it are asked for too, and those before it forgotten.
+   * A piece, now, for the engine. Throws after a file's last one where its host says that the whole is another.
+   * @param {string} path
    * @param {RemoteFile} file
    * @param {number} index
    */
-  #demand(file, index) {
+  async #demand(path, file, index) {
+    const piece = await this.#call(file, index);
+    const wrong = await file.checksum?.take(index, piece);
+    if (!wrong) return piece;
+    this.#abort.abort();
+    await this.#places.settled();
+    this.#files.delete(path);
+    await this.#store.dropFile(file.url);
+    this.#dropped = true;
+    const { actual, expected } = wrong;
+    throw new DarkroomError("damaged", `its SHA-256 is ${actual}, expected ${expected}, as its host says: it was spoilt on its way or is broken there`);
+  }
+
+  /**
+   * A piece. Those after it are asked for too, and those before it forgotten.
+   * @param {RemoteFile} file
+   * @param {number} index
+   */
+  #call(file, index) {
     /** @type {Map<string, Promise<Bytes>>} */
     const held = new Map();
     /** @param {RemoteFile} file @param {number} index */
     const hold = (file, index) => {
-      const { key } = this.#bounds(file, index);
+      const { key } = this.#pieces.bounds(file, index);
       const piece = this.#held.get(key) ?? this.#obtain(file, index);
       held.set(key, piece);
       return piece;
@@ -326,8 +363,8 @@ export class ModelSource {
    * @returns {Promise<Bytes>}
    */
   #obtain(file, index) {
-    const { key } = this.#bounds(file, index);
-    const piece = this.#inPlace(async () => {
+    const { key } = this.#pieces.bounds(file, index);
+    const piece = this.#places.take(async () => {
       const kept = await this.#kept(file, index);
       if (kept) return { bytes: kept, stored: null };
       const bytes = await this.#fetch(file, index);
@@ -340,44 +377,21 @@ export class ModelSource {
 
   /** @param {RemoteFile} file @param {number} index */
   async #kept(file, index) {
-    const { from, to, key } = this.#bounds(file, index);
+    const { from, to, key } = this.#pieces.bounds(file, index);
     const kept = await this.#store.get(key);
     return kept && kept.bytes.length === to - from && sameVersion(kept.version, file.version) ? kept.bytes : null;
   }
 
   /** @param {RemoteFile} file @param {number} index */
   async #fetch(file, index) {
-    const { from, to, key } = this.#bounds(file, index);
+    const { from, to, key } = this.#pieces.bounds(file, index);
     const part = await this.#store.get(partKey(key));
     const usable = part && part.bytes.length < to - from && sameVersion(part.version, file.version);
     const bytes = await file.fetch(from, to, usable ? part.bytes : null, async (part) => {
       if (!this.#loaded) await this.#store.put(partKey(key), part, file.version);
     });
-    if (part) this.#keep(this.#store.delete(partKey(key)));
+    if (part) this.#places.keep(this.#store.delete(partKey(key)));
     return bytes;
-  }
-
-  /**
-   * Acts when one of the few places is free, and leaves it when what came is stored as well: so memory is bounded where the disk is slower.
-   * @param {() => Promise<{bytes: Bytes, stored: Promise<void> | null}>} act
-   */
-  async #inPlace(act) {
-    if (this.#places > 0) this.#places -= 1;
-    else await new Promise((resolve) => this.#waiting.push(() => resolve(null)));
-    const leave = () => {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#places += 1;
-    };
-    const acting = act();
-    this.#keep(acting.then(({ stored }) => stored).finally(leave));
-    return (await acting).bytes;
-  }
-
-  /** Something not to be lost when this is closed. @param {Promise<unknown>} work */
-  #keep(work) {
-    const busy = work.catch(() => {}).finally(() => this.#busy.delete(busy));
-    this.#busy.add(busy);
   }
 
   /**

@@ -3,10 +3,11 @@
  * The engine's side of the wire: wasm lives here and nowhere else, so the page stays awake whatever a step costs.
  *
  * One request at a time, in order. While a picture is being made the worker looks up between two steps: a cancelled generation ends there, and
- * token counts are answered there.
+ * quick questions are answered there.
  */
 import { probe } from "./device.js";
 import { DarkroomError, problemOf } from "./protocol.js";
+import { LocalSource } from "./weights-local.js";
 import { ModelSource } from "./weights.js";
 
 /** @typedef {import("./protocol.js").PageMessage} PageMessage */
@@ -68,6 +69,7 @@ async function answer(message) {
   try {
     if (message.tag === "open") page.postMessage({ tag: "done", id, value: await open(message) });
     else if (message.tag === "count") page.postMessage({ tag: "done", id, value: count(message.text) });
+    else if (message.tag === "plan") page.postMessage({ tag: "done", id, value: JSON.parse(opened().plan(message.width, message.height)) });
     else {
       const value = await generate(message);
       page.postMessage({ tag: "done", id, value }, [value.picture.rgba.buffer]);
@@ -92,7 +94,7 @@ function cancel(id) {
  * @param {Open} message
  * @returns {Promise<import("./protocol.js").Opened>}
  */
-async function open({ id, model, device: choice, reason, fresh }) {
+async function open({ id, model, prediction, device: choice, reason, fresh }) {
   /** @param {import("./protocol.js").OpenProgress} value */
   const tell = (value) => page.postMessage({ tag: "progress", id, value });
 
@@ -108,10 +110,11 @@ async function open({ id, model, device: choice, reason, fresh }) {
   tell({ stage: "test" });
   await kinded("device", () => made.selfTest());
 
-  let source = await load(made, model, fresh, tell);
-  if (source.problem?.kind === "changed") {
-    tell({ stage: "notice", text: "The model was replaced on the server while it was read. It is read again." });
-    source = await load(made, model, false, tell);
+  let source = await load(made, model, prediction, fresh, tell);
+  if (source.problem && source.again) {
+    const text = source.problem.kind === "changed" ? "The model was replaced on the server while it was read." : "A file of the model came spoilt.";
+    tell({ stage: "notice", text: `${text} It is read again.` });
+    source = await load(made, model, prediction, false, tell);
   }
   if (source.problem) throw source.problem;
   engine = made;
@@ -121,21 +124,23 @@ async function open({ id, model, device: choice, reason, fresh }) {
 /**
  * Loads a model. What went wrong, and whose fault it was, is the source's `problem` then.
  * @param {import("./pkg/darkroom.js").Engine} engine
- * @param {string} model
+ * @param {string | import("./protocol.js").LocalModel} model
+ * @param {import("./protocol.js").Prediction} prediction
  * @param {boolean} fresh
  * @param {(progress: import("./protocol.js").OpenProgress) => void} tell
  */
-async function load(engine, model, fresh, tell) {
+async function load(engine, model, prediction, fresh, tell) {
   let fetched = 0;
   const progress = { done: 0, total: 0, what: "" };
-  const source = await ModelSource.open(model, fresh, {
-    notice: (text) => tell({ stage: "notice", text }),
-    fetched: (bytes) => {
+  const listener = {
+    notice: (/** @type {string} */ text) => tell({ stage: "notice", text }),
+    fetched: (/** @type {number} */ bytes) => {
       fetched += bytes;
       tell({ stage: "weights", fetched, ...progress });
     },
-    keeps: (bytes) => tell({ stage: "storage", bytes }),
-  });
+    keeps: (/** @type {number} */ bytes) => tell({ stage: "storage", bytes }),
+  };
+  const source = typeof model === "string" ? await ModelSource.open(model, fresh, listener) : new LocalSource(model);
   /** @param {number} done bytes @param {number} total bytes @param {string} what */
   const taken = (done, total, what) => {
     if (total) source.expect(total);
@@ -143,18 +148,19 @@ async function load(engine, model, fresh, tell) {
     tell({ stage: "weights", fetched, ...progress });
   };
   try {
-    await engine.load(source, taken);
+    await engine.load(source, taken, prediction, (/** @type {string} */ plan) => tell({ stage: "plan", plan: JSON.parse(plan) }));
     source.problem = null;
     await source.remember();
   } catch (error) {
     await source.close();
     if (error instanceof WebAssembly.RuntimeError) throw error;
+    const name = typeof model === "string" ? model : model.name;
     // The engine knows errors of the source by their text: their kind is known here.
     const { message } = problemOf(error, "model");
     const absent = [...source.absent].filter(([path]) => message.includes(path));
     const said = absent.map(([, said]) => said).find(Boolean);
     const kind = source.problem?.kind ?? (absent.length ? "missing" : "model");
-    const words = [message, said && `Asked for it, ${said}.`, !message.includes(model) && `Model: ${model}`].filter(Boolean);
+    const words = [message, said && `Asked for it, ${said}.`, !message.includes(name) && `Model: ${name}`].filter(Boolean);
     source.problem = new DarkroomError(kind, words.join("\n"));
   }
   return source;
@@ -203,10 +209,14 @@ async function generate({ id, request }) {
       const progress = JSON.parse(await kinded(failure, () => run.step()));
       done = progress.done;
       const preview = pixels(run.preview());
-      page.postMessage({ tag: "progress", id, value: { call: progress.call, calls, steps, done, preview } }, [preview.rgba.buffer]);
+      // A run that has been begun anew in a safer precision says so in its warnings.
+      const more = progress.restarted ? { warnings: /** @type {string[]} */ (JSON.parse(run.warnings())) } : {};
+      page.postMessage({ tag: "progress", id, value: { call: progress.call, calls, steps, done, preview, ...more } }, [preview.rgba.buffer]);
     }
     await breathe();
-    return { picture: pixels(await kinded(failure, () => run.finish())), warnings };
+    const picture = pixels(await kinded(failure, () => run.finish()));
+    // Decoding has its own, where memory ran short.
+    return { picture, warnings: JSON.parse(run.warnings()) };
   } finally {
     free(run);
   }
@@ -229,7 +239,7 @@ async function breathe() {
   await new Promise((resolve) => setTimeout(resolve));
   for (let at = queue.length - 1; at >= 0; at -= 1) {
     const message = queue[at];
-    if (message.tag !== "count") continue;
+    if (message.tag !== "count" && message.tag !== "plan") continue;
     queue.splice(at, 1);
     await answer(message);
   }

@@ -1,5 +1,6 @@
 // @ts-check
 /** The fields: what they hold, and what stands beside them. */
+import { isCheckpoint } from "./address.js";
 import { FIELDS, problemsOf, randomSeed, samplerName } from "./settings.js";
 
 /** @typedef {import("../protocol.js").ModelInfo} ModelInfo */
@@ -35,7 +36,7 @@ export class SettingsForm {
       if (value === undefined || control.value === value) continue;
       control.value = value;
       // A link may name a device or a sampler that there is not.
-      if (field === "device" && control.value !== value) control.value = "auto";
+      if ((field === "device" || field === "prediction") && control.value !== value) control.value = "auto";
       if (field === "sampler" && control.value !== value) control.value = this.#model?.default_sampler ?? "";
     }
     for (const slider of /** @type {NodeListOf<HTMLInputElement>} */ (this.#form.querySelectorAll("[data-slider]"))) {
@@ -61,7 +62,7 @@ export class SettingsForm {
   /** Another model is to come: nothing of the old one's stays. */
   forgetModel() {
     this.#model = null;
-    this.fill({ sampler: "", width: "", height: "" });
+    this.fill({ sampler: "", width: "", height: "", prediction: "auto" });
   }
 
   keepSeed() {
@@ -84,7 +85,10 @@ export class SettingsForm {
    * @returns {Map<Field, string>} only what is wrong
    */
   review() {
-    const { guidance } = this.settings;
+    const { guidance, model, prediction } = this.settings;
+    // Folders say what they predict; of checkpoints people know it who have them.
+    const asked = this.#form.querySelector("[data-part=prediction]");
+    asked?.toggleAttribute("hidden", !isCheckpoint(model) && prediction === "auto");
     const problems = problemsOf(this.settings, this.#model?.size_multiple);
     const notes = new Map(problems);
     for (const field of /** @type {const} */ (["prompt", "negative"])) {
@@ -100,10 +104,10 @@ export class SettingsForm {
     return problems;
   }
 
-  /** Whether pictures can be made with this; where not, the first field in question has the focus. */
-  isSound() {
+  /** Whether pictures can be made with this; where not, the first field in question gets the focus. */
+  isSound({ quietly = false } = {}) {
     const [field] = this.review().keys();
-    if (field) this.focus(field);
+    if (field && !quietly) this.focus(field);
     return field === undefined;
   }
 

@@ -97,14 +97,29 @@ export const MARKUP = `
       <div class="field">
         <div class="head">
           <label for="model">Model</label>
-          <button type="button" class="plain" data-act="models">Kept models…</button>
+          <span class="links">
+            <button type="button" class="plain" data-act="file" title="A checkpoint in one .safetensors file; it stays on your disk">File…</button>
+            <button type="button" class="plain" data-act="folder" title="A folder in diffusers’ layout; it stays on your disk">Folder…</button>
+            <button type="button" class="plain" data-act="models" title="Models that this browser keeps">Kept…</button>
+          </span>
         </div>
+        <input type="file" data-part="file" accept=".safetensors,.png,image/png" hidden>
+        <input type="file" data-part="folder" webkitdirectory hidden>
         <input id="model" name="model" autocomplete="off" spellcheck="false" autocapitalize="off" inputmode="url" aria-describedby="model-report"
-          placeholder="owner/name or https://…" title="owner/name or owner/name@revision on Hugging Face, or the address of a folder in diffusers’ layout">
+          placeholder="owner/name or https://…" title="owner/name or owner/name@revision on Hugging Face, or the address of a folder in diffusers’ layout or of a .safetensors file">
         <p class="report" id="model-report" data-part="model"></p>
+        <p class="report" data-part="memory"></p>
+      </div>
+      <div class="field" data-part="prediction" hidden>
+        <label for="prediction">Its U-Net predicts</label>
+        <select id="prediction" name="prediction" title="Stable Diffusion 2 models for 768 × 768 pixels predict v, most others the noise. With the wrong one pictures are noise.">
+          <option value="auto">Auto</option><option value="epsilon">The noise (epsilon)</option><option value="v">v</option>
+        </select>
       </div>
     </section>
   </div>
+
+  <p class="drop" data-part="drop" aria-hidden="true"><span>Drop a model, or a picture that tells how it was made</span></p>
 
   <section class="sheet" data-part="sheet" hidden>
     <h2>Contact sheet <span class="hint">this visit’s pictures; choose one to bring its settings back</span></h2>

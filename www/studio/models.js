@@ -17,9 +17,9 @@ export class ModelsPanel {
   /**
    * @param {HTMLDialogElement} dialog
    * @param {object} options
-   * @param {(folder: string) => string} options.nameOf a model's address as the visitor would write it
+   * @param {(address: string) => string} options.nameOf a model's address as the visitor would write it
    * @param {(name: string) => void} options.onUse
-   * @param {(folder: string | null) => void} options.onForget null: all
+   * @param {(address: string | null) => void} options.onForget null: all
    */
   constructor(dialog, options) {
     this.#dialog = dialog;
@@ -40,20 +40,20 @@ export class ModelsPanel {
     // A click beside the panel is on the dialog itself, outside its edges.
     const { left, right, top, bottom } = this.#dialog.getBoundingClientRect();
     const beside = target === this.#dialog && (clientX < left || clientX > right || clientY < top || clientY > bottom);
-    const { act, folder } = /** @type {Element} */ (target).closest("button")?.dataset ?? {};
+    const { act, address } = /** @type {Element} */ (target).closest("button")?.dataset ?? {};
     if (act === "close" || beside) this.#dialog.close();
-    if (act === "use" && folder) {
+    if (act === "use" && address) {
       this.#dialog.close();
-      this.#options.onUse(this.#options.nameOf(folder));
+      this.#options.onUse(this.#options.nameOf(address));
     }
-    if (act === "forget" && folder) await this.#forget(folder, `${this.#options.nameOf(folder)} has been deleted.`);
+    if (act === "forget" && address) await this.#forget(address, `${this.#options.nameOf(address)} has been deleted.`);
     if (act === "forget-all") await this.#forget(null, "All models have been deleted.");
   }
 
-  /** @param {string | null} folder @param {string} spoken */
-  async #forget(folder, spoken) {
-    await forget(folder);
-    this.#options.onForget(folder);
+  /** @param {string | null} address @param {string} spoken */
+  async #forget(address, spoken) {
+    await forget(address);
+    this.#options.onForget(address);
     await this.#show(this.#dialog.dataset.inUse ?? "");
     // The button that was pressed is gone.
     this.#part("models-spoken").textContent = spoken;
@@ -63,7 +63,7 @@ export class ModelsPanel {
   /** @param {string} inUse */
   async #show(inUse) {
     const [models, space, lasting] = await Promise.all([keptModels(), room(), navigator.storage?.persisted?.() ?? false]);
-    this.#list.replaceChildren(...models.map((model) => this.#row(model, model.folder === inUse)));
+    this.#list.replaceChildren(...models.map((model) => this.#row(model, model.address === inUse)));
     this.#list.hidden = models.length === 0;
     const total = models.reduce((sum, { bytes }) => sum + bytes, 0);
     const taken = models.length ? `${size(total)} in ${models.length === 1 ? "one model" : `${models.length} models`}.` : "None yet.";
@@ -74,8 +74,8 @@ export class ModelsPanel {
   }
 
   /** @param {Kept} model @param {boolean} inUse */
-  #row({ folder, bytes, complete, when }, inUse) {
-    const name = this.#options.nameOf(folder);
+  #row({ address, bytes, complete, when }, inUse) {
+    const name = this.#options.nameOf(address);
     const item = document.createElement("li");
     const words = document.createElement("div");
     const title = document.createElement("strong");
@@ -83,23 +83,23 @@ export class ModelsPanel {
     const about = document.createElement("p");
     about.textContent = [size(bytes), day.format(when), complete ? "" : "not all of it yet", inUse ? "in use" : ""].filter(Boolean).join(" · ");
     words.append(title, about);
-    if (!folder.includes(name)) {
-      const address = document.createElement("p");
-      address.className = "address";
-      address.textContent = folder;
-      words.append(address);
+    if (!address.includes(name)) {
+      const where = document.createElement("p");
+      where.className = "address";
+      where.textContent = address;
+      words.append(where);
     }
-    item.append(words, ...(inUse ? [] : [this.#act("use", "Use", folder, name)]), this.#act("forget", "Delete", folder, name));
+    item.append(words, ...(inUse ? [] : [this.#act("use", "Use", address, name)]), this.#act("forget", "Delete", address, name));
     return item;
   }
 
-  /** @param {string} act @param {string} text @param {string} folder @param {string} name */
-  #act(act, text, folder, name) {
+  /** @param {string} act @param {string} text @param {string} address @param {string} name */
+  #act(act, text, address, name) {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = text;
     button.ariaLabel = `${text} ${name}`;
-    Object.assign(button.dataset, { act, folder });
+    Object.assign(button.dataset, { act, address });
     return button;
   }
 

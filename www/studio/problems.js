@@ -2,7 +2,7 @@
 /** Problems in words for people: what happened, and what can be done about it. Where it happened is in the message itself. */
 
 /** @typedef {import("../protocol.js").ProblemKind} ProblemKind */
-/** @typedef {"again" | "fresh" | "cpu"} Remedy load again; forget what is kept of the model and load again; go over to the CPU */
+/** @typedef {"again" | "fresh" | "cpu" | "file"} Remedy load again; forget what is kept of the model and load again; go over to the CPU; choose a file */
 
 /** @type {Record<Exclude<ProblemKind, "cancelled">, {title: string, advice: string, remedies: Remedy[]}>} */
 const WORDS = {
@@ -25,6 +25,11 @@ const WORDS = {
     title: "A file of the model is damaged",
     advice: "It was cut short on its way, or it is broken where it is served from. Load it afresh; if that does not help, the server’s copy needs mending.",
     remedies: ["fresh"],
+  },
+  disk: {
+    title: "The file is not at hand",
+    advice: "A page may read files of yours only while it is open and they stay as they are. Choose it again, or drop it onto the page.",
+    remedies: ["file"],
   },
   model: {
     title: "This model cannot be used",
@@ -59,7 +64,7 @@ const WORDS = {
 };
 
 /** @type {Record<Remedy, string>} */
-const REMEDIES = { again: "Try again", fresh: "Load it afresh", cpu: "Use the CPU" };
+const REMEDIES = { again: "Try again", fresh: "Load it afresh", cpu: "Use the CPU", file: "Choose the file…" };
 
 /**
  * @param {HTMLElement} root

@@ -44,7 +44,7 @@ const STAGES = { device: "Looking for a device", engine: "Starting the engine", 
 const megabytes = (/** @type {number} */ bytes) => (bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0);
 
 /**
- * @param {Exclude<OpenProgress, {stage: "notice" | "storage"}>} progress
+ * @param {Exclude<OpenProgress, {stage: "notice" | "storage" | "plan"}>} progress
  * @param {boolean} waiting a picture has been asked for and has to wait
  * @returns {Saying}
  */

@@ -13,15 +13,16 @@
  * @property {string} width pixels, a multiple of 8; empty: the model's own
  * @property {string} height pixels, a multiple of 8; empty: the model's own
  * @property {string} device auto, gpu or cpu
- * @property {string} model folder, relative to the page, or address
+ * @property {string} model where it is, see address.js
+ * @property {string} prediction what a checkpoint's U-Net predicts: auto, epsilon or v
  */
 
 /** @typedef {keyof Settings} Field */
 
-export const FIELDS = /** @type {Field[]} */ (["prompt", "negative", "seed", "steps", "guidance", "sampler", "width", "height", "device", "model"]);
+export const FIELDS = /** @type {Field[]} */ (["prompt", "negative", "seed", "steps", "guidance", "sampler", "width", "height", "device", "model", "prediction"]);
 
 /** @type {Readonly<Partial<Settings>>} */
-export const DEFAULTS = { steps: "20", guidance: "7.5", device: "auto" };
+export const DEFAULTS = { steps: "20", guidance: "7.5", device: "auto", prediction: "auto" };
 
 const LARGEST_SEED = 2n ** 64n - 1n;
 const MOST_STEPS = 1000;
@@ -116,18 +117,4 @@ export function fromFragment(fragment) {
 export function describe({ seed, steps, guidance, sampler, width, height }) {
   const size = width && height ? ` · ${width}\u00a0×\u00a0${height}` : "";
   return `Seed ${seed} · ${steps} steps · guidance ${guidance}${sampler ? ` · ${samplerName(sampler)}` : ""}${size}`;
-}
-
-/**
- * The text that A1111 and its kin write into a PNG under "parameters", and read back.
- * @param {Settings} settings
- */
-export function infotext({ prompt, negative, seed, steps, guidance, sampler, width, height, model }) {
-  const name = model.replace(/\/+$/, "").split("/").pop();
-  const lines = [prompt];
-  if (negative) lines.push(`Negative prompt: ${negative}`);
-  lines.push(
-    `Steps: ${steps}, Sampler: ${samplerName(sampler)}, CFG scale: ${guidance}, Seed: ${seed}, Size: ${width}x${height}, Model: ${name}, RNG: CPU, Version: Darkroom`,
-  );
-  return lines.join("\n");
 }

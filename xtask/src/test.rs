@@ -24,6 +24,9 @@ const STAGES: [Stage; 6] = [
     ("browser", browser),
 ];
 const FULL: &str = "full";
+/// How files of browser tests are named, and those of them that take long.
+const BROWSER_TESTS: &str = ".test.mjs";
+const FULL_TESTS: &str = ".full.mjs";
 
 struct Options {
     /// Only tests whose name contains this.
@@ -140,11 +143,16 @@ fn native(options: &Options) -> Outcome {
     summary(tests(), options)
 }
 
-/// The tests marked `#[ignore]`: full-size models, which take minutes and gigabytes.
+/// The tests marked `#[ignore]` and the browser's `*.full.mjs`: full-size models, which take minutes and gigabytes.
 fn full_size(options: &Options) -> Outcome {
-    if let Err(error) = setup::vulkan() {
-        return Outcome::NotRun(error);
-    }
+    let ready = || {
+        setup::vulkan()?;
+        Ok((setup::node_packages()?, setup::chromium()?))
+    };
+    let (node, chromium) = match ready() {
+        Ok(ready) => ready,
+        Err(error) => return Outcome::NotRun(error),
+    };
     let tests = || {
         let models = full::models(options.filter.as_deref())?;
         let mut command = cargo()?;
@@ -159,7 +167,12 @@ fn full_size(options: &Options) -> Outcome {
             ])
             .args(&options.filter)
             .args(["--", "--ignored"]);
-        rust_tests(&mut command)
+        // Both, even where the first fails.
+        let (engine, page) = (
+            rust_tests(&mut command),
+            browser_tests(&node, &chromium, options, FULL_TESTS),
+        );
+        Ok(engine?.and(page?))
     };
     match tests() {
         Ok(counts) if counts.passed == 0 => Outcome::Failed(match &options.filter {
@@ -272,14 +285,18 @@ fn browser(options: &Options) -> Outcome {
         Ok(ready) => ready,
         Err(error) => return Outcome::NotRun(error),
     };
-    summary(browser_tests(&node, &chromium, options), options)
+    summary(
+        browser_tests(&node, &chromium, options, BROWSER_TESTS),
+        options,
+    )
 }
 
-fn browser_tests(node: &Path, chromium: &Path, options: &Options) -> Result<Counts> {
+/// Runs the test files in `tests/browser` whose names end in `suffix`.
+fn browser_tests(node: &Path, chromium: &Path, options: &Options, suffix: &str) -> Result<Counts> {
     let folder = paths::root().join("tests/browser");
-    let tests = test_files(&folder)?;
+    let tests = test_files(&folder, suffix)?;
     if tests.is_empty() {
-        return Err(format!("{} holds no *.test.mjs", folder.display()));
+        return Err(format!("{} holds no *{suffix}", folder.display()));
     }
     wasm::build()?;
     // The tests lay the browser's pictures beside the native command's.
@@ -294,12 +311,13 @@ fn browser_tests(node: &Path, chromium: &Path, options: &Options) -> Result<Coun
             "DARKROOM_COMMAND",
             paths::native_target()?.join("release/darkroom"),
         )
+        .env("DARKROOM_FULL_MODELS", paths::cache()?.join("full"))
         // One at a time: two browsers on two cores disturb each other's timings.
         .args([
             "--test",
             "--test-concurrency=1",
             "--test-reporter=spec",
-            "--test-timeout=900000",
+            "--test-timeout=1800000",
         ]);
     if let Some(filter) = &options.filter {
         command.arg(format!("--test-name-pattern={}", escape(filter)));
@@ -315,11 +333,11 @@ fn browser_tests(node: &Path, chromium: &Path, options: &Options) -> Result<Coun
     Ok(counts)
 }
 
-fn test_files(folder: &Path) -> Result<Vec<PathBuf>> {
+fn test_files(folder: &Path, suffix: &str) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut files: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.to_string_lossy().ends_with(".test.mjs"))
+        .filter(|path| path.to_string_lossy().ends_with(suffix))
         .collect();
     files.sort();
     Ok(files)

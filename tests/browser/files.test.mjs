@@ -1,0 +1,249 @@
+// @ts-check
+/** Files of the visitor's own on the page: checkpoints and model folders, chosen, dropped or at an address; and pictures that tell how they were made. */
+import assert from "node:assert/strict";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { Checkpoint } from "./checkpoints.mjs";
+import { launchChromium } from "./chromium.mjs";
+import { Hub, Site } from "./hub.mjs";
+import { iTXt, png } from "./png-inputs.mjs";
+import { Studio, psnr } from "./studio.mjs";
+
+/** @typedef {import("./checkpoints.mjs").Case} Case */
+
+const CLOSE_DB = 40;
+const VOCABULARY = /vocab\/clip\//;
+
+describe("files of the visitor's own", () => {
+  /** @type {Site} */ let site;
+  /** @type {Hub} */ let hub;
+  /** @type {import("playwright-core").Browser} */ let browser;
+  /** @type {Checkpoint} */ let sd1;
+  /** @type {string} */ let folder;
+  /** @type {string} */ let file;
+  before(async () => {
+    [site, hub, browser, sd1] = await Promise.all([Site.start(), Hub.start(), launchChromium({ webgpu: false }), Checkpoint.read("sd1")]);
+    folder = await mkdtemp(join(tmpdir(), "darkroom-files-"));
+    file = join(folder, "tiny v1.safetensors");
+    await writeFile(file, sd1.file());
+    await sd1.writeFolder(join(folder, "tiny folder"), "epsilon");
+  });
+  after(async () => {
+    await browser?.close();
+    await site?.close();
+    await hub?.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  /** @param {string} [fragment] */
+  const visit = (fragment = "") => Studio.visit(browser, `${site.address()}?hub=${encodeURIComponent(hub.address())}${fragment}`);
+
+  /**
+   * Drops files as a file manager does.
+   * @param {Studio} studio
+   * @param {string[]} files
+   * @param {string} [onto]
+   */
+  async function drop(studio, files, onto = "darkroom-studio .stand") {
+    const box = await studio.page.locator(onto).boundingBox();
+    assert.ok(box);
+    const session = await studio.page.context().newCDPSession(studio.page);
+    const [x, y] = [box.x + box.width / 2, box.y + Math.min(box.height / 2, 50)];
+    for (const type of /** @type {const} */ (["dragEnter", "dragOver", "drop"])) {
+      await session.send("Input.dispatchDragEvent", { type, x, y, data: { items: [], files, dragOperationsMask: 1 } });
+      if (type === "dragOver" && process.env.DARKROOM_SCREENSHOTS) await studio.screenshot("dropping");
+    }
+  }
+
+  /** @param {Studio} studio @param {Case} wanted */
+  async function make(studio, wanted) {
+    await studio.generate({
+      prompt: wanted.prompt,
+      negative: wanted.negative_prompt,
+      seed: String(wanted.seed),
+      steps: String(wanted.steps),
+      guidance: String(wanted.guidance_scale),
+      width: String(wanted.width),
+      height: String(wanted.height),
+    });
+    return studio.picture();
+  }
+
+  test("a checkpoint and the folder of the same weights, chosen, dropped and at an address: diffusers' picture each time", async () => {
+    const [wanted] = sd1.cases;
+    const expected = sd1.picture(wanted);
+    const studio = await visit();
+    await studio.engine();
+    /** @type {string[]} */
+    const requests = [];
+    studio.page.on("request", (request) => requests.push(`${request.method()} ${request.url()}`));
+
+    await studio.page.locator("[data-part=folder]").setInputFiles(join(folder, "tiny folder"));
+    await studio.page.waitForSelector("darkroom-studio[data-engine=loading]");
+    await studio.engine();
+    assert.match(await studio.text("model"), /read from your disk/);
+    assert.equal(await studio.page.locator("[name=prediction]").isVisible(), false);
+    const fromFolder = await make(studio, wanted);
+    const decibels = psnr(fromFolder, expected);
+    console.log(`a folder from the disk against diffusers: ${decibels.toFixed(0)} dB`);
+    assert.ok(decibels > CLOSE_DB, `${decibels} dB`);
+    assert.deepEqual(requests.filter((line) => VOCABULARY.test(line)), [], "the vocabulary is for checkpoints only");
+
+    await studio.page.locator("[data-part=file]").setInputFiles(file);
+    await studio.page.waitForSelector("darkroom-studio[data-engine=loading]");
+    await studio.engine();
+    assert.equal(await studio.page.locator("[name=model]").inputValue(), "file:tiny v1.safetensors");
+    assert.match(await studio.text("model"), /read from your disk\. It predicts the noise\./);
+    assert.equal(await studio.page.locator("[name=prediction]").isVisible(), true);
+    assert.deepEqual(await make(studio, wanted), fromFolder, "file and folder");
+    console.log(`screenshot: ${await studio.screenshot("checkpoint")}`);
+    assert.equal(requests.filter((line) => VOCABULARY.test(line)).length, 2, "the vocabulary comes with the first checkpoint");
+    assert.deepEqual(requests.filter((line) => !line.startsWith("GET ") && !line.startsWith("HEAD ")), [], "nothing is sent");
+
+    for (const path of [join(folder, "tiny folder"), file]) {
+      await studio.fill({ model: "models/portraits" });
+      await studio.page.locator("[name=model]").press("Tab");
+      await studio.page.waitForSelector("darkroom-studio[data-engine=loading]");
+      await studio.engine();
+      await drop(studio, [path]);
+      await studio.page.waitForSelector("darkroom-studio[data-engine=loading]");
+      await studio.engine();
+      assert.deepEqual(await make(studio, wanted), fromFolder, `dropped: ${path}`);
+    }
+    assert.deepEqual(studio.errors, []);
+    await studio.close();
+  });
+
+  test("a checkpoint on a hub, by the address of its page, and again without the hub", async () => {
+    const [wanted] = sd1.cases;
+    const repository = hub.repository("o/checkpoints");
+    await repository.link("v1/tiny.safetensors", file);
+    const studio = await visit(`#model=${encodeURIComponent(`${hub.address()}o/checkpoints/blob/main/v1/tiny.safetensors`)}`);
+    await studio.engine();
+    assert.match(await studio.text("model"), /kept in this browser/);
+    const picture = await make(studio, wanted);
+    const decibels = psnr(picture, sd1.picture(wanted));
+    assert.ok(decibels > CLOSE_DB, `${decibels} dB`);
+    await studio.button("models").click();
+    assert.match(await studio.page.locator("dialog.models li").first().innerText(), /tiny\.safetensors/);
+    console.log(`screenshot: ${await studio.screenshot("kept-checkpoint")}`);
+    const { all } = repository.traffic;
+    repository.fault = async ({ request }) => Boolean(request.socket.destroy());
+    await studio.page.reload();
+    await studio.engine();
+    assert.deepEqual(await make(studio, wanted), picture);
+    assert.equal(repository.traffic.all, all, "fetched again");
+    await studio.close();
+  });
+
+  test("what a checkpoint of the SD2 kind predicts is a setting", async () => {
+    const sd2 = await Checkpoint.read("sd2");
+    const path = join(folder, "tiny-v2.safetensors");
+    await writeFile(path, sd2.file());
+    const studio = await visit();
+    await studio.engine();
+    await studio.page.locator("[data-part=file]").setInputFiles(path);
+    await studio.page.waitForSelector("darkroom-studio[data-engine=loading]");
+    await studio.engine();
+    // Nothing in the file says it: a trial decided, and the page says so.
+    assert.match(await studio.text("model"), /It predicts (v|the noise)\. .*predict/);
+    for (const prediction of ["v", "epsilon"]) {
+      await studio.page.locator("[name=prediction]").selectOption(prediction);
+      await studio.page.waitForSelector("darkroom-studio[data-engine=loading]");
+      await studio.engine();
+      const wanted = sd2.cases.find((wanted) => wanted.prediction.startsWith(prediction));
+      assert.ok(wanted);
+      const decibels = psnr(await make(studio, wanted), sd2.picture(wanted));
+      console.log(`SD2 kind, ${prediction}: ${decibels.toFixed(0)} dB`);
+      assert.ok(decibels > CLOSE_DB, `${decibels} dB`);
+      assert.match(await studio.page.evaluate(() => new Promise((resolve) => setTimeout(() => resolve(location.hash), 500))), new RegExp(`prediction=${prediction}`));
+    }
+    await studio.close();
+  });
+
+  test("files that are no checkpoint, in words; a file that is not at hand any more", async () => {
+    const whole = await readFile(file);
+    const empty = join(folder, "holiday");
+    await mkdir(empty, { recursive: true });
+    await writeFile(join(empty, "notes.txt"), "hats");
+    await writeFile(join(empty, "more.txt"), "glasses");
+    const studio = await visit("#prompt=typed+before&seed=7");
+    await studio.engine();
+    for (const [name, bytes, words] of /** @type {[string, Buffer | string, RegExp][]} */ ([
+      ["old.ckpt", "PK\x03\x04\0\0\x08\x08archive/data.pkl", /old\.ckpt.*PyTorch pickle.*convert/s],
+      ["model.gguf", "GGUF\x03\0\0\0\0\0\0\0", /model\.gguf.*GGUF/s],
+      ["pointer.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n", /Git LFS pointer/],
+      ["short.safetensors", whole.subarray(0, whole.length - 1), /short\.safetensors.*truncated/s],
+      ["shorter.safetensors", whole.subarray(0, 5000), /shorter\.safetensors.*truncated/s],
+      ["empty.safetensors", "", /0 bytes/],
+      ["page.safetensors", "<!doctype html><title>", /web page/],
+    ])) {
+      const path = join(folder, name);
+      await writeFile(path, bytes);
+      await drop(studio, [path]);
+      await studio.page.waitForSelector("darkroom-studio[data-engine=loading]");
+      await studio.engine("failed");
+      assert.match(await studio.problem(), words, name);
+    }
+    console.log(`screenshot: ${await studio.screenshot("no-checkpoint")}`);
+    await drop(studio, [empty]);
+    await studio.page.waitForSelector("darkroom-studio[data-engine=loading]");
+    await studio.engine("failed");
+    assert.match(await studio.problem(), /holiday\/.*no such file/s);
+
+    await studio.page.waitForFunction(() => location.hash.includes("holiday"));
+    await studio.page.reload();
+    await studio.engine("failed");
+    assert.match(await studio.problem(), /not at hand/);
+    console.log(`screenshot: ${await studio.screenshot("not-at-hand")}`);
+    const choosing = studio.page.waitForEvent("filechooser");
+    await studio.page.locator("[data-remedy=file]").click();
+    await (await choosing).setFiles(file);
+    await studio.engine();
+    assert.equal(await studio.page.locator("[name=prompt]").inputValue(), "typed before");
+    await make(studio, sd1.cases[0]);
+    await studio.close();
+  });
+
+  test("a picture brings its settings back, dropped or chosen", async () => {
+    const studio = await visit();
+    await studio.engine();
+    const settings = { prompt: "Portrait of a woman, café 日本", negative: "hat, glasses", seed: "4000000000", steps: "3", guidance: "5.5", sampler: "unipc", width: "64", height: "96" };
+    await studio.generate(settings);
+    const picture = await studio.picture();
+    const download = studio.page.waitForEvent("download");
+    await studio.button("save").click();
+    const saved = join(folder, "saved.png");
+    await (await download).saveAs(saved);
+
+    const fields = () => studio.page.evaluate((names) => Object.fromEntries(names.map((name) => [name, /** @type {HTMLInputElement} */ (document.querySelector(`[name="${name}"]`)).value])), Object.keys(settings));
+    const others = { prompt: "x", negative: "", seed: "1", steps: "2", guidance: "2", sampler: "euler", width: "128", height: "128" };
+    for (const take of [() => drop(studio, [saved]), () => drop(studio, [saved], ".why"), () => studio.page.locator("[data-part=file]").setInputFiles(saved)]) {
+      await studio.fill(others);
+      await take();
+      await studio.page.waitForFunction((seed) => /** @type {HTMLInputElement} */ (document.querySelector("[name=seed]")).value === seed, settings.seed);
+      assert.deepEqual(await fields(), settings);
+    }
+    await studio.generate();
+    assert.deepEqual(await studio.picture(), picture, "the same picture again");
+
+    const foreign = join(folder, "foreign.png");
+    const words = "a man\nNegative prompt: hat\nSteps: 4, Sampler: DPM++ SDE, CFG scale: 7, Seed: 5, Size: 64x64, Model: v1-5, Clip skip: 2, Version: v1.9";
+    await writeFile(foreign, png(iTXt(words)));
+    await drop(studio, [foreign]);
+    await studio.page.waitForFunction(() => /** @type {HTMLInputElement} */ (document.querySelector("[name=seed]")).value === "5");
+    assert.equal((await fields()).sampler, "unipc", "a sampler that there is not");
+    assert.match(await studio.text("warnings"), /DPM\+\+ SDE.*another generator.*Clip skip.*v1-5/s);
+    console.log(`screenshot: ${await studio.screenshot("restored")}`);
+
+    const plain = join(folder, "plain.png");
+    await writeFile(plain, png());
+    await drop(studio, [plain]);
+    assert.match(await studio.problem(), /plain\.png does not say how it was made/);
+    assert.deepEqual((await fields()).seed, "5", "what stood there stands there");
+    assert.deepEqual(studio.errors, []);
+    await studio.close();
+  });
+});

@@ -1,0 +1,78 @@
+// @ts-check
+/** What a PNG file says of how it was made: read back, from other programs too, and from files that are none. No browser is needed for it. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { pageModule } from "./modules.mjs";
+import { iTXt, packedITXt, png, tEXt, thereAndBack, tryInputs, zTXt } from "./png-inputs.mjs";
+
+const { textOf } = await pageModule("studio/png-text.js");
+const { fromInfotext } = await pageModule("studio/infotext.js");
+
+test("text chunks of every kind", async () => {
+  for (const [kind, file, expected] of /** @type {[string, Uint8Array, string | null][]} */ ([
+    ["tEXt", png(tEXt("caf\u00e9 \u0080")), "caf\u00e9 \u0080"],
+    ["iTXt", png(iTXt("日本 😀")), "日本 😀"],
+    ["zTXt", png(zTXt("caf\u00e9")), "caf\u00e9"],
+    ["packed iTXt", png(packedITXt("日本 😀")), "日本 😀"],
+    ["the first of two", png(tEXt("one"), tEXt("two")), "one"],
+    ["none", png(), null],
+    ["more than words pack to", png(zTXt(Buffer.alloc(3e6))), null],
+    ["a readable one behind it", png(zTXt(Buffer.alloc(3e6)), tEXt("x")), "x"],
+    ["no PNG", Uint8Array.from([...png(tEXt("x"))].slice(1)), null],
+    ["nothing", new Uint8Array(0), null],
+  ])) {
+    assert.equal(await textOf(file, "parameters"), expected, kind);
+  }
+});
+
+test("what other programs write", () => {
+  const long = `a man, (hat:1.2)
+in a city
+Negative prompt: mustache,
+glasses
+Steps: 30, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 3141592653, Size: 512x768, Model hash: cc6cb27103, Model: v1-5, Lora hashes: "a: 1, b: 2", Clip skip: 2, Version: v1.9.4`;
+  assert.deepEqual(fromInfotext(long), {
+    settings: {
+      prompt: "a man, (hat:1.2)\nin a city",
+      negative: "mustache,\nglasses",
+      steps: "30",
+      seed: "3141592653",
+      guidance: "7",
+      width: "512",
+      height: "768",
+      sampler: "dpm++2m-karras",
+    },
+    notes: [
+      "Its noise came from another generator, so the same seed gives another picture.",
+      "Not applied here: Clip skip, Lora hashes.",
+      "It was made with the model “v1-5”.",
+    ],
+  });
+  const sampler = (/** @type {string} */ words) => fromInfotext(`x\nSteps: 1, Sampler: ${words}, RNG: CPU`);
+  for (const [words, name] of [
+    ["Euler a", "euler-a"],
+    ["PLMS", "pndm"],
+    ["UniPC", "unipc"],
+    ["DPM++ 2M Karras", "dpm++2m-karras"],
+    ["DPM++ 2M, Schedule type: Automatic", "dpm++2m-karras"],
+    ["DPM++ 2M, Schedule type: Uniform", "dpm++2m"],
+    ["Euler, Schedule type: Automatic", "euler"],
+  ]) {
+    assert.deepEqual(sampler(words), { settings: { prompt: "x", negative: "", steps: "1", sampler: name }, notes: [] }, words);
+  }
+  for (const words of ["DPM++ SDE", "Euler, Schedule type: Karras"]) {
+    const { settings, notes } = sampler(words);
+    assert.equal(settings.sampler, undefined);
+    assert.match(notes[0], /There is no sampler/);
+  }
+  for (const none of ["", "a man", "{}", "Negative prompt: x", "Steps: many"]) assert.equal(fromInfotext(none), null, none);
+});
+
+test("what is written here is read back", () => {
+  thereAndBack(20_000, 7);
+});
+
+test("any bytes: nothing thrown, nothing large allocated", async () => {
+  const inputs = await tryInputs(50_000, 19);
+  console.log(`${inputs} inputs`);
+});

@@ -1,0 +1,134 @@
+// @ts-check
+/** The text that A1111 and its kin write into a PNG under "parameters": how a picture was made, both ways. */
+import { ON_DISK } from "./address.js";
+import { SAMPLER_NAMES, samplerName } from "./settings.js";
+
+/** @typedef {import("./settings.js").Settings} Settings */
+
+const NEGATIVE = "Negative prompt:";
+/** How the last line begins, in every version of the format. */
+const LAST = /^Steps: *\d/;
+/** Names of other programs for what is the same. @type {Readonly<Record<string, string>>} */
+const OTHER_NAMES = { plms: "pndm", "euler ancestral": "euler-a", "dpm++ 2m karras": "dpm++2m-karras" };
+/** Settings of others that change the picture and that there are none of here. */
+const UNKNOWN_HERE = ["Clip skip", "Denoising strength", "Hires upscale", "Lora hashes", "TI hashes", "Variation seed", "Refiner", "ENSD", "Eta"];
+
+/**
+ * @param {Settings} settings
+ * @returns {string}
+ */
+export function infotext({ prompt, negative, seed, steps, guidance, sampler, width, height, model }) {
+  const name = (model.replace(ON_DISK, "").replace(/[?#].*$/, "").replace(/\/+$/, "").split("/").pop() ?? "").replace(/\.safetensors$/i, "");
+  const lines = [prompt];
+  if (negative) lines.push(`${NEGATIVE} ${negative}`);
+  lines.push(
+    `Steps: ${steps}, Sampler: ${samplerName(sampler)}, CFG scale: ${guidance}, Seed: ${seed}, Size: ${width}x${height}, Model: ${quoted(name)}, RNG: CPU, Version: Darkroom`,
+  );
+  return lines.join("\n");
+}
+
+/** As others do it, a value that would end too early stands in quotes. @param {string} value */
+const quoted = (value) => (/[,:"\n]/.test(value) ? JSON.stringify(value) : value);
+
+/**
+ * Reads such a text, whoever wrote it. Time and memory are in proportion to its length.
+ * @param {string} text
+ * @returns {{settings: Partial<Settings>, notes: string[]} | null} null where it is none; `notes`: what will be otherwise, as sentences
+ */
+export function fromInfotext(text) {
+  const lines = text.split(/\r?\n/);
+  const last = lines.findLastIndex((line) => LAST.test(line));
+  if (last < 0) return null;
+  const from = lines.slice(0, last).findIndex((line) => line.startsWith(NEGATIVE));
+  const to = from < 0 ? last : from;
+  const values = valuesOf(lines[last]);
+  /** @type {string[]} */
+  const notes = [];
+  /** @type {Partial<Settings>} */
+  const settings = {
+    prompt: lines.slice(0, to).join("\n"),
+    negative: from < 0 ? "" : lines.slice(from, last).join("\n").slice(NEGATIVE.length).replace(/^ /, ""),
+    ...numbers(values),
+  };
+  const sampler = samplerOf(values);
+  if (sampler) settings.sampler = sampler;
+  else if (values.has("Sampler")) notes.push(`There is no sampler “${excerpt(values.get("Sampler"))}” here: the one chosen stays.`);
+  const model = values.get("Model");
+  if (values.get("Version") !== "Darkroom") {
+    if (values.get("RNG") !== "CPU") notes.push("Its noise came from another generator, so the same seed gives another picture.");
+    const others = UNKNOWN_HERE.filter((key) => values.has(key));
+    if (others.length) notes.push(`Not applied here: ${others.join(", ")}.`);
+  }
+  if (model) notes.push(`It was made with the model “${excerpt(model)}”.`);
+  return { settings, notes };
+}
+
+/** @param {string | undefined} text */
+const excerpt = (text = "") => (text.length > 60 ? `${text.slice(0, 60)}…` : text);
+
+/** @param {Map<string, string>} values @returns {Partial<Settings>} those that are such */
+function numbers(values) {
+  /** @type {Partial<Settings>} */
+  const settings = {};
+  const take = (/** @type {keyof Settings} */ field, /** @type {string | undefined} */ value, /** @type {RegExp} */ form) => {
+    if (value !== undefined && form.test(value)) settings[field] = value;
+  };
+  take("steps", values.get("Steps"), /^\d{1,4}$/);
+  take("seed", values.get("Seed"), /^\d{1,20}$/);
+  take("guidance", values.get("CFG scale"), /^\d{1,3}(\.\d{1,6})?$/);
+  const [, width, height] = /^(\d{1,5})x(\d{1,5})$/.exec(values.get("Size") ?? "") ?? [];
+  return width ? { ...settings, width, height } : settings;
+}
+
+/** @param {Map<string, string>} values @returns {string | null} */
+function samplerOf(values) {
+  const name = values.get("Sampler")?.toLowerCase() ?? "";
+  const known = OTHER_NAMES[name] ?? Object.entries(SAMPLER_NAMES).find(([key, shown]) => name === key || name === shown.toLowerCase())?.[0];
+  // Since 2024 the schedule stands apart; left to itself, it is Karras's for this sampler and the plain one for the others.
+  const schedule = values.get("Schedule type")?.toLowerCase() ?? "";
+  if (known === "dpm++2m" && /^(karras|automatic)$/.test(schedule)) return "dpm++2m-karras";
+  return known && /^(|automatic|uniform|normal)$/.test(schedule) ? known : null;
+}
+
+/**
+ * Parts a line "Key: value, Key: "quoted, value", …" at the commas outside of quotes.
+ * @param {string} line
+ */
+function valuesOf(line) {
+  /** @type {Map<string, string>} */
+  const values = new Map();
+  for (let at = 0; at < line.length; ) {
+    const colon = line.indexOf(":", at);
+    if (colon < 0) break;
+    const key = line.slice(at, colon).trim();
+    let start = colon + 1;
+    while (line[start] === " ") start += 1;
+    let end = line[start] === '"' ? endOfQuoted(line, start) : start;
+    const comma = line.indexOf(",", end);
+    end = comma < 0 ? line.length : comma;
+    // The first one counts: what follows may be anybody's.
+    if (!values.has(key)) values.set(key, unquoted(line.slice(start, end).trim()));
+    at = end + 1;
+  }
+  return values;
+}
+
+/** The place behind a quoted value. @param {string} line @param {number} start of its first quote */
+function endOfQuoted(line, start) {
+  for (let at = start + 1; at < line.length; at += 1) {
+    if (line[at] === "\\") at += 1;
+    else if (line[at] === '"') return at + 1;
+  }
+  // Nobody closes it: then it is no quote.
+  return start;
+}
+
+/** @param {string} value */
+function unquoted(value) {
+  if (!value.startsWith('"')) return value;
+  try {
+    return String(JSON.parse(value));
+  } catch {
+    return value;
+  }
+}

@@ -1,0 +1,70 @@
+// @ts-check
+/** The doors for files: two dialogs, and dropping onto the page. What comes in stays at hand until the page is closed. */
+import { ON_DISK } from "./address.js";
+import { chosen, dropped } from "./disk.js";
+
+/** @typedef {import("../protocol.js").LocalModel} LocalModel */
+/** @typedef {import("./disk.js").Taken} Taken */
+
+export class Intake {
+  #root;
+  #options;
+  /** By what the field says of them. @type {Map<string, LocalModel>} */ #models = new Map();
+
+  /**
+   * @param {HTMLElement} root takes what is dropped onto it, and holds the dialogs' inputs
+   * @param {object} options
+   * @param {(name: string) => void} options.onModel told what to write into the field
+   * @param {(picture: File) => Promise<void>} options.onPicture
+   * @param {(error: unknown) => void} options.onProblem
+   */
+  constructor(root, options) {
+    this.#root = root;
+    this.#options = options;
+    for (const input of /** @type {NodeListOf<HTMLInputElement>} */ (root.querySelectorAll("input[type=file]"))) {
+      input.addEventListener("change", () => {
+        if (input.files?.length) void this.#use(chosen(input.files));
+        // The same file may be chosen again.
+        input.value = "";
+      });
+    }
+    for (const type of ["dragenter", "dragover", "dragleave", "drop"]) root.addEventListener(type, (event) => this.drag(/** @type {DragEvent} */ (event)));
+  }
+
+  /** Opens a dialog. @param {"file" | "folder"} kind */
+  choose(kind) {
+    /** @type {HTMLInputElement} */ (this.#root.querySelector(`input[type=file][data-part=${kind}]`)).click();
+  }
+
+  /** @param {DragEvent} event */
+  drag(event) {
+    const { type, dataTransfer, relatedTarget } = event;
+    if (!dataTransfer?.types.includes("Files")) return;
+    // Otherwise the browser would leave the page for the file.
+    event.preventDefault();
+    event.stopPropagation();
+    const over = type !== "drop" && (type !== "dragleave" || relatedTarget !== null);
+    this.#root.toggleAttribute("data-dropping", over);
+    if (type === "drop") void this.#use(dropped(dataTransfer));
+  }
+
+  /** A model at hand. @param {string} name as the field has it @returns {LocalModel} one without files where it is not */
+  model(name) {
+    return this.#models.get(name) ?? { name: name.slice(ON_DISK.length).replace(/\/$/, ""), checkpoint: null, files: {} };
+  }
+
+  /** @param {Taken | Promise<Taken>} taken */
+  async #use(taken) {
+    try {
+      const { picture, model } = await taken;
+      if (model) {
+        const name = `${ON_DISK}${model.name}${model.checkpoint === null ? "/" : ""}`;
+        this.#models.set(name, model);
+        this.#options.onModel(name);
+      }
+      if (picture) await this.#options.onPicture(picture);
+    } catch (error) {
+      this.#options.onProblem(error);
+    }
+  }
+}
