@@ -152,7 +152,7 @@ export class DarkroomStudio extends HTMLElement {
       }
       if (act === "models") void this.#models.open(this.#address);
       if (act === "file" || act === "folder") this.#intake.choose(act);
-      if (remedy === "file") this.#intake.choose("file");
+      if (remedy === "file") this.#intake.choose(isCheckpoint(this.settings.model) ? "file" : "folder");
       else if (remedy === "cpu") this.settings = { device: "cpu" };
       else if (remedy) this.#open({ fresh: remedy === "fresh" });
     });
@@ -163,6 +163,8 @@ export class DarkroomStudio extends HTMLElement {
     form.addEventListener("change", ({ target }) => {
       const { name } = /** @type {HTMLInputElement} */ (target);
       if (name === "model") this.#form.forgetModel();
+      // What a model predicts decides on its own sampler and size, too.
+      if (name === "prediction") this.#form.leaveOpen();
       if (name === "model" || name === "device" || name === "prediction") this.#open();
     });
   }

@@ -249,13 +249,25 @@ async function send(request, response, repository, { path, content, start, end, 
     const bytes = await read(content, at, next);
     repository.note(`${path} ${content.version}`, at, next);
     const taken = response.write(change ? change(Buffer.from(bytes)) : bytes);
-    if (!taken) await Promise.race([once(response, "drain"), once(response, "close")]);
+    if (!taken) await drained(response);
     if (everyMs) await new Promise((resolve) => setTimeout(resolve, everyMs));
     at = next;
   }
   if (to - from >= cutAfter) return void response.destroy();
   if (to - from >= stallAfter) return;
   response.end();
+}
+
+/** Until there is room for more, or nobody there to take it. @param {Outgoing} response */
+function drained(response) {
+  return new Promise((resolve) => {
+    const done = () => {
+      response.off("drain", done).off("close", done);
+      resolve(null);
+    };
+    response.on("drain", done).on("close", done);
+    if (response.destroyed) done();
+  });
 }
 
 /** @param {import("node:http").Server} server */

@@ -59,6 +59,15 @@ export class SettingsForm {
     this.fill({ sampler, width, height });
   }
 
+  /** The model is to come again, otherwise than before: what was its own choice is so again. */
+  leaveOpen() {
+    const { sampler, width, height } = this.settings;
+    const own = this.#model && completed({ sampler: "", width: "", height: "" }, this.#model);
+    this.#model = null;
+    if (sampler === own?.sampler) this.fill({ sampler: "" });
+    if (width === own?.width && height === own?.height) this.fill({ width: "", height: "" });
+  }
+
   /** Another model is to come: nothing of the old one's stays. */
   forgetModel() {
     this.#model = null;

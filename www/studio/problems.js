@@ -2,7 +2,7 @@
 /** Problems in words for people: what happened, and what can be done about it. Where it happened is in the message itself. */
 
 /** @typedef {import("../protocol.js").ProblemKind} ProblemKind */
-/** @typedef {"again" | "fresh" | "cpu" | "file"} Remedy load again; forget what is kept of the model and load again; go over to the CPU; choose a file */
+/** @typedef {"again" | "fresh" | "cpu" | "file"} Remedy load again; forget what is kept of the model and load again; go over to the CPU; choose file or folder again */
 
 /** @type {Record<Exclude<ProblemKind, "cancelled">, {title: string, advice: string, remedies: Remedy[]}>} */
 const WORDS = {
@@ -64,7 +64,7 @@ const WORDS = {
 };
 
 /** @type {Record<Remedy, string>} */
-const REMEDIES = { again: "Try again", fresh: "Load it afresh", cpu: "Use the CPU", file: "Choose the file…" };
+const REMEDIES = { again: "Try again", fresh: "Load it afresh", cpu: "Use the CPU", file: "Choose it…" };
 
 /**
  * @param {HTMLElement} root
