@@ -47,11 +47,13 @@ describe("files of the visitor's own", () => {
    * @param {string} [onto]
    */
   async function drop(studio, files, onto = "darkroom-studio .stand") {
-    await studio.page.locator(onto).scrollIntoViewIfNeeded();
-    const box = await studio.page.locator(onto).boundingBox();
+    const target = studio.page.locator(onto);
+    // What is scrolled out of sight cannot be dropped onto.
+    await target.scrollIntoViewIfNeeded();
+    const box = await target.boundingBox();
     assert.ok(box);
     const session = await studio.page.context().newCDPSession(studio.page);
-    const [x, y] = [box.x + box.width / 2, box.y + Math.min(box.height / 2, 50)];
+    const [x, y] = [box.x + box.width / 2, Math.max(0, box.y) + Math.min(box.height / 2, 50)];
     for (const type of /** @type {const} */ (["dragEnter", "dragOver", "drop"])) {
       await session.send("Input.dispatchDragEvent", { type, x, y, data: { items: [], files, dragOperationsMask: 1 } });
       if (type === "dragOver" && process.env.DARKROOM_SCREENSHOTS) await studio.screenshot("dropping");

@@ -6,7 +6,7 @@
 
 /** @typedef {import("playwright-core").Page} Page */
 /** @typedef {{live: number, peak: number, created: number, wasm: number, plan: any}} Counts bytes; `created`: buffers */
-/** @typedef {{used: number, embedder: number, buffers: number}} Heap bytes: of objects, of what the browser holds for them, of ArrayBuffers */
+/** @typedef {{used: number, embedder: number, buffers: number}} Heap bytes: of objects, of what the browser holds for them, of ArrayBuffers other than WebAssembly's */
 
 /** Runs in the worker before anything else of it. */
 function prelude() {
@@ -106,8 +106,7 @@ export class Meter {
     const look = async () => {
       const [{ wasm, peak: gpu }, worker, page] = await Promise.all([this.counts(), this.heap(), this.pageHeap()]);
       const total = (/** @type {Heap} */ { used, embedder, buffers }) => used + embedder + buffers;
-      // The inspector counts WebAssembly's memory among the ArrayBuffers: it is measured by itself.
-      const seen = { wasm, gpu, worker: total(worker) - (worker.buffers >= wasm ? wasm : 0), page: total(page) };
+      const seen = { wasm, gpu, worker: total(worker), page: total(page) };
       for (const key of /** @type {const} */ (["wasm", "worker", "page", "gpu"])) this.peak[key] = Math.max(this.peak[key], seen[key]);
     };
     const again = () => {
