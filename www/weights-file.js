@@ -2,6 +2,7 @@
 /** A file on a server, read by ranges where the server knows them and as a stream where it does not. */
 import { DarkroomError } from "./protocol.js";
 import { linkedSha256 } from "./weights-check.js";
+import { free } from "./weights-pieces.js";
 import { Passing, Refusal, isMissing, sameVersion, sizeOf, versionOf } from "./weights-fetch.js";
 
 /** @typedef {import("./weights-fetch.js").Answer} Answer */
@@ -160,7 +161,8 @@ export class RemoteFile {
       const part = await stream.next();
       if (!part) throw new Passing(`the connection ended after ${stream.at} of ${this.size} bytes`);
       const used = Math.min(part.length, at - stream.at);
-      stream.unread(part.subarray(used));
+      if (used === part.length) free(part);
+      else stream.unread(part.subarray(used));
       stream.at += used;
     }
     await fill(bytes, filled(), stream, told);
@@ -241,7 +243,8 @@ async function fill(bytes, filled, answer, told) {
     if (!part) throw new Passing(`the connection ended after ${filled} of ${bytes.length} bytes`);
     const used = Math.min(part.length, bytes.length - filled);
     bytes.set(part.subarray(0, used), filled);
-    answer.unread(part.subarray(used));
+    if (used === part.length) free(part);
+    else answer.unread(part.subarray(used));
     filled += used;
     told?.(filled);
   }

@@ -4,6 +4,7 @@
  * asks for: never as a whole, and nothing of it is sent or copied anywhere.
  */
 import { DarkroomError } from "./protocol.js";
+import { free } from "./weights-pieces.js";
 import { Vocabulary } from "./weights-vocabulary.js";
 
 /** @typedef {import("./protocol.js").LocalModel} LocalModel */
@@ -12,6 +13,8 @@ import { Vocabulary } from "./weights-vocabulary.js";
 export class LocalSource {
   #model;
   #vocabulary = new Vocabulary();
+  /** What was read last. */
+  #last = new Uint8Array(0);
   /** @type {DarkroomError | null} */ problem = null;
   /** Paths that turned out to be no files. @type {Map<string, string>} */ absent = new Map();
   place = /** @type {const} */ ("disk");
@@ -52,7 +55,7 @@ export class LocalSource {
    * @param {string} path
    * @param {number} start
    * @param {number} end exclusive
-   * @returns {Promise<Uint8Array<ArrayBuffer>>}
+   * @returns {Promise<Uint8Array<ArrayBuffer>>} good until the next call
    */
   read(path, start, end) {
     return this.#noting(async () => {
@@ -63,7 +66,9 @@ export class LocalSource {
         throw new DarkroomError("damaged", `bytes ${start} to ${end} were asked for, the file has ${file.size}; it may be cut short`);
       }
       try {
-        return new Uint8Array(await file.slice(start, end).arrayBuffer());
+        free(this.#last);
+        this.#last = new Uint8Array(await file.slice(start, end).arrayBuffer());
+        return this.#last;
       } catch (error) {
         // Browsers refuse a file that has changed since it was chosen, and one that is gone.
         throw new DarkroomError("disk", `it could not be read (${error instanceof Error ? error.message : error})`);

@@ -16,13 +16,15 @@ import { DarkroomError } from "./protocol.js";
 import { Net, PATIENCE, Refusal, sameVersion } from "./weights-fetch.js";
 import { RemoteFile, hasChanged } from "./weights-file.js";
 import { Checksum, pointedSha256 } from "./weights-check.js";
-import { Order, Pieces } from "./weights-pieces.js";
+import { Order, Pieces, free } from "./weights-pieces.js";
 import { Places } from "./weights-places.js";
 import { Store, partKey, room } from "./weights-store.js";
 import { Vocabulary } from "./weights-vocabulary.js";
 
 /** @typedef {Uint8Array<ArrayBuffer>} Bytes */
 /** @typedef {import("./weights-store.js").Manifest} Manifest */
+
+/** A piece, and the end of its being stored. @typedef {{piece: Promise<Bytes>, stored: Promise<unknown>}} Held */
 
 /**
  * @typedef {object} Listener
@@ -61,7 +63,7 @@ export class ModelSource {
   #net;
   #abort = new AbortController();
   /** @type {Map<string, Promise<RemoteFile | null>>} */ #files = new Map();
-  /** Pieces asked for, by key. @type {Map<string, Promise<Bytes>>} */ #held = new Map();
+  /** Pieces asked for, by key. @type {Map<string, Held>} */ #held = new Map();
   #places;
   /** Settled once it is clear whether the weights can be kept; null before they begin. @type {Promise<void> | null} */ #room = null;
   #pieces;
@@ -287,8 +289,9 @@ export class ModelSource {
     if (!head) return file;
     this.#watched(file);
     const { key } = this.#pieces.bounds(file, 0);
-    this.#held.set(key, Promise.resolve(head));
-    this.#places.keep(this.#store.put(key, head, file.version));
+    const stored = this.#store.put(key, head, file.version);
+    this.#held.set(key, { piece: Promise.resolve(head), stored });
+    this.#places.keep(stored);
     return file;
   }
 
@@ -340,7 +343,7 @@ export class ModelSource {
    * @param {number} index
    */
   #call(file, index) {
-    /** @type {Map<string, Promise<Bytes>>} */
+    /** @type {Map<string, Held>} */
     const held = new Map();
     /** @param {RemoteFile} file @param {number} index */
     const hold = (file, index) => {
@@ -353,26 +356,32 @@ export class ModelSource {
     // Before the weights begin there are only small heads, read by turns.
     if (this.#room) for (const [next, at] of this.#following(file, index)) hold(next, at);
     else for (const [key, piece] of this.#held) held.set(key, piece);
+    for (const [key, { piece, stored }] of this.#held) {
+      if (!held.has(key)) void Promise.all([piece, stored]).then(([bytes]) => free(bytes), () => {});
+    }
     this.#held = held;
-    return wanted;
+    return wanted.piece;
   }
 
   /**
    * @param {RemoteFile} file
    * @param {number} index
-   * @returns {Promise<Bytes>}
+   * @returns {Held}
    */
   #obtain(file, index) {
     const { key } = this.#pieces.bounds(file, index);
+    /** @type {Promise<void> | null} */
+    let stored = null;
     const piece = this.#places.take(async () => {
       const kept = await this.#kept(file, index);
-      if (kept) return { bytes: kept, stored: null };
+      if (kept) return { bytes: kept, stored };
       const bytes = await this.#fetch(file, index);
-      return { bytes, stored: this.#store.put(key, bytes, file.version) };
+      stored = this.#store.put(key, bytes, file.version);
+      return { bytes, stored };
     });
     // Who asks again after a failure has it tried again.
-    piece.catch(() => this.#held.get(key) === piece && this.#held.delete(key));
-    return piece;
+    piece.catch(() => this.#held.get(key)?.piece === piece && this.#held.delete(key));
+    return { piece, stored: piece.then(() => stored, () => {}) };
   }
 
   /** @param {RemoteFile} file @param {number} index */

@@ -41,6 +41,7 @@ const page = { status: 200, empty: true, headers: { "content-type": "text/html",
 const MORE = "1000";
 /** Flips a bit of every byte. @param {Buffer} bytes */
 const spoil = (bytes) => Buffer.from(bytes.map((byte) => byte ^ 1));
+const UNASKED = "what a server sends that nobody asked for has begun to come before that shows";
 const REPLACED = "what is under way when a file is replaced is of no use";
 const NO_RANGES = "without ranges a file comes from its first byte on, whatever of it is here";
 
@@ -89,7 +90,7 @@ export const FAULTS = [
   { name: "connection cut after the headers, always", act: as({ cutAfter: 0 }), says: /the connection (broke|ended)|could not be reached/ },
   { name: "no answer, always", act: () => {}, says: /sent nothing for/ },
   { name: "stalls after the headers, always", act: as({ stallAfter: 0 }), says: /sent nothing for/ },
-  { name: "another part than asked for, always", act: by(elsewhere), says: /sent bytes from \d+ on instead of \d+/ },
+  { name: "another part than asked for, always", act: by(elsewhere), says: /sent bytes from \d+ on instead of \d+/, again: UNASKED },
   { name: "more bytes in all than before", act: by(longer), says: /has \d+ bytes, expected \d+/, again: "a file of another size is another file" },
   { name: "a web page in its place, always", act: as(page), says: /a web page/, saysAtStart: /no such file/ },
   { name: "redirects without end", where: "hub", act: ({ request, response }) => void response.writeHead(302, { location: request.url, "access-control-allow-origin": "*" }).end(), says: /could not be reached/ },
