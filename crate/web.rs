@@ -142,7 +142,9 @@ impl Source for ModelSource {
             let (start, end) = (range.start as f64, range.end as f64);
             let promise = ModelSource::read(self, path, start, end).map_err(fail)?;
             let value = JsFuture::from(promise).await.map_err(fail)?;
-            Ok(Uint8Array::new(&value).to_vec())
+            // As it is: `Uint8Array::new` would copy it on JavaScript's side first.
+            let bytes: Uint8Array = value.dyn_into().map_err(fail)?;
+            Ok(bytes.to_vec())
         })
     }
 
