@@ -53,12 +53,10 @@ export class SettingsForm {
   /** @param {ModelInfo} model which samplers there are, and what its own settings are */
   offer(model) {
     const { sampler, width, height } = this.settings;
-    // The old model's own sampler was nobody's choice: what predicts v is often sampled otherwise than what predicts the noise.
-    const chosen = sampler === this.#model?.default_sampler ? "" : sampler;
     const names = model.samplers.map((name) => new Option(samplerName(name) + (name === model.default_sampler ? " (the model’s own)" : ""), name));
     /** @type {HTMLSelectElement} */ (/** @type {unknown} */ (this.#control("sampler"))).replaceChildren(...names);
     this.#model = model;
-    this.fill({ sampler: chosen, width, height });
+    this.fill({ sampler, width, height });
   }
 
   /** The model is to come again, otherwise than before: what was its own choice is so again. */
