@@ -1,6 +1,6 @@
 """Draws portraits: attributes (world.py) to a picture of 128×128.
 
-    python draw.py --count 16000       images.npy (uint8, [count, 128, 128, 3]) and attributes.json in the work folder
+    python draw.py --count 12000       images.npy (uint8, [count, 128, 128, 3]) and attributes.json in the work folder
     python draw.py --sheet             report/drawn.png
 
 A picture is a pure function of the seed and its number. It is drawn four times as large and then averaged down. Flat
@@ -281,12 +281,13 @@ def _render(job):
 
 def render(folder, count, seed, workers=2):
     """Draws the whole set; the attributes are written last, and so say that it is complete."""
-    path = folder / "images.npy"
+    path = folder / "images.new.npy"
     np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, SIZE, SIZE, 3)).flush()
     jobs = [(path, seed, i, min(i + 250, count)) for i in range(0, count, 250)]
     with multiprocessing.Pool(workers) as pool:
         parts = dict(pool.imap_unordered(_render, jobs))
     labels = [a for first in sorted(parts) for a in parts[first]]
+    path.rename(folder / "images.npy")
     (folder / "attributes.json").write_text(json.dumps({"seed": seed, "attributes": labels}))
 
 
@@ -302,7 +303,7 @@ def sheet(images, columns, path):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--count", type=int, default=16000)
+    parser.add_argument("--count", type=int, default=12000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--sheet", action="store_true", help="only report/drawn.png")
     args = parser.parse_args()

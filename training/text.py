@@ -1,6 +1,6 @@
 """Trains the text encoder (a CLIP text model) to tell what a caption says, and nothing else.
 
-    python text.py --steps 1200
+    python text.py --steps 350
 
 Stable Diffusion's text encoder was trained before its U-Net, against pictures; ours learns from the captions' own meaning: for
 each kind of attribute a linear layer has to read from the last hidden states which value is mentioned, or that none is.
@@ -120,7 +120,7 @@ def train(rank, args):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=900)
+    parser.add_argument("--steps", type=int, default=350)
     parser.add_argument("--batch", type=int, default=64, help="over all workers")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--every", type=int, default=50)

@@ -150,7 +150,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--decay", type=int, default=700, help="last steps, over which the rate falls to zero")
-    parser.add_argument("--batch", type=int, default=8, help="over all workers")
+    parser.add_argument("--batch", type=int, default=4, help="over all workers")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--muon", type=float, default=0.01, help="rate of Muon; 0: AdamW for everything")
     parser.add_argument("--kl", type=float, default=1e-4, help="weight of the KL divergence per element of the latent")

@@ -1,7 +1,7 @@
 """What can be in a portrait: the attributes, how often each occurs, and the combinations that training never shows.
 
-Every attribute is drawn on its own, so that taking one away says nothing about the others. Two depend on the gender,
-as a visitor expects them to: only men have facial hair, and long hair is more frequent with women.
+Every attribute is drawn on its own, so that taking one away says nothing about the others; men have long hair as often as
+women, else pushing away from women would push towards short hair. Only facial hair depends on the gender: men alone have it.
 """
 
 SKINS = {"light": (255, 224, 194), "tan": (240, 194, 154), "brown": (206, 150, 108), "dark": (150, 100, 68)}
@@ -16,7 +16,7 @@ CLOTHES_COLOURS = {
 }
 HAT_COLOURS = ("red", "blue", "green", "black")
 HAIR_STYLES = ("short", "curly", "spiky", "long", "bun")
-STYLE_SHARES = {"man": (0.36, 0.24, 0.20, 0.14, 0.06), "woman": (0.14, 0.22, 0.06, 0.38, 0.20)}
+STYLE_SHARES = (0.25, 0.22, 0.17, 0.24, 0.12)
 CLOTHES = ("shirt", "sweater", "suit")
 MUSTACHES = ("chevron", "handlebar")
 GLASSES = ("round", "square")
@@ -44,12 +44,11 @@ def sample(rng):
     """The attributes of one portrait."""
     while True:
         man = bool(rng.random() < SHARES["man"])
-        gender = "man" if man else "woman"
         attributes = {
-            "gender": gender,
+            "gender": "man" if man else "woman",
             "skin": pick(rng, tuple(SKINS)),
             "face": int(rng.integers(3)),
-            "hair_style": pick(rng, HAIR_STYLES, STYLE_SHARES[gender]),
+            "hair_style": pick(rng, HAIR_STYLES, STYLE_SHARES),
             "hair_colour": pick(rng, tuple(HAIR_COLOURS)),
             "background": pick(rng, tuple(BACKGROUNDS)),
             "clothes": pick(rng, CLOTHES),
