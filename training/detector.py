@@ -2,9 +2,9 @@
 
     python detector.py --steps 800
 
-Four convolutions 3×3 of stride 2 with ReLU, then one linear layer over all of the 8×8×64 values for each attribute. Half of
+Four convolutions 3×3 of stride 2 with ReLU, then one linear layer over all of the 8×8×32 values for each attribute. Half of
 its training pictures went through the autoencoder, and all are shifted, blurred or noisy: what is generated is softer than
-what is drawn. detector.safetensors holds `conv.N.weight` [out, in, 3, 3], `conv.N.bias`, `linear.weight` [classes, 64·8·8] (channel,
+what is drawn. detector.safetensors holds `conv.N.weight` [out, in, 3, 3], `conv.N.bias`, `linear.weight` [classes, 32·8·8] (channel,
 row, column) and `linear.bias` in f32; its metadata names the classes. The input is the picture in −1…1, [3, 128, 128], padding 1.
 """
 import argparse
@@ -47,9 +47,9 @@ def labels(a):
 class Detector(torch.nn.Module):
     def __init__(self):
         super().__init__()
-        widths = (3, 16, 32, 48, 64)
+        widths = (3, 16, 32, 48, 32)
         self.conv = torch.nn.ModuleList(torch.nn.Conv2d(i, o, 3, 2, 1) for i, o in zip(widths, widths[1:]))
-        self.linear = torch.nn.Linear(64 * 8 * 8, sum(map(len, HEADS.values())))
+        self.linear = torch.nn.Linear(32 * 8 * 8, sum(map(len, HEADS.values())))
         for conv in self.conv:
             torch.nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
             torch.nn.init.zeros_(conv.bias)

@@ -19,11 +19,19 @@ def cost(parameter):
 
 
 def orthogonalized(matrix):
+    """U·Vᵀ of the singular value decomposition U·S·Vᵀ, about.
+
+    All factors are polynomials of the Gram matrix and commute, so that only the small square matrices are iterated.
+    """
     x = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     x = x / (x.norm() * 1.01 + 1e-7)
+    gram = x @ x.T
+    product = one = torch.eye(len(gram), device=gram.device)
     for a, b, c in COEFFICIENTS:
-        s = x @ x.T
-        x = a * x + (b * s + c * s @ s) @ x
+        polynomial = a * one + (b * one + c * gram) @ gram
+        product = polynomial @ product
+        gram = polynomial @ gram @ polynomial
+    x = product @ x
     return x if matrix.shape[0] <= matrix.shape[1] else x.T
 
 

@@ -146,7 +146,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--decay", type=int, default=500, help="last steps, over which the rate falls to zero")
-    parser.add_argument("--batch", type=int, default=64, help="over all workers")
+    parser.add_argument("--batch", type=int, default=32, help="over all workers")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--muon", type=float, default=0.01, help="rate of Muon; 0: AdamW for everything")
     parser.add_argument("--late", type=float, default=0.4, help="share of the times drawn from the noisier 70 %%")

@@ -1,6 +1,6 @@
 """Trains the autoencoder (AutoencoderKL: factor 8, 4 latent channels) on the drawings.
 
-    python vae.py --steps 3000       resumes where it was interrupted
+    python vae.py --steps 1200       resumes where it was interrupted
 
 Three of four steps see crops of faces, where the detail is: four for the price of a whole picture.
 """
@@ -148,8 +148,8 @@ def finish(args):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--decay", type=int, default=700, help="last steps, over which the rate falls to zero")
+    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--decay", type=int, default=500, help="last steps, over which the rate falls to zero")
     parser.add_argument("--batch", type=int, default=4, help="over all workers")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--muon", type=float, default=0.01, help="rate of Muon; 0: AdamW for everything")
