@@ -90,6 +90,8 @@ def train(rank, args):
     first = 0
     if path.exists():
         state = store.load(path)
+        if state["step"] >= args.steps:
+            return
         models.load_state_dict(state["raw"]), optimizer_.load_state_dict(state["optimizer"])
         first = state["step"]
     losses, wrongs = [], []
@@ -115,7 +117,8 @@ def train(rank, args):
             print(f"step {done} loss {np.mean(losses[-args.every:]):.3f}, wrong {100 * np.mean(wrongs[-args.every:]):.2f} %", flush=True)
             store.save(path, {"raw": models.state_dict(), "ema": copy.deepcopy(models["encoder"]).state_dict(), "optimizer": optimizer_.state_dict(), "step": done})
     if rank == 0 and wrongs:
-        (store.REPORT / "text.json").write_text(json.dumps({"steps": args.steps, "arguments": vars(args), "loss": float(np.mean(losses[-100:])), "wrong": float(np.mean(wrongs[-100:]))}, indent=1) + "\n")
+        summary = {"steps": args.steps, "arguments": vars(args), "loss": float(np.mean(losses[-50:])), "wrong": float(np.mean(wrongs[-50:]))}
+        (store.REPORT / "text.json").write_text(json.dumps(summary, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Trains the U-Net (epsilon prediction) on the latents of the drawings, with the text encoder as it is.
 
-    python unet.py --steps 4000            resumes where it was interrupted
-    python unet.py --steps 6000            goes on from there
+    python unet.py --steps 2000            resumes where it was interrupted
+    python unet.py --steps 4000            goes on from there
 
 The rate is constant and falls over the last `--decay` steps. The checkpoint from before the fall is kept (unet-constant.pt):
 more steps go on from it.
@@ -31,10 +31,12 @@ TIMES = 1000
 
 def build():
     """Stable Diffusion 1's blocks on three levels (16, 8 and 4). Text enters at 8×8 and in the middle."""
-    return UNet2DConditionModel(
+    unet = UNet2DConditionModel(
         sample_size=16, in_channels=4, out_channels=4, layers_per_block=1, block_out_channels=CHANNELS,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         cross_attention_dim=text.WIDTH, attention_head_dim=4, norm_num_groups=32)
+    torch.nn.init.zeros_(unet.conv_out.weight)     # the first prediction is no noise at all, instead of a wrong one
+    return unet
 
 
 def load(which="ema"):
@@ -91,7 +93,9 @@ def train(rank, args):
         constant = path.with_name("unet-constant.pt")
         if state["step"] < args.steps and state["falling"] and args.steps > state["arguments"]["steps"] and constant.exists():
             state = store.load(constant)
-        unet.load_state_dict(state["raw"]), averaged.load_state_dict(state["ema"]), optimizer_.load_state_dict(state["optimizer"])
+        unet.load_state_dict(state["raw"]), averaged.load_state_dict(state["ema"])
+        if "optimizer" in state:
+            optimizer_.load_state_dict(state["optimizer"])
         for group, fresh in zip(optimizer_.param_groups, groups(unet, args)):
             group["peak"] = fresh["peak"]
         first, history = state["step"], state["history"]
@@ -144,8 +148,8 @@ def train(rank, args):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--decay", type=int, default=500, help="last steps, over which the rate falls to zero")
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--decay", type=int, default=400, help="last steps, over which the rate falls to zero")
     parser.add_argument("--batch", type=int, default=32, help="over all workers")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--muon", type=float, default=0.01, help="rate of Muon; 0: AdamW for everything")

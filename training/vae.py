@@ -91,7 +91,9 @@ def train(rank, args):
     averaged, first, history = copy.deepcopy(vae).requires_grad_(False), 0, []
     if path.exists():
         state = store.load(path)
-        vae.load_state_dict(state["raw"]), averaged.load_state_dict(state["ema"]), optimizer_.load_state_dict(state["optimizer"])
+        vae.load_state_dict(state["raw"]), averaged.load_state_dict(state["ema"])
+        if "optimizer" in state:
+            optimizer_.load_state_dict(state["optimizer"])
         first, history = state["step"], state["history"]
     report(f"{sum(p.numel() for p in parameters) / 1e6:.2f} M parameters, steps {first} to {args.steps}", flush=True)
 

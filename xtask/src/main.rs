@@ -48,7 +48,7 @@ cargo xtask COMMAND
         --models FOLDER full               … and models of full size, from the folders in FOLDER
   train [--plan] [--only STAGE,…]          train the demo model from nothing, or go on (Python, PyTorch); --plan only says
         [--vae-steps N] [--steps N]        what it will take; STAGE is draw, vae, text, unet, detector, export, evaluate
-        [--ship]                           … and put it in www/models/portraits
+        [--from FOLDER] [--ship]           … going on from a model; … and put it in www/models/portraits
   dist                                     dist/: the page as a static folder, and as an npm package
   setup                                    only install what the others need, and say what was found
   help                                     this text

@@ -45,6 +45,7 @@ const fn stage(
 
 pub fn command(mut args: Args) -> Result<()> {
     let only = args.option("--only")?;
+    let from = args.option("--from")?;
     let ship = args.flag("--ship");
     let mut steps = Vec::new();
     for option in STAGES.iter().filter_map(|stage| stage.steps) {
@@ -67,16 +68,24 @@ pub fn command(mut args: Args) -> Result<()> {
         return Ok(());
     }
     fs::create_dir_all(&cache).map_err(|error| format!("{}: {error}", cache.display()))?;
+    let training = |name: &str| {
+        let mut command = program(&python);
+        command
+            .current_dir(&folder)
+            .env("DARKROOM_TRAINING", &cache)
+            .arg(name);
+        command
+    };
+    if let Some(model) = from {
+        let model = fs::canonicalize(&model).map_err(|error| format!("{model}: {error}"))?;
+        run(training("resume.py").arg(model))?;
+    }
     for stage in chosen {
         if stage.name == "draw" && cache.join("attributes.json").is_file() {
             println!("{} is there.", stage.makes);
             continue;
         }
-        let mut command = program(&python);
-        command
-            .current_dir(&folder)
-            .env("DARKROOM_TRAINING", &cache)
-            .arg(format!("{}.py", stage.name));
+        let mut command = training(&format!("{}.py", stage.name));
         if let Some((_, value)) = steps
             .iter()
             .find(|(option, _)| Some(*option) == stage.steps)
