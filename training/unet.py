@@ -91,8 +91,10 @@ def train(rank, args):
     if path.exists():
         state = store.load(path)
         constant = path.with_name("unet-constant.pt")
-        if state["step"] < args.steps and state["falling"] and args.steps > state["arguments"]["steps"] and constant.exists():
+        if state["falling"] and args.steps > state["arguments"]["steps"] and constant.exists():
             state = store.load(constant)
+        elif rank == 0 and not state["falling"] and state["step"] >= args.steps - args.decay:
+            shutil.copy(path, constant)
         unet.load_state_dict(state["raw"]), averaged.load_state_dict(state["ema"])
         if "optimizer" in state:
             optimizer_.load_state_dict(state["optimizer"])
