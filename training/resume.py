@@ -1,6 +1,7 @@
 """Makes checkpoints from an exported model, so that training goes on from it where the cache of its training is gone.
 
-    python resume.py ../www/models/portraits
+    python resume.py checkpoints                     autoencoder and text encoder, as far as they are trained
+    python resume.py ../www/models/portraits         a model that was shipped
 
 What is missing are the optimizers' momenta, which come back within some steps. Existing checkpoints are left alone.
 """
@@ -22,8 +23,9 @@ def checkpoint(name, model):
     state = {"ema": weights, "step": report["steps"], "history": report.get("history", []), "arguments": report["arguments"]}
     if name != "text":
         state |= {"raw": weights, "falling": False}
-    if name == "vae":
-        state["scaling"] = json.loads((model / "vae/config.json").read_text())["scaling_factor"]
+    config = model / "vae/config.json"
+    if name == "vae" and config.exists():     # else vae.py measures it when it is done
+        state["scaling"] = json.loads(config.read_text())["scaling_factor"]
     return state
 
 
@@ -35,6 +37,8 @@ if __name__ == "__main__":
         path = store.work() / f"{name}.pt"
         if path.exists():
             print(f"{path} is there")
+        elif not (args.model / PARTS[name]).exists():
+            print(f"{args.model} has no {name}: that will be trained from nothing")
         else:
             store.save(path, checkpoint(name, args.model))
     if not (store.work() / "tokenizer").exists():

@@ -13,20 +13,21 @@ use crate::{Result, paths, setup};
 struct Stage {
     name: &'static str,
     makes: &'static str,
-    /// Minutes on two CPU cores with nothing else to do, as measured for the shipped model; BENCHMARKS.md has the machine.
+    /// Minutes on two CPU cores with nothing else to do. The first three are measured CPU time, the rest is estimated from the
+    /// number of operations.
     minutes: u32,
     /// The option of `cargo xtask train` that says how many steps.
     steps: Option<&'static str>,
 }
 
 const STAGES: [Stage; 7] = [
-    stage("draw", "12,000 drawings and their attributes", 4, None),
-    stage("vae", "the autoencoder", 60, Some("--vae-steps")),
-    stage("text", "tokenizer and text encoder", 10, None),
-    stage("unet", "latents, then the U-Net", 120, Some("--steps")),
-    stage("detector", "the network that counts", 5, None),
+    stage("draw", "12,000 drawings and their attributes", 1, None),
+    stage("vae", "the autoencoder", 3, Some("--vae-steps")),
+    stage("text", "tokenizer and text encoder", 3, None),
+    stage("unet", "latents, then the U-Net", 45, Some("--steps")),
+    stage("detector", "the network that counts", 3, None),
     stage("export", "a diffusers folder in fp16", 1, None),
-    stage("evaluate", "pictures, sheets and figures", 45, None),
+    stage("evaluate", "pictures, sheets and figures", 10, None),
 ];
 
 const fn stage(
@@ -138,7 +139,7 @@ fn announce(chosen: &[&Stage], python: &PathBuf, cache: &std::path::Path) {
     match &gpu {
         Some(name) => println!("On {name}, in bfloat16. Not measured on a GPU yet."),
         None => println!(
-            "On two CPU cores. Of an undisturbed run from nothing, each stage takes about:"
+            "On two CPU cores. Undisturbed and from nothing, the stages take about (from the U-Net on, these are estimates):"
         ),
     }
     for stage in chosen {
