@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use darkroom::kernels::Sketch;
 use darkroom::memory::Plan;
 use darkroom::sampling::{Rng, SamplerKind};
 use darkroom::text::tokenizer::LongPrompt;
@@ -238,6 +239,7 @@ async fn generate(args: &Generate) -> Result<()> {
             "adapter": runtime.name,
             "tiles": tiles,
             "dtype": format!("{:?}", runtime.dtype).to_lowercase(),
+            "launches": launches(&pipeline, [picture.height, picture.width])?,
             "memory": { "plan": pipeline.plan(picture.width, picture.height), "measured": runtime.memory() },
             "seconds": { "load": load, "encode": encode, "sample": sample, "decode": decode },
             "warnings": warnings,
@@ -281,6 +283,22 @@ async fn tiles(args: &Generate, runtime: &mut Runtime) -> Result<Option<Choice>>
         remembered::remember(&adapter, choice.preset);
     }
     Ok(choice)
+}
+
+/// What a guided picture of `size`, height and width, asks of a GPU with kernels of ours: launches before the first step, in a
+/// step and after the last one, and how many different kernels they are.
+fn launches(pipeline: &Pipeline, size: [usize; 2]) -> Result<Option<serde_json::Value>> {
+    let runtime = pipeline.runtime();
+    let Some(paper) = runtime.ops.paper(&runtime.device) else {
+        return Ok(None);
+    };
+    let sketch = Sketch::new(pipeline.config(), runtime, &paper, size)?;
+    Ok(Some(serde_json::json!({
+        "start": sketch.start.len(),
+        "step": sketch.step.len(),
+        "finish": sketch.finish.len(),
+        "pipelines": sketch.kernels().len(),
+    })))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
