@@ -292,7 +292,19 @@ fn compare(name: &str, precision: Option<Precision>) {
         .partition(|step| !runtime.software || small(step));
     let (first, further) = steps.split_first().expect("a prediction");
     compare_step(&pipeline, &prompts, first, &tensors, &mut report);
-    for each in &expected.decodes {
+    // Where the picture does not fit whole, it is decoded as `Tiles::Auto` would, if the model has values for that: on
+    // lavapipe in f32, whose buffers end at 128 MiB.
+    let side = |each: &Decode| tensors.f32(&each.latent).0[2..].to_vec();
+    let in_tiles = |each: &&Decode| plan.tiled && each.tile < Some(64) && side(each) == [64, 64];
+    for each in expected.decodes.iter().filter(|_| !plan.tiled) {
+        compare_decode(&pipeline, each, &tensors, &mut report);
+    }
+    if plan.tiled && !expected.tiled.iter().any(|each| in_tiles(&each)) {
+        say(
+            "left out: 512×512 does not fit this adapter's buffers whole; sd15 is decoded in tiles",
+        );
+    }
+    for each in expected.tiled.iter().filter(in_tiles) {
         compare_decode(&pipeline, each, &tensors, &mut report);
     }
     if let Some(memory) = runtime.memory() {
@@ -313,12 +325,11 @@ fn compare(name: &str, precision: Option<Precision>) {
     }
     if runtime.software {
         say(format_args!(
-            "left out on a software adapter: {} larger steps, {} decodings in tiles",
+            "left out on a software adapter: {} larger steps, further decodings in tiles",
             left_out.len(),
-            expected.tiled.len()
         ));
     } else {
-        for each in &expected.tiled {
+        for each in expected.tiled.iter().filter(|each| !in_tiles(each)) {
             compare_decode(&pipeline, each, &tensors, &mut report);
         }
     }

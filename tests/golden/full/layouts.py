@@ -54,7 +54,7 @@ MODELS = {
         "ldm_unet": V1 | {"num_heads": 8, "context_dim": 768},
         "pad": "<|endoftext|>",
         "predictions": [(64, 64), (32, 32)],
-        "tiled": [(80, 72, None)],
+        "tiled": [(80, 72, None), (64, 64, 32)],
         "checkpoint": True,
     },
     "sd21-base": SD2 | {
