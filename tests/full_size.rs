@@ -296,18 +296,19 @@ fn compare(name: &str, precision: Option<Precision>) {
     // lavapipe in f32, whose buffers end at 128 MiB.
     let side = |each: &Decode| tensors.f32(&each.latent).0[2..].to_vec();
     let in_tiles = |each: &&Decode| plan.tiled && each.tile < Some(64) && side(each) == [64, 64];
-    for each in expected.decodes.iter().filter(|_| !plan.tiled) {
+    let decodes: Vec<_> = if plan.tiled {
+        expected.tiled.iter().filter(in_tiles).collect()
+    } else {
+        expected.decodes.iter().collect()
+    };
+    for each in &decodes {
         compare_decode(&pipeline, each, &tensors, &mut report);
     }
-    if plan.tiled && !expected.tiled.iter().any(|each| in_tiles(&each)) {
+    if decodes.is_empty() {
         say(
             "left out: 512×512 does not fit this adapter's buffers whole; sd15 is decoded in tiles",
         );
-    }
-    for each in expected.tiled.iter().filter(in_tiles) {
-        compare_decode(&pipeline, each, &tensors, &mut report);
-    }
-    if let Some(memory) = runtime.memory() {
+    } else if let Some(memory) = runtime.memory() {
         let ratio = memory.reserved as f64 / plan.total as f64;
         say(format_args!(
             "memory: {} MB reserved, {} MB planned, {:.1} % off",
