@@ -55,6 +55,8 @@ const NATIVELY = {
   full: { title: "Models of full size, natively", run: full },
 };
 
+/** Parts that run the native command. */
+const NEED_COMMAND = new Set(["cpu", "gpu", "native", "growth", "full"]);
 /** Parts that ask PyTorch something. */
 const NEED_PYTHON = new Set(["native", "growth", "full"]);
 
@@ -78,7 +80,7 @@ const tools = {
   cargo: told("DARKROOM_CARGO"),
   model: join(root, "www/models/portraits"),
   models: values.models ?? "",
-  command: toldIf(wanted.some((name) => name !== "kernels"), "DARKROOM_COMMAND"),
+  command: toldIf(wanted.some((name) => NEED_COMMAND.has(name)), "DARKROOM_COMMAND"),
   python: toldIf(wanted.some((name) => NEED_PYTHON.has(name)), "DARKROOM_PYTHON"),
 };
 const about = machine();
