@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { launchChromium } from "./chromium.mjs";
+import { inWorker } from "./in-worker.mjs";
 import { startServer } from "./server.mjs";
 
 /** @typedef {{preset: string, how: string, timings: {preset: string, seconds: number, rounds: number}[]}} Choice */
@@ -41,20 +42,7 @@ test("tiles are chosen from the table or measured, and a measurement is remember
   const page = await browser.newPage();
   // Any document of the same origin will do.
   await page.goto(`${server.address}style.css`);
-  const script = `(${choose})(${JSON.stringify(server.address)}).then(
-    (value) => postMessage({ value }),
-    (error) => postMessage({ error: String(error) }),
-  );`;
-  /** @type {Awaited<ReturnType<typeof choose>>} */
-  const { choices, wrong } = await page.evaluate(
-    (script) =>
-      new Promise((resolve, reject) => {
-        const worker = new Worker(URL.createObjectURL(new Blob([script], { type: "text/javascript" })), { type: "module" });
-        worker.onmessage = ({ data }) => ("error" in data ? reject(new Error(data.error)) : resolve(data.value));
-        worker.onerror = (event) => reject(new Error(event.message));
-      }),
-    script,
-  );
+  const { choices, wrong } = await inWorker(page, choose, server.address);
   t.diagnostic(JSON.stringify(choices));
   const [table, asked, measured, cpu] = choices;
   assert.deepEqual(table, { preset: "registers", how: "table", timings: [] }, "SwiftShader runs on the CPU");
