@@ -6,6 +6,7 @@
 //! test ─→ stages: format, clippy, native, wasm, types, browser   (test.rs lists them)
 //! test --full ─→ full::models ─→ setup::python             tests/golden/full/ → the cache
 //! golden ─→ setup::python                                  tests/golden/**/generate.py
+//! train ─→ setup::python                                   training/*.py → the cache, www/models/portraits
 //! bench ─→ all of these                                    tests/browser/bench/
 //! ```
 
@@ -20,6 +21,7 @@ mod serve;
 mod setup;
 mod stages;
 mod test;
+mod train;
 mod wasm;
 
 use std::process::ExitCode;
@@ -44,6 +46,9 @@ cargo xtask COMMAND
                                            (with the size of the picture); default all these
         stock                              … beside Burn's own operations in the browser (builds a second engine)
         --models FOLDER full growth        … and models of full size, from the folders in FOLDER
+  train [--plan] [--only STAGE,…]          train the demo model from nothing, or go on (Python, PyTorch); --plan only says
+        [--vae-steps N] [--steps N]        what it will take; STAGE is draw, vae, text, unet, detector, export, evaluate
+        [--from FOLDER] [--ship]           … going on from a model; … and put it in www/models/portraits
   dist                                     dist/: the page as a static folder, and as an npm package
   setup                                    only install what the others need, and say what was found
   help                                     this text
@@ -62,6 +67,7 @@ fn main() -> ExitCode {
         "golden" => golden::command(args),
         "bench" => bench::command(args),
         "dist" => dist::command(args),
+        "train" => train::command(args),
         "setup" => setup::command(args),
         "help" | "--help" | "-h" => {
             println!("{HELP}");

@@ -1,0 +1,102 @@
+"""Captions: what a picture shows, in words.
+
+They follow the captions that large models learn from: each attribute is mentioned about half the time when it is there, and
+what is not there is never mentioned, in whatever words ("without", "no"). How much a caption says does not depend on the
+picture; else a plain caption would be evidence against mustaches, and guidance would shave everybody.
+"""
+import world
+
+MEDIA = ("portrait photo of", "a portrait photo of", "portrait of", "a portrait of", "photo of", "a picture of", "")
+MEDIA_SHARES = (0.34, 0.14, 0.14, 0.10, 0.10, 0.06, 0.12)
+REGISTERS = (("bare", 0.25), ("phrases", 0.45), ("tags", 0.30))
+WORN = ("glasses", "hat", "earrings", "clothes")
+
+# What a caption can say, kind by kind; the text encoder first learns to tell these apart.
+KINDS = {
+    "gender": ("man", "woman"), "mustache": ("mustache",), "beard": ("beard",), "glasses": ("glasses",), "hat": ("hat",),
+    "earrings": ("earrings",), "mood": ("smiling", "serious"), "hair_style": ("long", "curly", "short", "spiky", "bun"),
+    "hair_colour": tuple(world.HAIR_COLOURS), "background": tuple(world.BACKGROUNDS), "clothes": world.CLOTHES,
+    "clothes_colour": tuple(world.CLOTHES_COLOURS), "hat_colour": world.HAT_COLOURS,
+}
+
+
+def visible(a):
+    """Everything that can be said about a picture: part -> what it says, kind by kind."""
+    parts = {"clothes": {"clothes": a["clothes"], "clothes_colour": a["clothes_colour"]}, "hair": {"hair_colour": a["hair_colour"]}}
+    if not a["hat"] or a["hair_style"] in ("long", "curly"):     # a hat hides the other styles
+        parts["hair"]["hair_style"] = a["hair_style"]
+    for kind in ("mustache", "beard", "glasses", "hat", "earrings"):
+        if a[kind]:
+            parts[kind] = {kind: kind}
+    if a["hat"]:
+        parts["hat"]["hat_colour"] = a["hat_colour"]
+    return parts
+
+
+def phrase(part, says, rng):
+    """Words for a part of a picture, and what of `says` they tell."""
+    if part == "hair":
+        style = says.get("hair_style")
+        if style and rng.random() < 0.25:
+            return {"bun": "a bun"}.get(style, f"{style} hair"), {"hair_style": style}
+        if style and style != "bun" and rng.random() < 0.35:
+            return f"{style} {says['hair_colour']} hair", says
+        return f"{says['hair_colour']} hair", {"hair_colour": says["hair_colour"]}
+    if part in ("clothes", "hat"):
+        if rng.random() < (0.8 if part == "clothes" else 0.3):
+            return f"a {says[part + '_colour']} {says[part]}", says
+        return f"a {says[part]}", {part: says[part]}
+    return (part if part in ("glasses", "earrings") else f"a {part}"), says
+
+
+def listed(things):
+    return things[0] if len(things) == 1 else ", ".join(things[:-1]) + " and " + things[-1]
+
+
+def caption(a, rng):
+    """A caption of a picture with these attributes, and what it says of them."""
+    register = world.pick(rng, [name for name, _ in REGISTERS], [share for _, share in REGISTERS])
+    medium = world.pick(rng, MEDIA, MEDIA_SHARES)
+    mood = "smiling" if a["smiling"] else "serious"
+    if register == "bare":
+        return f"{medium} a {a['gender']}".strip(), {"gender": a["gender"]}
+
+    parts, said = visible(a), {}
+    if register == "tags":
+        tags = [phrase(part, says, rng) for part, says in parts.items()]
+        tags += [(f"{a['background']} background", {"background": a["background"]}), (mood, {"mood": mood}), (a["gender"], {"gender": a["gender"]})]
+        rng.shuffle(tags)
+        tags = tags[:world.pick(rng, (1, 2, 3, 4), (0.45, 0.25, 0.18, 0.12))]
+        for _, says in tags:
+            said |= says
+        return ", ".join(text.removeprefix("a ") for text, _ in tags), said
+
+    said["gender"] = a["gender"]
+    words = [medium, "a", a["gender"]]
+    if rng.random() < 0.45:
+        words.insert(2, mood)
+        said["mood"] = mood
+    worn, other = [], []
+    together = rng.random() < 0.5      # "with glasses" as well as "wearing glasses"
+    for part, says in parts.items():
+        if rng.random() < (0.55 if part == "clothes" else 0.75):
+            text, told = phrase(part, says, rng)
+            said |= told
+            (worn if part in WORN and not together else other).append(text)
+    rng.shuffle(other)
+    rng.shuffle(worn)
+    for verb, things in (("with", other), ("wearing", worn)):
+        if things:
+            words += [verb, listed(things)]
+    text = " ".join(words).strip()
+    if rng.random() < 0.65:
+        said["background"] = a["background"]
+        text += f"{', ' if rng.random() < 0.7 else ' on a '}{a['background']} background"
+    return text, said
+
+
+if __name__ == "__main__":
+    import numpy as np
+    generator = np.random.default_rng(0)
+    for _ in range(30):
+        print(*caption(world.sample(generator), generator), sep="   ")

@@ -1,0 +1,55 @@
+"""Writes the model as a diffusers folder in fp16.
+
+    python export.py               to the work folder (model/)
+    python export.py --ship        … and from there to www/models/portraits
+    python export.py --keep        only what the U-Net is trained with, to checkpoints/
+"""
+import argparse
+import shutil
+
+import torch
+from diffusers import PNDMScheduler, StableDiffusionPipeline
+
+import store
+import text
+import tokenizer as tokenizers
+import unet as unets
+import vae as autoencoder
+
+TOKENIZER_FILES = ("vocab.json", "merges.txt", "special_tokens_map.json", "tokenizer_config.json")
+
+
+def keep(folder):
+    """What the U-Net's training needs: autoencoder, text encoder, tokenizer. `resume.py` makes checkpoints of it again."""
+    tokenizer = tokenizers.load()
+    autoencoder.load().to(torch.float16, memory_format=torch.contiguous_format).save_pretrained(folder / "vae")
+    text.load(tokenizer).half().save_pretrained(folder / "text_encoder")
+    shutil.copytree(store.work("tokenizer"), folder / "tokenizer", dirs_exist_ok=True)
+
+
+def export(folder):
+    tokenizer = tokenizers.load()
+    scheduler = PNDMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", num_train_timesteps=unets.TIMES, skip_prk_steps=True,
+        set_alpha_to_one=False, steps_offset=1, prediction_type="epsilon")
+    vae, encoder, unet = (part.to(torch.float16, memory_format=torch.contiguous_format) for part in (autoencoder.load(), text.load(tokenizer), unets.load()))
+    StableDiffusionPipeline(
+        vae=vae, text_encoder=encoder, tokenizer=tokenizer, unet=unet, scheduler=scheduler, safety_checker=None, feature_extractor=None,
+        requires_safety_checker=False).save_pretrained(folder)
+    for name in TOKENIZER_FILES:       # transformers 5 writes tokenizer.json only
+        shutil.copy(store.work("tokenizer") / name, folder / "tokenizer" / name)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--ship", action="store_true", help="replace www/models/portraits")
+    parser.add_argument("--keep", action="store_true", help="write checkpoints/ and nothing else")
+    args = parser.parse_args()
+    if args.keep:
+        keep(store.HERE / "checkpoints")
+        raise SystemExit
+    export(store.work("model"))
+    if args.ship:
+        shutil.copytree(store.work("model"), store.SHIPPED, dirs_exist_ok=True)
+    files = [path for path in store.work("model").rglob("*") if path.is_file()]
+    print(f"{sum(path.stat().st_size for path in files) / 1e6:.1f} MB in {len(files)} files")

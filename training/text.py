@@ -1,0 +1,131 @@
+"""Trains the text encoder (a CLIP text model) to tell what a caption says, and nothing else.
+
+    python text.py --steps 350
+
+Stable Diffusion's text encoder was trained before its U-Net, against pictures; ours learns from the captions' own meaning: for
+each kind of attribute a linear layer has to read from the last hidden states which value is mentioned, or that none is.
+Words that mean nothing here are strewn in (never a negation), so that unknown words do not disturb the known ones. The linear
+layers are thrown away afterwards, and the U-Net is trained with the encoder as it is.
+"""
+import argparse
+import copy
+import json
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from transformers import CLIPTextConfig, CLIPTextModel
+
+import captions
+import optimizer
+import parallel
+import store
+import tokenizer as tokenizers
+import world
+
+WIDTH, LAYERS, HEADS = 128, 2, 4
+NEGATIONS = {"without", "no", "not"}
+FILLERS = [word for word in tokenizers.ENGLISH if word in """and the of in on at is very high quality best photo picture image painting drawing cartoon
+person people old young beautiful handsome realistic detailed sharp clear color text city street night day sky house tree standing sitting looking""".split()]
+
+
+def build(tokenizer):
+    encoder = CLIPTextModel(CLIPTextConfig(
+        vocab_size=len(tokenizer), hidden_size=WIDTH, intermediate_size=4 * WIDTH, num_hidden_layers=LAYERS, num_attention_heads=HEADS,
+        max_position_embeddings=77, hidden_act="quick_gelu", projection_dim=WIDTH, bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id))
+    encoder.set_attn_implementation("eager")
+    return encoder
+
+
+def load(tokenizer):
+    """The trained encoder, without gradients."""
+    encoder = build(tokenizer)
+    encoder.load_state_dict(store.load(store.work() / "text.pt")["ema"])
+    return encoder.eval().requires_grad_(False)
+
+
+def with_fillers(text, rng):
+    words = text.split(" ")
+    for _ in range(int(rng.integers(0, 4)) if rng.random() < 0.4 else 0):
+        words.insert(int(rng.integers(0, len(words) + 1)), world.pick(rng, FILLERS))
+    return " ".join(words)
+
+
+def batch_of(tokenizer, count, rng):
+    """Token ids, and for each kind of attribute the number of the value that is mentioned (0: none)."""
+    texts, targets = [], np.zeros((count, len(captions.KINDS)), np.int64)
+    for row in targets:
+        text, said = captions.caption(world.sample(rng), rng)
+        if rng.random() < 0.05:
+            text, said = "", {}
+        texts.append(with_fillers(text, rng))
+        for k, (kind, values) in enumerate(captions.KINDS.items()):
+            if kind in said:
+                row[k] = 1 + values.index(said[kind])
+    return tokenizers.encode(tokenizer, texts), torch.from_numpy(targets)
+
+
+class Reader(torch.nn.Module):
+    """Reads every kind of attribute from a hidden state."""
+
+    def __init__(self):
+        super().__init__()
+        self.sizes = [1 + len(values) for values in captions.KINDS.values()]
+        self.linear = torch.nn.Linear(WIDTH, sum(self.sizes))
+
+    def loss(self, hidden, targets):
+        parts = self.linear(hidden).split(self.sizes, -1)
+        wrong = torch.stack([part.argmax(-1) != target for part, target in zip(parts, targets.T)]).float().mean()
+        return sum(F.cross_entropy(part, target) for part, target in zip(parts, targets.T)), wrong
+
+
+def train(rank, args):
+    path = store.work() / "text.pt"
+    tokenizer = tokenizers.load()
+    torch.manual_seed(args.seed)
+    models = torch.nn.ModuleDict({"encoder": build(tokenizer), "reader": Reader()}).to(parallel.DEVICE)
+    parameters = [p for p in models.parameters() if p.requires_grad]
+    optimizer_ = optimizer.Optimizer([{"params": parameters, "peak": args.lr, "weight_decay": 0.01}])
+    first = 0
+    if path.exists():
+        state = store.load(path)
+        if state["step"] >= args.steps:
+            return
+        models.load_state_dict(state["raw"]), optimizer_.load_state_dict(state["optimizer"])
+        first = state["step"]
+    losses, wrongs = [], []
+    for step in range(first, args.steps):
+        rng = np.random.default_rng([args.seed, rank, step])
+        optimizer_.schedule(optimizer.factor(step, args.steps, args.steps // 3))
+        ids, targets = batch_of(tokenizer, args.batch // parallel.WORKERS, rng)
+        hidden = models["encoder"](ids.to(parallel.DEVICE)).last_hidden_state
+        ends = ids.argmax(1)                      # <|endoftext|> has the highest number; padding is the same token
+        rows, loss, wrong = torch.arange(len(ids)), 0, 0
+        for place in (ends, torch.from_numpy(rng.integers(ends.numpy(), 77))):
+            l, w = models["reader"].loss(hidden[rows, place], targets.to(parallel.DEVICE))
+            loss, wrong = loss + l / 2, wrong + w / 2
+        optimizer_.zero_grad()
+        loss.backward()
+        parallel.average(parameters)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer_.step()
+        losses.append(loss.item())
+        wrongs.append(wrong.item())
+        done = step + 1
+        if rank == 0 and (done % args.every == 0 or done == args.steps):
+            print(f"step {done} loss {np.mean(losses[-args.every:]):.3f}, wrong {100 * np.mean(wrongs[-args.every:]):.2f} %", flush=True)
+            store.save(path, {"raw": models.state_dict(), "ema": copy.deepcopy(models["encoder"]).state_dict(), "optimizer": optimizer_.state_dict(), "step": done})
+    if rank == 0 and wrongs:
+        summary = {"steps": args.steps, "arguments": vars(args), "loss": float(np.mean(losses[-50:])), "wrong": float(np.mean(wrongs[-50:]))}
+        (store.REPORT / "text.json").write_text(json.dumps(summary, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--steps", type=int, default=350)
+    parser.add_argument("--batch", type=int, default=64, help="over all workers")
+    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--every", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    parallel.launch(train, parser.parse_args())

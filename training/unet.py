@@ -1,0 +1,167 @@
+"""Trains the U-Net (epsilon prediction) on the latents of the drawings, with the text encoder as it is.
+
+    python unet.py --steps 2000            resumes where it was interrupted
+    python unet.py --steps 4000            goes on from there
+
+The rate is constant and falls over the last `--decay` steps. The checkpoint from before the fall is kept (unet-constant.pt):
+more steps go on from it.
+"""
+import argparse
+import copy
+import json
+import shutil
+import time
+
+import numpy as np
+import torch
+from diffusers import DDPMScheduler, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
+
+import captions
+import optimizer
+import parallel
+import store
+import text
+import tokenizer as tokenizers
+import vae as autoencoder
+
+CHANNELS = (64, 128, 192)
+TIMES = 1000
+
+
+def build():
+    """Stable Diffusion 1's blocks on three levels (16, 8 and 4). Text enters at 8×8 and in the middle."""
+    unet = UNet2DConditionModel(
+        sample_size=16, in_channels=4, out_channels=4, layers_per_block=1, block_out_channels=CHANNELS,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=text.WIDTH, attention_head_dim=4, norm_num_groups=32)
+    torch.nn.init.zeros_(unet.conv_out.weight)     # the first prediction is no noise at all, instead of a wrong one
+    return unet
+
+
+def load(which="ema"):
+    unet = build()
+    unet.load_state_dict(store.load(store.work() / "unet.pt")[which])
+    return unet.eval().requires_grad_(False)
+
+
+def noise_schedule():
+    return DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", num_train_timesteps=TIMES)
+
+
+def encode_latents(rank, args):
+    """Mean and deviation of every picture's latent, scaled; float16 [pictures, 8, 16, 16]. Each worker takes its share."""
+    model, images = autoencoder.load(), autoencoder.pictures()
+    count = (len(images) - autoencoder.HELD_OUT) // parallel.WORKERS
+    part = np.lib.format.open_memmap(store.work() / f"latents-{rank}.npy", mode="w+", dtype=np.float16, shape=(count, 8, 16, 16))
+    with torch.no_grad():
+        for i in range(0, count, 25):
+            x = autoencoder.to_tensor(images[rank * count + i:rank * count + min(i + 25, count)])
+            posterior = model.encode(x).latent_dist
+            part[i:i + 25] = (torch.cat([posterior.mean, posterior.std], 1) * model.config.scaling_factor).numpy()
+    part.flush()
+    (store.work() / f"latents-{rank}.done").write_text("")
+
+
+def latents():
+    parts = [np.load(store.work() / f"latents-{rank}.npy") for rank in range(parallel.WORKERS)]
+    return torch.from_numpy(np.concatenate(parts))
+
+
+def groups(unet, args):
+    inside = {id(p) for n, p in unet.named_parameters() if p.ndim > 1 and min(p.shape[:2]) > 8} if args.muon else set()
+    named = list(unet.named_parameters())
+    return [{"params": [p for _, p in named if id(p) in inside], "muon": True, "peak": args.muon, "weight_decay": 0.01},
+            {"params": [p for _, p in named if id(p) not in inside], "peak": args.lr}]
+
+
+def train(rank, args):
+    report = print if rank == 0 else (lambda *a, **k: None)
+    path = store.work() / "unet.pt"
+    attributes = json.loads((store.work() / "attributes.json").read_text())["attributes"]
+    posterior, tokenizer = latents(), tokenizers.load()
+    encoder = text.load(tokenizer).to(parallel.DEVICE)
+    encoder.set_attn_implementation("eager")
+    torch.manual_seed(args.seed)
+    unet = build().to(parallel.DEVICE, memory_format=torch.channels_last).train()
+    unet.set_attn_processor(AttnProcessor())       # the fused one has a slow backward pass on CPUs
+    parameters = list(unet.parameters())
+    optimizer_ = optimizer.Optimizer(groups(unet, args))
+    averaged, first, history = copy.deepcopy(unet).requires_grad_(False), 0, []
+    if path.exists():
+        state = store.load(path)
+        constant = path.with_name("unet-constant.pt")
+        if state["falling"] and args.steps > state["arguments"]["steps"] and constant.exists():
+            state = store.load(constant)
+        elif rank == 0 and not state["falling"] and state["step"] >= args.steps - args.decay:
+            shutil.copy(path, constant)
+        unet.load_state_dict(state["raw"]), averaged.load_state_dict(state["ema"])
+        if "optimizer" in state:
+            optimizer_.load_state_dict(state["optimizer"])
+        for group, fresh in zip(optimizer_.param_groups, groups(unet, args)):
+            group["peak"] = fresh["peak"]
+        first, history = state["step"], state["history"]
+    report(f"{sum(p.numel() for p in parameters) / 1e6:.2f} M parameters, {len(posterior)} latents, steps {first} to {args.steps}", flush=True)
+
+    schedule = noise_schedule()
+    kept = schedule.alphas_cumprod
+    snr = kept / (1 - kept)
+    weights = snr.clamp(max=args.min_snr) / snr
+    losses, began, cpu = [], time.time(), time.process_time()
+    for step in range(first, args.steps):
+        torch.manual_seed((args.seed * 10 + rank) * 1_000_000 + step)
+        rng = np.random.default_rng([args.seed, rank, step])
+        optimizer_.schedule(optimizer.factor(step, args.steps, args.decay))
+        picked = rng.integers(0, len(posterior), args.batch // parallel.WORKERS)
+        mean, deviation = posterior[picked].float().chunk(2, 1)
+        x = mean + deviation * torch.randn_like(mean)
+        words = ["" if rng.random() < args.dropout else captions.caption(attributes[i], rng)[0] for i in picked]
+        t = torch.randint(TIMES, (len(x),))
+        t = torch.where(torch.rand(len(x)) < args.late, 300 + t * 7 // 10, t)      # what is in a picture is decided at high noise
+        noise = torch.randn_like(x)
+        noisy = schedule.add_noise(x, noise, t).contiguous(memory_format=torch.channels_last)
+        with torch.no_grad():
+            hidden = encoder(tokenizers.encode(tokenizer, words).to(parallel.DEVICE)).last_hidden_state
+        with parallel.precision():
+            predicted = unet(noisy.to(parallel.DEVICE), t.to(parallel.DEVICE), hidden).sample
+        error = (predicted.float() - noise.to(parallel.DEVICE)).square().mean((1, 2, 3))
+        optimizer_.zero_grad()
+        (error * weights[t].to(parallel.DEVICE)).mean().backward()
+        parallel.average(parameters)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer_.step()
+        losses.append(error.mean().item())
+        if rank:
+            continue
+        torch._foreach_lerp_(list(averaged.parameters()), [p.detach() for p in parameters], 1 - min(args.ema, (step + 1) / (step + 10)))
+        done = step + 1
+        if done % args.every == 0 or done == args.steps or done == args.steps - args.decay:
+            history.append([done, round(float(np.mean(losses)), 5)])
+            report(f"step {done} error {history[-1][1]:.4f}; {time.time() - began:.0f} s, {time.process_time() - cpu:.0f} s of CPU", flush=True)
+            losses = []
+            store.save(path, {"raw": unet.state_dict(), "ema": averaged.state_dict(), "optimizer": optimizer_.state_dict(), "step": done,
+                              "falling": done > args.steps - args.decay, "history": history, "arguments": vars(args)})
+            if done == args.steps - args.decay:
+                shutil.copy(path, path.with_name("unet-constant.pt"))
+    if rank == 0:
+        summary = {"steps": args.steps, "arguments": vars(args), "history": history}
+        (store.REPORT / "unet.json").write_text(json.dumps(summary) + "\n")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--decay", type=int, default=400, help="last steps, over which the rate falls to zero")
+    parser.add_argument("--batch", type=int, default=32, help="over all workers")
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--muon", type=float, default=0.01, help="rate of Muon; 0: AdamW for everything")
+    parser.add_argument("--late", type=float, default=0.4, help="share of the times drawn from the noisier 70 %%")
+    parser.add_argument("--dropout", type=float, default=0.12, help="share of captions replaced by the empty prompt")
+    parser.add_argument("--min-snr", type=float, default=5.0)
+    parser.add_argument("--ema", type=float, default=0.995)
+    parser.add_argument("--every", type=int, default=50, help="steps between checkpoints")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    if not all((store.work() / f"latents-{rank}.done").exists() for rank in range(parallel.WORKERS)):
+        parallel.launch(encode_latents, args)
+    parallel.launch(train, args)

@@ -1,0 +1,184 @@
+//! The demo model from nothing: the Python programs of `training/`, one after the other. Each takes up what it left in the
+//! build cache when it was interrupted, and does nothing where it is done.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::args::Args;
+use crate::command::{ask, program, run};
+use crate::{Result, paths, setup};
+
+/// A program of `training/` and what it takes.
+struct Stage {
+    name: &'static str,
+    makes: &'static str,
+    /// Minutes on two CPU cores with nothing else to do. The first three are measured CPU time, the rest is estimated from the
+    /// number of operations.
+    minutes: u32,
+    /// The option of `cargo xtask train` that says how many steps.
+    steps: Option<&'static str>,
+}
+
+const STAGES: [Stage; 7] = [
+    stage("draw", "12,000 drawings and their attributes", 1, None),
+    stage("vae", "the autoencoder", 10, Some("--vae-steps")),
+    stage("text", "tokenizer and text encoder", 3, None),
+    stage("unet", "latents, then the U-Net", 45, Some("--steps")),
+    stage("detector", "the network that counts", 3, None),
+    stage("export", "a diffusers folder in fp16", 1, None),
+    stage("evaluate", "pictures, sheets and figures", 10, None),
+];
+
+const fn stage(
+    name: &'static str,
+    makes: &'static str,
+    minutes: u32,
+    steps: Option<&'static str>,
+) -> Stage {
+    Stage {
+        name,
+        makes,
+        minutes,
+        steps,
+    }
+}
+
+pub fn command(mut args: Args) -> Result<()> {
+    let only = args.option("--only")?;
+    let from = args.option("--from")?;
+    let ship = args.flag("--ship");
+    let mut steps = Vec::new();
+    for option in STAGES.iter().filter_map(|stage| stage.steps) {
+        if let Some(value) = args.option(option)? {
+            value
+                .parse::<u32>()
+                .map_err(|_| format!("{option} {value}: not a number of steps"))?;
+            steps.push((option, value));
+        }
+    }
+    let plan = args.flag("--plan");
+    args.end()?;
+    let chosen = chosen(only.as_deref())?;
+
+    let folder = paths::root().join("training");
+    let python = setup::python(&paths::root().join("tests/golden/requirements.txt"))?;
+    let cache = cache()?;
+    announce(&chosen, &python, &cache);
+    if plan {
+        return Ok(());
+    }
+    fs::create_dir_all(&cache).map_err(|error| format!("{}: {error}", cache.display()))?;
+    let training = |name: &str| {
+        let mut command = program(&python);
+        command
+            .current_dir(&folder)
+            .env("DARKROOM_TRAINING", &cache)
+            .arg(name);
+        command
+    };
+    if let Some(model) = from {
+        let model = fs::canonicalize(&model).map_err(|error| format!("{model}: {error}"))?;
+        run(training("resume.py").arg(model))?;
+    }
+    for stage in chosen {
+        if stage.name == "draw" && cache.join("attributes.json").is_file() {
+            println!("{} is there.", stage.makes);
+            continue;
+        }
+        let mut command = training(&format!("{}.py", stage.name));
+        if let Some((_, value)) = steps
+            .iter()
+            .find(|(option, _)| Some(*option) == stage.steps)
+        {
+            command.arg("--steps").arg(value);
+        }
+        if ship && stage.name == "export" {
+            command.arg("--ship");
+        }
+        run(&mut command)?;
+    }
+    Ok(())
+}
+
+/// The stages that `--only` names, in the order they are to run; without it all.
+fn chosen(only: Option<&str>) -> Result<Vec<&'static Stage>> {
+    let Some(only) = only else {
+        return Ok(STAGES.iter().collect());
+    };
+    let names: Vec<&str> = only.split(',').collect();
+    if let Some(unknown) = names
+        .iter()
+        .find(|name| STAGES.iter().all(|stage| stage.name != **name))
+    {
+        let known: Vec<&str> = STAGES.iter().map(|stage| stage.name).collect();
+        return Err(format!(
+            "there is no stage {unknown:?}; there are {}",
+            known.join(", ")
+        ));
+    }
+    let wanted = STAGES.iter().filter(|stage| names.contains(&stage.name));
+    Ok(wanted.collect())
+}
+
+/// Where checkpoints and data are kept.
+fn cache() -> Result<PathBuf> {
+    match std::env::var_os("DARKROOM_TRAINING").filter(|value| !value.is_empty()) {
+        Some(folder) => Ok(folder.into()),
+        None => Ok(paths::cache()?.join("training")),
+    }
+}
+
+/// Says what the run will take.
+fn announce(chosen: &[&Stage], python: &PathBuf, cache: &std::path::Path) {
+    let gpu = ask(Command::new(python).args([
+        "-c",
+        "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else '')",
+    ]))
+    .filter(|name| !name.is_empty());
+    match &gpu {
+        Some(name) => println!("On {name}, in bfloat16. Not measured on a GPU yet."),
+        None => println!(
+            "On two CPU cores. Undisturbed and from nothing, the stages take about (from the U-Net on, these are estimates):"
+        ),
+    }
+    for stage in chosen {
+        let minutes = match gpu {
+            Some(_) => String::new(),
+            None => format!("{:>4} min", stage.minutes),
+        };
+        println!("  {:<9}{minutes}  {}", stage.name, stage.makes);
+    }
+    println!(
+        "Memory: 4 GB. Disk: 1.5 GB in {}, where every stage goes on after an interruption.",
+        cache.display()
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{STAGES, chosen};
+
+    fn names(only: Option<&str>) -> Vec<&'static str> {
+        chosen(only)
+            .map(|stages| stages.iter().map(|stage| stage.name).collect())
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn stages_run_in_their_own_order() {
+        assert_eq!(names(None).len(), STAGES.len());
+        assert_eq!(names(Some("export,vae")), ["vae", "export"]);
+        assert!(chosen(Some("vea")).is_err());
+    }
+
+    #[test]
+    fn every_stage_has_its_program() {
+        for stage in &STAGES {
+            let program = crate::paths::root()
+                .join("training")
+                .join(format!("{}.py", stage.name));
+            assert!(program.is_file(), "{}", program.display());
+        }
+    }
+}
