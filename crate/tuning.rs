@@ -9,8 +9,8 @@ use serde::Serialize;
 use crate::device::Runtime;
 use crate::error::{Error, Result};
 use crate::ops::Gpu;
-use crate::ops::gpu::Preset;
 use crate::ops::gpu::tune::{Sizes, Timing, measure};
+use crate::ops::gpu::{Preset, Tiles};
 
 /// What is wished for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -92,6 +92,13 @@ fn sizes(runtime: &Runtime) -> Sizes {
     }
 }
 
+/// The presets to measure. On a GPU a register kernel's eight invocations in a workgroup would leave most of it idle, and might
+/// take so long that the system ends them.
+fn candidates(runtime: &Runtime) -> Vec<Preset> {
+    let suits = |preset: &Preset| runtime.software || preset.tiles == Tiles::Workgroup;
+    Preset::ALL.into_iter().filter(suits).collect()
+}
+
 /// Chooses how the kernels of `runtime` divide their work, and lets them do so. `remembered` is the preset of an earlier
 /// choice on this adapter, by name; a name that is none is as if there were nothing. Returns `None`, and changes nothing,
 /// where operations are no kernels of ours.
@@ -117,7 +124,8 @@ pub async fn choose(
     let (preset, how, timings) = match known {
         Some((preset, how)) => (preset, how, Vec::new()),
         None => {
-            let timings = measure(&runtime.device, runtime.dtype, sizes(runtime)).await?;
+            let presets = candidates(runtime);
+            let timings = measure(&runtime.device, runtime.dtype, sizes(runtime), &presets).await?;
             let fastest = Preset::named(timings[0].preset).unwrap_or(Preset::WORKGROUP);
             (fastest, How::Measured, timings)
         }

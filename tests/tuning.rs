@@ -84,7 +84,8 @@ fn registers_win_where_a_cpu_imitates_the_adapter() {
         side: 16,
         channels: 64,
     };
-    let timings = block_on(measure(&runtime.device, DType::F32, sizes)).expect("timings");
+    let measuring = measure(&runtime.device, DType::F32, sizes, &Preset::ALL);
+    let timings = block_on(measuring).expect("timings");
     assert_eq!(timings[0].preset, "registers", "{timings:?}");
 }
 

@@ -47,17 +47,22 @@ const ROUNDS: usize = 3;
 /// A preset that takes so many times the best one's time in its first measurement is not measured again.
 const HOPELESS: f64 = 1.5;
 
-/// Times every preset on `device`, activations in `dtype`, weights in f16. The first of the list is the fastest.
+/// Times `presets` on `device`, activations in `dtype`, weights in f16. The first of the list is the fastest.
 ///
 /// Every preset runs once before its first measurement, so that compiling does not count; every measurement waits for the
 /// adapter to finish; presets are measured in turns, so that other work on the machine meets them all.
 ///
 /// # Errors
 /// [`Error::Device`](crate::Error::Device) where the device failed.
-pub async fn measure(device: &Device, dtype: DType, sizes: Sizes) -> Result<Vec<Timing>> {
+pub async fn measure(
+    device: &Device,
+    dtype: DType,
+    sizes: Sizes,
+    presets: &[Preset],
+) -> Result<Vec<Timing>> {
     let work = Work::new(device, dtype, sizes);
     let mut timings = Vec::new();
-    for preset in Preset::ALL {
+    for &preset in presets {
         work.time(preset).await?;
         timings.push(Timing {
             preset: preset.name,
@@ -70,11 +75,11 @@ pub async fn measure(device: &Device, dtype: DType, sizes: Sizes) -> Result<Vec<
             .iter()
             .map(|t| t.seconds)
             .fold(f64::INFINITY, f64::min);
-        for (preset, timing) in Preset::ALL.into_iter().zip(&mut timings) {
+        for (preset, timing) in presets.iter().zip(&mut timings) {
             if round > 0 && timing.seconds > HOPELESS * best {
                 continue;
             }
-            let seconds = work.time(preset).await?;
+            let seconds = work.time(*preset).await?;
             timing.seconds = timing.seconds.min(seconds);
             timing.rounds += 1;
         }
