@@ -14,9 +14,9 @@
 //!
 //! [`pipeline`] is the whole of it and reads from top to bottom like the paper; [`text`], [`unet`] and [`vae`] are the
 //! three networks, written over the few hot operations of [`ops`]; [`sampling`] says what becomes of a latent, and [`run`]
-//! does it, on the device where it can; [`kernels`] knows what a model will launch; [`weights`] and
-//! [`config`] turn a model folder in diffusers' layout, or a single-file checkpoint, into tensors; [`model`] is what they say
-//! of it before the weights are read.
+//! does it, on the device where it can; [`kernels`] knows what a model will launch, and [`tuning`] how launches divide their
+//! work; [`weights`] and [`config`] turn a model folder in diffusers' layout, or a single-file checkpoint, into tensors;
+//! [`model`] is what they say of it before the weights are read.
 #![warn(missing_docs)]
 
 pub mod config;
@@ -29,10 +29,12 @@ pub mod ops;
 pub mod pipeline;
 mod precision;
 mod preview;
+pub mod request;
 pub mod run;
 pub mod sampling;
 pub mod text;
 mod trial;
+pub mod tuning;
 pub mod unet;
 pub mod vae;
 #[cfg(target_arch = "wasm32")]
@@ -42,4 +44,5 @@ pub mod weights;
 pub use device::{Precision, Runtime};
 pub use error::{Error, Result};
 pub use model::Prediction;
-pub use pipeline::{Generation, Picture, Pipeline, Progress, Request};
+pub use pipeline::{Generation, Picture, Pipeline, Progress};
+pub use request::Request;

@@ -2,12 +2,9 @@
 //! [`Generation::step`] returns after each U-Net call, and the caller decides whether to go on.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::rc::Rc;
 
 use burn::tensor::DType;
-use serde::de::{self, Visitor};
-use serde::{Deserialize, Deserializer};
 
 use crate::config::ModelConfig;
 use crate::device::Runtime;
@@ -17,13 +14,14 @@ use crate::memory::{Plan, WeightSizes};
 use crate::model::{Model, Prediction};
 use crate::precision::{Activations, beyond_f16};
 use crate::preview::LatentToRgb;
+use crate::request::Request;
 use crate::run::{Run, Start, channels_last};
 use crate::sampling::update::Step;
-use crate::sampling::{Noise, Rng, Sampler, SamplerKind};
+use crate::sampling::{Noise, Sampler, SamplerKind};
 use crate::text::encoder::TextEncoder;
-use crate::text::tokenizer::{LongPrompt, Tokenizer, Tokens};
+use crate::text::tokenizer::{Tokenizer, Tokens};
 use crate::unet::Unet;
-use crate::vae::decode::{Decoding, Tiles};
+use crate::vae::decode::Decoding;
 use crate::vae::decoder::VaeDecoder;
 use crate::weights::load::{LoadProgress, Part, load_checkpoint, load_parts};
 use crate::weights::params::Loaded;
@@ -32,120 +30,6 @@ use crate::weights::{Params, Scope};
 
 /// Most pixels in each direction; beyond, a mistyped size would only be found out by running out of memory.
 const SIDE_AT_MOST: usize = 4096;
-
-/// What to make a picture of, and how.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Request {
-    /// What the picture should show. May be empty.
-    pub prompt: String,
-    /// What it should not show. Empty: plain classifier-free guidance.
-    pub negative_prompt: String,
-    /// Seed of the noise. In JSON a number or, since JavaScript's numbers end at 2⁵³, a string of digits.
-    #[serde(deserialize_with = "seed")]
-    pub seed: u64,
-    /// Sampling steps, 1 to the model's training timesteps (1000).
-    pub steps: usize,
-    /// Guidance scale, 1 to 100. At 1 the negative prompt has no effect, and half the work is saved.
-    pub guidance_scale: f64,
-    /// The sampler; `None`: the model's own.
-    #[serde(deserialize_with = "sampler")]
-    pub sampler: Option<SamplerKind>,
-    /// Width in pixels, a multiple of 8; `None`: the size the model was trained at.
-    pub width: Option<usize>,
-    /// Height in pixels, likewise.
-    pub height: Option<usize>,
-    /// Where the noise comes from.
-    #[serde(deserialize_with = "rng")]
-    pub rng: Rng,
-    /// What to do with prompts of more than 75 tokens.
-    #[serde(deserialize_with = "long_prompt")]
-    pub long_prompt: LongPrompt,
-    /// Whether the picture is decoded in tiles.
-    #[serde(deserialize_with = "tiles")]
-    pub tiles: Tiles,
-}
-
-impl Default for Request {
-    fn default() -> Self {
-        Request {
-            prompt: String::new(),
-            negative_prompt: String::new(),
-            seed: 0,
-            steps: 20,
-            guidance_scale: 7.5,
-            sampler: None,
-            width: None,
-            height: None,
-            rng: Rng::Torch,
-            long_prompt: LongPrompt::Chunk,
-            tiles: Tiles::Auto,
-        }
-    }
-}
-
-fn seed<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<u64, D::Error> {
-    struct Seed;
-    impl Visitor<'_> for Seed {
-        type Value = u64;
-
-        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-            write!(f, "as seed a whole number from 0 to {}", u64::MAX)
-        }
-
-        fn visit_u64<E>(self, seed: u64) -> std::result::Result<u64, E> {
-            Ok(seed)
-        }
-
-        fn visit_str<E: de::Error>(self, text: &str) -> std::result::Result<u64, E> {
-            let seed = text.trim().parse();
-            seed.map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
-        }
-    }
-    input.deserialize_any(Seed)
-}
-
-fn parsed<'de, D: Deserializer<'de>, T>(input: D, field: &str) -> std::result::Result<T, D::Error>
-where
-    T: std::str::FromStr,
-    T::Err: std::fmt::Display,
-{
-    let text = String::deserialize(input)?;
-    text.parse()
-        .map_err(|e| serde::de::Error::custom(format!("{field}: {e}")))
-}
-
-fn sampler<'de, D: Deserializer<'de>>(
-    input: D,
-) -> std::result::Result<Option<SamplerKind>, D::Error> {
-    match Option::<String>::deserialize(input)? {
-        Some(text) => text.parse().map(Some).map_err(serde::de::Error::custom),
-        None => Ok(None),
-    }
-}
-
-fn rng<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<Rng, D::Error> {
-    parsed(input, "rng")
-}
-
-fn long_prompt<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<LongPrompt, D::Error> {
-    parsed(input, "long_prompt")
-}
-
-fn tiles<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<Tiles, D::Error> {
-    parsed(input, "tiles")
-}
-
-impl Request {
-    /// Reads a request from JSON, with defaults for what is absent.
-    ///
-    /// # Errors
-    /// [`Error::Request`] saying what is malformed.
-    pub fn from_json(text: &str) -> Result<Self> {
-        serde_json::from_str(text)
-            .map_err(|e| Error::request("request", e, "JSON with the request's fields"))
-    }
-}
 
 /// A finished picture.
 pub struct Picture {

@@ -13,8 +13,10 @@ use crate::device::{DeviceLog, Precision, Runtime};
 use crate::error::{Error, Result};
 use crate::memory::Plan;
 use crate::model::Prediction;
-use crate::pipeline::{Generation, Picture, Pipeline, Request};
+use crate::pipeline::{Generation, Picture, Pipeline};
+use crate::request::Request;
 use crate::text::tokenizer::LongPrompt;
+use crate::tuning;
 use crate::weights::load::LoadProgress;
 use crate::weights::source::{Source, SourceFuture};
 
@@ -175,6 +177,12 @@ impl ModelSource {
     }
 }
 
+/// The engine's version.
+#[wasm_bindgen]
+pub fn version() -> String {
+    env!("CARGO_PKG_VERSION").into()
+}
+
 /// A device and, once loaded, a model on it.
 #[wasm_bindgen]
 pub struct Engine {
@@ -203,6 +211,19 @@ impl Engine {
     #[wasm_bindgen(js_name = selfTest)]
     pub async fn self_test(&self) -> std::result::Result<(), JsValue> {
         self.runtime.self_test().await.map_err(js_error)
+    }
+
+    /// Chooses how the GPU's kernels divide their work. `wish` is "auto", "measure" or a preset's name; `remembered`, the
+    /// preset of an earlier choice on this adapter. JSON `{preset, how, timings: [{preset, seconds, rounds}]}`, `how` being
+    /// "asked", "table", "remembered" or "measured"; null on the CPU.
+    pub async fn tune(
+        &mut self,
+        wish: String,
+        remembered: Option<String>,
+    ) -> std::result::Result<String, JsValue> {
+        let wish = wish.parse().map_err(js_error)?;
+        let choice = tuning::choose(&mut self.runtime, &wish, remembered.as_deref()).await;
+        choice.and_then(|choice| json(&choice)).map_err(js_error)
     }
 
     /// Loads a model; `progress(doneBytes, totalBytes, part)` is called on the way. `prediction` is "auto" (also where it

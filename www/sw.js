@@ -38,6 +38,7 @@ const SHELL = [
   "studio/report.js",
   "studio/settings.js",
   "style.css",
+  "tiles-store.js",
   "weights-check.js",
   "weights-fetch.js",
   "weights-file.js",

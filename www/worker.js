@@ -7,6 +7,7 @@
  */
 import { probe } from "./device.js";
 import { DarkroomError, problemOf } from "./protocol.js";
+import { rememberTiles, rememberedTiles } from "./tiles-store.js";
 import { LocalSource } from "./weights-local.js";
 import { ModelSource } from "./weights.js";
 
@@ -109,6 +110,7 @@ async function open({ id, model, prediction, device: choice, reason, fresh }) {
   const made = await kinded("device", () => wasm.Engine.create(device.kind));
   tell({ stage: "test" });
   await kinded("device", () => made.selfTest());
+  await kinded("device", () => tune(made, device.name, wasm.version()));
 
   let source = await load(made, model, prediction, fresh, tell);
   if (source.problem && source.again) {
@@ -119,6 +121,17 @@ async function open({ id, model, prediction, device: choice, reason, fresh }) {
   if (source.problem) throw source.problem;
   engine = made;
   return { device, model: JSON.parse(made.modelInfo()), stored: source.place, why: source.why };
+}
+
+/**
+ * Lets the engine choose how the GPU's kernels divide their work; what it measures for that is remembered.
+ * @param {import("./pkg/darkroom.js").Engine} engine
+ * @param {string} adapter
+ * @param {string} version of the engine
+ */
+async function tune(engine, adapter, version) {
+  const choice = JSON.parse(await engine.tune("auto", await rememberedTiles(adapter, version)));
+  if (choice?.how === "measured") await rememberTiles(adapter, version, choice.preset);
 }
 
 /**

@@ -1,7 +1,7 @@
 //! Single kernels at Stable Diffusion's shapes: time, arithmetic and memory rates, and what share of this adapter's
 //! ceilings they are, which two kernels of the bench's own measure; ours beside Burn's own operations, in turns.
 //!
-//! `cargo bench --bench kernels -- [--dtype f32|f16] [--latent N] [--rounds N] [--tiles registers|workgroup] [WORD…]`
+//! `cargo bench --bench kernels -- [--dtype f32|f16] [--latent N] [--rounds N] [--tiles PRESET] [WORD…]`
 //! writes one line of JSON; `cargo xtask bench kernels` makes a table of it. WORDs choose kernels by a part of their name;
 //! `--adapter` only says what the adapter is.
 
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::wgpu::wgpu;
 use burn::tensor::{DType, Device};
-use darkroom::ops::gpu::Tiles;
+use darkroom::ops::gpu::Preset;
 use darkroom::ops::{Gpu, Ops, Stock};
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ struct Options {
     dtype: DType,
     latent: Option<usize>,
     rounds: usize,
-    tiles: Option<Tiles>,
+    tiles: Option<Preset>,
     words: Vec<String>,
     only_adapter: bool,
 }
@@ -58,11 +58,11 @@ fn options() -> Result<Options> {
                 }
             }
             "--tiles" => {
-                options.tiles = match value()?.as_str() {
-                    "registers" => Some(Tiles::Registers),
-                    "workgroup" => Some(Tiles::Workgroup),
-                    other => return Err(format!("--tiles is registers or workgroup, not {other}")),
-                }
+                let name = value()?;
+                options.tiles = Some(Preset::named(&name).ok_or_else(|| {
+                    let names = Preset::ALL.map(|preset| preset.name).join(", ");
+                    format!("--tiles is one of {names}, not {name}")
+                })?);
             }
             "--latent" => options.latent = Some(number(&value()?, 8)?),
             "--rounds" => options.rounds = number(&value()?, 1)?,
@@ -113,7 +113,7 @@ fn run(options: Options) -> Result<Value> {
         return Ok(adapter);
     }
     let ours: &dyn Ops = &match options.tiles {
-        Some(tiles) => Gpu::with_tiles(tiles),
+        Some(preset) => Gpu::with_preset(preset),
         None => Gpu::new(software),
     };
     let latent = options.latent.unwrap_or(LATENT[usize::from(software)]);
@@ -166,7 +166,7 @@ fn run(options: Options) -> Result<Value> {
     let ceilings = before.or_better(ceiling::measure(&setup, software, half)?);
     Ok(json!({
         "adapter": adapter, "dtype": format!("{:?}", options.dtype).to_lowercase(),
-        "tiles": options.tiles.map(|tiles| format!("{tiles:?}").to_lowercase()),
+        "tiles": options.tiles.map(|preset| preset.name),
         "latent": latent,
         "ceilings": {
             "flop_per_second": ceilings.multiply_add,

@@ -2,15 +2,19 @@
 //!
 //! Exit code 0: a picture was written; 1: something failed; 2: the request was impossible.
 
+mod remembered;
+
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use darkroom::kernels::Sketch;
 use darkroom::memory::Plan;
 use darkroom::sampling::{Rng, SamplerKind};
 use darkroom::text::tokenizer::LongPrompt;
+use darkroom::tuning::{Choice, How, Wish, choose};
 use darkroom::vae::decode::Tiles;
 use darkroom::weights::load::LoadProgress;
 use darkroom::weights::place;
@@ -76,6 +80,10 @@ struct Generate {
     /// Element type of weights and activations
     #[arg(long, value_enum, default_value_t)]
     dtype: Dtype,
+    /// How a GPU's kernels divide their work: auto (measured once for each adapter), measure (anew), or one of registers,
+    /// 32x32, 64x64, 64x64-crowded and 128x128
+    #[arg(long, default_value_t)]
+    tiles: Wish,
     /// What to do with prompts of more than 75 tokens: chunk or truncate
     #[arg(long, default_value = "chunk")]
     long_prompt: LongPrompt,
@@ -134,8 +142,9 @@ async fn generate(args: &Generate) -> Result<()> {
     let mut warnings = Vec::new();
     // The folder first: a typing error there should not cost the set-up of a GPU.
     let source = place::open(&args.model, args.vocab.as_deref())?;
-    let runtime = runtime(args, &mut warnings).await?;
+    let mut runtime = runtime(args, &mut warnings).await?;
     eprintln!("running on {}", runtime.name);
+    let tiles = tiles(args, &mut runtime).await?;
     let mut bar = Bar::default();
     let mut planned = |plan: &Plan| eprintln!("{plan}");
     let mut loading = |p: LoadProgress<'_>| {
@@ -228,7 +237,9 @@ async fn generate(args: &Generate) -> Result<()> {
             "width": picture.width,
             "height": picture.height,
             "adapter": runtime.name,
+            "tiles": tiles,
             "dtype": format!("{:?}", runtime.dtype).to_lowercase(),
+            "launches": launches(&pipeline, [picture.height, picture.width])?,
             "memory": { "plan": pipeline.plan(picture.width, picture.height), "measured": runtime.memory() },
             "seconds": { "load": load, "encode": encode, "sample": sample, "decode": decode },
             "warnings": warnings,
@@ -259,6 +270,35 @@ async fn runtime(args: &Generate, warnings: &mut Vec<String>) -> Result<Runtime>
             _ => Runtime::cpu(precision, args.stock),
         },
     }
+}
+
+/// Chooses how the kernels divide their work; what was measured is remembered for the next time.
+async fn tiles(args: &Generate, runtime: &mut Runtime) -> Result<Option<Choice>> {
+    let adapter = format!("{} {:?}", runtime.name, runtime.dtype);
+    let choice = choose(runtime, &args.tiles, remembered::tiles(&adapter).as_deref()).await?;
+    if let Some(choice) = choice.as_ref().filter(|choice| choice.how == How::Measured) {
+        for timing in &choice.timings {
+            eprintln!("tiles {}: {:.1} ms", timing.preset, 1e3 * timing.seconds);
+        }
+        remembered::remember(&adapter, choice.preset);
+    }
+    Ok(choice)
+}
+
+/// What a guided picture of `size`, height and width, asks of a GPU with kernels of ours: launches before the first step, in a
+/// step and after the last one, and how many different kernels they are.
+fn launches(pipeline: &Pipeline, size: [usize; 2]) -> Result<Option<serde_json::Value>> {
+    let runtime = pipeline.runtime();
+    let Some(paper) = runtime.ops.paper(&runtime.device) else {
+        return Ok(None);
+    };
+    let sketch = Sketch::new(pipeline.config(), runtime, &paper, size)?;
+    Ok(Some(serde_json::json!({
+        "start": sketch.start.len(),
+        "step": sketch.step.len(),
+        "finish": sketch.finish.len(),
+        "pipelines": sketch.kernels().len(),
+    })))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {

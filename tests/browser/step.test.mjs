@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { launchChromium } from "./chromium.mjs";
+import { inWorker } from "./in-worker.mjs";
 import { startServer } from "./server.mjs";
 
 /** @typedef {{submissions: number, dispatches: number, pipelines: number}} Counts */
@@ -84,20 +85,7 @@ test("a step is one submission, played from a record, and a loaded model has all
   page.on("console", (message) => message.type() === "error" && t.diagnostic(message.text()));
   // Any document of the same origin will do.
   await page.goto(`${server.address}style.css`);
-  const script = `(${walk})(${JSON.stringify(server.address)}, 5).then(
-    (value) => postMessage({ value }),
-    (error) => postMessage({ error: String(error) }),
-  );`;
-  /** @type {Awaited<ReturnType<typeof walk>>} */
-  const counts = await page.evaluate(
-    (script) =>
-      new Promise((resolve, reject) => {
-        const worker = new Worker(URL.createObjectURL(new Blob([script], { type: "text/javascript" })), { type: "module" });
-        worker.onmessage = ({ data }) => ("error" in data ? reject(new Error(data.error)) : resolve(data.value));
-        worker.onerror = (event) => reject(new Error(event.message));
-      }),
-    script,
-  );
+  const counts = await inWorker(page, walk, server.address, 5);
   t.diagnostic(JSON.stringify(counts));
   const { loading, steps, finishing, seen } = counts;
   assert.equal(steps.length, 5);

@@ -5,10 +5,12 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use burn::tensor::wgpu::wgpu;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use darkroom::ops::Gpu;
-use darkroom::ops::gpu::Tiles;
+use darkroom::ops::gpu::{Preset, Tiles};
 
 /// Random shapes of each operation, in each way to divide the work and each element type.
 pub const SHAPES: usize = 200;
+/// Likewise with each tile that matrix products can have beside: each means shaders of its own to compile.
+const TILE_SHAPES: usize = 40;
 
 pub struct Adapter {
     pub device: Device,
@@ -205,16 +207,44 @@ impl Bench<'_> {
 
 /// Runs `check` on [`SHAPES`] random cases in each element type and each way to divide the work.
 pub fn sweep(seed: u64, check: impl Fn(&mut Bench, Gpu)) {
+    let ways = [Tiles::Registers, Tiles::Workgroup];
+    let ways = ways.map(|tiles| (format!("{tiles:?}"), Gpu::with_tiles(tiles)));
+    sweep_ways(seed, SHAPES, &ways, check);
+}
+
+/// As [`sweep`], for matrix products: in addition with each tile that can be chosen, on [`TILE_SHAPES`] cases, however small
+/// the result.
+pub fn sweep_tiles(seed: u64, check: impl Fn(&mut Bench, Gpu)) {
+    sweep(seed, &check);
+    let tiles = Preset::ALL
+        .into_iter()
+        .filter(|preset| preset.tiles == Tiles::Workgroup);
+    let ways: Vec<_> = tiles
+        .map(|preset| {
+            let forced = Preset {
+                tiles_at_least: 1,
+                ..preset
+            };
+            (
+                format!("tiles of {}", preset.name),
+                Gpu::with_preset(forced),
+            )
+        })
+        .collect();
+    sweep_ways(seed, TILE_SHAPES, &ways, check);
+}
+
+fn sweep_ways(seed: u64, shapes: usize, ways: &[(String, Gpu)], check: impl Fn(&mut Bench, Gpu)) {
     let Some(adapter) = adapter() else { return };
-    for tiles in [Tiles::Registers, Tiles::Workgroup] {
+    for (name, gpu) in ways {
         for dtype in adapter.dtypes() {
             let mut bench = Bench::new(seed, &adapter, dtype);
             let start = std::time::Instant::now();
-            for _ in 0..SHAPES {
-                check(&mut bench, Gpu::with_tiles(tiles));
+            for _ in 0..shapes {
+                check(&mut bench, *gpu);
             }
             let took = start.elapsed();
-            println!("{tiles:?} {dtype:?}: {SHAPES} shapes in {took:.1?}");
+            println!("{name} {dtype:?}: {shapes} shapes in {took:.1?}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use burn::tensor::DType;
 use darkroom::ops::{Conv3x3, Gpu, Linear, Ops, Stock};
 
-use crate::harness::{Bench, sweep};
+use crate::harness::{Bench, sweep_tiles};
 
 /// Skip connection, bias or timestep embedding, residual: the networks' combinations, and all at once. (Every combination
 /// is a shader of its own, whose compilation takes longer than its run; `every_shader_is_valid` has them all.)
@@ -37,7 +37,7 @@ const CHANNELS: [usize; 14] = [1, 2, 3, 4, 5, 8, 12, 13, 16, 28, 31, 32, 40, 64]
 
 #[test]
 fn convolution_matches_the_cpu() {
-    sweep(1, convolution);
+    sweep_tiles(1, convolution);
 }
 
 fn convolution(bench: &mut Bench, gpu: Gpu) {
@@ -101,7 +101,7 @@ const SIZES: [usize; 14] = [1, 2, 3, 4, 7, 8, 16, 31, 32, 60, 64, 65, 77, 128];
 
 #[test]
 fn linear_matches_the_cpu() {
-    sweep(2, linear);
+    sweep_tiles(2, linear);
 }
 
 fn linear(bench: &mut Bench, gpu: Gpu) {
@@ -147,7 +147,7 @@ fn linear(bench: &mut Bench, gpu: Gpu) {
 
 #[test]
 fn geglu_matches_the_cpu() {
-    sweep(3, geglu);
+    sweep_tiles(3, geglu);
 }
 
 fn geglu(bench: &mut Bench, gpu: Gpu) {

@@ -8,13 +8,13 @@ use crate::command::{cargo, line, program, run};
 use crate::{Result, paths, setup, wasm};
 
 /// What is measured; `bench.mjs` has the parts' code under the same names.
-const PARTS: [&str; 7] = [
-    "cpu", "gpu", "picture", "stock", "native", "kernels", "full",
+const PARTS: [&str; 8] = [
+    "cpu", "gpu", "picture", "stock", "native", "kernels", "growth", "full",
 ];
 /// Those in a browser.
 const IN_A_BROWSER: [&str; 4] = ["cpu", "gpu", "picture", "stock"];
 /// What is measured when nothing is named: all that need no models but the demo, and no engine but the page's.
-const USUAL: [&str; 5] = ["cpu", "gpu", "picture", "native", "kernels"];
+const USUAL: [&str; 6] = ["cpu", "gpu", "picture", "native", "kernels", "growth"];
 
 pub fn command(mut args: Args) -> Result<()> {
     let json = args.option("--json")?;
@@ -45,20 +45,20 @@ pub fn command(mut args: Args) -> Result<()> {
     bench
         .env("DARKROOM_CARGO", cargo_program)
         .env("CARGO_TARGET_DIR", paths::native_target()?);
-    if wanted(&["native", "kernels", "full"]) {
+    if wanted(&["native", "kernels", "growth", "full"]) {
         setup::vulkan()?;
     }
-    if wanted(&["kernels", "full"]) {
+    if wanted(&["kernels", "growth", "full"]) {
         let mut build = cargo()?;
         build.args(["bench", "--no-run", "--package", "darkroom"]);
         run(build.args(["--bench", "kernels"]))?;
     }
-    if wanted(&["cpu", "gpu", "picture", "native", "full"]) {
+    if wanted(&["cpu", "gpu", "picture", "native", "growth", "full"]) {
         run(cargo()?.args(["build", "--release", "--package", "darkroom", "--bins"]))?;
         let built = paths::native_target()?.join("release/darkroom");
         bench.env("DARKROOM_COMMAND", built);
     }
-    if wanted(&["native", "full"]) {
+    if wanted(&["native", "growth", "full"]) {
         bench.env("DARKROOM_PYTHON", setup::python(&requirements)?);
     }
     if wanted(&IN_A_BROWSER) {

@@ -42,10 +42,10 @@ cargo xtask COMMAND
                                            FILTER: these alone)
   golden [FILTER]                          compute the reference values of the tests anew (Python, PyTorch)
   bench [--json FILE] [PART…]              how fast it is, beside others; PART is cpu, gpu (in the browser, against
-                                           onnxruntime-web), picture (in the browser), native or kernels (one by one);
-                                           default all these
+                                           onnxruntime-web), picture (in the browser), native, kernels (one by one) or growth
+                                           (with the size of the picture); default all these
         stock                              … beside Burn's own operations in the browser (builds a second engine)
-        --models FOLDER full               … and models of full size, from the folders in FOLDER
+        --models FOLDER full growth        … and models of full size, from the folders in FOLDER
   train [--plan] [--only STAGE,…]          train the demo model from nothing, or go on (Python, PyTorch); --plan only says
         [--vae-steps N] [--steps N]        what it will take; STAGE is draw, vae, text, unet, detector, export, evaluate
         [--from FOLDER] [--ship]           … going on from a model; … and put it in www/models/portraits

@@ -22,7 +22,7 @@ struct Stage {
 
 const STAGES: [Stage; 7] = [
     stage("draw", "12,000 drawings and their attributes", 1, None),
-    stage("vae", "the autoencoder", 3, Some("--vae-steps")),
+    stage("vae", "the autoencoder", 10, Some("--vae-steps")),
     stage("text", "tokenizer and text encoder", 3, None),
     stage("unet", "latents, then the U-Net", 45, Some("--steps")),
     stage("detector", "the network that counts", 3, None),

@@ -25,6 +25,8 @@ mod product;
 mod run;
 mod sketch;
 mod template;
+mod tiles;
+pub mod tune;
 mod upload;
 
 use std::ops::Range;
@@ -37,56 +39,53 @@ use crate::config::Activation;
 pub use launch::Kernel;
 pub use run::{OnDevice, OnDeviceStart};
 pub use sketch::{Launch, Paper, distinct};
+pub use tiles::{Preset, Tiles};
 pub use upload::Upload;
-
-/// How kernels divide their work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tiles {
-    /// Every invocation for itself, its sums in registers: for adapters that run on a CPU, which have no fast workgroup
-    /// memory, and whose barriers are slow.
-    Registers,
-    /// Workgroups share what they read through workgroup memory: for GPUs.
-    Workgroup,
-}
 
 /// The hot operations on a wgpu device.
 #[derive(Debug, Clone, Copy)]
 pub struct Gpu {
-    tiles: Tiles,
+    preset: Preset,
 }
 
 impl Gpu {
-    /// Operations for an adapter; `software` if it runs on a CPU (wgpu's `DeviceType::Cpu`).
+    /// Operations for an adapter of which nothing else is known; `software` if it runs on a CPU (wgpu's
+    /// `DeviceType::Cpu`).
     pub fn new(software: bool) -> Self {
-        Gpu::with_tiles(if software {
-            Tiles::Registers
+        Gpu::with_preset(if software {
+            Preset::REGISTERS
         } else {
-            Tiles::Workgroup
+            Preset::WORKGROUP
         })
     }
 
     /// Operations that divide their work as `tiles` says, on whatever adapter.
     pub fn with_tiles(tiles: Tiles) -> Self {
-        Gpu { tiles }
+        Gpu::new(tiles == Tiles::Registers)
+    }
+
+    /// Operations that divide their work in this way, on whatever adapter.
+    pub fn with_preset(preset: Preset) -> Self {
+        Gpu { preset }
     }
 }
 
 impl Ops for Gpu {
     fn conv3x3(&self, args: Conv3x3) -> Tensor<4> {
-        product::conv3x3(self.tiles, args)
+        product::conv3x3(self.preset, args)
     }
 
     fn linear(&self, args: Linear) -> Tensor<3> {
-        product::linear(self.tiles, args)
+        product::linear(self.preset, args)
     }
 
     fn geglu(&self, x: Tensor<3>, weight: &Tensor<2>, bias: &Tensor<1>) -> Tensor<3> {
-        product::geglu(self.tiles, x, weight, bias)
+        product::geglu(self.preset, x, weight, bias)
     }
 
     fn attention(&self, args: Attention) -> Tensor<3> {
         if attention::possible(args.q.dims()[2] / args.heads) {
-            attention::attention(self.tiles, args)
+            attention::attention(self.preset.tiles, args)
         } else if sketch::sketching() {
             // Burn's kernels cannot be sketched; the result has this shape.
             args.q
@@ -96,7 +95,7 @@ impl Ops for Gpu {
     }
 
     fn group_norm(&self, args: GroupNorm) -> Tensor<4> {
-        group_norm::group_norm(self.tiles, args)
+        group_norm::group_norm(self.preset.tiles, args)
     }
 
     fn layer_norm(
@@ -106,7 +105,7 @@ impl Ops for Gpu {
         bias: &Tensor<1>,
         eps: f64,
     ) -> Tensor<3> {
-        layer_norm::layer_norm(self.tiles, x, weight, bias, eps)
+        layer_norm::layer_norm(self.preset.tiles, x, weight, bias, eps)
     }
 
     fn activation(&self, x: Tensor<3>, activation: Activation) -> Tensor<3> {

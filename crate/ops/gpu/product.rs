@@ -3,9 +3,9 @@
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::tensor::CubeTensor;
 
-use super::Tiles;
 use super::launch::{Kernel, launch, memory, split, tensor, vector};
 use super::template::Value;
+use super::tiles::{Block, Preset, Tiles, blocks};
 use crate::ops::{Conv3x3, Linear};
 
 /// How the register kernel divides its work.
@@ -27,18 +27,6 @@ mod registers {
     pub const NARROW_ROWS: u32 = 4;
     /// Invocations side by side: lavapipe's vectors are eight wide.
     pub const LANES: u32 = 8;
-}
-
-/// How the workgroup kernel divides its work. Not measured on a GPU yet.
-mod workgroup {
-    /// Invocations along each side of a workgroup; the shader has this number in its text.
-    pub const SIDE: u32 = 8;
-    /// Rows and vectors of columns of an invocation: tiles of 64 × 64.
-    pub const LARGE: [u32; 2] = [8, 2];
-    /// Likewise where large tiles would be too few to keep a GPU busy: 32 × 32.
-    pub const SMALL: [u32; 2] = [4, 1];
-    /// Fewer large tiles than this are too few.
-    pub const LARGE_TILES_AT_LEAST: usize = 128;
 }
 
 /// What the text of the shader depends on.
@@ -64,8 +52,8 @@ pub struct Variant {
     pub kind: Kind,
     /// The result has four columns or fewer.
     pub narrow: bool,
-    /// The result is small.
-    pub small: bool,
+    /// How workgroups divide the result.
+    pub block: Block,
 }
 
 /// The operations of this kernel.
@@ -112,18 +100,13 @@ impl Variant {
                 }
             }
             Tiles::Workgroup => {
-                let [rows, vectors] = if self.small {
-                    workgroup::SMALL
-                } else {
-                    workgroup::LARGE
-                };
-                let vectors = (vectors / self.parts()).max(1);
+                let vectors = (self.block.vectors / self.parts()).max(1);
                 Shape {
                     tiles,
-                    rows,
+                    rows: self.block.rows,
                     vectors,
-                    lanes: workgroup::SIDE * workgroup::SIDE,
-                    group: [rows * workgroup::SIDE, vectors * workgroup::SIDE],
+                    lanes: self.block.side * self.block.side,
+                    group: [self.block.rows, vectors].map(|n| n * self.block.side),
                 }
             }
         }
@@ -174,14 +157,20 @@ impl Variant {
             ("ADDENDS", addends.into()),
             ("MATRICES", matrices.into()),
         ];
-        let division: [(&str, Value); 6] = [
+        let (side, depth) = match shape.tiles {
+            Tiles::Registers => (1, 1),
+            Tiles::Workgroup => (self.block.side, self.block.depth),
+        };
+        let division: [(&str, Value); 8] = [
             ("ROWS", shape.rows.into()),
             ("TILES", shape.vectors.into()),
             ("VECTORS", vectors.into()),
             ("NARROW", self.narrow.into()),
+            ("SIDE", side.into()),
+            ("DEPTH", depth.into()),
             // Of the factors that a workgroup brings into its memory, an invocation brings so many of each kind.
-            ("INPUTLOADS", (shape.rows / 2).into()),
-            ("WEIGHTLOADS", (2 * vectors).into()),
+            ("INPUTLOADS", (shape.rows * depth / side).into()),
+            ("WEIGHTLOADS", (4 * depth * vectors / side).into()),
         ];
         let (name, template) = match shape.tiles {
             Tiles::Registers => (
@@ -226,47 +215,47 @@ struct Shape {
     group: [u32; 2],
 }
 
-/// Every variant of the kernel that inputs can call for.
+/// Every variant of the kernel that inputs can call for; with other tiles than a preset's own only those of the networks
+/// themselves, whose channels divide by four.
 pub fn variants(tiles: Tiles) -> Vec<Kernel> {
     let mut kernels = Vec::new();
-    for bits in 0..1024u32 {
-        let bit = |i: u32| bits >> i & 1 == 1;
-        for kind in [Kind::Linear, Kind::Geglu, Kind::Conv] {
-            let variant = Variant {
-                half: bit(0),
-                skip: bit(1),
-                aligned_inputs: bit(2),
-                aligned_outputs: bit(3),
-                bias: bit(4),
-                add: bit(5),
-                residual: bit(6),
-                narrow: bit(7),
-                small: bit(8),
-                half_weights: bit(9),
-                kind,
-            };
-            let possible = match kind {
-                Kind::Linear => !variant.add,
-                Kind::Geglu => !variant.add && !variant.residual && !variant.skip && variant.bias,
-                Kind::Conv => variant.bias,
-            };
-            let divided = !(variant.small && (variant.narrow || tiles == Tiles::Registers));
-            if possible && divided {
-                kernels.push(variant.kernel(tiles));
+    for (index, block) in blocks(tiles).into_iter().enumerate() {
+        for bits in 0..512u32 {
+            let bit = |i: u32| bits >> i & 1 == 1;
+            for kind in [Kind::Linear, Kind::Geglu, Kind::Conv] {
+                let variant = Variant {
+                    half: bit(0),
+                    skip: bit(1),
+                    aligned_inputs: bit(2),
+                    aligned_outputs: bit(3),
+                    bias: bit(4),
+                    add: bit(5),
+                    residual: bit(6),
+                    narrow: bit(7),
+                    half_weights: bit(8),
+                    block,
+                    kind,
+                };
+                let possible = match kind {
+                    Kind::Linear => !variant.add,
+                    Kind::Geglu => {
+                        !variant.add && !variant.residual && !variant.skip && variant.bias
+                    }
+                    Kind::Conv => variant.bias,
+                };
+                let aligned = variant.aligned_inputs && variant.aligned_outputs;
+                let common = aligned && !variant.narrow;
+                if possible && (index < 2 && !(variant.narrow && index == 1) || common) {
+                    kernels.push(variant.kernel(tiles));
+                }
             }
         }
     }
     kernels
 }
 
-/// Whether a result of `rows` × `columns` is too small for large tiles.
-fn small(rows: usize, columns: usize) -> bool {
-    let [tile_rows, vectors] = workgroup::LARGE.map(|n| (n * workgroup::SIDE) as usize);
-    rows.div_ceil(tile_rows) * columns.div_ceil(4 * vectors) < workgroup::LARGE_TILES_AT_LEAST
-}
-
 /// See [`Ops::conv3x3`](crate::ops::Ops::conv3x3).
-pub fn conv3x3(tiles: Tiles, args: Conv3x3) -> Tensor<4> {
+pub fn conv3x3(preset: Preset, args: Conv3x3) -> Tensor<4> {
     let [out_h, out_w] = args.output_size();
     let outputs = args.weight.dims()[1];
     let [n, h, w, channels] = args.x.dims();
@@ -290,7 +279,7 @@ pub fn conv3x3(tiles: Tiles, args: Conv3x3) -> Tensor<4> {
         residual: args.residual.is_some(),
         kind: Kind::Conv,
         narrow: outputs <= 4,
-        small: small(rows, outputs),
+        block: preset.block_for(rows, outputs),
     };
     let inputs = Inputs {
         x: memory(args.x),
@@ -316,22 +305,22 @@ pub fn conv3x3(tiles: Tiles, args: Conv3x3) -> Tensor<4> {
     ]
     .map(|n| n as u32);
     tensor(launch(
-        variant.kernel(tiles),
+        variant.kernel(preset.tiles),
         &inputs.list(),
         [n, out_h, out_w, outputs],
         dtype,
         &params,
-        variant.groups(tiles, rows, outputs),
+        variant.groups(preset.tiles, rows, outputs),
     ))
 }
 
 /// See [`Ops::linear`](crate::ops::Ops::linear).
-pub fn linear(tiles: Tiles, args: Linear) -> Tensor<3> {
-    product(tiles, Kind::Linear, args)
+pub fn linear(preset: Preset, args: Linear) -> Tensor<3> {
+    product(preset, Kind::Linear, args)
 }
 
 /// See [`Ops::geglu`](crate::ops::Ops::geglu).
-pub fn geglu(tiles: Tiles, x: Tensor<3>, weight: &Tensor<2>, bias: &Tensor<1>) -> Tensor<3> {
+pub fn geglu(preset: Preset, x: Tensor<3>, weight: &Tensor<2>, bias: &Tensor<1>) -> Tensor<3> {
     let args = Linear {
         x,
         skip: None,
@@ -339,10 +328,10 @@ pub fn geglu(tiles: Tiles, x: Tensor<3>, weight: &Tensor<2>, bias: &Tensor<1>) -
         bias: Some(bias),
         residual: None,
     };
-    product(tiles, Kind::Geglu, args)
+    product(preset, Kind::Geglu, args)
 }
 
-fn product(tiles: Tiles, kind: Kind, args: Linear) -> Tensor<3> {
+fn product(preset: Preset, kind: Kind, args: Linear) -> Tensor<3> {
     let [n, t, channels] = args.x.dims();
     let rows = n * t;
     let columns = args.weight.dims()[1];
@@ -363,7 +352,7 @@ fn product(tiles: Tiles, kind: Kind, args: Linear) -> Tensor<3> {
         residual: args.residual.is_some(),
         kind,
         narrow: outputs <= 4 && kind != Kind::Geglu,
-        small: small(rows, columns),
+        block: preset.block_for(rows, columns),
     };
     let inputs = Inputs {
         x: memory(args.x),
@@ -375,12 +364,12 @@ fn product(tiles: Tiles, kind: Kind, args: Linear) -> Tensor<3> {
     };
     let params = [rows, outputs, channels, skip_channels].map(|n| n as u32);
     tensor(launch(
-        variant.kernel(tiles),
+        variant.kernel(preset.tiles),
         &inputs.list(),
         [n, t, outputs],
         dtype,
         &params,
-        variant.groups(tiles, rows, outputs),
+        variant.groups(preset.tiles, rows, outputs),
     ))
 }
 

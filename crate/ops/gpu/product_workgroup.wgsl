@@ -1,17 +1,21 @@
 
 // Matrix product and 3×3 convolution for GPUs.
 //
-// A workgroup of 8 × 8 invocations computes a tile of 8·ROWS rows by 8·TILES vectors of columns (of GEGLU, of values and of
-// as many gates). For four vectors of channels at a time it brings the factors into workgroup memory, in f32, where each is
-// read eight times. An invocation's rows and columns are eight apart, so that neighbours read neighbouring memory.
+// A workgroup of SIDE × SIDE invocations computes a tile of SIDE·ROWS rows by SIDE·TILES vectors of columns (of GEGLU, of
+// values and of as many gates). For DEPTH vectors of channels at a time it brings the factors into workgroup memory, in f32,
+// where each is read SIDE times. An invocation's rows and columns are SIDE apart, so that neighbours read neighbouring memory.
 
+const SIDE = $SIDE;
 // Vectors of channels in a block.
-const BLOCK = 4u;
+const BLOCK = $DEPTH;
 // Vectors from one row of inputs to the next: one more than a block, or half of the reads would meet in one bank.
 const INPUT_PITCH = BLOCK + 1;
-const WEIGHT_PITCH = 8u * $TILES * $PARTS;
+const WEIGHT_PITCH = SIDE * $TILES * $PARTS;
+// Rows of a block's inputs, and of its weights, that all invocations together bring at once.
+const INPUT_ROWS = $LANES / BLOCK;
+const WEIGHT_ROWS = $LANES / WEIGHT_PITCH;
 
-var<workgroup> inputs: array<vec4<f32>, 8 * $ROWS * INPUT_PITCH>;
+var<workgroup> inputs: array<vec4<f32>, SIDE * $ROWS * INPUT_PITCH>;
 var<workgroup> weights: array<vec4<f32>, BLOCK * 4 * WEIGHT_PITCH>;
 
 // The i-th vector of the `channels` channels at position `at`, zero where there are none.
@@ -35,18 +39,18 @@ fn $s_at(at: u32, i: u32) -> vec4<f32> {
 }
 //% end
 
-@compute @workgroup_size(64)
+@compute @workgroup_size($LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let first_row = (group.x + group.z * 65535) * (8 * $ROWS);
+    let first_row = (group.x + group.z * 65535) * (SIDE * $ROWS);
     let width = p.outputs / $UNIT;
     let depth = (p.x_channels + p.skip_channels) * $TAPS;
-    let mine = vec2<u32>(lane % 8, lane / 8);       // column and row in the tile
+    let mine = vec2<u32>(lane % SIDE, lane / SIDE);       // column and row in the tile
 
-    // What this invocation brings of a block: the same vector of channels of 16 rows …
+    // What this invocation brings of a block: the same vector of channels of some rows …
     let input_vector = lane % BLOCK;
     let input_row = lane / BLOCK;
 //% for i in 0..INPUTLOADS
-    let row$i = min(first_row + input_row + $i * 16, p.rows - 1);
+    let row$i = min(first_row + input_row + $i * INPUT_ROWS, p.rows - 1);
 //% if CONV
     let centre$i = place(row$i);
 //% end
@@ -54,9 +58,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     // … and the same column of weights.
     let weight_row = lane / WEIGHT_PITCH;
     let weight_column = lane % WEIGHT_PITCH;
-    let weight_tile = weight_column / (8 * $PARTS);
-    let weight_part = weight_column / 8 % $PARTS * width;
-    let column = min(((group.y * $TILES + weight_tile) * 8 + weight_column % 8) * (4 / $UNIT), width - 1);
+    let weight_tile = weight_column / (SIDE * $PARTS);
+    let weight_part = weight_column / SIDE % $PARTS * width;
+    let column = min(((group.y * $TILES + weight_tile) * SIDE + weight_column % SIDE) * (4 / $UNIT), width - 1);
 
 //% for r in 0..ROWS
 //% for t in 0..VECTORS
@@ -79,24 +83,24 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             let input$i = $s_at(at$i, c / 4 + input_vector);
 //% end
 //% for i in 0..WEIGHTLOADS
-            let weight_row$i = min(first_weight + c + weight_row + $i * (64 / WEIGHT_PITCH), depth - 1);
+            let weight_row$i = min(first_weight + c + weight_row + $i * WEIGHT_ROWS, depth - 1);
             let weight$i = weight_at(weight_row$i * $PARTS * width + weight_part, column);
 //% end
             workgroupBarrier();     // all have read the block before
 //% for i in 0..INPUTLOADS
-            inputs[(input_row + $i * 16) * INPUT_PITCH + input_vector] = input$i;
+            inputs[(input_row + $i * INPUT_ROWS) * INPUT_PITCH + input_vector] = input$i;
 //% end
 //% for i in 0..WEIGHTLOADS
-            weights[lane + $i * 64] = weight$i;
+            weights[lane + $i * $LANES] = weight$i;
 //% end
             workgroupBarrier();
             for (var k = 0u; k < BLOCK; k++) {
 //% for r in 0..ROWS
-                let a$r = inputs[(mine.y + $r * 8) * INPUT_PITCH + k];
+                let a$r = inputs[(mine.y + $r * SIDE) * INPUT_PITCH + k];
 //% end
 //% for l in 0..4
 //% for t in 0..VECTORS
-                let w$l_$t = weights[(k * 4 + $l) * WEIGHT_PITCH + $t * 8 + mine.x];
+                let w$l_$t = weights[(k * 4 + $l) * WEIGHT_PITCH + $t * SIDE + mine.x];
 //% for r in 0..ROWS
                 sum$r_$t = fma(vec4<f32>(a$r[$l]), w$l_$t, sum$r_$t);
 //% end
@@ -110,10 +114,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
 //% for r in 0..ROWS
 //% if GELU
-    finish(first_row + mine.y + $r * 8, (group.y * 8 + mine.x) * (4 / $UNIT), sum$r_0, sum$r_1);
+    finish(first_row + mine.y + $r * SIDE, (group.y * SIDE + mine.x) * (4 / $UNIT), sum$r_0, sum$r_1);
 //% else
 //% for t in 0..TILES
-    finish(first_row + mine.y + $r * 8, ((group.y * $TILES + $t) * 8 + mine.x) * (4 / $UNIT), sum$r_$t, vec4<f32>());
+    finish(first_row + mine.y + $r * SIDE, ((group.y * $TILES + $t) * SIDE + mine.x) * (4 / $UNIT), sum$r_$t, vec4<f32>());
 //% end
 //% end
 //% end

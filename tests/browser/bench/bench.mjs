@@ -13,6 +13,7 @@ import { parseArgs } from "node:util";
 import { launchChromium } from "../chromium.mjs";
 import { startServer } from "../server.mjs";
 import { full } from "./full.mjs";
+import { growth } from "./growth.mjs";
 import { kernels } from "./kernels.mjs";
 import { native } from "./native.mjs";
 import { picture } from "./picture.mjs";
@@ -26,7 +27,7 @@ import { cpu, gpu } from "./unet.mjs";
  * @property {string} model folder
  * @property {string} models folder of folders, for the part full
  * @property {string} command the native one
- * @property {string} python for the parts native and full
+ * @property {string} python for those that want PyTorch
  */
 /**
  * @typedef {object} Page
@@ -50,8 +51,14 @@ const IN_A_BROWSER = {
 const NATIVELY = {
   native: { title: "Natively", run: native },
   kernels: { title: "Single kernels, natively", run: kernels },
+  growth: { title: "How time grows with the picture, natively", run: growth },
   full: { title: "Models of full size, natively", run: full },
 };
+
+/** Parts that run the native command. */
+const NEED_COMMAND = new Set(["cpu", "gpu", "native", "growth", "full"]);
+/** Parts that ask PyTorch something. */
+const NEED_PYTHON = new Set(["native", "growth", "full"]);
 
 const root = new URL("../../../", import.meta.url).pathname;
 const { values, positionals: wanted } = parseArgs({ allowPositionals: true, options: { json: { type: "string" }, models: { type: "string" } } });
@@ -73,8 +80,8 @@ const tools = {
   cargo: told("DARKROOM_CARGO"),
   model: join(root, "www/models/portraits"),
   models: values.models ?? "",
-  command: toldIf(wanted.some((name) => name !== "kernels"), "DARKROOM_COMMAND"),
-  python: toldIf(wanted.includes("native") || wanted.includes("full"), "DARKROOM_PYTHON"),
+  command: toldIf(wanted.some((name) => NEED_COMMAND.has(name)), "DARKROOM_COMMAND"),
+  python: toldIf(wanted.some((name) => NEED_PYTHON.has(name)), "DARKROOM_PYTHON"),
 };
 const about = machine();
 console.log(`${about.processor}, ${about.cores} cores; ${about.commit}; ${about.date.slice(0, 10)}`);

@@ -14,6 +14,21 @@ const now = () => performance.now() / 1000;
 /** The run that {@link step} walks on. @type {Run | null} */
 let run = null;
 
+/** What was asked of WebGPU since it was last looked at. */
+const asked = { submissions: 0, dispatches: 0 };
+for (const [kind, method, what] of /** @type {const} */ ([
+  ["GPUQueue", "submit", "submissions"],
+  ["GPUComputePassEncoder", "dispatchWorkgroups", "dispatches"],
+])) {
+  const prototype = /** @type {any} */ (globalThis)[kind]?.prototype;
+  const original = prototype?.[method];
+  if (!original) continue;
+  prototype[method] = function (/** @type {unknown[]} */ ...words) {
+    asked[what] += 1;
+    return original.apply(this, words);
+  };
+}
+
 serve({
   /**
    * @param {{pkg: string, model: string, kind: "gpu" | "cpu" | "stock"}} what addresses of the engine's module and of the model folder
@@ -52,21 +67,26 @@ serve({
   },
 
   /**
-   * A whole picture.
+   * A whole picture, and what its last step asked of WebGPU.
    * @param {Record<string, unknown>} request
    */
   async picture(request) {
     const begin = now();
     const picture = await engine.start(JSON.stringify(request));
     const encoded = now();
-    while (!JSON.parse(await picture.step()).done);
+    let step = { ...asked };
+    for (let done = false; !done; ) {
+      Object.assign(asked, { submissions: 0, dispatches: 0 });
+      ({ done } = JSON.parse(await picture.step()));
+      step = { ...asked };
+    }
     const sampled = now();
     const pixels = await picture.finish();
     const seconds = { encode: encoded - begin, sample: sampled - encoded, decode: now() - sampled, all: now() - begin };
     const { width, height, rgba } = pixels;
     pixels.free();
     picture.free();
-    return { width, height, bytes: [...rgba], seconds, heap_bytes: memory.buffer.byteLength };
+    return { width, height, bytes: [...rgba], seconds, step, heap_bytes: memory.buffer.byteLength };
   },
 });
 

@@ -32,13 +32,12 @@ export async function full(tools) {
       const peer = await torch(tools, "cuda", path);
       result[name] = { ...made, torch: peer };
       const { load, encode, sample, decode } = made.seconds;
-      // Counted by the engine, where it says so.
-      const { dispatches, submissions, bytes } = made.device ?? {};
+      const { launches, memory } = made;
       rows.push([
         `${name}, ${made.width}×${made.height}, ${made.dtype}`,
         ...[load, encode, sample / made.calls, decode].map(time),
-        ...[dispatches, submissions].map((count) => (count === undefined ? "not counted" : String(count))),
-        bytes === undefined ? "not counted" : megabytes(bytes),
+        `${launches.start} + ${launches.step} a step + ${launches.finish}`,
+        `${megabytes(memory.measured.reserved)} (planned ${megabytes(memory.plan.total)})`,
         peer ? time(times(peer.seconds).median) : "no CUDA",
       ]);
     }
@@ -47,14 +46,14 @@ export async function full(tools) {
   }
   const adapter = Object.values(result)[0].adapter;
   const text = table(
-    [adapter, "loading", "encoding", "a step", "decoding", "dispatches a step", "submissions a step", "memory", "PyTorch eager fp16, a step"],
+    [adapter, "loading", "encoding", "a step", "decoding", "dispatches", "memory", "PyTorch eager fp16, a step"],
     rows,
   );
   return { result, text };
 }
 
 /** The folder itself, or those in it, or their folders `model`. @param {string} folder */
-async function found(folder) {
+export async function found(folder) {
   const candidates = [["", "."]];
   for (const { name } of (await readdir(folder, { withFileTypes: true })).filter((entry) => entry.isDirectory())) {
     candidates.push([name, name], [name, join(name, "model")]);

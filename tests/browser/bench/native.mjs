@@ -74,10 +74,11 @@ export async function torch({ python }, ...words) {
  * Runs the native command and times its U-Net calls by the lines it writes after each.
  * @param {string} command
  * @param {string[]} words
+ * @param {Record<string, string>} [environment]
  */
-async function generate(command, words) {
+export async function generate(command, words, environment = { RAYON_NUM_THREADS: String(THREADS) }) {
   const child = spawn(command, ["generate", ...words, "--json"], {
-    env: { ...process.env, RAYON_NUM_THREADS: String(THREADS) },
+    env: { ...process.env, ...environment },
     stdio: ["ignore", "pipe", "pipe"],
   });
   /** @type {number[]} */

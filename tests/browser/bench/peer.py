@@ -4,6 +4,8 @@ python peer.py export MODEL OUT     OUT/unet.onnx (f32) and OUT/request.json: on
                                     runtime can walk the same way from noise to latent
 python peer.py time MODEL THREADS   one line of JSON: seconds of guided U-Net calls in PyTorch on the CPU
 python peer.py cuda MODEL           likewise in fp16 on a GPU; null where PyTorch has none
+python peer.py flops MODEL SIDE …   one line of JSON: FLOPs of a guided U-Net call for latents of SIDE × SIDE, as PyTorch counts
+                                    them; nothing is computed
 
 MODEL is a folder in diffusers' layout.
 """
@@ -15,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline
+from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from torch.utils.flop_counter import FlopCounterMode
 
 PROMPT, NEGATIVE_PROMPT, SEED, GUIDANCE, STEPS = "Portrait photo of a man", "mustache", 19, 7.5, 20
 OPSET = 17  # the first with LayerNormalization as one operator
@@ -103,12 +106,29 @@ def timing(pipeline, device, dtype, wait):
     return {"torch": torch.__version__, "seconds": seconds[3:]}
 
 
+def flops(model, sides):
+    """Of each side, a multiply-add being two."""
+    with torch.device("meta"):
+        unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(Path(model) / "unet"))
+        states = torch.empty(2, 77, unet.config.cross_attention_dim)
+        counted = []
+        for side in sides:
+            sample = torch.empty(2, unet.config.in_channels, side, side)
+            with FlopCounterMode(display=False) as counter:
+                unet(sample, torch.tensor(501), states)
+            counted.append(counter.get_total_flops())
+    return counted
+
+
 def main():
     command, model, *rest = sys.argv[1:]
     if command == "cuda" and not torch.cuda.is_available():
         print("null")
         return
     with torch.no_grad():
+        if command == "flops":
+            print(json.dumps(flops(model, [int(side) for side in rest])))
+            return
         pipeline = load(model)
         if command == "export":
             export(pipeline, Path(rest[0]))
