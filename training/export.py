@@ -33,6 +33,8 @@ def export(folder):
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", num_train_timesteps=unets.TIMES, skip_prk_steps=True,
         set_alpha_to_one=False, steps_offset=1, prediction_type="epsilon")
     vae, encoder, unet = (part.to(torch.float16, memory_format=torch.contiguous_format) for part in (autoencoder.load(), text.load(tokenizer), unets.load()))
+    # As Stable Diffusion 1.5 says it; left unsaid, diffusers' DDIM clips.
+    scheduler.register_to_config(clip_sample=False)
     StableDiffusionPipeline(
         vae=vae, text_encoder=encoder, tokenizer=tokenizer, unet=unet, scheduler=scheduler, safety_checker=None, feature_extractor=None,
         requires_safety_checker=False).save_pretrained(folder)

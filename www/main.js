@@ -11,7 +11,7 @@ const WRITE_AFTER_MS = 300;
 
 const studio = new DarkroomStudio();
 // What stands there at a first visit. With this seed the same man keeps or loses his mustache.
-for (const [name, value] of Object.entries({ model: MODEL, prompt: "Portrait photo of a man", "negative-prompt": "mustache", seed: "19" })) {
+for (const [name, value] of Object.entries({ model: MODEL, prompt: "Portrait photo of a man", "negative-prompt": "mustache", seed: "17" })) {
   studio.setAttribute(name, value);
 }
 // Tests bring a hub of their own.

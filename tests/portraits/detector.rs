@@ -1,0 +1,120 @@
+//! The detector of `training/detector.py`: four convolutions 3×3 of stride 2 with ReLU, and one linear layer.
+
+use std::path::Path;
+
+use crate::support::Tensors;
+
+/// Height and width of the pictures it reads.
+const SIZE: usize = 128;
+/// Its heads in order, and how many classes each has; as `HEADS` in detector.py.
+const HEADS: [(&str, usize); 12] = [
+    ("gender", 2),
+    ("mustache", 2),
+    ("beard", 2),
+    ("glasses", 2),
+    ("hat", 2),
+    ("earrings", 2),
+    ("smiling", 2),
+    ("hair_style", 5),
+    ("hair_colour", 5),
+    ("background", 6),
+    ("clothes", 3),
+    ("clothes_colour", 6),
+];
+
+pub struct Detector {
+    convolutions: Vec<Layer>,
+    linear: Layer,
+}
+
+struct Layer {
+    /// `[out, …]`
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+/// The class that each head found.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Reading([usize; HEADS.len()]);
+
+impl Reading {
+    pub fn class(&self, head: &str) -> usize {
+        let at = HEADS.iter().position(|(name, _)| *name == head);
+        self.0[at.expect("a head of the detector")]
+    }
+
+    pub fn man(&self) -> bool {
+        self.class("gender") == 0
+    }
+
+    pub fn has(&self, head: &str) -> bool {
+        self.class(head) == 1
+    }
+}
+
+impl Detector {
+    pub fn read(path: &Path) -> Self {
+        let tensors = Tensors::read(path);
+        let layer = |name: &str| Layer {
+            weight: tensors.f32(&format!("{name}.weight")).1,
+            bias: tensors.f32(&format!("{name}.bias")).1,
+        };
+        let detector = Detector {
+            convolutions: (0..4).map(|i| layer(&format!("conv.{i}"))).collect(),
+            linear: layer("linear"),
+        };
+        let classes: usize = HEADS.iter().map(|(_, classes)| classes).sum();
+        assert_eq!(detector.linear.bias.len(), classes, "{}", path.display());
+        detector
+    }
+
+    /// Reads a picture of 128×128.
+    pub fn look(&self, rgba: &[u8]) -> Reading {
+        assert_eq!(rgba.len(), 4 * SIZE * SIZE);
+        let value = |channel: usize, at: usize| f32::from(rgba[4 * at + channel]) / 127.5 - 1.0;
+        let mut values: Vec<f32> = (0..3)
+            .flat_map(|channel| (0..SIZE * SIZE).map(move |at| value(channel, at)))
+            .collect();
+        let mut size = SIZE;
+        for layer in &self.convolutions {
+            values = convolved(&values, size, layer);
+            size /= 2;
+        }
+        let scores: Vec<f32> = (0..self.linear.bias.len())
+            .map(|class| {
+                let row = &self.linear.weight[class * values.len()..][..values.len()];
+                let product: f32 = row.iter().zip(&values).map(|(a, b)| a * b).sum();
+                self.linear.bias[class] + product
+            })
+            .collect();
+        let mut rest = &scores[..];
+        Reading(HEADS.map(|(_, classes)| {
+            let (own, others) = rest.split_at(classes);
+            rest = others;
+            let best = own.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+            best.expect("classes").0
+        }))
+    }
+}
+
+/// 3×3, stride 2, padding 1, and ReLU, of `[channels, size, size]`.
+fn convolved(input: &[f32], size: usize, layer: &Layer) -> Vec<f32> {
+    let (channels, half) = (input.len() / (size * size), size / 2);
+    let mut output = Vec::with_capacity(layer.bias.len() * half * half);
+    for (out, bias) in layer.bias.iter().enumerate() {
+        for (y, x) in (0..half).flat_map(|y| (0..half).map(move |x| (y, x))) {
+            let mut sum = *bias;
+            for channel in 0..channels {
+                for (dy, dx) in (0..3).flat_map(|dy| (0..3).map(move |dx| (dy, dx))) {
+                    let (row, column) = (2 * y + dy, 2 * x + dx);
+                    if (1..=size).contains(&row) && (1..=size).contains(&column) {
+                        let weight = layer.weight[((out * channels + channel) * 3 + dy) * 3 + dx];
+                        sum += weight * input[(channel * size + row - 1) * size + column - 1];
+                    }
+                }
+            }
+            output.push(sum.max(0.0));
+        }
+    }
+    output
+}
