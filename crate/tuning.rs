@@ -1,5 +1,7 @@
 //! How a GPU's kernels divide their work: from a table, as remembered, or measured.
 
+pub mod measure;
+
 use std::fmt;
 use std::rc::Rc;
 use std::str::FromStr;
@@ -9,8 +11,8 @@ use serde::Serialize;
 use crate::device::Runtime;
 use crate::error::{Error, Result};
 use crate::ops::Gpu;
-use crate::ops::gpu::tune::{Sizes, Timing, measure};
 use crate::ops::gpu::{Preset, Tiles};
+use measure::{Sizes, Timing, measure};
 
 /// What is wished for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -53,7 +53,7 @@ macro_rules! model {
             }
 
             #[test]
-            #[ignore = "5 GB and minutes on a software adapter: cargo xtask test --full"]
+            #[ignore = "5 GB and minutes to half an hour on a software adapter: cargo xtask test --full"]
             fn gpu_f32() {
                 alone(concat!(stringify!($module), "::gpu_f32"), || {
                     compare($name, Some(Precision::F32));
@@ -61,7 +61,7 @@ macro_rules! model {
             }
 
             #[test]
-            #[ignore = "3 GB and minutes on a software adapter: cargo xtask test --full"]
+            #[ignore = "3 GB and half an hour on a software adapter: cargo xtask test --full"]
             fn gpu_f16() {
                 alone(concat!(stringify!($module), "::gpu_f16"), || {
                     compare($name, Some(Precision::F16));

@@ -6,7 +6,7 @@ use burn::tensor::{DType, Tensor, TensorData};
 use darkroom::device::read;
 use darkroom::ops::Linear;
 use darkroom::ops::gpu::Preset;
-use darkroom::ops::gpu::tune::{Sizes, measure};
+use darkroom::tuning::measure::{Sizes, measure};
 use darkroom::tuning::{Choice, How, Wish, choose};
 use darkroom::{Precision, Runtime};
 use pollster::block_on;

@@ -2,7 +2,6 @@
 
     python export.py               to the work folder (model/)
     python export.py --ship        … and from there to www/models/portraits
-    python export.py --keep        only what the U-Net is trained with, to checkpoints/
 """
 import argparse
 import shutil
@@ -17,14 +16,6 @@ import unet as unets
 import vae as autoencoder
 
 TOKENIZER_FILES = ("vocab.json", "merges.txt", "special_tokens_map.json", "tokenizer_config.json")
-
-
-def keep(folder):
-    """What the U-Net's training needs: autoencoder, text encoder, tokenizer. `resume.py` makes checkpoints of it again."""
-    tokenizer = tokenizers.load()
-    autoencoder.load().to(torch.float16, memory_format=torch.contiguous_format).save_pretrained(folder / "vae")
-    text.load(tokenizer).half().save_pretrained(folder / "text_encoder")
-    shutil.copytree(store.work("tokenizer"), folder / "tokenizer", dirs_exist_ok=True)
 
 
 def export(folder):
@@ -45,11 +36,7 @@ def export(folder):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--ship", action="store_true", help="replace www/models/portraits")
-    parser.add_argument("--keep", action="store_true", help="write checkpoints/ and nothing else")
     args = parser.parse_args()
-    if args.keep:
-        keep(store.HERE / "checkpoints")
-        raise SystemExit
     export(store.work("model"))
     if args.ship:
         shutil.copytree(store.work("model"), store.SHIPPED, dirs_exist_ok=True)

@@ -1,7 +1,6 @@
 """Makes checkpoints from an exported model, so that training goes on from it where the cache of its training is gone.
 
-    python resume.py checkpoints                     autoencoder and text encoder, as far as they are trained
-    python resume.py ../www/models/portraits         a model that was shipped
+    python resume.py ../www/models/portraits
 
 What is missing are the optimizers' momenta, which come back within some steps. Existing checkpoints are left alone.
 """

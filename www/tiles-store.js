@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Which way of dividing their work was measured to be best for a GPU's kernels, kept from visit to visit. Losing it costs a second.
+ * Which way of dividing their work was measured to be best for a GPU's kernels, kept from visit to visit. What is lost is measured again.
  */
 
 const CACHE = "darkroom-tiles";

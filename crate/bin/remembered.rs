@@ -1,5 +1,5 @@
-//! What was measured of this machine's adapters, kept from one run to the next in the user's cache folder. Losing it costs
-//! a second, so nothing here can fail.
+//! What was measured of this machine's adapters, kept from one run to the next in the user's cache folder. What is lost
+//! is measured again, so nothing here can fail.
 
 use std::collections::BTreeMap;
 use std::fs;

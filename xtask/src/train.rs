@@ -13,8 +13,8 @@ use crate::{Result, paths, setup};
 struct Stage {
     name: &'static str,
     makes: &'static str,
-    /// Minutes on two CPU cores with nothing else to do. The first three are measured CPU time, the rest is estimated from the
-    /// number of operations.
+    /// Minutes on two CPU cores with nothing else to do. Up to the U-Net it is measured CPU time, the rest is estimated from
+    /// runs beside other work.
     minutes: u32,
     /// The option of `cargo xtask train` that says how many steps.
     steps: Option<&'static str>,
@@ -25,9 +25,9 @@ const STAGES: [Stage; 7] = [
     stage("vae", "the autoencoder", 10, Some("--vae-steps")),
     stage("text", "tokenizer and text encoder", 3, None),
     stage("unet", "latents, then the U-Net", 45, Some("--steps")),
-    stage("detector", "the network that counts", 3, None),
+    stage("detector", "the network that counts", 6, None),
     stage("export", "a diffusers folder in fp16", 1, None),
-    stage("evaluate", "pictures, sheets and figures", 10, None),
+    stage("evaluate", "pictures, sheets and figures", 20, None),
 ];
 
 const fn stage(
@@ -139,7 +139,7 @@ fn announce(chosen: &[&Stage], python: &PathBuf, cache: &std::path::Path) {
     match &gpu {
         Some(name) => println!("On {name}, in bfloat16. Not measured on a GPU yet."),
         None => println!(
-            "On two CPU cores. Undisturbed and from nothing, the stages take about (from the U-Net on, these are estimates):"
+            "On two CPU cores. Undisturbed and from nothing, the stages take about (after the U-Net, these are estimates):"
         ),
     }
     for stage in chosen {

@@ -26,7 +26,6 @@ mod run;
 mod sketch;
 mod template;
 mod tiles;
-pub mod tune;
 mod upload;
 
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! How kernels divide their work, and the ways among which an adapter's is chosen ([`super::tune`]).
+//! How kernels divide their work, and the ways among which an adapter's is chosen ([`crate::tuning`]).
 
 /// How kernels divide their work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
