@@ -9,6 +9,7 @@ import world
 MEDIA = ("portrait photo of", "a portrait photo of", "portrait of", "a portrait of", "photo of", "a picture of", "")
 MEDIA_SHARES = (0.34, 0.14, 0.14, 0.10, 0.10, 0.06, 0.12)
 REGISTERS = (("bare", 0.25), ("phrases", 0.45), ("tags", 0.30))
+SHORT = (("bare", 0.4), ("tags", 0.6))
 WORN = ("glasses", "hat", "earrings", "clothes")
 
 # What a caption can say, kind by kind; the text encoder first learns to tell these apart.
@@ -53,9 +54,9 @@ def listed(things):
     return things[0] if len(things) == 1 else ", ".join(things[:-1]) + " and " + things[-1]
 
 
-def caption(a, rng):
+def caption(a, rng, registers=REGISTERS):
     """A caption of a picture with these attributes, and what it says of them."""
-    register = world.pick(rng, [name for name, _ in REGISTERS], [share for _, share in REGISTERS])
+    register = world.pick(rng, [name for name, _ in registers], [share for _, share in registers])
     medium = world.pick(rng, MEDIA, MEDIA_SHARES)
     mood = "smiling" if a["smiling"] else "serious"
     if register == "bare":
@@ -93,6 +94,30 @@ def caption(a, rng):
         said["background"] = a["background"]
         text += f"{', ' if rng.random() < 0.7 else ' on a '}{a['background']} background"
     return text, said
+
+
+def short_caption(a, rng):
+    """A caption that says nothing, or a gender, or some tags: what it does not mention, it says nothing of."""
+    return ("", {}) if rng.random() < 0.15 else caption(a, rng, SHORT)
+
+
+def differing(one, other):
+    """The kinds of attributes of which two short captions say different things, in what they mention and what follows from it."""
+    one, other = ({"gender": "man"} | said if "mustache" in said or "beard" in said else said for said in (one, other))
+    kinds = {kind for kind in KINDS if one.get(kind) != other.get(kind)}
+    if "gender" in kinds:         # men alone have facial hair
+        kinds |= {"mustache", "beard"}
+    if "hair_style" in kinds:     # some are mentioned only where no hat is
+        kinds |= {"hat", "hat_colour"}
+    return kinds
+
+
+def contrasting(a, said, room, rng):
+    """A short caption, of this picture or another one, that says something else than `said`: of eight, the one whose difference
+    leaves most `room`."""
+    candidates = [short_caption(a if rng.random() < 0.5 else world.sample(rng), rng) for _ in range(8)]
+    different = [differing(said, other) for _, other in candidates]
+    return max(zip(candidates, different), key=lambda each: room(each[1]) if each[1] else 0)
 
 
 if __name__ == "__main__":

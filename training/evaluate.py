@@ -105,7 +105,7 @@ def main():
         for name in args.requests:
             began = time.time()
             images = np.concatenate([next(parts) for _ in chunks])
-            draw.sheet(images[:64], 8, store.REPORT / f"{args.name}_{name}.png")
+            draw.sheet(images[:64], 8, store.REPORT / f"{args.name}_{name}.jpg")
             found[name] = detectors.read(reader, images)
             prompt, negative = REQUESTS[name]
             results[name] = {"prompt": prompt, "negative_prompt": negative,

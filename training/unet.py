@@ -1,10 +1,14 @@
 """Trains the U-Net (epsilon prediction) on the latents of the drawings, with the text encoder as it is.
 
-    python unet.py --steps 2000            resumes where it was interrupted
-    python unet.py --steps 4000            goes on from there
+    python unet.py --steps 3400            resumes where it was interrupted
+    python unet.py --steps 6000            goes on from there
 
 The rate is constant and falls over the last `--decay` steps. The checkpoint from before the fall is kept (unet-constant.pt):
 more steps go on from it.
+
+Besides the noise, it is taught what words do not say: with two short captions for the same noisy latent, or for two that
+differ in one attribute, predictions shall be equal in all places where nothing shows that they differ in (places.py).
+Guidance multiplies the difference between two predictions; what little of it strays to the hair would change the hair.
 """
 import argparse
 import copy
@@ -20,10 +24,12 @@ from diffusers.models.attention_processor import AttnProcessor
 import captions
 import optimizer
 import parallel
+import places
 import store
 import text
 import tokenizer as tokenizers
 import vae as autoencoder
+import world
 
 CHANNELS = (64, 128, 192)
 TIMES = 1000
@@ -107,38 +113,57 @@ def train(rank, args):
     kept = schedule.alphas_cumprod
     snr = kept / (1 - kept)
     weights = snr.clamp(max=args.min_snr) / snr
-    losses, began, cpu = [], time.time(), time.process_time()
+    undecided = 1 / (1 + snr.sqrt())                         # with little noise the picture decides, and no caption
+    shown, (couples, coupled), rows = places.places(), places.couples(), args.batch // parallel.WORKERS - args.pairs
+    room = lambda kinds: float(places.silent(shown, kinds).sum())
+    losses, strays, began, cpu = [], [], time.time(), time.process_time()
     for step in range(first, args.steps):
         torch.manual_seed((args.seed * 10 + rank) * 1_000_000 + step)
         rng = np.random.default_rng([args.seed, rank, step])
         optimizer_.schedule(optimizer.factor(step, args.steps, args.decay))
-        picked = rng.integers(0, len(posterior), args.batch // parallel.WORKERS)
-        mean, deviation = posterior[picked].float().chunk(2, 1)
-        x = mean + deviation * torch.randn_like(mean)
+        picked = rng.integers(0, len(posterior), rows - args.pairs)
         words = ["" if rng.random() < args.dropout else captions.caption(attributes[i], rng)[0] for i in picked]
-        t = torch.randint(TIMES, (len(x),))
-        t = torch.where(torch.rand(len(x)) < args.late, 300 + t * 7 // 10, t)      # what is in a picture is decided at high noise
-        noise = torch.randn_like(x)
+        # Then couples, whose second pictures are not learned from but compared: the same picture with another caption, or one
+        # that differs in an attribute, with any caption.
+        chosen, silent, firsts, seconds = rng.integers(0, len(couples), args.pairs), [], [], []
+        second = (rng.random(args.pairs) < 0.5).astype(int)
+        for which, (kind, *two) in zip(second, (couples[i] for i in chosen)):
+            text_, said = captions.short_caption(two[0], rng)
+            (other, _), kinds = captions.contrasting(two[which], said, room, rng)
+            silent.append(places.silent(shown, kinds | {kind} if which else kinds))
+            firsts.append(text_), seconds.append(other)
+        words, silent = words + firsts + seconds, torch.stack(silent)
+        mean, deviation = torch.cat([posterior[picked], coupled[chosen, 0], coupled[chosen, second]]).float().chunk(2, 1)
+        again = torch.cat([torch.arange(rows), torch.arange(rows - args.pairs, rows)])      # the second ones have the first ones' noise
+        x = mean + deviation * torch.randn_like(mean[:rows])[again]
+        t = torch.randint(TIMES, (rows,))
+        t = torch.where(torch.rand(rows) < args.late, 300 + t * 7 // 10, t)[again]      # what is in a picture is decided at high noise
+        noise = torch.randn_like(x[:rows])[again]
         noisy = schedule.add_noise(x, noise, t).contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
             hidden = encoder(tokenizers.encode(tokenizer, words).to(parallel.DEVICE)).last_hidden_state
         with parallel.precision():
-            predicted = unet(noisy.to(parallel.DEVICE), t.to(parallel.DEVICE), hidden).sample
-        error = (predicted.float() - noise.to(parallel.DEVICE)).square().mean((1, 2, 3))
+            predicted = unet(noisy.to(parallel.DEVICE), t.to(parallel.DEVICE), hidden).sample.float()
+        error = (predicted - noise.to(parallel.DEVICE))[:rows].square().mean((1, 2, 3))
+        # The share that strays, not how much: else words would best say nothing at all.
+        difference = (predicted[rows - args.pairs:rows] - predicted[rows:]).square()
+        stray = (difference * silent.to(parallel.DEVICE)).mean((1, 2, 3)) / (difference.mean((1, 2, 3)) + 1e-6)
+        stray = stray * undecided[t[rows:]].to(parallel.DEVICE)
         optimizer_.zero_grad()
-        (error * weights[t].to(parallel.DEVICE)).mean().backward()
+        ((error * weights[t[:rows]].to(parallel.DEVICE)).mean() + args.silence * stray.mean()).backward()
         parallel.average(parameters)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer_.step()
         losses.append(error.mean().item())
+        strays.append(stray.mean().item())
         if rank:
             continue
         torch._foreach_lerp_(list(averaged.parameters()), [p.detach() for p in parameters], 1 - min(args.ema, (step + 1) / (step + 10)))
         done = step + 1
         if done % args.every == 0 or done == args.steps or done == args.steps - args.decay:
-            history.append([done, round(float(np.mean(losses)), 5)])
-            report(f"step {done} error {history[-1][1]:.4f}; {time.time() - began:.0f} s, {time.process_time() - cpu:.0f} s of CPU", flush=True)
-            losses = []
+            history.append([done, round(float(np.mean(losses)), 5), round(float(np.mean(strays)), 4)])
+            report(f"step {done} error {history[-1][1]:.4f} strayed {history[-1][2]:.3f}; {time.time() - began:.0f} s, {time.process_time() - cpu:.0f} s of CPU", flush=True)
+            losses, strays = [], []
             store.save(path, {"raw": unet.state_dict(), "ema": averaged.state_dict(), "optimizer": optimizer_.state_dict(), "step": done,
                               "falling": done > args.steps - args.decay, "history": history, "arguments": vars(args)})
             if done == args.steps - args.decay:
@@ -150,7 +175,7 @@ def train(rank, args):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=3400)
     parser.add_argument("--decay", type=int, default=400, help="last steps, over which the rate falls to zero")
     parser.add_argument("--batch", type=int, default=32, help="over all workers")
     parser.add_argument("--lr", type=float, default=1e-3)
@@ -158,10 +183,13 @@ if __name__ == "__main__":
     parser.add_argument("--late", type=float, default=0.4, help="share of the times drawn from the noisier 70 %%")
     parser.add_argument("--dropout", type=float, default=0.12, help="share of captions replaced by the empty prompt")
     parser.add_argument("--min-snr", type=float, default=5.0)
+    parser.add_argument("--pairs", type=int, default=4, help="couples of each worker")
+    parser.add_argument("--silence", type=float, default=0.02, help="weight of the share that strays")
     parser.add_argument("--ema", type=float, default=0.995)
     parser.add_argument("--every", type=int, default=50, help="steps between checkpoints")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     if not all((store.work() / f"latents-{rank}.done").exists() for rank in range(parallel.WORKERS)):
         parallel.launch(encode_latents, args)
+    places.couples()    # once, before there are two that would measure
     parallel.launch(train, args)

@@ -2,8 +2,8 @@
 /**
  * `<darkroom-studio model="models/portraits">`: the whole studio as one element, styled by style.css.
  *
- * Attributes, read when it is put into a document: `model`, `prompt`, `negative-prompt`, `seed`, and `hub`: where models named
- * `owner/name` are, if not on Hugging Face. Property `settings`: what the form holds. Method `generate()`. Events: `settings` when they change,
+ * Attributes, read when it is put into a document: `model`, `prompt`, `negative-prompt`, `seed`, `guidance-scale`, and `hub`: where
+ * models named `owner/name` are, if not on Hugging Face. Property `settings`: what the form holds. Method `generate()`. Events: `settings` when they change,
  * `picture` with each finished one.
  */
 import { Client } from "./client.js";
@@ -124,6 +124,7 @@ export class DarkroomStudio extends HTMLElement {
       prompt: attribute("prompt"),
       negative: attribute("negative-prompt"),
       seed: attribute("seed") || randomSeed(),
+      guidance: attribute("guidance-scale") || DEFAULTS.guidance,
       model: attribute("model"),
       ...this.#early,
     });

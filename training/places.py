@@ -1,0 +1,96 @@
+"""Where in a latent each kind of attribute shows.
+
+    python places.py               couples.pt in the work folder, report/places.png
+
+Attributes are independent, so that a word about one of them says nothing about the places where only others show: there, the
+noise predicted with the word and without it has to be the same; and so does it with a mustache in the picture and without
+one. unet.py teaches both, and takes the places and the couples of pictures from here. Places are measured: drawings that
+differ in one attribute are encoded, and a place belongs to the attribute if they differ there.
+"""
+import copy
+import json
+
+import numpy as np
+import torch
+
+import captions
+import draw
+import store
+import vae as autoencoder
+import world
+
+COUPLES = 200        # of each kind
+LEAST = 0.15       # root mean square of a difference that counts; latents have a deviation of 1
+OPTIONS = {
+    "hair_style": world.HAIR_STYLES, "hair_colour": tuple(world.HAIR_COLOURS), "background": tuple(world.BACKGROUNDS), "clothes": world.CLOTHES,
+    "clothes_colour": tuple(world.CLOTHES_COLOURS), "hat_colour": world.HAT_COLOURS,
+}
+WORN = {"mustache": world.MUSTACHES, "beard": (True,), "glasses": world.GLASSES, "hat": world.HATS, "earrings": (True,)}
+
+
+def couple(kind, rng):
+    """Attributes of two portraits that differ in this kind alone."""
+    while True:
+        one = world.sample(rng)
+        if kind in ("mustache", "beard"):
+            one["gender"] = "man"
+        if kind == "gender":
+            one |= {"mustache": None, "beard": False}
+        if kind == "hat_colour":
+            one["hat"] = world.pick(rng, world.HATS)
+        other = copy.deepcopy(one)
+        if kind == "gender":
+            one["gender"], other["gender"] = "man", "woman"
+        elif kind == "mood":
+            one["smiling"], other["smiling"] = True, False
+        elif kind in WORN:
+            one[kind], other[kind] = world.pick(rng, WORN[kind]), None
+        else:
+            one[kind], other[kind] = (str(value) for value in rng.choice(OPTIONS[kind], 2, replace=False))
+        if not (world.held_out(one) or world.held_out(other)):
+            return (one, other) if rng.random() < 0.5 else (other, one)
+
+
+@torch.no_grad()
+def draw_couples(seed=7):
+    """Couples for each kind, one kind after the other: their attributes, and their latents as unet.py's `encode_latents` has them."""
+    model, attributes, latents = autoencoder.load(), [], []
+    for number in range(COUPLES * len(captions.KINDS)):
+        kind = list(captions.KINDS)[number // COUPLES]
+        attributes.append((kind, *couple(kind, np.random.default_rng([seed, number]))))
+        pictures = autoencoder.to_tensor([draw.portrait(a) for a in attributes[-1][1:]])
+        posterior = model.encode(pictures).latent_dist
+        latents.append(torch.cat([posterior.mean, posterior.std], 1).mul(model.config.scaling_factor).half())
+    return {"attributes": json.dumps(attributes), "latents": torch.stack(latents)}
+
+
+def couples():
+    """Kinds and attributes of the couples, and their latents: float16 [couples, 2, 8, height, width]."""
+    path = store.work() / "couples.pt"
+    if not path.exists():
+        store.save(path, draw_couples())
+    state = store.load(path)
+    return json.loads(state["attributes"]), state["latents"]
+
+
+def places():
+    """For each kind of attribute, where it shows: bool [height, width]."""
+    mean = couples()[1][:, :, :4].float()
+    strength = (mean[:, 0] - mean[:, 1]).square().mean(1).unflatten(0, (-1, COUPLES)).mean(1).sqrt()
+    return {kind: shown > LEAST for kind, shown in zip(captions.KINDS, strength)}
+
+
+def silent(places, kinds):
+    """Where nothing of these kinds shows: float32 [1, height, width]."""
+    shown = torch.zeros_like(next(iter(places.values())))
+    for kind in kinds:
+        shown |= places[kind]
+    return (~shown).float()[None]
+
+
+if __name__ == "__main__":
+    found = places()
+    for kind, shown in found.items():
+        print(f"{kind}: {int(shown.sum())} of {shown.numel()} places")
+    tiles = [np.kron(np.pad(shown.numpy(), 1, constant_values=False), np.ones((6, 6))) for shown in found.values()]
+    draw.sheet([np.repeat((255 * tile[..., None]).astype(np.uint8), 3, 2) for tile in tiles], 7, store.REPORT / "places.png")
