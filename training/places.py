@@ -3,8 +3,8 @@
     python places.py               couples.pt in the work folder, report/places.png
 
 Attributes are independent, so that a word about one of them says nothing about the places where only others show: there, the
-noise predicted with the word and without it has to be the same; and so does it with a mustache in the picture and without
-one. unet.py teaches both, and takes the places and the couples of pictures from here. Places are measured: drawings that
+noise predicted with the word and without it has to be the same; and so it has with a mustache in the picture and without one.
+unet.py teaches both, and takes the places and the couples of pictures from here. Places are measured: drawings that
 differ in one attribute are encoded, and a place belongs to the attribute if they differ there.
 """
 import copy
@@ -19,7 +19,7 @@ import store
 import vae as autoencoder
 import world
 
-COUPLES = 200        # of each kind
+COUPLES = 200      # of each kind
 LEAST = 0.15       # root mean square of a difference that counts; latents have a deviation of 1
 OPTIONS = {
     "hair_style": world.HAIR_STYLES, "hair_colour": tuple(world.HAIR_COLOURS), "background": tuple(world.BACKGROUNDS), "clothes": world.CLOTHES,
@@ -80,12 +80,34 @@ def places():
     return {kind: shown > LEAST for kind, shown in zip(captions.KINDS, strength)}
 
 
-def silent(places, kinds):
-    """Where nothing of these kinds shows: float32 [1, height, width]."""
-    shown = torch.zeros_like(next(iter(places.values())))
-    for kind in kinds:
-        shown |= places[kind]
-    return (~shown).float()[None]
+class Couples:
+    """What the U-Net learns silence from."""
+
+    def __init__(self):
+        self.attributes, self.latents = couples()
+        self.places = places()
+
+    def silent(self, kinds):
+        """Where nothing of these kinds shows: float32 [1, height, width]."""
+        shown = torch.zeros_like(self.places["gender"])
+        for kind in kinds:
+            shown |= self.places[kind]
+        return (~shown).float()[None]
+
+    def draw(self, count, rng):
+        """Latents and captions of `count` first pictures, then those of their seconds, and where both must be predicted the same.
+
+        The second is the same picture with another caption, or one that differs in an attribute, with any caption.
+        """
+        chosen = rng.integers(0, len(self.attributes), count)
+        second = (rng.random(count) < 0.5).astype(int)
+        firsts, seconds, silent = [], [], []
+        for which, (kind, *two) in zip(second, (self.attributes[i] for i in chosen)):
+            words, said = captions.short_caption(two[0], rng)
+            (other, _), kinds = captions.contrasting(two[which], said, lambda kinds: float(self.silent(kinds).sum()), rng)
+            firsts.append(words), seconds.append(other)
+            silent.append(self.silent(kinds | {kind} if which else kinds))
+        return torch.cat([self.latents[chosen, 0], self.latents[chosen, second]]), firsts + seconds, torch.stack(silent)
 
 
 if __name__ == "__main__":

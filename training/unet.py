@@ -114,39 +114,31 @@ def train(rank, args):
     snr = kept / (1 - kept)
     weights = snr.clamp(max=args.min_snr) / snr
     undecided = 1 / (1 + snr.sqrt())                         # with little noise the picture decides, and no caption
-    shown, (couples, coupled), rows = places.places(), places.couples(), args.batch // parallel.WORKERS - args.pairs
-    room = lambda kinds: float(places.silent(shown, kinds).sum())
+    # Of each worker's batch the first `rows` are learned from: `alone`, then the first pictures of couples. The last are the second
+    # ones, with the same noise, which are only compared.
+    couples, rows, alone = places.Couples(), args.batch // parallel.WORKERS - args.couples, args.batch // parallel.WORKERS - 2 * args.couples
+    again = torch.cat([torch.arange(rows), torch.arange(alone, rows)])
     losses, strays, began, cpu = [], [], time.time(), time.process_time()
     for step in range(first, args.steps):
         torch.manual_seed((args.seed * 10 + rank) * 1_000_000 + step)
         rng = np.random.default_rng([args.seed, rank, step])
         optimizer_.schedule(optimizer.factor(step, args.steps, args.decay))
-        picked = rng.integers(0, len(posterior), rows - args.pairs)
+        picked = rng.integers(0, len(posterior), alone)
         words = ["" if rng.random() < args.dropout else captions.caption(attributes[i], rng)[0] for i in picked]
-        # Then couples, whose second pictures are not learned from but compared: the same picture with another caption, or one
-        # that differs in an attribute, with any caption.
-        chosen, silent, firsts, seconds = rng.integers(0, len(couples), args.pairs), [], [], []
-        second = (rng.random(args.pairs) < 0.5).astype(int)
-        for which, (kind, *two) in zip(second, (couples[i] for i in chosen)):
-            text_, said = captions.short_caption(two[0], rng)
-            (other, _), kinds = captions.contrasting(two[which], said, room, rng)
-            silent.append(places.silent(shown, kinds | {kind} if which else kinds))
-            firsts.append(text_), seconds.append(other)
-        words, silent = words + firsts + seconds, torch.stack(silent)
-        mean, deviation = torch.cat([posterior[picked], coupled[chosen, 0], coupled[chosen, second]]).float().chunk(2, 1)
-        again = torch.cat([torch.arange(rows), torch.arange(rows - args.pairs, rows)])      # the second ones have the first ones' noise
+        coupled, coupled_words, silent = couples.draw(args.couples, rng)
+        mean, deviation = torch.cat([posterior[picked], coupled]).float().chunk(2, 1)
         x = mean + deviation * torch.randn_like(mean[:rows])[again]
         t = torch.randint(TIMES, (rows,))
         t = torch.where(torch.rand(rows) < args.late, 300 + t * 7 // 10, t)[again]      # what is in a picture is decided at high noise
         noise = torch.randn_like(x[:rows])[again]
         noisy = schedule.add_noise(x, noise, t).contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
-            hidden = encoder(tokenizers.encode(tokenizer, words).to(parallel.DEVICE)).last_hidden_state
+            hidden = encoder(tokenizers.encode(tokenizer, words + coupled_words).to(parallel.DEVICE)).last_hidden_state
         with parallel.precision():
             predicted = unet(noisy.to(parallel.DEVICE), t.to(parallel.DEVICE), hidden).sample.float()
         error = (predicted - noise.to(parallel.DEVICE))[:rows].square().mean((1, 2, 3))
         # The share that strays, not how much: else words would best say nothing at all.
-        difference = (predicted[rows - args.pairs:rows] - predicted[rows:]).square()
+        difference = (predicted[alone:rows] - predicted[rows:]).square()
         stray = (difference * silent.to(parallel.DEVICE)).mean((1, 2, 3)) / (difference.mean((1, 2, 3)) + 1e-6)
         stray = stray * undecided[t[rows:]].to(parallel.DEVICE)
         optimizer_.zero_grad()
@@ -183,7 +175,7 @@ if __name__ == "__main__":
     parser.add_argument("--late", type=float, default=0.4, help="share of the times drawn from the noisier 70 %%")
     parser.add_argument("--dropout", type=float, default=0.12, help="share of captions replaced by the empty prompt")
     parser.add_argument("--min-snr", type=float, default=5.0)
-    parser.add_argument("--pairs", type=int, default=4, help="couples of each worker")
+    parser.add_argument("--couples", type=int, default=4, help="couples in each worker's batch")
     parser.add_argument("--silence", type=float, default=0.02, help="weight of the share that strays")
     parser.add_argument("--ema", type=float, default=0.995)
     parser.add_argument("--every", type=int, default=50, help="steps between checkpoints")
