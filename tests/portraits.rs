@@ -1,7 +1,7 @@
 //! What the demo model was made to show, counted by its detector: "without mustache" takes none away, the negative prompt does.
 //!
 //! `training/evaluate.py` counts over 192 seeds in diffusers' pictures; this is the short version, over pictures of our own
-//! engine. The long one, which takes half an hour: `cargo xtask test --full rates`.
+//! engine. The long one, which takes half an hour or more: `cargo xtask test --full rates`.
 
 #[path = "portraits/detector.rs"]
 mod detector;
@@ -174,13 +174,13 @@ fn compare_rates(runtime: &Runtime) {
 }
 
 #[test]
-#[ignore = "a quarter of an hour: cargo xtask test --full rates"]
+#[ignore = "960 pictures, a quarter of an hour or more: cargo xtask test --full rates"]
 fn rates_on_the_cpu() {
     compare_rates(&Runtime::cpu(Precision::F32, false).expect("the CPU"));
 }
 
 #[test]
-#[ignore = "minutes, on a software adapter half an hour: cargo xtask test --full rates"]
+#[ignore = "960 pictures, on a software adapter 160 in half an hour or so: cargo xtask test --full rates"]
 fn rates_on_the_gpu() {
     let wanted = Wanted {
         precision: Precision::F32,

@@ -1,6 +1,6 @@
 """Generates pictures with the exported model and counts, by the detector, what is in them.
 
-    python evaluate.py --seeds 192 --guidance 7.5
+    python evaluate.py --seeds 192
 
 Seeds 0, 1, 2 …; DPM-Solver++ 2M on Karras' noise levels; the initial noise is torch.randn's on the CPU, so that `darkroom generate
 --sampler dpm++2m-karras --seed N` starts from the same. Writes report/results.json and a sheet of the first 64 pictures of each
@@ -86,7 +86,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=192)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--guidance", type=float, default=7.5)
+    parser.add_argument("--guidance", type=float, default=4, help="as the page asks for it with this model: www/main.js")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--model", type=pathlib.Path, default=None, help="a diffusers folder (default: the exported one)")
     parser.add_argument("--requests", nargs="*", default=list(REQUESTS))
