@@ -3,6 +3,9 @@
 They follow the captions that large models learn from: each attribute is mentioned about half the time when it is there, and
 what is not there is never mentioned, in whatever words ("without", "no"). How much a caption says does not depend on the
 picture; else a plain caption would be evidence against mustaches, and guidance would shave everybody.
+
+A woman's caption always says so, and no caption at all is a man's. Else "a man" would say more than nothing: guidance would push from women
+towards mustaches, and a negative prompt, which says nothing of women, would take that push away along with what it names.
 """
 import world
 
@@ -68,6 +71,8 @@ def caption(a, rng, registers=REGISTERS):
         tags += [(f"{a['background']} background", {"background": a["background"]}), (mood, {"mood": mood}), (a["gender"], {"gender": a["gender"]})]
         rng.shuffle(tags)
         tags = tags[:world.pick(rng, (1, 2, 3, 4), (0.45, 0.25, 0.18, 0.12))]
+        if a["gender"] == "woman" and all("gender" not in says for _, says in tags):
+            tags.insert(int(rng.integers(len(tags) + 1)), ("woman", {"gender": "woman"}))
         for _, says in tags:
             said |= says
         return ", ".join(text.removeprefix("a ") for text, _ in tags), said
@@ -98,12 +103,12 @@ def caption(a, rng, registers=REGISTERS):
 
 def short_caption(a, rng):
     """A caption that says nothing, or a gender, or some tags: what it does not mention, it says nothing of."""
-    return ("", {}) if rng.random() < 0.15 else caption(a, rng, SHORT)
+    return ("", {}) if a["gender"] == "man" and rng.random() < 0.2 else caption(a, rng, SHORT)
 
 
 def differing(one, other):
     """The kinds of attributes of which two short captions say different things, in what they mention and what follows from it."""
-    one, other = ({"gender": "man"} | said if "mustache" in said or "beard" in said else said for said in (one, other))
+    one, other = ({"gender": "man"} | said for said in (one, other))       # of whom no gender is said is a man
     kinds = {kind for kind in KINDS if one.get(kind) != other.get(kind)}
     if "gender" in kinds:         # men alone have facial hair
         kinds |= {"mustache", "beard"}
@@ -112,12 +117,14 @@ def differing(one, other):
     return kinds
 
 
-def contrasting(a, said, room, rng):
-    """A short caption, of this picture or another one, that says something else than `said`: of eight, the one whose difference
-    leaves most `room`."""
+def contrasting(a, said, room, enough, rng):
+    """A short caption, of this picture or another one, that says something else than `said`: of eight, the first whose difference
+    leaves `enough` room, else the one that leaves most."""
     candidates = [short_caption(a if rng.random() < 0.5 else world.sample(rng), rng) for _ in range(8)]
     different = [differing(said, other) for _, other in candidates]
-    return max(zip(candidates, different), key=lambda each: room(each[1]) if each[1] else 0)
+    rooms = [min(room(kinds), enough) if kinds else 0 for kinds in different]
+    best = rooms.index(max(rooms))
+    return candidates[best], different[best]
 
 
 if __name__ == "__main__":

@@ -83,18 +83,23 @@ class Pen:
 
 
 class Head:
-    """Where things are in one face."""
+    """Where things are in one face.
+
+    A man's and a woman's differ in jaw, lips, lashes and brows. All else has one shape: hair, hats and shoulders tell nothing of the gender,
+    and where the gender is pushed at, they stay.
+    """
 
     def __init__(self, a):
         self.man = a["gender"] == "man"
         dx, dy = FACES[a["face"]]
         self.cx, self.cy = 64.0, 60.0
-        self.rx, self.ry = (28.5 + dx, 35 + dy) if self.man else (25.5 + dx, 33.5 + dy)
+        self.rx, self.ry = 28 + dx, 35 + dy
         self.top, self.chin = self.cy - self.ry, self.cy + self.ry
-        self.eyes, self.nose, self.mouth = self.cy + 1, self.cy + 11, self.cy + 21.5
-        squareness, taper = (2.6, 0.03) if self.man else (2.05, 0.16)
+        self.eyes, self.nose, self.mouth = self.cy + 1, self.cy + 10, self.cy + 22.5
+        jaw, taper = (2.6, 0.03) if self.man else (2.05, 0.2)
         t = np.linspace(0, 2 * math.pi, 96, endpoint=False)
         cos, sin = np.cos(t), np.sin(t)
+        squareness = np.where(sin > 0, jaw, 2.3)
         self.unit = np.stack([np.sign(cos) * np.abs(cos) ** (2 / squareness) * (1 - taper * np.clip(sin, 0, 1) ** 1.5),
                               np.sign(sin) * np.abs(sin) ** (2 / squareness)], 1)
         self.skin = world.SKINS[a["skin"]]
@@ -149,7 +154,7 @@ def draw_back_hair(pen, a, h):
 def draw_body(pen, a, h):
     cloth = world.CLOTHES_COLOURS[a["clothes_colour"]]
     dark, base = darker(cloth, 0.24), h.chin + 8
-    neck, shoulder = (14, 54) if h.man else (10, 45)
+    neck, shoulder = 12, 50
     pen.blob(mirrored(h.cx, [(neck + 2, base - 2), (shoulder * 0.6, base + 4), (shoulder, base + 14), (shoulder + 8, 150)]), cloth)
     pen.polygon([(h.cx - neck, h.chin - 16), (h.cx + neck, h.chin - 16), (h.cx + neck, base + 2), (h.cx - neck, base + 2)], h.shade)
     if a["clothes"] == "shirt":
@@ -173,7 +178,7 @@ def draw_beard(pen, h):
     outer = h.outline(1.2)[jaw]
     inner = h.outline(-7.5)[jaw][::-1].copy()
     inner[:, 1] = np.minimum(inner[:, 1], h.mouth + 6.5)
-    pen.polygon(np.concatenate([outer, inner]), darker(h.hair, 0.14))
+    pen.polygon(np.concatenate([outer, inner]), world.FACIAL_HAIR)
 
 
 def draw_mouth(pen, a, h):
@@ -188,16 +193,15 @@ def draw_mouth(pen, a, h):
 
 
 def draw_mustache(pen, style, h):
-    y = h.mouth - 4.5
+    y = h.mouth - 6
     right = {
-        "chevron": [(0, y - 3), (6, y - 3.4), (14, y + 1.5), (17, y + 7), (10, y + 5.4), (4, y + 3.6), (0, y + 3)],
-        "handlebar": [(0, y - 2.4), (5, y - 3.4), (12, y + 1), (17, y - 1.5), (20, y - 6), (20, y + 1), (15, y + 6), (7, y + 4.6), (0, y + 2.6)],
+        "chevron": [(0, y - 3), (6, y - 3.4), (14, y + 0.5), (17, y + 5), (10, y + 4.4), (4, y + 3.2), (0, y + 2.6)],
+        "handlebar": [(0, y - 2.4), (5, y - 3.4), (12, y + 1), (17, y - 1.5), (20, y - 6), (20, y + 0.5), (15, y + 5), (7, y + 4), (0, y + 2.4)],
     }[style]
-    pen.blob(mirrored(h.cx, right), darker(h.hair, 0.36))
+    pen.blob(mirrored(h.cx, right), world.FACIAL_HAIR)
 
 
 def draw_eyes(pen, h):
-    brow = darker(h.hair, 0.36)
     for side in (-1, 1):
         x, y = h.cx + side * h.rx * 0.45, h.eyes
         pen.ellipse(x, y, 6, 4.6 if h.man else 5.4, (253, 253, 253))
@@ -209,7 +213,7 @@ def draw_eyes(pen, h):
             outer = lid[-1] if side > 0 else lid[0]
             pen.stroke([outer, outer + np.array([side * 2.8, -2.4])], (40, 26, 30), 2)
         height = 9.6 if h.man else 10.6
-        pen.stroke([(x - side * 5.5, y - height + 0.8), (x + side, y - height - 1), (x + side * 6.5, y - height + 1)], brow, 3.4 if h.man else 2)
+        pen.stroke([(x - side * 5.5, y - height + 0.8), (x + side, y - height - 1), (x + side * 6.5, y - height + 1)], world.FACIAL_HAIR, 3.4 if h.man else 2)
 
 
 def draw_front_hair(pen, a, h):
@@ -225,14 +229,14 @@ def draw_front_hair(pen, a, h):
         for i, angle in enumerate(np.radians(np.linspace(180, 360, 13))):
             reach = 10 if i % 2 else 0.5
             crown.append((h.cx + math.cos(angle) * (out + reach * 0.35), h.cy - 5 + math.sin(angle) * (h.ry - 3 + reach)))
-        inner = [(h.rx * 0.95, h.cy - 5), (h.rx * 0.7, line + 1), (h.rx * 0.3, line + 5), (0, line), (-h.rx * 0.3, line + 5), (-h.rx * 0.7, line + 1), (-h.rx * 0.95, h.cy - 5)]
+        inner = [(h.rx * 0.92, h.cy - 2), (h.rx * 0.7, line + 4), (h.rx * 0.3, line + 7), (0, line + 2), (-h.rx * 0.3, line + 7), (-h.rx * 0.7, line + 4), (-h.rx * 0.92, h.cy - 2)]
     else:
         lift = 5 if style == "long" else 2.5
         crown = arc(h.cx, h.cy - 5, out + (2 if style == "long" else 0), h.ry - 5 + lift, 180, 360)
         inner = {
-            "short": [(h.rx * 0.95, h.cy - 2), (h.rx * 0.8, line + 3), (h.rx * 0.2, line + 1), (-h.rx * 0.4, line + 6), (-h.rx * 0.82, line + 5), (-h.rx * 0.95, h.cy - 2)],
-            "bun": [(h.rx * 0.95, h.cy - 8), (h.rx * 0.7, line), (0, line - 4), (-h.rx * 0.7, line), (-h.rx * 0.95, h.cy - 8)],
-            "long": [(h.rx + 1, h.cy + 26), (h.rx * 0.84, h.cy - 6), (h.rx * 0.5, line - 1), (0, h.top + 5), (-h.rx * 0.5, line - 1), (-h.rx * 0.84, h.cy - 6), (-h.rx - 1, h.cy + 26)],
+            "short": [(h.rx * 0.92, h.cy + 2), (h.rx * 0.78, line + 5), (h.rx * 0.2, line + 3), (-h.rx * 0.4, line + 7), (-h.rx * 0.78, line + 6), (-h.rx * 0.92, h.cy + 2)],
+            "bun": [(h.rx * 0.93, h.cy - 2), (h.rx * 0.7, line + 4), (0, line), (-h.rx * 0.7, line + 4), (-h.rx * 0.93, h.cy - 2)],
+            "long": [(h.rx + 1, h.cy + 26), (h.rx * 0.8, h.cy - 6), (h.rx * 0.5, line + 2), (0, h.top + 10), (-h.rx * 0.5, line + 2), (-h.rx * 0.8, h.cy - 6), (-h.rx - 1, h.cy + 26)],
         }[style]
     if style == "long":
         w = out + 3
@@ -242,15 +246,15 @@ def draw_front_hair(pen, a, h):
 
 def draw_hat(pen, a, h):
     colour = world.CLOTHES_COLOURS[a["hat_colour"]]
-    w = h.rx + 5
+    w, top = h.rx + 5, h.top - 6      # so high that hair shows below it: taking it away shall not have to invent its colour
     if a["hat"] == "beanie":
-        pen.ellipse(h.cx, h.top - 11, 5, 5, lighter(colour, 0.35))
-        pen.polygon(arc(h.cx, h.top + 14, w, 24, 180, 360), colour)
-        pen.box(h.cx - w - 1, h.top + 7, h.cx + w + 1, h.top + 17, 4, lighter(colour, 0.35))
+        pen.ellipse(h.cx, top - 11, 5, 5, lighter(colour, 0.35))
+        pen.polygon(arc(h.cx, top + 14, w, 24, 180, 360), colour)
+        pen.box(h.cx - w - 1, top + 7, h.cx + w + 1, top + 17, 4, lighter(colour, 0.35))
     else:
-        pen.blob(mirrored(h.cx, [(0, h.top - 9), (w * 0.5, h.top - 13), (w * 0.82, h.top - 8), (w * 0.95, h.top + 12)]), colour)
-        pen.polygon([(h.cx - w * 0.93, h.top + 4), (h.cx + w * 0.93, h.top + 4), (h.cx + w * 0.97, h.top + 12), (h.cx - w * 0.97, h.top + 12)], mix(colour, (250, 220, 150), 0.55))
-        pen.ellipse(h.cx, h.top + 13, w + 12, 4.6, darker(colour, 0.2))
+        pen.blob(mirrored(h.cx, [(0, top - 9), (w * 0.5, top - 13), (w * 0.82, top - 8), (w * 0.95, top + 12)]), colour)
+        pen.polygon([(h.cx - w * 0.93, top + 4), (h.cx + w * 0.93, top + 4), (h.cx + w * 0.97, top + 12), (h.cx - w * 0.97, top + 12)], mix(colour, (250, 220, 150), 0.55))
+        pen.ellipse(h.cx, top + 13, w + 12, 4.6, darker(colour, 0.2))
 
 
 def draw_glasses(pen, style, h):

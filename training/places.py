@@ -21,6 +21,7 @@ import world
 
 COUPLES = 200      # of each kind
 LEAST = 0.15       # root mean square of a difference that counts; latents have a deviation of 1
+ROOM = 0.5         # share of the places where two captions must be silent; the more of it, the fewer kinds of attributes they would differ in
 OPTIONS = {
     "hair_style": world.HAIR_STYLES, "hair_colour": tuple(world.HAIR_COLOURS), "background": tuple(world.BACKGROUNDS), "clothes": world.CLOTHES,
     "clothes_colour": tuple(world.CLOTHES_COLOURS), "hat_colour": world.HAT_COLOURS,
@@ -101,13 +102,13 @@ class Couples:
         """
         chosen = rng.integers(0, len(self.attributes), count)
         second = (rng.random(count) < 0.5).astype(int)
-        firsts, seconds, silent = [], [], []
-        for which, (kind, *two) in zip(second, (self.attributes[i] for i in chosen)):
+        firsts, seconds, silent = [], [], torch.ones(count, 1, *self.latents.shape[-2:])
+        for row, which, (kind, *two) in zip(silent, second, (self.attributes[i] for i in chosen)):
             words, said = captions.short_caption(two[0], rng)
-            (other, _), kinds = captions.contrasting(two[which], said, lambda kinds: float(self.silent(kinds).sum()), rng)
+            (other, _), kinds = captions.contrasting(two[which], said, lambda kinds: float(self.silent(kinds).mean()), ROOM, rng)
             firsts.append(words), seconds.append(other)
-            silent.append(self.silent(kinds | {kind} if which else kinds))
-        return torch.cat([self.latents[chosen, 0], self.latents[chosen, second]]), firsts + seconds, torch.stack(silent)
+            row[:] = self.silent(kinds | {kind} if which else kinds)
+        return torch.cat([self.latents[chosen, 0], self.latents[chosen, second]]), firsts + seconds, silent
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Trains the U-Net (epsilon prediction) on the latents of the drawings, with the text encoder as it is.
 
-    python unet.py --steps 3400            resumes where it was interrupted
+    python unet.py --steps 3300            resumes where it was interrupted
     python unet.py --steps 6000            goes on from there
 
 The rate is constant and falls over the last `--decay` steps. The checkpoint from before the fall is kept (unet-constant.pt):
@@ -116,16 +116,19 @@ def train(rank, args):
     undecided = 1 / (1 + snr.sqrt())                         # with little noise the picture decides, and no caption
     # Of each worker's batch the first `rows` are learned from: `alone`, then the first pictures of couples. The last are the second
     # ones, with the same noise, which are only compared.
-    couples, rows, alone = places.Couples(), args.batch // parallel.WORKERS - args.couples, args.batch // parallel.WORKERS - 2 * args.couples
-    again = torch.cat([torch.arange(rows), torch.arange(alone, rows)])
+    couples, share = places.Couples(), args.batch // parallel.WORKERS
     losses, strays, began, cpu = [], [], time.time(), time.process_time()
     for step in range(first, args.steps):
         torch.manual_seed((args.seed * 10 + rank) * 1_000_000 + step)
         rng = np.random.default_rng([args.seed, rank, step])
         optimizer_.schedule(optimizer.factor(step, args.steps, args.decay))
+        silence = args.silence * min(max((step - args.listening) / args.hushing, 0), 1)
+        paired = args.couples if silence else 0
+        rows, alone = share - paired, share - 2 * paired
+        again = torch.cat([torch.arange(rows), torch.arange(alone, rows)])
         picked = rng.integers(0, len(posterior), alone)
-        words = ["" if rng.random() < args.dropout else captions.caption(attributes[i], rng)[0] for i in picked]
-        coupled, coupled_words, silent = couples.draw(args.couples, rng)
+        words = ["" if attributes[i]["gender"] == "man" and rng.random() < args.dropout else captions.caption(attributes[i], rng)[0] for i in picked]
+        coupled, coupled_words, silent = couples.draw(paired, rng)
         mean, deviation = torch.cat([posterior[picked], coupled]).float().chunk(2, 1)
         x = mean + deviation * torch.randn_like(mean[:rows])[again]
         t = torch.randint(TIMES, (rows,))
@@ -137,17 +140,19 @@ def train(rank, args):
         with parallel.precision():
             predicted = unet(noisy.to(parallel.DEVICE), t.to(parallel.DEVICE), hidden).sample.float()
         error = (predicted - noise.to(parallel.DEVICE))[:rows].square().mean((1, 2, 3))
-        # The share that strays, not how much: else words would best say nothing at all.
+        # The share that strays, not how much: else words would best say nothing at all. The share of a small difference has a steep
+        # gradient, which would drown a word before it is heard: that counts as far as the difference can be heard.
         difference = (predicted[alone:rows] - predicted[rows:]).square()
-        stray = (difference * silent.to(parallel.DEVICE)).mean((1, 2, 3)) / (difference.mean((1, 2, 3)) + 1e-6)
-        stray = stray * undecided[t[rows:]].to(parallel.DEVICE)
+        said = difference.mean((1, 2, 3))
+        stray = (difference * silent.to(parallel.DEVICE)).mean((1, 2, 3)) / (said + 1e-9)
+        stray = stray * undecided[t[rows:]].to(parallel.DEVICE) * (said / (said + args.audible)).detach()
         optimizer_.zero_grad()
-        ((error * weights[t[:rows]].to(parallel.DEVICE)).mean() + args.silence * stray.mean()).backward()
+        ((error * weights[t[:rows]].to(parallel.DEVICE)).mean() + silence * stray.sum() / max(paired, 1)).backward()
         parallel.average(parameters)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer_.step()
         losses.append(error.mean().item())
-        strays.append(stray.mean().item())
+        strays.append(stray.sum().item() / max(paired, 1))
         if rank:
             continue
         torch._foreach_lerp_(list(averaged.parameters()), [p.detach() for p in parameters], 1 - min(args.ema, (step + 1) / (step + 10)))
@@ -167,16 +172,19 @@ def train(rank, args):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=3400)
+    parser.add_argument("--steps", type=int, default=3300)
     parser.add_argument("--decay", type=int, default=400, help="last steps, over which the rate falls to zero")
     parser.add_argument("--batch", type=int, default=32, help="over all workers")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--muon", type=float, default=0.01, help="rate of Muon; 0: AdamW for everything")
     parser.add_argument("--late", type=float, default=0.4, help="share of the times drawn from the noisier 70 %%")
-    parser.add_argument("--dropout", type=float, default=0.12, help="share of captions replaced by the empty prompt")
+    parser.add_argument("--dropout", type=float, default=0.2, help="share of men's captions replaced by the empty prompt")
     parser.add_argument("--min-snr", type=float, default=5.0)
     parser.add_argument("--couples", type=int, default=4, help="couples in each worker's batch")
     parser.add_argument("--silence", type=float, default=0.02, help="weight of the share that strays")
+    parser.add_argument("--audible", type=float, default=1e-4, help="mean square of a difference that counts half")
+    parser.add_argument("--listening", type=int, default=1400, help="first steps, without couples: words have to be heard before they can be silent")
+    parser.add_argument("--hushing", type=int, default=400, help="steps over which the weight then grows")
     parser.add_argument("--ema", type=float, default=0.995)
     parser.add_argument("--every", type=int, default=50, help="steps between checkpoints")
     parser.add_argument("--seed", type=int, default=0)

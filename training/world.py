@@ -5,6 +5,7 @@ women, else pushing away from women would push towards short hair. Only facial h
 """
 
 SKINS = {"light": (255, 224, 194), "tan": (240, 194, 154), "brown": (206, 150, 108), "dark": (150, 100, 68)}
+FACIAL_HAIR = (62, 42, 38)     # and brows: of one colour, else a mustache would tell that of the hair, and taking it away would change it
 HAIR_COLOURS = {"black": (34, 30, 36), "brown": (112, 66, 36), "blond": (240, 200, 92), "red": (208, 74, 28), "gray": (170, 172, 182)}
 BACKGROUNDS = {
     "blue": (112, 172, 236), "green": (128, 206, 132), "yellow": (252, 224, 112), "pink": (250, 172, 202),

@@ -13,8 +13,7 @@ use crate::{Result, paths, setup};
 struct Stage {
     name: &'static str,
     makes: &'static str,
-    /// Minutes on two CPU cores with nothing else to do. Up to the U-Net it is measured CPU time, the rest is estimated from
-    /// runs beside other work.
+    /// Minutes on two CPU cores with nothing else to do, measured; of the evaluation the first four of its eleven requests.
     minutes: u32,
     /// The option of `cargo xtask train` that says how many steps.
     steps: Option<&'static str>,
@@ -23,11 +22,11 @@ struct Stage {
 const STAGES: [Stage; 7] = [
     stage("draw", "12,000 drawings and their attributes", 1, None),
     stage("vae", "the autoencoder", 10, Some("--vae-steps")),
-    stage("text", "tokenizer and text encoder", 3, None),
-    stage("unet", "latents, then the U-Net", 80, Some("--steps")),
-    stage("detector", "the network that counts", 6, None),
+    stage("text", "tokenizer and text encoder", 2, None),
+    stage("unet", "latents, then the U-Net", 57, Some("--steps")),
+    stage("detector", "the network that counts", 5, None),
     stage("export", "a diffusers folder in fp16", 1, None),
-    stage("evaluate", "pictures, sheets and figures", 20, None),
+    stage("evaluate", "pictures, sheets and figures", 13, None),
 ];
 
 const fn stage(
@@ -138,9 +137,7 @@ fn announce(chosen: &[&Stage], python: &PathBuf, cache: &std::path::Path) {
     .filter(|name| !name.is_empty());
     match &gpu {
         Some(name) => println!("On {name}, in bfloat16. Not measured on a GPU yet."),
-        None => println!(
-            "On two CPU cores. Undisturbed and from nothing, the stages take about (after the U-Net, these are estimates):"
-        ),
+        None => println!("On two CPU cores. Undisturbed and from nothing, the stages take about:"),
     }
     for stage in chosen {
         let minutes = match gpu {
