@@ -11,7 +11,7 @@ import world
 
 MEDIA = ("portrait photo of", "a portrait photo of", "portrait of", "a portrait of", "photo of", "a picture of", "")
 MEDIA_SHARES = (0.34, 0.14, 0.14, 0.10, 0.10, 0.06, 0.12)
-REGISTERS = (("bare", 0.25), ("phrases", 0.45), ("tags", 0.30))
+REGISTERS = (("bare", 0.25), ("phrases", 0.35), ("tags", 0.40))
 SHORT = (("bare", 0.4), ("tags", 0.6))
 WORN = ("glasses", "hat", "earrings", "clothes")
 

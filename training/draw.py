@@ -92,7 +92,7 @@ class Head:
     def __init__(self, a):
         self.man = a["gender"] == "man"
         dx, dy = FACES[a["face"]]
-        self.cx, self.cy = 64.0, 60.0
+        self.cx, self.cy = 64.0, 64.0
         self.rx, self.ry = 28 + dx, 35 + dy
         self.top, self.chin = self.cy - self.ry, self.cy + self.ry
         self.eyes, self.nose, self.mouth = self.cy + 1, self.cy + 10, self.cy + 22.5
@@ -245,16 +245,17 @@ def draw_front_hair(pen, a, h):
 
 
 def draw_hat(pen, a, h):
+    """On top of the hair, not over it: where it goes, no hair's colour has to be invented."""
     colour = world.CLOTHES_COLOURS[a["hat_colour"]]
-    w, top = h.rx + 5, h.top - 6      # so high that hair shows below it: taking it away shall not have to invent its colour
+    w, brim = h.rx - 3, h.top + 2
     if a["hat"] == "beanie":
-        pen.ellipse(h.cx, top - 11, 5, 5, lighter(colour, 0.35))
-        pen.polygon(arc(h.cx, top + 14, w, 24, 180, 360), colour)
-        pen.box(h.cx - w - 1, top + 7, h.cx + w + 1, top + 17, 4, lighter(colour, 0.35))
+        pen.ellipse(h.cx, brim - 23, 5, 5, lighter(colour, 0.35))
+        pen.polygon(arc(h.cx, brim, w, 22, 180, 360), colour)
+        pen.box(h.cx - w - 1, brim - 5, h.cx + w + 1, brim + 4, 4, lighter(colour, 0.35))
     else:
-        pen.blob(mirrored(h.cx, [(0, top - 9), (w * 0.5, top - 13), (w * 0.82, top - 8), (w * 0.95, top + 12)]), colour)
-        pen.polygon([(h.cx - w * 0.93, top + 4), (h.cx + w * 0.93, top + 4), (h.cx + w * 0.97, top + 12), (h.cx - w * 0.97, top + 12)], mix(colour, (250, 220, 150), 0.55))
-        pen.ellipse(h.cx, top + 13, w + 12, 4.6, darker(colour, 0.2))
+        pen.blob(mirrored(h.cx, [(0, brim - 22), (w * 0.5, brim - 26), (w * 0.82, brim - 21), (w * 0.95, brim)]), colour)
+        pen.polygon([(h.cx - w * 0.93, brim - 8), (h.cx + w * 0.93, brim - 8), (h.cx + w * 0.97, brim), (h.cx - w * 0.97, brim)], mix(colour, (250, 220, 150), 0.55))
+        pen.ellipse(h.cx, brim + 0.5, w + 13, 4.6, darker(colour, 0.2))
 
 
 def draw_glasses(pen, style, h):

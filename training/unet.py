@@ -1,6 +1,6 @@
 """Trains the U-Net (epsilon prediction) on the latents of the drawings, with the text encoder as it is.
 
-    python unet.py --steps 3300            resumes where it was interrupted
+    python unet.py --steps 4400            resumes where it was interrupted
     python unet.py --steps 6000            goes on from there
 
 The rate is constant and falls over the last `--decay` steps. The checkpoint from before the fall is kept (unet-constant.pt):
@@ -172,7 +172,7 @@ def train(rank, args):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=3300)
+    parser.add_argument("--steps", type=int, default=4400)
     parser.add_argument("--decay", type=int, default=400, help="last steps, over which the rate falls to zero")
     parser.add_argument("--batch", type=int, default=32, help="over all workers")
     parser.add_argument("--lr", type=float, default=1e-3)
@@ -183,7 +183,7 @@ if __name__ == "__main__":
     parser.add_argument("--couples", type=int, default=4, help="couples in each worker's batch")
     parser.add_argument("--silence", type=float, default=0.02, help="weight of the share that strays")
     parser.add_argument("--audible", type=float, default=1e-4, help="mean square of a difference that counts half")
-    parser.add_argument("--listening", type=int, default=1400, help="first steps, without couples: words have to be heard before they can be silent")
+    parser.add_argument("--listening", type=int, default=1000, help="first steps, without couples: words have to be heard before they can be silent")
     parser.add_argument("--hushing", type=int, default=400, help="steps over which the weight then grows")
     parser.add_argument("--ema", type=float, default=0.995)
     parser.add_argument("--every", type=int, default=50, help="steps between checkpoints")

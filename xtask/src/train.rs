@@ -23,7 +23,7 @@ const STAGES: [Stage; 7] = [
     stage("draw", "12,000 drawings and their attributes", 1, None),
     stage("vae", "the autoencoder", 10, Some("--vae-steps")),
     stage("text", "tokenizer and text encoder", 2, None),
-    stage("unet", "latents, then the U-Net", 57, Some("--steps")),
+    stage("unet", "latents, then the U-Net", 74, Some("--steps")),
     stage("detector", "the network that counts", 5, None),
     stage("export", "a diffusers folder in fp16", 1, None),
     stage("evaluate", "pictures, sheets and figures", 13, None),
