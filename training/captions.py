@@ -1,8 +1,8 @@
 """Captions: what a picture shows, in words.
 
 They follow the captions that large models learn from: each attribute is mentioned about half the time when it is there, and
-what is not there is never mentioned, in whatever words ("without", "no"). How much a caption says does not depend on the
-picture; else a plain caption would be evidence against mustaches, and guidance would shave everybody.
+what is not there is never mentioned, in whatever words ("without", "no"). The gender apart, how much a caption says does not depend
+on the picture; else a plain caption would be evidence against mustaches, and guidance would shave everybody.
 
 A woman's caption always says so, and no caption at all is a man's. Else "a man" would say more than nothing: guidance would push from women
 towards mustaches, and a negative prompt, which says nothing of women, would take that push away along with what it names.

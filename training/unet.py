@@ -146,13 +146,14 @@ def train(rank, args):
         said = difference.mean((1, 2, 3))
         stray = (difference * silent.to(parallel.DEVICE)).mean((1, 2, 3)) / (said + 1e-9)
         stray = stray * undecided[t[rows:]].to(parallel.DEVICE) * (said / (said + args.audible)).detach()
+        stray = stray.sum() / max(paired, 1)
         optimizer_.zero_grad()
-        ((error * weights[t[:rows]].to(parallel.DEVICE)).mean() + silence * stray.sum() / max(paired, 1)).backward()
+        ((error * weights[t[:rows]].to(parallel.DEVICE)).mean() + silence * stray).backward()
         parallel.average(parameters)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer_.step()
         losses.append(error.mean().item())
-        strays.append(stray.sum().item() / max(paired, 1))
+        strays.append(stray.item())
         if rank:
             continue
         torch._foreach_lerp_(list(averaged.parameters()), [p.detach() for p in parameters], 1 - min(args.ema, (step + 1) / (step + 10)))
