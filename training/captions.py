@@ -1,8 +1,12 @@
 """Captions: what a picture shows, in words.
 
 They follow the captions that large models learn from: each attribute is mentioned about half the time when it is there, and
-what is not there is never mentioned, in whatever words ("without", "no"). The gender apart, how much a caption says does not depend
-on the picture; else a plain caption would be evidence against mustaches, and guidance would shave everybody.
+what is not there is never mentioned, in whatever words ("without", "no").
+
+What a caption does not mention, it is to say nothing of; else guidance would push that, too. So how likely the short captions
+are, nothing and a word or two, depends only on what they mention: "a man" is as likely whether he has a mustache or not, and
+"glasses" whether there is a hat or not. For that, what to tell is chosen before looking; if it is not there, the picture gets a
+long caption instead. (Were the next thing chosen instead, "glasses" would be likelier without hats, and a negative prompt "glasses" would put hats on.)
 
 A woman's caption always says so, and no caption at all is a man's. Else "a man" would say more than nothing: guidance would push from women
 towards mustaches, and a negative prompt, which says nothing of women, would take that push away along with what it names.
@@ -11,9 +15,13 @@ import world
 
 MEDIA = ("portrait photo of", "a portrait photo of", "portrait of", "a portrait of", "photo of", "a picture of", "")
 MEDIA_SHARES = (0.34, 0.14, 0.14, 0.10, 0.10, 0.06, 0.12)
-REGISTERS = (("bare", 0.25), ("phrases", 0.35), ("tags", 0.40))
-SHORT = (("bare", 0.4), ("tags", 0.6))
+REGISTERS = ("bare", "phrases", "tags")
+SHARES = (0.25, 0.25, 0.50)
+SHORT_SHARES = (0.35, 0.0, 0.65)
 WORN = ("glasses", "hat", "earrings", "clothes")
+SOMETIMES = ("mustache", "beard", "glasses", "hat", "earrings")     # there or not; tags mention one at most
+SEEN_UNDER_HATS = ("long", "curly")
+ALWAYS = ("clothes", "hair", "background", "mood", "gender")
 
 # What a caption can say, kind by kind; the text encoder first learns to tell these apart.
 KINDS = {
@@ -24,71 +32,88 @@ KINDS = {
 }
 
 
-def visible(a):
-    """Everything that can be said about a picture: part -> what it says, kind by kind."""
-    parts = {"clothes": {"clothes": a["clothes"], "clothes_colour": a["clothes_colour"]}, "hair": {"hair_colour": a["hair_colour"]}}
-    if not a["hat"] or a["hair_style"] in ("long", "curly"):     # a hat hides the other styles
-        parts["hair"]["hair_style"] = a["hair_style"]
-    for kind in ("mustache", "beard", "glasses", "hat", "earrings"):
-        if a[kind]:
-            parts[kind] = {kind: kind}
-    if a["hat"]:
-        parts["hat"]["hat_colour"] = a["hat_colour"]
-    return parts
+def hair(a, rng):
+    """Words for the hair and what they tell, or nothing: a hat hides some styles."""
+    style, colour = a["hair_style"], a["hair_colour"]
+    chance = rng.random()
+    if chance < 0.5:
+        return f"{colour} hair", {"hair_colour": colour}
+    if a["hat"] and style not in SEEN_UNDER_HATS:
+        return None
+    if chance < 0.75:
+        return ("a bun" if style == "bun" else f"{style} hair"), {"hair_style": style}
+    return (f"{colour} hair in a bun" if style == "bun" else f"{style} {colour} hair"), {"hair_style": style, "hair_colour": colour}
 
 
-def phrase(part, says, rng):
-    """Words for a part of a picture, and what of `says` they tell."""
+def phrase(part, a, rng):
+    """Words for a part of a picture and what they tell, or nothing if it is not there."""
     if part == "hair":
-        style = says.get("hair_style")
-        if style and rng.random() < 0.25:
-            return {"bun": "a bun"}.get(style, f"{style} hair"), {"hair_style": style}
-        if style and style != "bun" and rng.random() < 0.35:
-            return f"{style} {says['hair_colour']} hair", says
-        return f"{says['hair_colour']} hair", {"hair_colour": says["hair_colour"]}
+        return hair(a, rng)
+    if part == "background":
+        return f"{a['background']} background", {"background": a["background"]}
+    if part == "mood":
+        mood = "smiling" if a["smiling"] else "serious"
+        return mood, {"mood": mood}
+    if part == "gender":
+        return f"a {a['gender']}", {"gender": a["gender"]}
+    if not a[part]:
+        return None
     if part in ("clothes", "hat"):
+        thing, colour = ("hat" if part == "hat" else a["clothes"]), a[f"{part}_colour"]
         if rng.random() < (0.8 if part == "clothes" else 0.3):
-            return f"a {says[part + '_colour']} {says[part]}", says
-        return f"a {says[part]}", {part: says[part]}
-    return (part if part in ("glasses", "earrings") else f"a {part}"), says
+            return f"a {colour} {thing}", {part: thing, f"{part}_colour": colour}
+        return f"a {thing}", {part: thing}
+    return (part if part in ("glasses", "earrings") else f"a {part}"), {part: part}
 
 
 def listed(things):
     return things[0] if len(things) == 1 else ", ".join(things[:-1]) + " and " + things[-1]
 
 
-def caption(a, rng, registers=REGISTERS):
+def caption(a, rng, shares=SHARES):
     """A caption of a picture with these attributes, and what it says of them."""
-    register = world.pick(rng, [name for name, _ in registers], [share for _, share in registers])
+    register = world.pick(rng, REGISTERS, shares)
+    tagged = register == "tags" and tags(a, rng)
+    if tagged:
+        return tagged
     medium = world.pick(rng, MEDIA, MEDIA_SHARES)
-    mood = "smiling" if a["smiling"] else "serious"
     if register == "bare":
         return f"{medium} a {a['gender']}".strip(), {"gender": a["gender"]}
+    return phrases(a, medium, rng)
 
-    parts, said = visible(a), {}
-    if register == "tags":
-        tags = [phrase(part, says, rng) for part, says in parts.items()]
-        tags += [(f"{a['background']} background", {"background": a["background"]}), (mood, {"mood": mood}), (a["gender"], {"gender": a["gender"]})]
-        rng.shuffle(tags)
-        tags = tags[:world.pick(rng, (1, 2, 3, 4), (0.45, 0.25, 0.18, 0.12))]
-        if a["gender"] == "woman" and all("gender" not in says for _, says in tags):
-            tags.insert(int(rng.integers(len(tags) + 1)), ("woman", {"gender": "woman"}))
-        for _, says in tags:
-            said |= says
-        return ", ".join(text.removeprefix("a ") for text, _ in tags), said
 
-    said["gender"] = a["gender"]
+def tags(a, rng):
+    """One to four parts of a picture, of which one at most is not always there; nothing if it is not."""
+    first = world.pick(rng, (SOMETIMES, ALWAYS), (0.7, 0.3))
+    parts = [world.pick(rng, first)]
+    parts += rng.sample([part for part in ALWAYS if part not in parts], world.pick(rng, (0, 1, 2, 3), (0.5, 0.25, 0.15, 0.1)))
+    found = [phrase(part, a, rng) for part in parts]
+    if None in found:
+        return None
+    if a["gender"] == "woman" and "gender" not in parts:
+        found.append(("woman", {"gender": "woman"}))
+    rng.shuffle(found)
+    said = {}
+    for _, says in found:
+        said |= says
+    return ", ".join(text.removeprefix("a ") for text, _ in found), said
+
+
+def phrases(a, medium, rng):
+    """A sentence that mentions about half of what there is."""
+    said = {"gender": a["gender"]}
     words = [medium, "a", a["gender"]]
     if rng.random() < 0.45:
+        mood, says = phrase("mood", a, rng)
         words.insert(2, mood)
-        said["mood"] = mood
+        said |= says
     worn, other = [], []
     together = rng.random() < 0.5      # "with glasses" as well as "wearing glasses"
-    for part, says in parts.items():
-        if rng.random() < (0.55 if part == "clothes" else 0.75):
-            text, told = phrase(part, says, rng)
-            said |= told
-            (worn if part in WORN and not together else other).append(text)
+    for part in ("clothes", "hair", *SOMETIMES):
+        found = phrase(part, a, rng) if rng.random() < 0.6 else None
+        if found:
+            said |= found[1]
+            (worn if part in WORN and not together else other).append(found[0])
     rng.shuffle(other)
     rng.shuffle(worn)
     for verb, things in (("with", other), ("wearing", worn)):
@@ -96,39 +121,49 @@ def caption(a, rng, registers=REGISTERS):
             words += [verb, listed(things)]
     text = " ".join(words).strip()
     if rng.random() < 0.65:
-        said["background"] = a["background"]
-        text += f"{', ' if rng.random() < 0.7 else ' on a '}{a['background']} background"
+        background, says = phrase("background", a, rng)
+        said |= says
+        text += f"{', ' if rng.random() < 0.7 else ' on a '}{background}"
     return text, said
 
 
+def nothing(a, share, rng):
+    """Whether the caption of this picture is left out: never a woman's."""
+    return a["gender"] == "man" and rng.random() < share
+
+
 def short_caption(a, rng):
-    """A caption that says nothing, or a gender, or some tags: what it does not mention, it says nothing of."""
-    return ("", {}) if a["gender"] == "man" and rng.random() < 0.2 else caption(a, rng, SHORT)
+    """A caption that says nothing, or a gender, or some tags; a long one where the tags are not there."""
+    return ("", {}) if nothing(a, 0.2, rng) else caption(a, rng, SHORT_SHARES)
 
 
 def differing(one, other):
-    """The kinds of attributes of which two short captions say different things, in what they mention and what follows from it."""
+    """The kinds of attributes of which two captions say different things, in what they mention and what follows from it."""
     one, other = ({"gender": "man"} | said for said in (one, other))       # of whom no gender is said is a man
     kinds = {kind for kind in KINDS if one.get(kind) != other.get(kind)}
     if "gender" in kinds:         # men alone have facial hair
         kinds |= {"mustache", "beard"}
     if "hair_style" in kinds:     # some are mentioned only where no hat is
         kinds |= {"hat", "hat_colour"}
-    return kinds
+    return frozenset(kinds)
 
 
 def contrasting(a, said, room, enough, rng):
     """A short caption, of this picture or another one, that says something else than `said`: of eight, the first whose difference
     leaves `enough` room, else the one that leaves most."""
-    candidates = [short_caption(a if rng.random() < 0.5 else world.sample(rng), rng) for _ in range(8)]
-    different = [differing(said, other) for _, other in candidates]
-    rooms = [min(room(kinds), enough) if kinds else 0 for kinds in different]
-    best = rooms.index(max(rooms))
-    return candidates[best], different[best]
+    best, most = None, -1.0
+    for _ in range(8):
+        other = short_caption(a if rng.random() < 0.5 else world.sample(rng), rng)
+        kinds = differing(said, other[1])
+        left = room(kinds) if kinds else 0.0
+        if left > most:
+            best, most = (other, kinds), left
+        if left >= enough:
+            break
+    return best
 
 
 if __name__ == "__main__":
-    import numpy as np
-    generator = np.random.default_rng(0)
-    for _ in range(30):
+    generator = world.generator(0)
+    for _ in range(40):
         print(*caption(world.sample(generator), generator), sep="   ")

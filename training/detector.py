@@ -1,6 +1,6 @@
 """A small network that reads a portrait's attributes, trained on drawings, whose labels are exact.
 
-    python detector.py --steps 800
+    python detector.py
 
 Four convolutions 3×3 of stride 2 with ReLU, then one linear layer over all of the 8×8×32 values for each attribute. Half of
 its training pictures went through the autoencoder, and all are shifted, blurred or noisy: what is generated is softer than
@@ -15,8 +15,10 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
+import captions
 import draw
 import optimizer
+import parallel
 import store
 import vae as autoencoder
 import world
@@ -37,7 +39,7 @@ def labels(a):
     for head, classes in HEADS.items():
         if classes is NO_YES:
             row.append(int(bool(a[head])))
-        elif head == "hair_style" and a["hat"] and a[head] not in ("long", "curly"):
+        elif head == "hair_style" and a["hat"] and a[head] not in captions.SEEN_UNDER_HATS:
             row.append(HIDDEN)
         else:
             row.append(classes.index(a[head]))
@@ -64,14 +66,14 @@ class Detector(torch.nn.Module):
 def load():
     detector = Detector()
     detector.load_state_dict(load_file(PATH))
-    return detector.eval().requires_grad_(False)
+    return detector.eval().requires_grad_(False).to(parallel.DEVICE)
 
 
 @torch.no_grad()
 def read(detector, images):
     """Class numbers, [pictures, heads], of pictures uint8 [n, 128, 128, 3]."""
     return torch.cat([torch.stack([head.argmax(1) for head in detector(autoencoder.to_tensor(images[i:i + 64]))], 1)
-                      for i in range(0, len(images), 64)]).numpy()
+                      for i in range(0, len(images), 64)]).cpu().numpy()
 
 
 def softened(x):
@@ -79,7 +81,7 @@ def softened(x):
         factor = int(torch.randint(2, 4, ()))
         x = F.interpolate(F.avg_pool2d(x, factor), size=x.shape[-1], mode="bilinear")
     dy, dx = (int(v) for v in torch.randint(-4, 5, (2,)))
-    return torch.roll(x, (dy, dx), (2, 3)) + 0.08 * torch.rand(()) * torch.randn_like(x)
+    return torch.roll(x, (dy, dx), (2, 3)) + 0.08 * float(torch.rand(())) * torch.randn_like(x)
 
 
 def loss_of(outputs, targets):
@@ -92,17 +94,17 @@ def accuracy(detector, images, targets):
 
 
 def through_vae(images):
-    """The pictures after the autoencoder, uint8; kept in the work folder."""
+    """The pictures after the autoencoder, uint8."""
     model = autoencoder.load()
     parts = [autoencoder.reconstructed(model, autoencoder.to_tensor(images[i:i + 16])) for i in range(0, len(images), 16)]
-    return ((torch.cat(parts) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
+    return ((torch.cat(parts) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=parallel.sized(800, 3000))
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--decoded", type=int, default=1000, help="training pictures that go through the autoencoder")
+    parser.add_argument("--decoded", type=int, default=parallel.sized(1000, 8000), help="training pictures that go through the autoencoder")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -110,27 +112,26 @@ def main():
     images = autoencoder.pictures()
     targets = np.array([labels(a) for a in json.loads((store.work() / "attributes.json").read_text())["attributes"]])
     count, held_out = len(images) - autoencoder.HELD_OUT, slice(len(images) - autoencoder.HELD_OUT, len(images))
-    soft = through_vae(images[:args.decoded]) if args.decoded else images
-    rng = np.random.default_rng(args.seed)
-    detector = Detector().train()
+    soft = through_vae(images[:args.decoded])
+    detector = Detector().to(parallel.DEVICE).train()
     optimizer_ = optimizer.Optimizer([{"params": list(detector.parameters()), "peak": 2e-3, "weight_decay": 0.02}])
-    for step in range(args.steps):
-        optimizer_.schedule(optimizer.factor(step, args.steps, args.steps // 2))
-        i = np.sort(rng.integers(0, count, args.batch // 2))
-        j = rng.integers(0, args.decoded or count, args.batch // 2)
-        x = torch.cat([autoencoder.to_tensor(images[i]), autoencoder.to_tensor(soft[j])])
-        loss = loss_of(detector(softened(x)), torch.from_numpy(targets[np.concatenate([i, j])]))
-        optimizer_.zero_grad()
+
+    def batch_of(step):
+        rng = np.random.default_rng([args.seed, step])
+        i, j = np.sort(rng.integers(0, count, args.batch // 2)), rng.integers(0, args.decoded, args.batch // 2)
+        return torch.from_numpy(np.concatenate([images[i], soft[j]])), torch.from_numpy(targets[np.concatenate([i, j])])
+
+    for step, (batch, wanted) in zip(range(args.steps), parallel.batches(batch_of, 0, args.steps)):
+        loss = loss_of(detector(softened(autoencoder.to_tensor(batch))), wanted.to(parallel.DEVICE))
         loss.backward()
-        optimizer_.step()
+        optimizer_.step(optimizer.factor(step, args.steps, args.steps // 2))
         if (step + 1) % 50 == 0:
             print(f"step {step + 1} loss {loss.item():.3f}", flush=True)
     detector.eval()
-    save_file({name: value.contiguous() for name, value in detector.state_dict().items()}, PATH, {"heads": json.dumps(HEADS)})
+    save_file({name: value.cpu().contiguous() for name, value in detector.state_dict().items()}, PATH, {"heads": json.dumps(HEADS)})
     report = {"steps": args.steps, "arguments": vars(args), "held_out_pictures": autoencoder.HELD_OUT,
-              "drawn": accuracy(detector, images[held_out], targets[held_out])}
-    if args.decoded:
-        report["decoded"] = accuracy(detector, through_vae(images[held_out]), targets[held_out])
+              "drawn": accuracy(detector, images[held_out], targets[held_out]),
+              "decoded": accuracy(detector, through_vae(images[held_out]), targets[held_out])}
     (store.REPORT / "detector.json").write_text(json.dumps(report, indent=1) + "\n")
     print(json.dumps(report, indent=1))
 

@@ -1,6 +1,6 @@
 """Draws portraits: attributes (world.py) to a picture of 128×128.
 
-    python draw.py --count 12000       images.npy (uint8, [count, 128, 128, 3]) and attributes.json in the work folder
+    python draw.py                     images.npy (uint8, [count, 128, 128, 3]) and attributes.json in the work folder
     python draw.py --sheet             report/drawn.png
 
 A picture is a pure function of the seed and its number. It is drawn four times as large and then averaged down. Flat
@@ -15,6 +15,7 @@ import time
 import numpy as np
 from PIL import Image, ImageDraw
 
+import parallel
 import store
 import world
 
@@ -270,8 +271,14 @@ def draw_glasses(pen, style, h):
     pen.stroke([(h.cx - h.rx * 0.45 + 10.5, h.eyes - 1), (h.cx + h.rx * 0.45 - 10.5, h.eyes - 1)], frame, 2.6)
 
 
+def portraits(attributes):
+    """Pictures of them, drawn by as many processes as there are cores."""
+    with multiprocessing.Pool(parallel.PROCESSES) as pool:
+        return pool.map(portrait, attributes, chunksize=50)
+
+
 def attributes_of(seed, number):
-    return world.sample(np.random.default_rng([seed, number]))
+    return world.sample(world.generator(seed, number))
 
 
 def _render(job):
@@ -284,12 +291,12 @@ def _render(job):
     return first, labels
 
 
-def render(folder, count, seed, workers=2):
+def render(folder, count, seed):
     """Draws the whole set; the attributes are written last, and so say that it is complete."""
     path = folder / "images.new.npy"
     np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, SIZE, SIZE, 3)).flush()
     jobs = [(path, seed, i, min(i + 250, count)) for i in range(0, count, 250)]
-    with multiprocessing.Pool(workers) as pool:
+    with multiprocessing.Pool(parallel.PROCESSES) as pool:
         parts = dict(pool.imap_unordered(_render, jobs))
     labels = [a for first in sorted(parts) for a in parts[first]]
     path.rename(folder / "images.npy")
@@ -308,7 +315,7 @@ def sheet(images, columns, path):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--count", type=int, default=12000)
+    parser.add_argument("--count", type=int, default=parallel.sized(12000, 48000))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--sheet", action="store_true", help="only report/drawn.png")
     args = parser.parse_args()

@@ -20,6 +20,7 @@ from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 
 import detector as detectors
 import draw
+import parallel
 import store
 import world
 
@@ -47,7 +48,8 @@ PIPELINE = None    # one in every worker
 def load_pipeline(folder):
     global PIPELINE
     torch.set_num_threads(1)
-    PIPELINE = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32, safety_checker=None)
+    torch.backends.cuda.matmul.fp32_precision = torch.backends.cudnn.conv.fp32_precision = "ieee"     # not TF32, as in training
+    PIPELINE = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32, safety_checker=None).to(parallel.DEVICE)
     PIPELINE.scheduler = DPMSolverMultistepScheduler.from_config(PIPELINE.scheduler.config, use_karras_sigmas=True)
     PIPELINE.set_progress_bar_config(disable=True)
 
@@ -87,7 +89,7 @@ def main():
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--guidance", type=float, default=4, help="as the page asks for it with this model: www/main.js")
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--batch", type=int, default=parallel.sized(16, 192))
     parser.add_argument("--model", type=pathlib.Path, default=None, help="a diffusers folder (default: the exported one)")
     parser.add_argument("--requests", nargs="*", default=list(REQUESTS))
     parser.add_argument("--name", default="results", help="of the file in report/ and the prefix of the sheets")
@@ -100,7 +102,7 @@ def main():
     chunks = [seeds[i:i + args.batch] for i in range(0, len(seeds), args.batch)]
     jobs = [(folder / f"{name}-{chunk[0]}-{len(chunk)}.npy", *REQUESTS[name], chunk, args.steps, args.guidance) for name in args.requests for chunk in chunks]
     reader, results, found = detectors.load(), {}, {}
-    with multiprocessing.get_context("spawn").Pool(2, load_pipeline, (model,)) as pool:
+    with multiprocessing.get_context("spawn").Pool(parallel.WORKERS, load_pipeline, (model,)) as pool:
         parts = pool.imap(generate, jobs)
         for name in args.requests:
             began = time.time()

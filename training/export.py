@@ -23,7 +23,7 @@ def export(folder):
     scheduler = PNDMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", num_train_timesteps=unets.TIMES, skip_prk_steps=True,
         set_alpha_to_one=False, steps_offset=1, prediction_type="epsilon")
-    vae, encoder, unet = (part.to(torch.float16, memory_format=torch.contiguous_format) for part in (autoencoder.load(), text.load(tokenizer), unets.load()))
+    vae, encoder, unet = (part.to("cpu", torch.float16, memory_format=torch.contiguous_format) for part in (autoencoder.load(), text.load(tokenizer), unets.load()))
     # As Stable Diffusion 1.5 says it; left unsaid, diffusers' DDIM clips.
     scheduler.register_to_config(clip_sample=False)
     StableDiffusionPipeline(

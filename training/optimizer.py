@@ -18,71 +18,124 @@ def cost(parameter):
     return min(rows, columns) ** 2 * max(rows, columns)
 
 
-def orthogonalized(matrix):
-    """U·Vᵀ of the singular value decomposition U·S·Vᵀ, about.
+def orthogonalized(matrices):
+    """U·Vᵀ of each one's singular value decomposition U·S·Vᵀ, about.
 
-    All factors are polynomials of the Gram matrix and commute, so that only the small square matrices are iterated.
+    All factors are polynomials of the Gram matrix and commute, so that only the small square matrices are iterated, those of one
+    size together.
     """
-    x = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    x = x / (x.norm() * 1.01 + 1e-7)
-    gram = x @ x.T
-    product = one = torch.eye(len(gram), device=gram.device)
-    for a, b, c in COEFFICIENTS:
-        polynomial = a * one + (b * one + c * gram) @ gram
-        product = polynomial @ product
-        gram = polynomial @ gram @ polynomial
-    x = product @ x
-    return x if matrix.shape[0] <= matrix.shape[1] else x.T
+    wide = [matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T for matrix in matrices]
+    wide = [x / (x.norm() * 1.01 + 1e-7) for x in wide]
+    for size in sorted({len(x) for x in wide}):
+        chosen = [i for i, x in enumerate(wide) if len(x) == size]
+        gram = torch.stack([wide[i] @ wide[i].T for i in chosen])
+        product = one = torch.eye(size, device=gram.device).expand_as(gram)
+        for a, b, c in COEFFICIENTS:
+            polynomial = a * one + (b * one + c * gram) @ gram
+            product = polynomial @ product
+            gram = polynomial @ gram @ polynomial
+        for i, factor in zip(chosen, product):
+            wide[i] = factor @ wide[i]
+    return [x if matrix.shape[0] <= matrix.shape[1] else x.T for matrix, x in zip(matrices, wide)]
 
 
-class Optimizer(torch.optim.Optimizer):
-    """Muon for parameters in groups with "muon", AdamW for the others."""
+class Optimizer:
+    """Muon for parameters in groups with "muon", AdamW for the others; and a moving average of all.
 
-    def __init__(self, groups):
-        super().__init__(groups, {"lr": 0.0, "peak": 1e-3, "muon": False, "betas": (0.9, 0.99), "weight_decay": 0.0})
+    A group has "params", "peak" (the rate, before `factor`) and "weight_decay". Gradients stay where they are and are zero between steps.
+    """
+
+    BETAS = (0.9, 0.99)
+
+    def __init__(self, groups, averaged=None):
+        """`averaged` is a copy of each group's parameters, in their order."""
+        self.groups = [{"muon": False, "weight_decay": 0.0} | group for group in groups]
+        self.parameters = [p for group in self.groups for p in group["params"]]
+        self.averaged = averaged or []
+        for p in self.parameters:
+            p.grad = torch.zeros_like(p)
+        self.means = [[torch.zeros_like(p) for p in group["params"]] for group in self.groups]
+        self.squares = [[] if group["muon"] else [torch.zeros_like(p) for p in group["params"]] for group in self.groups]
+        # Numbers that change from step to step, where the parameters are.
+        self.factor, self.blend, self.steps = (torch.zeros((), device=self.parameters[0].device) for _ in range(3))
+        self._replayed = parallel.replayed(self._update)    # with a factor and gradients of zero it does nothing
+        self.steps.zero_()
+
+    def step(self, factor, blend=0.0):
+        """A step at this share of the rates; the averages move this much towards the parameters."""
+        parallel.average(self.parameters)
+        self.factor.fill_(factor)
+        self.blend.fill_(blend)
+        self._replayed()
 
     @torch.no_grad()
-    def step(self):
-        for group in self.param_groups:
-            for p in group["params"]:
-                state = self.state[p]
-                if not state:
-                    state["step"], state["mean"] = 0, torch.zeros_like(p)
-                    if not group["muon"]:
-                        state["square"] = torch.zeros_like(p)
-                state["step"] += 1
-                p.mul_(1 - group["lr"] * group["weight_decay"])
-            (self._muon if group["muon"] else self._adam)(group)
+    def _update(self):
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.steps += 1
+        for group, means, squares in zip(self.groups, self.means, self.squares):
+            if group["params"]:
+                rate = self.factor * group["peak"]
+                torch._foreach_mul_(group["params"], 1 - rate * group["weight_decay"])
+                grads = [p.grad for p in group["params"]]
+                if group["muon"]:
+                    self._muon(group["params"], grads, means, rate)
+                else:
+                    self._adam(group["params"], grads, means, squares, rate)
+        torch._foreach_zero_([p.grad for p in self.parameters])
+        if self.averaged:
+            ahead = torch._foreach_sub(self.parameters, self.averaged)
+            torch._foreach_mul_(ahead, self.blend)
+            torch._foreach_add_(self.averaged, ahead)
 
-    def _adam(self, group):
-        fast, slow = group["betas"]
-        for p in group["params"]:
-            state = self.state[p]
-            state["mean"].lerp_(p.grad, 1 - fast)
-            state["square"].lerp_(p.grad.square(), 1 - slow)
-            root = (state["square"] / (1 - slow ** state["step"])).sqrt_().add_(1e-8)
-            p.addcdiv_(state["mean"], root, value=-group["lr"] / (1 - fast ** state["step"]))
+    def _adam(self, parameters, grads, means, squares, rate):
+        fast, slow = self.BETAS
+        torch._foreach_lerp_(means, grads, 1 - fast)
+        torch._foreach_lerp_(squares, torch._foreach_mul(grads, grads), 1 - slow)
+        roots = torch._foreach_sqrt(torch._foreach_mul(squares, 1 / (1 - slow ** self.steps)))
+        torch._foreach_add_(roots, 1e-8)
+        updates = torch._foreach_div(means, roots)
+        torch._foreach_mul_(updates, rate / (1 - fast ** self.steps))
+        torch._foreach_sub_(parameters, updates)
 
-    def _muon(self, group):
-        updates, load = [], [0] * parallel.WORKERS
-        for p in sorted(group["params"], key=cost, reverse=True):     # (a stable order: the same in every worker)
-            mean = self.state[p]["mean"]
-            mean.lerp_(p.grad, 0.05)
+    def _muon(self, parameters, grads, means, rate):
+        torch._foreach_lerp_(means, grads, 0.05)
+        ahead = [update.flatten(1) for update in torch._foreach_lerp(grads, means, 0.95)]
+        shared = dist.is_initialized()
+        mine, load = [], [0] * (parallel.WORKERS if shared else 1)
+        for i in sorted(range(len(parameters)), key=lambda i: cost(parameters[i]), reverse=True):     # (a stable order: the same in every worker)
             owner = load.index(min(load))
-            load[owner] += cost(p)
-            mine = parallel.rank() == owner
-            updates.append((p, orthogonalized(p.grad.lerp(mean, 0.95).flatten(1)) if mine else torch.zeros_like(p).flatten(1)))
-        if parallel.WORKERS > 1:
-            flat = torch.cat([update.reshape(-1) for _, update in updates])
+            load[owner] += cost(parameters[i])
+            if owner == parallel.rank():
+                mine.append(i)
+        updates = dict(zip(mine, orthogonalized([ahead[i] for i in mine])))
+        if shared:
+            flat = torch.cat([(updates[i] if i in updates else torch.zeros_like(x)).reshape(-1) for i, x in enumerate(ahead)])
             dist.all_reduce(flat)
-            parts = flat.split([p.numel() for p, _ in updates])
-            updates = [(p, part.view_as(update)) for (p, update), part in zip(updates, parts)]
-        for p, update in updates:
-            p.add_(update.reshape(p.shape), alpha=-group["lr"] * max(1, update.shape[0] / update.shape[1]) ** 0.5)
+            updates = {i: part.view_as(ahead[i]) for i, part in enumerate(flat.split([x.numel() for x in ahead]))}
+        for i, p in enumerate(parameters):
+            rows, columns = updates[i].shape
+            p.sub_(updates[i].reshape(p.shape) * (rate * max(1, rows / columns) ** 0.5))
 
-    def schedule(self, factor):
-        for group in self.param_groups:
-            group["lr"] = group["peak"] * factor
+    def state_dict(self):
+        return {"steps": self.steps, "means": self.means, "squares": self.squares}
+
+    def load_state_dict(self, state):
+        self.steps.copy_(state["steps"])
+        for ours, theirs in zip(self.means + self.squares, state["means"] + state["squares"]):
+            for tensor, value in zip(ours, theirs):
+                tensor.copy_(value)
+
+
+def of(network, averaged, muon, lr, weight_decay=0.0):
+    """The optimizer of a network and its moving average: Muon at this rate (0: not at all) for the inner matrices, AdamW for the rest."""
+    inner = [muon and p.ndim > 1 and min(p.shape[:2]) > 8 for p in network.parameters()]
+
+    def chosen(parameters, which):
+        return [p for p, inside in zip(parameters, inner) if bool(inside) == which]
+
+    groups = [{"params": chosen(network.parameters(), True), "muon": True, "peak": muon, "weight_decay": weight_decay},
+              {"params": chosen(network.parameters(), False), "peak": lr}]
+    return Optimizer(groups, chosen(averaged.parameters(), True) + chosen(averaged.parameters(), False))
 
 
 def factor(step, steps, decay, warmup=50):

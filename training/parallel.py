@@ -2,8 +2,11 @@
 
 On a shared machine two such processes beat one with two threads: they meet once a step instead of at every operator. They
 may be stopped for hours (SIGSTOP) and go on: nothing here looks at a clock.
+
+Where there is a GPU, networks as small as these wait for the host: so other processes prepare what a step needs, and kernels
+are launched as graphs. Products are of TF32 there, and not of bfloat16, whose rounding would be as large as the
+differences between two predictions that unet.py looks at.
 """
-import contextlib
 import datetime
 import os
 import socket
@@ -12,8 +15,17 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-WORKERS = 1 if torch.cuda.is_available() else 2
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+GPU = torch.cuda.is_available()
+WORKERS = 1 if GPU else 2
+DEVICE = torch.device("cuda" if GPU else "cpu")
+PROCESSES = max(2, os.cpu_count() or 2)     # for work without a network
+torch.backends.cuda.matmul.fp32_precision = "tf32"
+torch.backends.cudnn.benchmark = True
+
+
+def sized(cpu, gpu):
+    """A default of how much to train: on a GPU there is more to be had in the same time."""
+    return gpu if GPU else cpu
 
 
 def launch(function, args):
@@ -39,9 +51,46 @@ def rank():
     return dist.get_rank() if dist.is_initialized() else 0
 
 
+class _Made(torch.utils.data.Dataset):
+    def __init__(self, make):
+        self.make = make
+
+    def __getitem__(self, step):
+        return self.make(step)
+
+
+def batches(make, first, steps):
+    """make(step) for every step, in order; it may depend on the step alone, and use the CPU alone."""
+    if not GPU:
+        return map(make, range(first, steps))
+    workers = int(os.environ.get("DARKROOM_LOADERS") or PROCESSES - 2)
+    return iter(torch.utils.data.DataLoader(_Made(make), batch_size=None, sampler=range(first, steps), num_workers=workers, prefetch_factor=4))
+
+
+def graphed(module, *inputs):
+    """The module, whose forward and backward pass are from now on one launch each on a GPU, for inputs of these shapes."""
+    return torch.cuda.make_graphed_callables(module, inputs) if GPU else module
+
+
+def replayed(work):
+    """work(), which changes tensors that stay where they are: from now on one launch on a GPU. Until then it is called a few times."""
+    if not GPU:
+        return work
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            work()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    return graph.replay
+
+
 def average(parameters):
     """Averages the gradients over the workers, in place."""
-    if WORKERS == 1:
+    if not dist.is_initialized():
         return
     grads = [p.grad for p in parameters]
     flat = torch.cat([g.reshape(-1) for g in grads])
@@ -49,8 +98,3 @@ def average(parameters):
     flat /= WORKERS
     for grad, part in zip(grads, flat.split([g.numel() for g in grads])):
         grad.copy_(part.view_as(grad))
-
-
-def precision():
-    """bfloat16 where there are units for it: CPUs without them are faster in float32."""
-    return torch.autocast("cuda", torch.bfloat16) if DEVICE.type == "cuda" else contextlib.nullcontext()

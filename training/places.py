@@ -47,22 +47,19 @@ def couple(kind, rng):
         elif kind in WORN:
             one[kind], other[kind] = world.pick(rng, WORN[kind]), None
         else:
-            one[kind], other[kind] = (str(value) for value in rng.choice(OPTIONS[kind], 2, replace=False))
+            one[kind], other[kind] = rng.sample(OPTIONS[kind], 2)
         if not (world.held_out(one) or world.held_out(other)):
             return (one, other) if rng.random() < 0.5 else (other, one)
 
 
-@torch.no_grad()
 def draw_couples(seed=7):
-    """Couples for each kind, one kind after the other: their attributes, and their latents as unet.py's `encode_latents` has them."""
-    model, attributes, latents = autoencoder.load(), [], []
+    """Couples for each kind, one kind after the other: their attributes, and their latents as the U-Net learns from them."""
+    attributes = []
     for number in range(COUPLES * len(captions.KINDS)):
         kind = list(captions.KINDS)[number // COUPLES]
-        attributes.append((kind, *couple(kind, np.random.default_rng([seed, number]))))
-        pictures = autoencoder.to_tensor([draw.portrait(a) for a in attributes[-1][1:]])
-        posterior = model.encode(pictures).latent_dist
-        latents.append(torch.cat([posterior.mean, posterior.std], 1).mul(model.config.scaling_factor).half())
-    return {"attributes": json.dumps(attributes), "latents": torch.stack(latents)}
+        attributes.append((kind, *couple(kind, world.generator(seed, number))))
+    pictures = np.stack(draw.portraits([a for _, *two in attributes for a in two]))
+    return {"attributes": json.dumps(attributes), "latents": autoencoder.latents(autoencoder.load(), pictures).unflatten(0, (-1, 2))}
 
 
 def couples():
@@ -87,28 +84,32 @@ class Couples:
     def __init__(self):
         self.attributes, self.latents = couples()
         self.places = places()
+        self.known = {}
 
     def silent(self, kinds):
-        """Where nothing of these kinds shows: float32 [1, height, width]."""
-        shown = torch.zeros_like(self.places["gender"])
-        for kind in kinds:
-            shown |= self.places[kind]
-        return (~shown).float()[None]
+        """Where nothing of these kinds shows, float32 [1, height, width], and the share of those places."""
+        if kinds not in self.known:
+            shown = torch.zeros_like(self.places["gender"])
+            for kind in kinds:
+                shown |= self.places[kind]
+            self.known[kinds] = (~shown).float()[None], 1 - float(shown.float().mean())
+        return self.known[kinds]
 
     def draw(self, count, rng):
-        """Latents and captions of `count` first pictures, then those of their seconds, and where both must be predicted the same.
+        """Numbers of `count` latents (two for each couple), then of their seconds; captions of all; and where both must be predicted the same.
 
         The second is the same picture with another caption, or one that differs in an attribute, with any caption.
         """
-        chosen = rng.integers(0, len(self.attributes), count)
-        second = (rng.random(count) < 0.5).astype(int)
-        firsts, seconds, silent = [], [], torch.ones(count, 1, *self.latents.shape[-2:])
-        for row, which, (kind, *two) in zip(silent, second, (self.attributes[i] for i in chosen)):
-            words, said = captions.short_caption(two[0], rng)
-            (other, _), kinds = captions.contrasting(two[which], said, lambda kinds: float(self.silent(kinds).mean()), ROOM, rng)
-            firsts.append(words), seconds.append(other)
-            row[:] = self.silent(kinds | {kind} if which else kinds)
-        return torch.cat([self.latents[chosen, 0], self.latents[chosen, second]]), firsts + seconds, silent
+        firsts, seconds, words, others, silent = [], [], [], [], []
+        for _ in range(count):
+            chosen, second = rng.randrange(len(self.attributes)), rng.randrange(2)
+            kind, *two = self.attributes[chosen]
+            text, said = captions.short_caption(two[0], rng)
+            (other, _), kinds = captions.contrasting(two[second], said, lambda kinds: self.silent(kinds)[1], ROOM, rng)
+            firsts.append(2 * chosen), seconds.append(2 * chosen + second)
+            words.append(text), others.append(other)
+            silent.append(self.silent(kinds | {kind} if second else kinds)[0])
+        return firsts + seconds, words + others, silent
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Trains the text encoder (a CLIP text model) to tell what a caption says, and nothing else.
 
-    python text.py --steps 350
+    python text.py
 
 Stable Diffusion's text encoder was trained before its U-Net, against pictures; ours learns from the captions' own meaning: for
 each kind of attribute a linear layer has to read from the last hidden states which value is mentioned, or that none is.
@@ -47,13 +47,14 @@ def load(tokenizer):
 
 def with_fillers(text, rng):
     words = text.split(" ")
-    for _ in range(int(rng.integers(0, 4)) if rng.random() < 0.4 else 0):
-        words.insert(int(rng.integers(0, len(words) + 1)), world.pick(rng, FILLERS))
+    for _ in range(rng.randrange(4) if rng.random() < 0.4 else 0):
+        words.insert(rng.randrange(len(words) + 1), world.pick(rng, FILLERS))
     return " ".join(words)
 
 
 def batch_of(tokenizer, count, rng):
-    """Token ids, and for each kind of attribute the number of the value that is mentioned (0: none)."""
+    """Token ids; for each kind of attribute the number of the value that is mentioned (0: none); and two places to read them from: the
+    end of the text, and one behind it."""
     texts, targets = [], np.zeros((count, len(captions.KINDS)), np.int64)
     for row in targets:
         text, said = captions.caption(world.sample(rng), rng)
@@ -63,7 +64,10 @@ def batch_of(tokenizer, count, rng):
         for k, (kind, values) in enumerate(captions.KINDS.items()):
             if kind in said:
                 row[k] = 1 + values.index(said[kind])
-    return tokenizers.encode(tokenizer, texts), torch.from_numpy(targets)
+    ids = tokenizers.encode(tokenizer, texts)
+    ends = ids.argmax(1)                      # <|endoftext|> has the highest number; padding is the same token
+    behind = torch.tensor([rng.randrange(end, ids.shape[1]) for end in ends.tolist()])
+    return ids, torch.from_numpy(targets), (ends, behind)
 
 
 class Reader(torch.nn.Module):
@@ -95,21 +99,16 @@ def train(rank, args):
         models.load_state_dict(state["raw"]), optimizer_.load_state_dict(state["optimizer"])
         first = state["step"]
     losses, wrongs = [], []
-    for step in range(first, args.steps):
-        rng = np.random.default_rng([args.seed, rank, step])
-        optimizer_.schedule(optimizer.factor(step, args.steps, args.steps // 3))
-        ids, targets = batch_of(tokenizer, args.batch // parallel.WORKERS, rng)
+    share = args.batch // parallel.WORKERS
+    batches = parallel.batches(lambda step: batch_of(tokenizer, share, world.generator(args.seed, rank, step)), first, args.steps)
+    for step, (ids, targets, places) in zip(range(first, args.steps), batches):
         hidden = models["encoder"](ids.to(parallel.DEVICE)).last_hidden_state
-        ends = ids.argmax(1)                      # <|endoftext|> has the highest number; padding is the same token
         rows, loss, wrong = torch.arange(len(ids)), 0, 0
-        for place in (ends, torch.from_numpy(rng.integers(ends.numpy(), 77))):
+        for place in places:
             l, w = models["reader"].loss(hidden[rows, place], targets.to(parallel.DEVICE))
             loss, wrong = loss + l / 2, wrong + w / 2
-        optimizer_.zero_grad()
         loss.backward()
-        parallel.average(parameters)
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer_.step()
+        optimizer_.step(optimizer.factor(step, args.steps, args.steps // 3))
         losses.append(loss.item())
         wrongs.append(wrong.item())
         done = step + 1
@@ -123,8 +122,8 @@ def train(rank, args):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=350)
-    parser.add_argument("--batch", type=int, default=64, help="over all workers")
+    parser.add_argument("--steps", type=int, default=parallel.sized(350, 1000))
+    parser.add_argument("--batch", type=int, default=parallel.sized(64, 256), help="over all workers")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--every", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)

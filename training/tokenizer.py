@@ -5,7 +5,6 @@ The vocabulary as in CLIP: 256 letters for the bytes, the same with `</w>`, one 
 """
 import json
 
-import numpy as np
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
 
@@ -44,7 +43,7 @@ def merges(texts):
 
 def build(folder, seed=3):
     """Writes the files of the tokenizer, and returns it."""
-    rng = np.random.default_rng(seed)
+    rng = world.generator(seed)
     learned = merges([captions.caption(world.sample(rng), rng)[0] for _ in range(8000)] + ENGLISH * 40)
     entries = letters() + [letter + "</w>" for letter in letters()] + ["".join(pair) for pair in learned]
     entries = [*dict.fromkeys(entries), "<|startoftext|>", "<|endoftext|>"]

@@ -1,7 +1,7 @@
 """Trains the U-Net (epsilon prediction) on the latents of the drawings, with the text encoder as it is.
 
-    python unet.py --steps 4400            resumes where it was interrupted
-    python unet.py --steps 6000            goes on from there
+    python unet.py                    resumes where it was interrupted
+    python unet.py --steps 20000      goes on from there
 
 The rate is constant and falls over the last `--decay` steps. The checkpoint from before the fall is kept (unet-constant.pt):
 more steps go on from it.
@@ -55,45 +55,86 @@ def noise_schedule():
     return DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", num_train_timesteps=TIMES)
 
 
-def encode_latents(rank, args):
-    """Mean and deviation of every picture's latent, scaled; float16 [pictures, 8, 16, 16]. Each worker takes its share."""
-    model, images = autoencoder.load(), autoencoder.pictures()
+def encode(rank, args):
+    """The latents of all drawings, each worker's share (vae.py's `latents`)."""
+    images = autoencoder.pictures()
     count = (len(images) - autoencoder.HELD_OUT) // parallel.WORKERS
-    part = np.lib.format.open_memmap(store.work() / f"latents-{rank}.npy", mode="w+", dtype=np.float16, shape=(count, 8, 16, 16))
-    with torch.no_grad():
-        for i in range(0, count, 25):
-            x = autoencoder.to_tensor(images[rank * count + i:rank * count + min(i + 25, count)])
-            posterior = model.encode(x).latent_dist
-            part[i:i + 25] = (torch.cat([posterior.mean, posterior.std], 1) * model.config.scaling_factor).numpy()
-    part.flush()
-    (store.work() / f"latents-{rank}.done").write_text("")
+    store.save(store.work() / f"latents-{rank}.pt", autoencoder.latents(autoencoder.load(), images[rank * count:(rank + 1) * count]))
 
 
-def latents():
-    parts = [np.load(store.work() / f"latents-{rank}.npy") for rank in range(parallel.WORKERS)]
-    return torch.from_numpy(np.concatenate(parts))
+def encoded():
+    return [store.work() / f"latents-{rank}.pt" for rank in range(parallel.WORKERS)]
 
 
-def groups(unet, args):
-    inside = {id(p) for n, p in unet.named_parameters() if p.ndim > 1 and min(p.shape[:2]) > 8} if args.muon else set()
-    named = list(unet.named_parameters())
-    return [{"params": [p for _, p in named if id(p) in inside], "muon": True, "peak": args.muon, "weight_decay": 0.01},
-            {"params": [p for _, p in named if id(p) not in inside], "peak": args.lr}]
+class Lessons:
+    """What each step learns from.
+
+    Of a worker's batch the first `rows` are learned from: `alone`, then the first pictures of couples. The last are the second ones,
+    with the same noise, which are only compared. Before `listening` there are no couples.
+    """
+
+    def __init__(self, rank, args):
+        self.rank, self.args = rank, args
+        self.attributes = json.loads((store.work() / "attributes.json").read_text())["attributes"]
+        self.tokenizer, self.couples = tokenizers.load(), places.Couples()
+        drawn = torch.cat([store.load(path) for path in encoded()])
+        self.count = len(drawn)
+        self.latents = torch.cat([drawn, self.couples.latents.flatten(0, 1)])
+
+    def split(self, step):
+        """How many are alone, and how many learned from."""
+        share = self.args.batch // parallel.WORKERS
+        paired = int(share * self.args.couples) if step >= self.args.listening else 0
+        return share - 2 * paired, share - paired
+
+    def __call__(self, step):
+        """The numbers of the latents, token ids, times, and where the predictions of couples must be the same."""
+        rng = world.generator(self.args.seed, self.rank, step)
+        alone, rows = self.split(step)
+        picked = [rng.randrange(self.count) for _ in range(alone)]
+        words = ["" if captions.nothing(self.attributes[i], self.args.dropout, rng) else captions.caption(self.attributes[i], rng)[0] for i in picked]
+        coupled, coupled_words, silent = self.couples.draw(rows - alone, rng)
+        # What is in a picture is decided at high noise.
+        times = [rng.randrange(300, TIMES) if rng.random() < self.args.late else rng.randrange(TIMES) for _ in range(rows)]
+        return (torch.tensor(picked + [self.count + i for i in coupled]), tokenizers.encode(self.tokenizer, words + coupled_words),
+                torch.tensor(times + times[alone:]), torch.stack(silent) if silent else torch.zeros(0))
+
+
+class Predicted(torch.nn.Module):
+    """The U-Net from tensors to a tensor, as `parallel.graphed` needs it."""
+
+    def __init__(self, unet):
+        super().__init__()
+        self.unet = unet
+
+    def forward(self, noisy, t, hidden):
+        return self.unet(noisy, t, hidden).sample
+
+
+def strayed(predicted, alone, rows, silent, audible):
+    """The share of what each couple's predictions differ by that lies where they must not.
+
+    The share, not how much: else words would best say nothing at all. The share of a small difference has a steep
+    gradient, which would drown a word before it is heard: that counts as far as the difference can be heard.
+    """
+    difference = (predicted[alone:rows] - predicted[rows:]).square()
+    said = difference.mean((1, 2, 3))
+    stray = (difference * silent).mean((1, 2, 3)) / (said + 1e-9)
+    return stray * (said / (said + audible)).detach()
 
 
 def train(rank, args):
     report = print if rank == 0 else (lambda *a, **k: None)
-    path = store.work() / "unet.pt"
-    attributes = json.loads((store.work() / "attributes.json").read_text())["attributes"]
-    posterior, tokenizer = latents(), tokenizers.load()
-    encoder = text.load(tokenizer).to(parallel.DEVICE)
+    path, device = store.work() / "unet.pt", parallel.DEVICE
+    lessons = Lessons(rank, args)
+    latents, encoder = lessons.latents.to(device), text.load(lessons.tokenizer).to(device)
     encoder.set_attn_implementation("eager")
     torch.manual_seed(args.seed)
-    unet = build().to(parallel.DEVICE, memory_format=torch.channels_last).train()
+    unet = build().to(device, memory_format=torch.channels_last).train()
     unet.set_attn_processor(AttnProcessor())       # the fused one has a slow backward pass on CPUs
-    parameters = list(unet.parameters())
-    optimizer_ = optimizer.Optimizer(groups(unet, args))
-    averaged, first, history = copy.deepcopy(unet).requires_grad_(False), 0, []
+    averaged = copy.deepcopy(unet).requires_grad_(False)
+    optimizer_ = optimizer.of(unet, averaged, args.muon, args.lr, 0.01)
+    first, history = 0, []
     if path.exists():
         state = store.load(path)
         constant = path.with_name("unet-constant.pt")
@@ -104,62 +145,44 @@ def train(rank, args):
         unet.load_state_dict(state["raw"]), averaged.load_state_dict(state["ema"])
         if "optimizer" in state:
             optimizer_.load_state_dict(state["optimizer"])
-        for group, fresh in zip(optimizer_.param_groups, groups(unet, args)):
-            group["peak"] = fresh["peak"]
         first, history = state["step"], state["history"]
-    report(f"{sum(p.numel() for p in parameters) / 1e6:.2f} M parameters, {len(posterior)} latents, steps {first} to {args.steps}", flush=True)
+    report(f"{sum(p.numel() for p in unet.parameters()) / 1e6:.2f} M parameters, {lessons.count} latents, steps {first} to {args.steps}", flush=True)
 
-    schedule = noise_schedule()
-    kept = schedule.alphas_cumprod
+    share = args.batch // parallel.WORKERS
+    example = torch.zeros(share, 4, *latents.shape[-2:], device=device).contiguous(memory_format=torch.channels_last)
+    network = parallel.graphed(Predicted(unet), example, torch.zeros(share, dtype=torch.long, device=device), torch.zeros(share, 77, text.WIDTH, device=device))
+    kept = noise_schedule().alphas_cumprod.to(device)
     snr = kept / (1 - kept)
     weights = snr.clamp(max=args.min_snr) / snr
     undecided = 1 / (1 + snr.sqrt())                         # with little noise the picture decides, and no caption
-    # Of each worker's batch the first `rows` are learned from: `alone`, then the first pictures of couples. The last are the second
-    # ones, with the same noise, which are only compared.
-    couples, share = places.Couples(), args.batch // parallel.WORKERS
     losses, strays, began, cpu = [], [], time.time(), time.process_time()
-    for step in range(first, args.steps):
+    for step, lesson in zip(range(first, args.steps), parallel.batches(lessons, first, args.steps)):
         torch.manual_seed((args.seed * 10 + rank) * 1_000_000 + step)
-        rng = np.random.default_rng([args.seed, rank, step])
-        optimizer_.schedule(optimizer.factor(step, args.steps, args.decay))
-        silence = args.silence * min(max((step - args.listening) / args.hushing, 0), 1)
-        paired = args.couples if silence else 0
-        rows, alone = share - paired, share - 2 * paired
-        again = torch.cat([torch.arange(rows), torch.arange(alone, rows)])
-        picked = rng.integers(0, len(posterior), alone)
-        words = ["" if attributes[i]["gender"] == "man" and rng.random() < args.dropout else captions.caption(attributes[i], rng)[0] for i in picked]
-        coupled, coupled_words, silent = couples.draw(paired, rng)
-        mean, deviation = torch.cat([posterior[picked], coupled]).float().chunk(2, 1)
+        picked, ids, t, silent = (part.to(device) for part in lesson)
+        alone, rows = lessons.split(step)
+        again = torch.cat([torch.arange(rows), torch.arange(alone, rows)]).to(device)      # couples have the same noise
+        mean, deviation = latents[picked].float().chunk(2, 1)
         x = mean + deviation * torch.randn_like(mean[:rows])[again]
-        t = torch.randint(TIMES, (rows,))
-        t = torch.where(torch.rand(rows) < args.late, 300 + t * 7 // 10, t)[again]      # what is in a picture is decided at high noise
         noise = torch.randn_like(x[:rows])[again]
-        noisy = schedule.add_noise(x, noise, t).contiguous(memory_format=torch.channels_last)
+        level = kept[t][:, None, None, None]
+        noisy = (level.sqrt() * x + (1 - level).sqrt() * noise).contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
-            hidden = encoder(tokenizers.encode(tokenizer, words + coupled_words).to(parallel.DEVICE)).last_hidden_state
-        with parallel.precision():
-            predicted = unet(noisy.to(parallel.DEVICE), t.to(parallel.DEVICE), hidden).sample.float()
-        error = (predicted - noise.to(parallel.DEVICE))[:rows].square().mean((1, 2, 3))
-        # The share that strays, not how much: else words would best say nothing at all. The share of a small difference has a steep
-        # gradient, which would drown a word before it is heard: that counts as far as the difference can be heard.
-        difference = (predicted[alone:rows] - predicted[rows:]).square()
-        said = difference.mean((1, 2, 3))
-        stray = (difference * silent.to(parallel.DEVICE)).mean((1, 2, 3)) / (said + 1e-9)
-        stray = stray * undecided[t[rows:]].to(parallel.DEVICE) * (said / (said + args.audible)).detach()
-        stray = stray.sum() / max(paired, 1)
-        optimizer_.zero_grad()
-        ((error * weights[t[:rows]].to(parallel.DEVICE)).mean() + silence * stray).backward()
-        parallel.average(parameters)
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer_.step()
-        losses.append(error.mean().item())
-        strays.append(stray.item())
+            hidden = encoder(ids).last_hidden_state
+        predicted = network(noisy, t, hidden)
+        error = (predicted - noise)[:rows].square().mean((1, 2, 3))
+        loss = (error * weights[t[:rows]]).mean()
+        if alone < rows:
+            stray = (strayed(predicted, alone, rows, silent, args.audible) * undecided[t[rows:]]).mean()
+            loss = loss + args.silence * min((step - args.listening) / args.hushing, 1) * stray
+            strays.append(stray.detach())
+        loss.backward()
+        optimizer_.step(optimizer.factor(step, args.steps, args.decay), 1 - min(args.ema, (step + 1) / (step + 10)))
+        losses.append(error.detach().mean())
         if rank:
             continue
-        torch._foreach_lerp_(list(averaged.parameters()), [p.detach() for p in parameters], 1 - min(args.ema, (step + 1) / (step + 10)))
         done = step + 1
         if done % args.every == 0 or done == args.steps or done == args.steps - args.decay:
-            history.append([done, round(float(np.mean(losses)), 5), round(float(np.mean(strays)), 4)])
+            history.append([done, *(round(float(sum(values) / max(1, len(values))), 5) for values in (losses, strays))])
             report(f"step {done} error {history[-1][1]:.4f} strayed {history[-1][2]:.3f}; {time.time() - began:.0f} s, {time.process_time() - cpu:.0f} s of CPU", flush=True)
             losses, strays = [], []
             store.save(path, {"raw": unet.state_dict(), "ema": averaged.state_dict(), "optimizer": optimizer_.state_dict(), "step": done,
@@ -173,24 +196,24 @@ def train(rank, args):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=4400)
-    parser.add_argument("--decay", type=int, default=400, help="last steps, over which the rate falls to zero")
-    parser.add_argument("--batch", type=int, default=32, help="over all workers")
+    parser.add_argument("--steps", type=int, default=parallel.sized(4400, 8000))
+    parser.add_argument("--decay", type=int, default=parallel.sized(400, 1500), help="last steps, over which the rate falls to zero")
+    parser.add_argument("--batch", type=int, default=parallel.sized(32, 128), help="over all workers")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--muon", type=float, default=0.01, help="rate of Muon; 0: AdamW for everything")
     parser.add_argument("--late", type=float, default=0.4, help="share of the times drawn from the noisier 70 %%")
     parser.add_argument("--dropout", type=float, default=0.2, help="share of men's captions replaced by the empty prompt")
     parser.add_argument("--min-snr", type=float, default=5.0)
-    parser.add_argument("--couples", type=int, default=4, help="couples in each worker's batch")
-    parser.add_argument("--silence", type=float, default=0.02, help="weight of the share that strays")
+    parser.add_argument("--couples", type=float, default=0.25, help="couples, for each row of a batch")
+    parser.add_argument("--silence", type=float, default=0.03, help="weight of the share that strays")
     parser.add_argument("--audible", type=float, default=1e-4, help="mean square of a difference that counts half")
     parser.add_argument("--listening", type=int, default=1000, help="first steps, without couples: words have to be heard before they can be silent")
     parser.add_argument("--hushing", type=int, default=400, help="steps over which the weight then grows")
     parser.add_argument("--ema", type=float, default=0.995)
-    parser.add_argument("--every", type=int, default=50, help="steps between checkpoints")
+    parser.add_argument("--every", type=int, default=parallel.sized(50, 500), help="steps between checkpoints")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    if not all((store.work() / f"latents-{rank}.done").exists() for rank in range(parallel.WORKERS)):
-        parallel.launch(encode_latents, args)
+    if not all(path.exists() for path in encoded()):
+        parallel.launch(encode, args)
     places.couples()    # once, before there are two that would measure
     parallel.launch(train, args)

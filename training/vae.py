@@ -1,6 +1,6 @@
 """Trains the autoencoder (AutoencoderKL: factor 8, 4 latent channels) on the drawings.
 
-    python vae.py --steps 1200       resumes where it was interrupted
+    python vae.py          resumes where it was interrupted
 
 Three of four steps see crops of faces, where the detail is: four for the price of a whole picture.
 """
@@ -38,7 +38,7 @@ def load():
     state = store.load(store.work() / "vae.pt")
     vae.load_state_dict(state["ema"])
     vae.register_to_config(scaling_factor=state.get("scaling", 1.0))
-    return vae.eval().requires_grad_(False)
+    return vae.eval().requires_grad_(False).to(parallel.DEVICE)
 
 
 def pictures():
@@ -46,16 +46,18 @@ def pictures():
 
 
 def to_tensor(images):
-    return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
+    """Pictures uint8 [n, height, width, 3] as float32 [n, 3, height, width] in -1…1, where the networks are."""
+    return torch.as_tensor(np.array(images) if isinstance(images, np.ndarray) else images).to(parallel.DEVICE).permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
 
 
 def batch_of(images, count, batch, crops, rng):
+    """Pictures or, four times as many, crops of faces; uint8."""
     if rng.random() >= crops:
-        x = to_tensor(images[np.sort(rng.integers(0, count, batch))])
+        x = images[np.sort(rng.integers(0, count, batch))]
     else:
         top, left = 8 * int(rng.integers(0, 9)), 8 * int(rng.integers(2, 7))
-        x = to_tensor(images[np.sort(rng.integers(0, count, batch * 4)), top:top + 64, left:left + 64])
-    return x.flip(3) if rng.random() < 0.5 else x
+        x = images[np.sort(rng.integers(0, count, batch * 4)), top:top + 64, left:left + 64]
+    return torch.from_numpy(np.array(x[:, :, ::-1] if rng.random() < 0.5 else x))
 
 
 def reconstruction_loss(output, target):
@@ -68,6 +70,16 @@ def reconstruction_loss(output, target):
 @torch.no_grad()
 def reconstructed(vae, images):
     return torch.cat([vae.decode(vae.encode(part).latent_dist.mean).sample for part in images.split(16)]).clamp(-1, 1)
+
+
+@torch.no_grad()
+def latents(vae, images):
+    """Mean and deviation of every picture's latent, scaled; float16 [pictures, 8, 16, 16]."""
+    parts = []
+    for i in range(0, len(images), 50):
+        posterior = vae.encode(to_tensor(images[i:i + 50])).latent_dist
+        parts.append((torch.cat([posterior.mean, posterior.std], 1) * vae.config.scaling_factor).half().cpu())
+    return torch.cat(parts)
 
 
 def psnr(output, target):
@@ -83,45 +95,36 @@ def train(rank, args):
     held_out = to_tensor(images[count:count + 32])
     torch.manual_seed(args.seed)
     vae = build().to(parallel.DEVICE, memory_format=torch.channels_last).train()
-    inside = {id(p) for n, p in vae.named_parameters() if p.ndim > 1 and min(p.shape[:2]) > 8} if args.muon else set()
-    parameters = list(vae.parameters())
-    optimizer_ = optimizer.Optimizer([
-        {"params": [p for p in parameters if id(p) in inside], "muon": True, "peak": args.muon},
-        {"params": [p for p in parameters if id(p) not in inside], "peak": args.lr}])
-    averaged, first, history = copy.deepcopy(vae).requires_grad_(False), 0, []
+    averaged = copy.deepcopy(vae).requires_grad_(False)
+    optimizer_ = optimizer.of(vae, averaged, args.muon, args.lr)
+    first, history = 0, []
     if path.exists():
         state = store.load(path)
         vae.load_state_dict(state["raw"]), averaged.load_state_dict(state["ema"])
         if "optimizer" in state:
             optimizer_.load_state_dict(state["optimizer"])
         first, history = state["step"], state["history"]
-    report(f"{sum(p.numel() for p in parameters) / 1e6:.2f} M parameters, steps {first} to {args.steps}", flush=True)
+    report(f"{sum(p.numel() for p in vae.parameters()) / 1e6:.2f} M parameters, steps {first} to {args.steps}", flush=True)
 
     losses, began, cpu = [], time.time(), time.process_time()
-    for step in range(first, args.steps):
+    share = args.batch // parallel.WORKERS
+    batches = parallel.batches(lambda step: batch_of(images, count, share, args.crops, np.random.default_rng([args.seed, rank, step])), first, args.steps)
+    for step, batch in zip(range(first, args.steps), batches):
         torch.manual_seed((args.seed * 10 + rank) * 1_000_000 + step)
-        rng = np.random.default_rng([args.seed, rank, step])
-        optimizer_.schedule(optimizer.factor(step, args.steps, args.decay))
-        x = batch_of(images, count, args.batch // parallel.WORKERS, args.crops, rng).to(parallel.DEVICE)
-        with parallel.precision():
-            posterior = vae.encode(x).latent_dist
-            output = vae.decode(posterior.sample()).sample
-        kl = 0.5 * (posterior.mean.square() + posterior.var - 1 - posterior.logvar).float().mean()
-        loss = reconstruction_loss(output.float(), x)
-        optimizer_.zero_grad()
+        x = to_tensor(batch)
+        posterior = vae.encode(x).latent_dist
+        output = vae.decode(posterior.sample()).sample
+        kl = 0.5 * (posterior.mean.square() + posterior.var - 1 - posterior.logvar).mean()
+        loss = reconstruction_loss(output, x)
         (loss + args.kl * kl).backward()
-        parallel.average(parameters)
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer_.step()
-        losses.append(loss.item())
+        optimizer_.step(optimizer.factor(step, args.steps, args.decay), 1 - min(0.99, (step + 1) / (step + 10)))
+        losses.append(loss.detach())
         if rank:
             continue
-        torch._foreach_lerp_(list(averaged.parameters()), [p.detach() for p in parameters], 1 - min(0.99, (step + 1) / (step + 10)))
         done = step + 1
         if done % args.every == 0 or done == args.steps:
-            quality = psnr(reconstructed(averaged.to("cpu"), held_out), held_out)
-            averaged.to(parallel.DEVICE)
-            history.append([done, float(np.mean(losses)), float(kl), quality])
+            quality = psnr(reconstructed(averaged, held_out), held_out)
+            history.append([done, float(torch.stack(losses).mean()), kl.item(), quality])
             report(f"step {done} loss {history[-1][1]:.4f} kl {kl:.2f} held-out {quality:.2f} dB; {time.time() - began:.0f} s, {time.process_time() - cpu:.0f} s of CPU", flush=True)
             losses = []
             store.save(path, {"raw": vae.state_dict(), "ema": averaged.state_dict(), "optimizer": optimizer_.state_dict(),
@@ -134,15 +137,16 @@ def finish(args):
     held_out = to_tensor(images[-HELD_OUT:][:args.measured])
     output = reconstructed(vae, held_out)
     quality = psnr(output, held_out)
-    with torch.no_grad():
-        latents = torch.cat([vae.encode(to_tensor(images[i:i + 16])).latent_dist.sample() for i in range(0, 256, 16)])
+    vae.register_to_config(scaling_factor=1.0)
+    mean, deviation = latents(vae, images[:256]).float().chunk(2, 1)
+    drawn = mean + deviation * torch.randn(mean.shape, generator=torch.Generator().manual_seed(0))
     state = store.load(store.work() / "vae.pt")
-    state["scaling"] = float(1 / latents.std())
+    state["scaling"] = float(1 / drawn.std())
     store.save(store.work() / "vae.pt", state)
-    pairs = torch.stack([held_out[:32], output[:32]], 1).flatten(0, 1)
+    pairs = torch.stack([held_out[:32], output[:32]], 1).flatten(0, 1).cpu()
     draw.sheet(((pairs + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy(), 8, store.REPORT / "vae.png")
     summary = {"steps": state["step"], "arguments": state["arguments"], "held_out_pictures": len(held_out), "held_out_psnr": round(quality, 2),
-               "scaling_factor": state["scaling"], "channel_std": [round(float(s), 3) for s in latents.std((0, 2, 3))],
+               "scaling_factor": state["scaling"], "channel_std": [round(float(s), 3) for s in drawn.std((0, 2, 3))],
                "history": [[s, round(l, 4), round(k, 2), round(q, 2)] for s, l, k, q in state["history"]]}
     (store.REPORT / "vae.json").write_text(json.dumps(summary, indent=1) + "\n")
     print(f"held-out: {quality:.2f} dB over {len(held_out)} pictures, scaling factor {state['scaling']:.4f}")
@@ -150,14 +154,14 @@ def finish(args):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=1200)
-    parser.add_argument("--decay", type=int, default=500, help="last steps, over which the rate falls to zero")
-    parser.add_argument("--batch", type=int, default=4, help="over all workers")
+    parser.add_argument("--steps", type=int, default=parallel.sized(1200, 3000))
+    parser.add_argument("--decay", type=int, default=parallel.sized(500, 1250), help="last steps, over which the rate falls to zero")
+    parser.add_argument("--batch", type=int, default=parallel.sized(4, 32), help="over all workers")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--muon", type=float, default=0.01, help="rate of Muon; 0: AdamW for everything")
     parser.add_argument("--kl", type=float, default=1e-4, help="weight of the KL divergence per element of the latent")
     parser.add_argument("--crops", type=float, default=0.75, help="share of the steps on crops")
-    parser.add_argument("--every", type=int, default=50, help="steps between checkpoints")
+    parser.add_argument("--every", type=int, default=parallel.sized(50, 500), help="steps between checkpoints")
     parser.add_argument("--measured", type=int, default=192, help="held-out pictures for the final figure")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--name", default="vae.pt")

@@ -137,7 +137,7 @@ fn announce(chosen: &[&Stage], python: &PathBuf, cache: &std::path::Path) {
     ]))
     .filter(|name| !name.is_empty());
     match &gpu {
-        Some(name) => println!("On {name}, in bfloat16. Not measured on a GPU yet."),
+        Some(name) => println!("On {name}."),
         None => println!("On two CPU cores. Undisturbed and from nothing, the stages take about:"),
     }
     for stage in chosen {
