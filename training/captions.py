@@ -20,7 +20,7 @@ SHARES = (0.25, 0.25, 0.50)
 SHORT_SHARES = (0.35, 0.0, 0.65)
 WORN = ("glasses", "hat", "earrings", "clothes")
 SOMETIMES = ("mustache", "beard", "glasses", "hat", "earrings")     # there or not; tags mention one at most
-SEEN_UNDER_HATS = ("long", "curly")
+SEEN_UNDER_HATS = ("long", "curly", "bun")
 ALWAYS = ("clothes", "hair", "background", "mood", "gender")
 
 # What a caption can say, kind by kind; the text encoder first learns to tell these apart.

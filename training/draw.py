@@ -96,7 +96,7 @@ class Head:
         self.cx, self.cy = 64.0, 64.0
         self.rx, self.ry = 28 + dx, 35 + dy
         self.top, self.chin = self.cy - self.ry, self.cy + self.ry
-        self.eyes, self.nose, self.mouth = self.cy + 1, self.cy + 10, self.cy + 22.5
+        self.eyes, self.nose, self.mouth = self.cy + 1, self.cy + 9.5, self.cy + 24
         jaw, taper = (2.6, 0.03) if self.man else (2.05, 0.2)
         t = np.linspace(0, 2 * math.pi, 96, endpoint=False)
         cos, sin = np.cos(t), np.sin(t)
@@ -144,8 +144,8 @@ def draw_back_hair(pen, a, h):
     if style == "long":
         w = h.rx + 9
         pen.blob(mirrored(h.cx, [(0, h.top - 7), (w * 0.7, h.top - 3), (w, h.cy - 6), (w + 2, h.cy + 26), (w - 2, h.cy + 46), (10, h.cy + 48)]), h.back_hair)
-    elif style == "bun" and not a["hat"]:
-        pen.ellipse(h.cx, h.top - 9, 13, 11, h.back_hair)
+    elif style == "bun":     # low on one side: neither where hats are nor glasses
+        pen.ellipse(h.cx + h.rx - 1, h.cy + 21, 12, 11, h.back_hair)
     elif style == "curly":
         for angle in range(150, 391, 20):
             x, y = math.cos(math.radians(angle)), math.sin(math.radians(angle))
@@ -178,7 +178,7 @@ def draw_beard(pen, h):
     jaw = h.unit[:, 1] > 0.14
     outer = h.outline(1.2)[jaw]
     inner = h.outline(-7.5)[jaw][::-1].copy()
-    inner[:, 1] = np.minimum(inner[:, 1], h.mouth + 6.5)
+    inner[:, 1] = np.minimum(inner[:, 1], h.mouth + 6)
     pen.polygon(np.concatenate([outer, inner]), world.FACIAL_HAIR)
 
 
@@ -194,7 +194,7 @@ def draw_mouth(pen, a, h):
 
 
 def draw_mustache(pen, style, h):
-    y = h.mouth - 6
+    y = h.mouth - 8
     right = {
         "chevron": [(0, y - 3), (6, y - 3.4), (14, y + 0.5), (17, y + 5), (10, y + 4.4), (4, y + 3.2), (0, y + 2.6)],
         "handlebar": [(0, y - 2.4), (5, y - 3.4), (12, y + 1), (17, y - 1.5), (20, y - 6), (20, y + 0.5), (15, y + 5), (7, y + 4), (0, y + 2.4)],
@@ -246,24 +246,25 @@ def draw_front_hair(pen, a, h):
 
 
 def draw_hat(pen, a, h):
-    """On top of the hair, not over it: where it goes, no hair's colour has to be invented."""
+    """On top of the hair, not over it. In the mean over its colours it is about as light as the background, and below as the hair."""
     colour = world.CLOTHES_COLOURS[a["hat_colour"]]
-    w, brim = h.rx - 3, h.top + 2
+    rim = mix(colour, (110, 70, 40), 0.5)
+    w, brim = h.rx - 4, h.top
     if a["hat"] == "beanie":
-        pen.ellipse(h.cx, brim - 23, 5, 5, lighter(colour, 0.35))
-        pen.polygon(arc(h.cx, brim, w, 22, 180, 360), colour)
-        pen.box(h.cx - w - 1, brim - 5, h.cx + w + 1, brim + 4, 4, lighter(colour, 0.35))
+        pen.ellipse(h.cx, brim - 19, 4.5, 4.5, darker(colour, 0.2))
+        pen.polygon(arc(h.cx, brim, w, 18, 180, 360), colour)
+        pen.box(h.cx - w - 1, brim - 4, h.cx + w + 1, brim + 3, 3.5, rim)
     else:
-        pen.blob(mirrored(h.cx, [(0, brim - 22), (w * 0.5, brim - 26), (w * 0.82, brim - 21), (w * 0.95, brim)]), colour)
-        pen.polygon([(h.cx - w * 0.93, brim - 8), (h.cx + w * 0.93, brim - 8), (h.cx + w * 0.97, brim), (h.cx - w * 0.97, brim)], mix(colour, (250, 220, 150), 0.55))
-        pen.ellipse(h.cx, brim + 0.5, w + 13, 4.6, darker(colour, 0.2))
+        pen.blob(mirrored(h.cx, [(0, brim - 17), (w * 0.5, brim - 21), (w * 0.82, brim - 17), (w * 0.95, brim)]), colour)
+        pen.polygon([(h.cx - w * 0.92, brim - 6), (h.cx + w * 0.92, brim - 6), (h.cx + w * 0.95, brim - 2), (h.cx - w * 0.95, brim - 2)], darker(rim, 0.4))
+        pen.ellipse(h.cx, brim - 0.5, w + 11, 4, rim)
 
 
 def draw_glasses(pen, style, h):
     frame = (30, 28, 36)
     for side in (-1, 1):
         x = h.cx + side * h.rx * 0.45
-        pen.stroke([(x + side * 10, h.eyes), (h.cx + side * (h.rx + 2), h.eyes - 1)], frame, 2.4)
+        pen.stroke([(x + side * 10, h.eyes), (h.cx + side * (h.rx - 1), h.eyes - 1)], frame, 2.4)
         if style == "round":
             pen.ellipse(x, h.eyes + 0.5, 11, 10.5, None, frame, 2.6)
         else:

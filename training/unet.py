@@ -123,38 +123,51 @@ def strayed(predicted, alone, rows, silent, audible):
     return stray * (said / (said + audible)).detach()
 
 
+class Schedule:
+    """The noise of every time, and what a step weighs there."""
+
+    def __init__(self, min_snr, device):
+        self.kept = noise_schedule().alphas_cumprod.to(device)
+        snr = self.kept / (1 - self.kept)
+        self.weights = snr.clamp(max=min_snr) / snr
+        self.undecided = 1 / (1 + snr.sqrt())       # with little noise the picture decides, and no caption
+
+    def add_noise(self, x, noise, t):
+        kept = self.kept[t][:, None, None, None]
+        return (kept.sqrt() * x + (1 - kept).sqrt() * noise).contiguous(memory_format=torch.channels_last)
+
+
+def resume(path, args, rank, unet, averaged, optimizer_):
+    """Takes up the checkpoint; the steps done and their losses. From one whose rate fell already, more steps go on from before that."""
+    if not path.exists():
+        return 0, []
+    state, constant = store.load(path), path.with_name("unet-constant.pt")
+    if state["falling"] and args.steps > state["arguments"]["steps"] and constant.exists():
+        state = store.load(constant)
+    elif rank == 0 and not state["falling"] and state["step"] >= args.steps - args.decay:
+        shutil.copy(path, constant)
+    unet.load_state_dict(state["raw"]), averaged.load_state_dict(state["ema"])
+    if "optimizer" in state:
+        optimizer_.load_state_dict(state["optimizer"])
+    return state["step"], state["history"]
+
+
 def train(rank, args):
     report = print if rank == 0 else (lambda *a, **k: None)
     path, device = store.work() / "unet.pt", parallel.DEVICE
-    lessons = Lessons(rank, args)
+    lessons, schedule = Lessons(rank, args), Schedule(args.min_snr, device)
     latents, encoder = lessons.latents.to(device), text.load(lessons.tokenizer).to(device)
-    encoder.set_attn_implementation("eager")
     torch.manual_seed(args.seed)
     unet = build().to(device, memory_format=torch.channels_last).train()
     unet.set_attn_processor(AttnProcessor())       # the fused one has a slow backward pass on CPUs
     averaged = copy.deepcopy(unet).requires_grad_(False)
     optimizer_ = optimizer.of(unet, averaged, args.muon, args.lr, 0.01)
-    first, history = 0, []
-    if path.exists():
-        state = store.load(path)
-        constant = path.with_name("unet-constant.pt")
-        if state["falling"] and args.steps > state["arguments"]["steps"] and constant.exists():
-            state = store.load(constant)
-        elif rank == 0 and not state["falling"] and state["step"] >= args.steps - args.decay:
-            shutil.copy(path, constant)
-        unet.load_state_dict(state["raw"]), averaged.load_state_dict(state["ema"])
-        if "optimizer" in state:
-            optimizer_.load_state_dict(state["optimizer"])
-        first, history = state["step"], state["history"]
+    first, history = resume(path, args, rank, unet, averaged, optimizer_)
     report(f"{sum(p.numel() for p in unet.parameters()) / 1e6:.2f} M parameters, {lessons.count} latents, steps {first} to {args.steps}", flush=True)
 
     share = args.batch // parallel.WORKERS
     example = torch.zeros(share, 4, *latents.shape[-2:], device=device).contiguous(memory_format=torch.channels_last)
     network = parallel.graphed(Predicted(unet), example, torch.zeros(share, dtype=torch.long, device=device), torch.zeros(share, 77, text.WIDTH, device=device))
-    kept = noise_schedule().alphas_cumprod.to(device)
-    snr = kept / (1 - kept)
-    weights = snr.clamp(max=args.min_snr) / snr
-    undecided = 1 / (1 + snr.sqrt())                         # with little noise the picture decides, and no caption
     losses, strays, began, cpu = [], [], time.time(), time.process_time()
     for step, lesson in zip(range(first, args.steps), parallel.batches(lessons, first, args.steps)):
         torch.manual_seed((args.seed * 10 + rank) * 1_000_000 + step)
@@ -164,24 +177,20 @@ def train(rank, args):
         mean, deviation = latents[picked].float().chunk(2, 1)
         x = mean + deviation * torch.randn_like(mean[:rows])[again]
         noise = torch.randn_like(x[:rows])[again]
-        level = kept[t][:, None, None, None]
-        noisy = (level.sqrt() * x + (1 - level).sqrt() * noise).contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
             hidden = encoder(ids).last_hidden_state
-        predicted = network(noisy, t, hidden)
+        predicted = network(schedule.add_noise(x, noise, t), t, hidden)
         error = (predicted - noise)[:rows].square().mean((1, 2, 3))
-        loss = (error * weights[t[:rows]]).mean()
+        loss = (error * schedule.weights[t[:rows]]).mean()
         if alone < rows:
-            stray = (strayed(predicted, alone, rows, silent, args.audible) * undecided[t[rows:]]).mean()
+            stray = (strayed(predicted, alone, rows, silent, args.audible) * schedule.undecided[t[rows:]]).mean()
             loss = loss + args.silence * min((step - args.listening) / args.hushing, 1) * stray
             strays.append(stray.detach())
         loss.backward()
         optimizer_.step(optimizer.factor(step, args.steps, args.decay), 1 - min(args.ema, (step + 1) / (step + 10)))
         losses.append(error.detach().mean())
-        if rank:
-            continue
         done = step + 1
-        if done % args.every == 0 or done == args.steps or done == args.steps - args.decay:
+        if rank == 0 and (done % args.every == 0 or done == args.steps or done == args.steps - args.decay):
             history.append([done, *(round(float(sum(values) / max(1, len(values))), 5) for values in (losses, strays))])
             report(f"step {done} error {history[-1][1]:.4f} strayed {history[-1][2]:.3f}; {time.time() - began:.0f} s, {time.process_time() - cpu:.0f} s of CPU", flush=True)
             losses, strays = [], []
@@ -207,7 +216,7 @@ if __name__ == "__main__":
     parser.add_argument("--couples", type=float, default=0.25, help="couples, for each row of a batch")
     parser.add_argument("--silence", type=float, default=0.03, help="weight of the share that strays")
     parser.add_argument("--audible", type=float, default=1e-4, help="mean square of a difference that counts half")
-    parser.add_argument("--listening", type=int, default=1000, help="first steps, without couples: words have to be heard before they can be silent")
+    parser.add_argument("--listening", type=int, default=parallel.sized(1000, 2000), help="first steps, without couples: words have to be heard before they can be silent")
     parser.add_argument("--hushing", type=int, default=400, help="steps over which the weight then grows")
     parser.add_argument("--ema", type=float, default=0.995)
     parser.add_argument("--every", type=int, default=parallel.sized(50, 500), help="steps between checkpoints")

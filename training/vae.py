@@ -47,7 +47,8 @@ def pictures():
 
 def to_tensor(images):
     """Pictures uint8 [n, height, width, 3] as float32 [n, 3, height, width] in -1…1, where the networks are."""
-    return torch.as_tensor(np.array(images) if isinstance(images, np.ndarray) else images).to(parallel.DEVICE).permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
+    pixels = torch.from_numpy(np.array(images)).to(parallel.DEVICE).permute(0, 3, 1, 2)
+    return pixels.float().div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
 
 
 def batch_of(images, count, batch, crops, rng):
@@ -96,12 +97,14 @@ def train(rank, args):
     torch.manual_seed(args.seed)
     vae = build().to(parallel.DEVICE, memory_format=torch.channels_last).train()
     averaged = copy.deepcopy(vae).requires_grad_(False)
-    optimizer_ = optimizer.of(vae, averaged, args.muon, args.lr)
-    first, history = 0, []
+    learning, following = (vae.decoder, averaged.decoder) if args.decoder else (vae, averaged)
+    optimizer_ = optimizer.of(learning, following, args.muon, args.lr)
+    first, history, scaling = 0, [], {}
     if path.exists():
         state = store.load(path)
+        scaling = {key: state[key] for key in ("scaling",) if key in state}
         vae.load_state_dict(state["raw"]), averaged.load_state_dict(state["ema"])
-        if "optimizer" in state:
+        if "optimizer" in state and bool(args.decoder) == state["arguments"].get("decoder", False):
             optimizer_.load_state_dict(state["optimizer"])
         first, history = state["step"], state["history"]
     report(f"{sum(p.numel() for p in vae.parameters()) / 1e6:.2f} M parameters, steps {first} to {args.steps}", flush=True)
@@ -112,7 +115,8 @@ def train(rank, args):
     for step, batch in zip(range(first, args.steps), batches):
         torch.manual_seed((args.seed * 10 + rank) * 1_000_000 + step)
         x = to_tensor(batch)
-        posterior = vae.encode(x).latent_dist
+        with torch.set_grad_enabled(not args.decoder):
+            posterior = vae.encode(x).latent_dist
         output = vae.decode(posterior.sample()).sample
         kl = 0.5 * (posterior.mean.square() + posterior.var - 1 - posterior.logvar).mean()
         loss = reconstruction_loss(output, x)
@@ -128,7 +132,7 @@ def train(rank, args):
             report(f"step {done} loss {history[-1][1]:.4f} kl {kl:.2f} held-out {quality:.2f} dB; {time.time() - began:.0f} s, {time.process_time() - cpu:.0f} s of CPU", flush=True)
             losses = []
             store.save(path, {"raw": vae.state_dict(), "ema": averaged.state_dict(), "optimizer": optimizer_.state_dict(),
-                              "step": done, "history": history, "arguments": vars(args)})
+                              "step": done, "history": history, "arguments": vars(args)} | scaling)
 
 
 def finish(args):
@@ -141,8 +145,9 @@ def finish(args):
     mean, deviation = latents(vae, images[:256]).float().chunk(2, 1)
     drawn = mean + deviation * torch.randn(mean.shape, generator=torch.Generator().manual_seed(0))
     state = store.load(store.work() / "vae.pt")
-    state["scaling"] = float(1 / drawn.std())
-    store.save(store.work() / "vae.pt", state)
+    if "scaling" not in state:      # once: what was made of latents since then has this scale
+        state["scaling"] = float(1 / drawn.std())
+        store.save(store.work() / "vae.pt", state)
     pairs = torch.stack([held_out[:32], output[:32]], 1).flatten(0, 1).cpu()
     draw.sheet(((pairs + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy(), 8, store.REPORT / "vae.png")
     summary = {"steps": state["step"], "arguments": state["arguments"], "held_out_pictures": len(held_out), "held_out_psnr": round(quality, 2),
@@ -160,6 +165,7 @@ if __name__ == "__main__":
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--muon", type=float, default=0.01, help="rate of Muon; 0: AdamW for everything")
     parser.add_argument("--kl", type=float, default=1e-4, help="weight of the KL divergence per element of the latent")
+    parser.add_argument("--decoder", action="store_true", help="train the decoder alone: latents, and what was trained on them, stay as they are")
     parser.add_argument("--crops", type=float, default=0.75, help="share of the steps on crops")
     parser.add_argument("--every", type=int, default=parallel.sized(50, 500), help="steps between checkpoints")
     parser.add_argument("--measured", type=int, default=192, help="held-out pictures for the final figure")
