@@ -16,7 +16,6 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 import captions
-import draw
 import optimizer
 import parallel
 import store

@@ -16,7 +16,6 @@ import json
 import shutil
 import time
 
-import numpy as np
 import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
