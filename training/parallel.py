@@ -60,7 +60,10 @@ class _Made(torch.utils.data.Dataset):
 
 
 def batches(make, first, steps):
-    """make(step) for every step, in order; it may depend on the step alone, and use the CPU alone."""
+    """make(step) for every step, in order; it may depend on the step alone, and use the CPU alone.
+
+    Beside a GPU, $DARKROOM_LOADERS processes make them (default: two fewer than cores), so that two trainings can share a machine.
+    """
     if not GPU:
         return map(make, range(first, steps))
     workers = int(os.environ.get("DARKROOM_LOADERS") or PROCESSES - 2)

@@ -126,14 +126,14 @@ class Schedule:
     """The noise of every time, and what a step weighs there."""
 
     def __init__(self, min_snr, device):
-        self.kept = noise_schedule().alphas_cumprod.to(device)
-        snr = self.kept / (1 - self.kept)
+        self.noises = noise_schedule()
+        kept = self.noises.alphas_cumprod.to(device)
+        snr = kept / (1 - kept)
         self.weights = snr.clamp(max=min_snr) / snr
         self.undecided = 1 / (1 + snr.sqrt())       # with little noise the picture decides, and no caption
 
     def add_noise(self, x, noise, t):
-        kept = self.kept[t][:, None, None, None]
-        return (kept.sqrt() * x + (1 - kept).sqrt() * noise).contiguous(memory_format=torch.channels_last)
+        return self.noises.add_noise(x, noise, t).contiguous(memory_format=torch.channels_last)
 
 
 def resume(path, args, rank, unet, averaged, optimizer_):

@@ -16,7 +16,8 @@ struct Stage {
     /// Minutes on two CPU cores with nothing else to do, measured; but the U-Net's by its seconds a step, the evaluation's by the
     /// first four of its eleven requests.
     minutes: u32,
-    /// Seconds on one H200 with 16 CPU cores, for the larger amounts that are the default there; by the milliseconds of a step.
+    /// Seconds on one H200 with 16 CPU cores, for the larger amounts that are the default there: reckoned from the milliseconds
+    /// of a step, for the whole chain has not run there at once.
     gpu_seconds: u32,
     /// The option of `cargo xtask train` that says how many steps.
     steps: Option<&'static str>,
@@ -141,7 +142,7 @@ fn announce(chosen: &[&Stage], python: &PathBuf, cache: &std::path::Path) {
     ]))
     .filter(|name| !name.is_empty());
     match &gpu {
-        Some(name) => println!("On {name}. On an H200 the stages take about:"),
+        Some(name) => println!("On {name}. On an H200 the stages should take about:"),
         None => println!("On two CPU cores. Undisturbed and from nothing, the stages take about:"),
     }
     for stage in chosen {
