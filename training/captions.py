@@ -20,7 +20,6 @@ SHARES = (0.25, 0.25, 0.50)
 SHORT_SHARES = (0.35, 0.0, 0.65)
 WORN = ("glasses", "hat", "earrings", "clothes")
 SOMETIMES = ("mustache", "beard", "glasses", "hat", "earrings")     # there or not; tags mention one at most
-SEEN_UNDER_HATS = ("long", "curly", "bun")
 ALWAYS = ("clothes", "hair", "background", "mood", "gender")
 
 # What a caption can say, kind by kind; the text encoder first learns to tell these apart.
@@ -28,18 +27,16 @@ KINDS = {
     "gender": ("man", "woman"), "mustache": ("mustache",), "beard": ("beard",), "glasses": ("glasses",), "hat": ("hat",),
     "earrings": ("earrings",), "mood": ("smiling", "serious"), "hair_style": ("long", "curly", "short", "spiky", "bun"),
     "hair_colour": tuple(world.HAIR_COLOURS), "background": tuple(world.BACKGROUNDS), "clothes": world.CLOTHES,
-    "clothes_colour": tuple(world.CLOTHES_COLOURS), "hat_colour": world.HAT_COLOURS,
+    "clothes_colour": tuple(world.CLOTHES_COLOURS), "hat_colour": tuple(world.HAT_COLOURS),
 }
 
 
 def hair(a, rng):
-    """Words for the hair and what they tell, or nothing: a hat hides some styles."""
+    """Words for the hair and what they tell."""
     style, colour = a["hair_style"], a["hair_colour"]
     chance = rng.random()
     if chance < 0.5:
         return f"{colour} hair", {"hair_colour": colour}
-    if a["hat"] and style not in SEEN_UNDER_HATS:
-        return None
     if chance < 0.75:
         return ("a bun" if style == "bun" else f"{style} hair"), {"hair_style": style}
     return (f"{colour} hair in a bun" if style == "bun" else f"{style} {colour} hair"), {"hair_style": style, "hair_colour": colour}
@@ -143,8 +140,6 @@ def differing(one, other):
     kinds = {kind for kind in KINDS if one.get(kind) != other.get(kind)}
     if "gender" in kinds:         # men alone have facial hair
         kinds |= {"mustache", "beard"}
-    if "hair_style" in kinds:     # some are mentioned only where no hat is
-        kinds |= {"hat", "hat_colour"}
     return frozenset(kinds)
 
 

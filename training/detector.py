@@ -15,7 +15,6 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
-import captions
 import optimizer
 import parallel
 import store
@@ -28,21 +27,13 @@ HEADS = {
     "gender": ("man", "woman"), "mustache": NO_YES, "beard": NO_YES, "glasses": NO_YES, "hat": NO_YES, "earrings": NO_YES, "smiling": NO_YES,
     "hair_style": world.HAIR_STYLES, "hair_colour": tuple(world.HAIR_COLOURS), "background": tuple(world.BACKGROUNDS),
     "clothes": world.CLOTHES, "clothes_colour": tuple(world.CLOTHES_COLOURS),
+    "skin": tuple(world.SKINS),
 }
-HIDDEN = -100      # the label of what cannot be seen
 
 
 def labels(a):
     """The number of the right class in each head."""
-    row = []
-    for head, classes in HEADS.items():
-        if classes is NO_YES:
-            row.append(int(bool(a[head])))
-        elif head == "hair_style" and a["hat"] and a[head] not in captions.SEEN_UNDER_HATS:
-            row.append(HIDDEN)
-        else:
-            row.append(classes.index(a[head]))
-    return row
+    return [int(bool(a[head])) if classes is NO_YES else classes.index(a[head]) for head, classes in HEADS.items()]
 
 
 class Detector(torch.nn.Module):
@@ -84,12 +75,12 @@ def softened(x):
 
 
 def loss_of(outputs, targets):
-    return sum(F.cross_entropy(output, target, ignore_index=HIDDEN) for output, target in zip(outputs, targets.T))
+    return sum(F.cross_entropy(output, target) for output, target in zip(outputs, targets.T))
 
 
 def accuracy(detector, images, targets):
     found = read(detector, images)
-    return {head: round(float((found[:, k] == targets[:, k])[targets[:, k] != HIDDEN].mean()), 4) for k, head in enumerate(HEADS)}
+    return {head: round(float((found[:, k] == targets[:, k]).mean()), 4) for k, head in enumerate(HEADS)}
 
 
 def through_vae(images):

@@ -93,10 +93,10 @@ class Head:
     def __init__(self, a):
         self.man = a["gender"] == "man"
         dx, dy = FACES[a["face"]]
-        self.cx, self.cy = 64.0, 64.0
-        self.rx, self.ry = 28 + dx, 35 + dy
+        self.cx, self.cy = 64.0, 66.0
+        self.rx, self.ry = 27.5 + dx, 33.5 + dy
         self.top, self.chin = self.cy - self.ry, self.cy + self.ry
-        self.eyes, self.nose, self.mouth = self.cy + 1, self.cy + 9.5, self.cy + 24
+        self.eyes, self.nose, self.mouth = self.cy + 1, self.cy + 9, self.cy + 23
         jaw, taper = (2.6, 0.03) if self.man else (2.05, 0.2)
         t = np.linspace(0, 2 * math.pi, 96, endpoint=False)
         cos, sin = np.cos(t), np.sin(t)
@@ -107,6 +107,7 @@ class Head:
         self.shade = mix(darker(self.skin, 0.17), (200, 60, 40), 0.06)
         self.hair = world.HAIR_COLOURS[a["hair_colour"]]
         self.back_hair = darker(self.hair, 0.28)
+        self.facial_hair = world.FACIAL_HAIR_COLOURS[a["facial_hair_colour"]]
 
     def outline(self, grow=0.0):
         return np.array([self.cx, self.cy]) + self.unit * np.array([self.rx + grow, self.ry + grow])
@@ -116,6 +117,8 @@ def portrait(a):
     """The picture, uint8 [128, 128, 3]."""
     image = Image.new("RGB", (SIZE * OVERSAMPLE, SIZE * OVERSAMPLE), world.BACKGROUNDS[a["background"]])
     pen, head = Pen(image), Head(a)
+    if a["hat"]:
+        draw_hat(pen, a, head)
     draw_back_hair(pen, a, head)
     draw_body(pen, a, head)
     for side in (-1, 1):
@@ -128,11 +131,9 @@ def portrait(a):
     if a["mustache"]:
         draw_mustache(pen, a["mustache"], head)
     draw_eyes(pen, head)
-    draw_front_hair(pen, a, head)
-    if a["hat"]:
-        draw_hat(pen, a, head)
     if a["glasses"]:
-        draw_glasses(pen, a["glasses"], head)
+        draw_glasses(pen, a, head)
+    draw_front_hair(pen, a, head)
     if a["earrings"]:
         for side in (-1, 1):
             pen.ellipse(head.cx + side * (head.rx + 2.5), head.cy + 14, 3.8, 3.8, (255, 204, 40), (150, 96, 10), 1)
@@ -149,7 +150,7 @@ def draw_back_hair(pen, a, h):
     elif style == "curly":
         for angle in range(150, 391, 20):
             x, y = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-            pen.ellipse(h.cx + x * (h.rx + 3), h.cy - 4 + y * (h.ry + 1), 9.5, 9.5, h.back_hair)
+            pen.ellipse(h.cx + x * (h.rx + 3), h.cy - 4 + y * (h.ry - 8), 9.5, 9.5, h.back_hair)
 
 
 def draw_body(pen, a, h):
@@ -164,6 +165,8 @@ def draw_body(pen, a, h):
     elif a["clothes"] == "sweater":
         pen.polygon([(h.cx - neck - 5, base - 4), (h.cx + neck + 5, base - 4), (h.cx, base + 20)], dark)
         pen.polygon([(h.cx - neck, base - 4), (h.cx + neck, base - 4), (h.cx, base + 13)], h.shade)
+        for side in (-1, 1):      # a stripe across the chest
+            pen.polygon([(h.cx + side * x, base + y) for x, y in ((14, 11), (44, 11), (49, 16.5), (14, 16.5))], dark)
     else:
         pen.polygon([(h.cx - neck - 3, base - 4), (h.cx + neck + 3, base - 4), (h.cx + 2, 136), (h.cx - 2, 136)], (246, 246, 248))
         tie = (190, 36, 44) if a["clothes_colour"] != "red" else (40, 60, 130)
@@ -179,7 +182,7 @@ def draw_beard(pen, h):
     outer = h.outline(1.2)[jaw]
     inner = h.outline(-7.5)[jaw][::-1].copy()
     inner[:, 1] = np.minimum(inner[:, 1], h.mouth + 6)
-    pen.polygon(np.concatenate([outer, inner]), world.FACIAL_HAIR)
+    pen.polygon(np.concatenate([outer, inner]), h.facial_hair)
 
 
 def draw_mouth(pen, a, h):
@@ -199,7 +202,7 @@ def draw_mustache(pen, style, h):
         "chevron": [(0, y - 3), (6, y - 3.4), (14, y + 0.5), (17, y + 5), (10, y + 4.4), (4, y + 3.2), (0, y + 2.6)],
         "handlebar": [(0, y - 2.4), (5, y - 3.4), (12, y + 1), (17, y - 1.5), (20, y - 6), (20, y + 0.5), (15, y + 5), (7, y + 4), (0, y + 2.4)],
     }[style]
-    pen.blob(mirrored(h.cx, right), world.FACIAL_HAIR)
+    pen.blob(mirrored(h.cx, right), h.facial_hair)
 
 
 def draw_eyes(pen, h):
@@ -214,7 +217,7 @@ def draw_eyes(pen, h):
             outer = lid[-1] if side > 0 else lid[0]
             pen.stroke([outer, outer + np.array([side * 2.8, -2.4])], (40, 26, 30), 2)
         height = 9.6 if h.man else 10.6
-        pen.stroke([(x - side * 5.5, y - height + 0.8), (x + side, y - height - 1), (x + side * 6.5, y - height + 1)], world.FACIAL_HAIR, 3.4 if h.man else 2)
+        pen.stroke([(x - side * 5.5, y - height + 0.8), (x + side, y - height - 1), (x + side * 6.5, y - height + 1)], world.BROWS, 3.4 if h.man else 2)
 
 
 def draw_front_hair(pen, a, h):
@@ -222,14 +225,14 @@ def draw_front_hair(pen, a, h):
     if style == "curly":
         for angle in range(180, 361, 20):
             x, y = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-            pen.ellipse(h.cx + x * (h.rx - 1), h.cy - 8 + y * (h.ry - 9), 9, 9, h.hair)
+            pen.ellipse(h.cx + x * (h.rx - 1), h.cy - 8 + y * (h.ry - 12), 9, 9, h.hair)
         return
     out = h.rx + 2.5
     if style == "spiky":
         crown = []
         for i, angle in enumerate(np.radians(np.linspace(180, 360, 13))):
-            reach = 10 if i % 2 else 0.5
-            crown.append((h.cx + math.cos(angle) * (out + reach * 0.35), h.cy - 5 + math.sin(angle) * (h.ry - 3 + reach)))
+            reach = 9 if i % 2 else 0
+            crown.append((h.cx + math.cos(angle) * (out + reach * 0.35), h.cy - 5 + math.sin(angle) * (h.ry - 5 + reach)))
         inner = [(h.rx * 0.92, h.cy - 2), (h.rx * 0.7, line + 4), (h.rx * 0.3, line + 7), (0, line + 2), (-h.rx * 0.3, line + 7), (-h.rx * 0.7, line + 4), (-h.rx * 0.92, h.cy - 2)]
     else:
         lift = 5 if style == "long" else 2.5
@@ -246,26 +249,25 @@ def draw_front_hair(pen, a, h):
 
 
 def draw_hat(pen, a, h):
-    """On top of the hair, not over it. In the mean over its colours it is about as light as the background, and below as the hair."""
-    colour = world.CLOTHES_COLOURS[a["hat_colour"]]
-    rim = mix(colour, (110, 70, 40), 0.5)
-    w, brim = h.rx - 4, h.top
-    if a["hat"] == "beanie":
-        pen.ellipse(h.cx, brim - 19, 4.5, 4.5, darker(colour, 0.2))
-        pen.polygon(arc(h.cx, brim, w, 18, 180, 360), colour)
-        pen.box(h.cx - w - 1, brim - 4, h.cx + w + 1, brim + 3, 3.5, rim)
+    """A small one on top of the head, behind the hair: all it hides is background, and little of it is near hair."""
+    colour = world.HAT_COLOURS[a["hat_colour"]]
+    band = darker(colour, 0.25) if a["hat_colour"] == "white" else lighter(colour, 0.6)
+    if a["hat"] == "party":
+        pen.polygon([(h.cx, h.top - 30), (h.cx + 17, h.top + 6), (h.cx - 17, h.top + 6)], colour)
+        pen.polygon([(h.cx - 6.6, h.top - 16.5), (h.cx + 6.6, h.top - 16.5), (h.cx + 10, h.top - 9.5), (h.cx - 10, h.top - 9.5)], band)
+        pen.ellipse(h.cx, h.top - 27, 4, 4, band)
     else:
-        pen.blob(mirrored(h.cx, [(0, brim - 17), (w * 0.5, brim - 21), (w * 0.82, brim - 17), (w * 0.95, brim)]), colour)
-        pen.polygon([(h.cx - w * 0.92, brim - 6), (h.cx + w * 0.92, brim - 6), (h.cx + w * 0.95, brim - 2), (h.cx - w * 0.95, brim - 2)], darker(rim, 0.4))
-        pen.ellipse(h.cx, brim - 0.5, w + 11, 4, rim)
+        pen.box(h.cx - 13, h.top - 28, h.cx + 13, h.top + 6, 3, colour)
+        pen.polygon([(h.cx - 13, h.top - 16), (h.cx + 13, h.top - 16), (h.cx + 13, h.top - 9), (h.cx - 13, h.top - 9)], band)
+        pen.box(h.cx - 21, h.top - 9, h.cx + 21, h.top - 3, 2.5, colour)
 
 
-def draw_glasses(pen, style, h):
-    frame = (30, 28, 36)
+def draw_glasses(pen, a, h):
+    frame = world.FRAME_COLOURS[a["frame_colour"]]
     for side in (-1, 1):
         x = h.cx + side * h.rx * 0.45
         pen.stroke([(x + side * 10, h.eyes), (h.cx + side * (h.rx - 1), h.eyes - 1)], frame, 2.4)
-        if style == "round":
+        if a["glasses"] == "round":
             pen.ellipse(x, h.eyes + 0.5, 11, 10.5, None, frame, 2.6)
         else:
             pen.box(x - 11, h.eyes - 8, x + 11, h.eyes + 9, 3, None, frame, 2.6)

@@ -41,6 +41,7 @@ WANTED = {
     "composed_green_pink": {"gender": "woman", "clothes_colour": "green", "clothes": "sweater", "background": "pink"},
 }
 KEPT = ("gender", "hair_style", "hair_colour", "background", "clothes", "clothes_colour")
+ALSO = ("skin",)     # measured beside them
 HEADS = list(detectors.HEADS)
 PIPELINE = None    # one in every worker
 
@@ -77,10 +78,9 @@ def rate(flags):
 
 
 def same(found, base):
-    """Which of the attributes of KEPT agree at the same seed. Under a hat, a style cannot be told: there it counts as equal."""
-    agree = {head: value(found, head) == value(base, head) for head in KEPT}
-    agree["hair_style"] |= (value(found, "hat") == "yes") | (value(base, "hat") == "yes")
-    return agree
+    """Which pictures agree at the same seed, in each attribute and in all of KEPT."""
+    agree = {head: value(found, head) == value(base, head) for head in (*KEPT, *ALSO)}
+    return agree | {"all": np.all([agree[head] for head in KEPT], 0)}
 
 
 def main():
@@ -114,8 +114,7 @@ def main():
                              "rates": {head: rate(value(found[name], head) == "yes") for head, classes in detectors.HEADS.items() if classes is detectors.NO_YES},
                              "men": rate(value(found[name], "gender") == "man")}
             if name.startswith("man_") and "man" in found:
-                agree = same(found[name], found["man"])
-                results[name]["as_without"] = {head: rate(flags) for head, flags in agree.items()} | {"all": rate(np.all(list(agree.values()), 0))}
+                results[name]["as_without"] = {head: rate(flags) for head, flags in same(found[name], found["man"]).items()}
             if name in WANTED:
                 right = {head: value(found[name], head) == wanted for head, wanted in WANTED[name].items()}
                 results[name]["obeyed"] = {head: rate(flags) for head, flags in right.items()} | {"all": rate(np.all(list(right.values()), 0))}

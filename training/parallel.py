@@ -6,7 +6,11 @@ may be stopped for hours (SIGSTOP) and go on: nothing here looks at a clock.
 Where there is a GPU, networks as small as these wait for the host: so other processes prepare what a step needs, and kernels
 are launched as graphs. Products are of TF32 there, and not of bfloat16, whose rounding would be as large as the
 differences between two predictions that unet.py looks at.
+
+CPUs with tiles for bfloat16 (AMX) multiply much faster in it, and products are a CPU's whole work here: so they use it as long as the
+rate is constant, and float32 while it falls, which is when such differences become small.
 """
+import contextlib
 import datetime
 import os
 import socket
@@ -19,6 +23,7 @@ GPU = torch.cuda.is_available()
 WORKERS = 1 if GPU else 2
 DEVICE = torch.device("cuda" if GPU else "cpu")
 PROCESSES = max(2, os.cpu_count() or 2)     # for work without a network
+TILES = not GPU and torch.cpu._is_amx_tile_supported()
 torch.backends.cuda.matmul.fp32_precision = "tf32"
 torch.backends.cudnn.benchmark = True
 
@@ -68,6 +73,23 @@ def batches(make, first, steps):
         return map(make, range(first, steps))
     workers = int(os.environ.get("DARKROOM_LOADERS") or PROCESSES - 2)
     return iter(torch.utils.data.DataLoader(_Made(make), batch_size=None, sampler=range(first, steps), num_workers=workers, prefetch_factor=4))
+
+
+def rough(module):
+    """The module, ready for `roughly`: its group norms stay in float32, for they are slow in bfloat16."""
+    for part in module.modules():
+        if isinstance(part, torch.nn.GroupNorm):
+            part.register_forward_pre_hook(_in_float32)
+    return module
+
+
+def _in_float32(_, inputs):
+    return tuple(x.float() for x in inputs)
+
+
+def roughly(enabled):
+    """Within this, products are of bfloat16, where the machine has a use for it."""
+    return torch.autocast("cpu", torch.bfloat16) if enabled and TILES else contextlib.nullcontext()
 
 
 def graphed(module, *inputs):

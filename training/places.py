@@ -24,32 +24,28 @@ LEAST = 0.15       # root mean square of a difference that counts; latents have 
 ROOM = 0.5         # share of the places where two captions must be silent; the more of it, the fewer kinds of attributes they would differ in
 OPTIONS = {
     "hair_style": world.HAIR_STYLES, "hair_colour": tuple(world.HAIR_COLOURS), "background": tuple(world.BACKGROUNDS), "clothes": world.CLOTHES,
-    "clothes_colour": tuple(world.CLOTHES_COLOURS), "hat_colour": world.HAT_COLOURS,
+    "clothes_colour": tuple(world.CLOTHES_COLOURS), "hat_colour": tuple(world.HAT_COLOURS),
 }
 WORN = {"mustache": world.MUSTACHES, "beard": (True,), "glasses": world.GLASSES, "hat": world.HATS, "earrings": (True,)}
 
 
 def couple(kind, rng):
-    """Attributes of two portraits that differ in this kind alone."""
+    """Attributes of a portrait as it may be drawn, and of one that differs in this kind alone (and in what hangs on the gender)."""
     while True:
         one = world.sample(rng)
-        if kind in ("mustache", "beard"):
-            one["gender"] = "man"
-        if kind == "gender":
-            one |= {"mustache": None, "beard": False}
-        if kind == "hat_colour":
-            one["hat"] = world.pick(rng, world.HATS)
+        if kind in ("mustache", "beard") and one["gender"] == "woman" or kind == "hat_colour" and not one["hat"]:
+            continue
         other = copy.deepcopy(one)
         if kind == "gender":
-            one["gender"], other["gender"] = "man", "woman"
+            other |= {"gender": "woman" if one["gender"] == "man" else "man", "mustache": None, "beard": False}
         elif kind == "mood":
-            one["smiling"], other["smiling"] = True, False
+            other["smiling"] = not one["smiling"]
         elif kind in WORN:
-            one[kind], other[kind] = world.pick(rng, WORN[kind]), None
+            other[kind] = None if one[kind] else world.pick(rng, WORN[kind])
         else:
-            one[kind], other[kind] = rng.sample(OPTIONS[kind], 2)
-        if not (world.held_out(one) or world.held_out(other)):
-            return (one, other) if rng.random() < 0.5 else (other, one)
+            other[kind] = world.pick(rng, [option for option in OPTIONS[kind] if option != one[kind]])
+        if not world.held_out(other):
+            return one, other
 
 
 def draw_couples(seed=7):
@@ -75,7 +71,21 @@ def places():
     """For each kind of attribute, where it shows: bool [height, width]."""
     mean = couples()[1][:, :, :4].float()
     strength = (mean[:, 0] - mean[:, 1]).square().mean(1).unflatten(0, (-1, COUPLES)).mean(1).sqrt()
-    return {kind: shown > LEAST for kind, shown in zip(captions.KINDS, strength)}
+    found = {kind: shown > LEAST for kind, shown in zip(captions.KINDS, strength)}
+    found["gender"] |= found["mustache"] | found["beard"]      # which men alone have
+    found["hat"] &= ~found["hair_colour"]      # there the hat tells what is to be seen, and what the word adds would change the hair
+    found["hat_colour"] &= ~found["hair_colour"]
+    return found
+
+
+def leaning(kind):
+    """How far latents lean one way with what is worn: their mean difference, as a share of the root mean square, where it shows."""
+    attributes, latents = couples()
+    chosen = [number for number, (its_kind, *_) in enumerate(attributes) if its_kind == kind]
+    signs = torch.tensor([1.0 if attributes[number][1][kind] else -1.0 for number in chosen])
+    mean = latents[chosen, :, :4].float()
+    difference = (mean[:, 0] - mean[:, 1])[:, :, places()[kind]] * signs[:, None, None]
+    return float(difference.mean(0).square().mean().sqrt() / difference.square().mean().sqrt())
 
 
 class Couples:
@@ -115,6 +125,7 @@ class Couples:
 if __name__ == "__main__":
     found = places()
     for kind, shown in found.items():
-        print(f"{kind}: {int(shown.sum())} of {shown.numel()} places")
+        worn = f", leans by {leaning(kind):.2f}" if kind in WORN else ""
+        print(f"{kind}: {int(shown.sum())} of {shown.numel()} places{worn}")
     tiles = [np.kron(np.pad(shown.numpy(), 1, constant_values=False), np.ones((6, 6))) for shown in found.values()]
     draw.sheet([np.repeat((255 * tile[..., None]).astype(np.uint8), 3, 2) for tile in tiles], 7, store.REPORT / "places.png")

@@ -32,6 +32,7 @@ import world
 
 CHANNELS = (64, 128, 192)
 TIMES = 1000
+UNHEARD = 1e-8     # mean square of a difference that is none
 
 
 def build():
@@ -110,16 +111,27 @@ class Predicted(torch.nn.Module):
         return self.unet(noisy, t, hidden).sample
 
 
-def strayed(predicted, alone, rows, silent, audible):
-    """The share of what each couple's predictions differ by that lies where they must not.
+def predict(network, rough, *inputs):
+    """The prediction; of the first `rough` rows in bfloat16 where the machine has a use for it. Couples' differences would drown in its rounding."""
+    if not parallel.TILES or not rough:
+        return network(*inputs)
+    with parallel.roughly(True):
+        first = network(*(x[:rough] for x in inputs)).float()
+    rest = [x[rough:] for x in inputs]
+    return torch.cat([first, network(*rest)]) if len(rest[0]) else first
 
-    The share, not how much: else words would best say nothing at all. The share of a small difference has a steep
-    gradient, which would drown a word before it is heard: that counts as far as the difference can be heard.
+
+def strayed(predicted, alone, rows, silent):
+    """A loss for what each couple's predictions differ by where they must not; and its share of the whole difference.
+
+    The logarithm of the share, times the whole: so it weighs against the error in the same proportion, however much or little two captions differ.
+    Of the amount that strays, words would best say nothing at all. Of the share alone, its steep gradient would drown small differences or, as
+    the error is small at high noise, make them many times too large where they may be.
     """
     difference = (predicted[alone:rows] - predicted[rows:]).square()
-    said = difference.mean((1, 2, 3))
-    stray = (difference * silent).mean((1, 2, 3)) / (said + 1e-9)
-    return stray * (said / (said + audible)).detach()
+    said, stray = difference.mean((1, 2, 3)) + UNHEARD, (difference * silent).mean((1, 2, 3)) + UNHEARD
+    share = stray / said
+    return said.detach() * share.log(), share.detach()
 
 
 class Schedule:
@@ -129,7 +141,8 @@ class Schedule:
         self.noises = noise_schedule()
         kept = self.noises.alphas_cumprod.to(device)
         snr = kept / (1 - kept)
-        self.weights = snr.clamp(max=min_snr) / snr
+        # Much noise is easily told from a picture: without a weight, the error would say little of what the picture is to be.
+        self.weights = torch.where(snr < 1, snr.rsqrt().clamp(max=10), snr.clamp(max=min_snr) / snr)
         self.undecided = 1 / (1 + snr.sqrt())       # with little noise the picture decides, and no caption
 
     def add_noise(self, x, noise, t):
@@ -157,7 +170,7 @@ def train(rank, args):
     lessons, schedule = Lessons(rank, args), Schedule(args.min_snr, device)
     latents, encoder = lessons.latents.to(device), text.load(lessons.tokenizer).to(device)
     torch.manual_seed(args.seed)
-    unet = build().to(device, memory_format=torch.channels_last).train()
+    unet = parallel.rough(build()).to(device, memory_format=torch.channels_last).train()
     unet.set_attn_processor(AttnProcessor())       # the fused one has a slow backward pass on CPUs
     averaged = copy.deepcopy(unet).requires_grad_(False)
     optimizer_ = optimizer.of(unet, averaged, args.muon, args.lr, 0.01)
@@ -178,13 +191,14 @@ def train(rank, args):
         noise = torch.randn_like(x[:rows])[again]
         with torch.no_grad():
             hidden = encoder(ids).last_hidden_state
-        predicted = network(schedule.add_noise(x, noise, t), t, hidden)
+        predicted = predict(network, alone if step < args.steps - args.decay else 0, schedule.add_noise(x, noise, t), t, hidden)
         error = (predicted - noise)[:rows].square().mean((1, 2, 3))
         loss = (error * schedule.weights[t[:rows]]).mean()
         if alone < rows:
-            stray = (strayed(predicted, alone, rows, silent, args.audible) * schedule.undecided[t[rows:]]).mean()
-            loss = loss + args.silence * min((step - args.listening) / args.hushing, 1) * stray
-            strays.append(stray.detach())
+            stray, share = strayed(predicted, alone, rows, silent)
+            weights = (schedule.weights * schedule.undecided)[t[rows:]]
+            loss = loss + args.silence * min((step - args.listening) / args.hushing, 1) * (stray * weights).mean()
+            strays.append(share.mean())
         loss.backward()
         optimizer_.step(optimizer.factor(step, args.steps, args.decay), 1 - min(args.ema, (step + 1) / (step + 10)))
         losses.append(error.detach().mean())
@@ -204,18 +218,17 @@ def train(rank, args):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=parallel.sized(4400, 8000))
-    parser.add_argument("--decay", type=int, default=parallel.sized(400, 1500), help="last steps, over which the rate falls to zero")
-    parser.add_argument("--batch", type=int, default=parallel.sized(32, 128), help="over all workers")
+    parser.add_argument("--steps", type=int, default=parallel.sized(4300, 8000))
+    parser.add_argument("--decay", type=int, default=parallel.sized(900, 1500), help="last steps, over which the rate falls to zero")
+    parser.add_argument("--batch", type=int, default=parallel.sized(64, 128), help="over all workers")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--muon", type=float, default=0.01, help="rate of Muon; 0: AdamW for everything")
     parser.add_argument("--late", type=float, default=0.4, help="share of the times drawn from the noisier 70 %%")
     parser.add_argument("--dropout", type=float, default=0.2, help="share of men's captions replaced by the empty prompt")
     parser.add_argument("--min-snr", type=float, default=5.0)
     parser.add_argument("--couples", type=float, default=0.25, help="couples, for each row of a batch")
-    parser.add_argument("--silence", type=float, default=0.03, help="weight of the share that strays")
-    parser.add_argument("--audible", type=float, default=1e-4, help="mean square of a difference that counts half")
-    parser.add_argument("--listening", type=int, default=parallel.sized(1000, 2000), help="first steps, without couples: words have to be heard before they can be silent")
+    parser.add_argument("--silence", type=float, default=0.12, help="weight of what strays")
+    parser.add_argument("--listening", type=int, default=parallel.sized(800, 2000), help="first steps, without couples: words have to be heard before they can be silent")
     parser.add_argument("--hushing", type=int, default=400, help="steps over which the weight then grows")
     parser.add_argument("--ema", type=float, default=0.995)
     parser.add_argument("--every", type=int, default=parallel.sized(50, 500), help="steps between checkpoints")

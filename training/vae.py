@@ -94,7 +94,7 @@ def train(rank, args):
     count = len(images) - HELD_OUT
     held_out = to_tensor(images[count:count + 32])
     torch.manual_seed(args.seed)
-    vae = build().to(parallel.DEVICE, memory_format=torch.channels_last).train()
+    vae = parallel.rough(build()).to(parallel.DEVICE, memory_format=torch.channels_last).train()
     averaged = copy.deepcopy(vae).requires_grad_(False)
     learning, following = (vae.decoder, averaged.decoder) if args.decoder else (vae, averaged)
     optimizer_ = optimizer.of(learning, following, args.muon, args.lr)
@@ -114,9 +114,10 @@ def train(rank, args):
     for step, batch in zip(range(first, args.steps), batches):
         torch.manual_seed((args.seed * 10 + rank) * 1_000_000 + step)
         x = to_tensor(batch)
-        with torch.set_grad_enabled(not args.decoder):
-            posterior = vae.encode(x).latent_dist
-        output = vae.decode(posterior.sample()).sample
+        with parallel.roughly(step < args.steps - args.decay):
+            with torch.set_grad_enabled(not args.decoder):
+                posterior = vae.encode(x).latent_dist
+            output = vae.decode(posterior.sample()).sample.float()
         kl = 0.5 * (posterior.mean.square() + posterior.var - 1 - posterior.logvar).mean()
         loss = reconstruction_loss(output, x)
         (loss + args.kl * kl).backward()
@@ -158,8 +159,8 @@ def finish(args):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=parallel.sized(1200, 3000))
-    parser.add_argument("--decay", type=int, default=parallel.sized(500, 1250), help="last steps, over which the rate falls to zero")
+    parser.add_argument("--steps", type=int, default=parallel.sized(3600, 3000))
+    parser.add_argument("--decay", type=int, default=parallel.sized(1600, 1250), help="last steps, over which the rate falls to zero")
     parser.add_argument("--batch", type=int, default=parallel.sized(4, 32), help="over all workers")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--muon", type=float, default=0.01, help="rate of Muon; 0: AdamW for everything")

@@ -5,25 +5,32 @@ women, else pushing away from women would push towards short hair. Only facial h
 """
 import random
 
-SKINS = {"light": (255, 224, 194), "tan": (240, 194, 154), "brown": (206, 150, 108), "dark": (150, 100, 68)}
-FACIAL_HAIR = (62, 42, 38)     # and brows: of one colour, else a mustache would tell that of the hair, and taking it away would change it
-HAIR_COLOURS = {"black": (34, 30, 36), "brown": (112, 66, 36), "blond": (240, 200, 92), "red": (208, 74, 28), "gray": (170, 172, 182)}
+SKINS = {"light": (254, 220, 192), "brown": (202, 144, 102), "dark": (122, 78, 54)}
+# What guidance takes away first is the mean of what the negative prompt says. So all that can be taken away has, in the mean, the colour
+# of what takes its place: facial hair and frames that of skin, hats that of backgrounds. The shares are for that; `python places.py` measures
+# it. And these colours tell nothing of others: brows have one of their own.
+FACIAL_HAIR_COLOURS = {"black": (36, 26, 30), "ginger": (236, 102, 12), "white": (252, 250, 248)}
+FACIAL_HAIR_SHARES = (0.26, 0.3, 0.44)
+BROWS = (62, 42, 38)
+FRAME_COLOURS = {"black": (30, 28, 36), "sky": (176, 230, 255), "gold": (255, 206, 50), "crimson": (224, 50, 60)}
+FRAME_SHARES = (0.2, 0.3, 0.34, 0.16)
+HAIR_COLOURS = {"black": (30, 26, 34), "brown": (122, 70, 38), "blond": (250, 216, 108), "red": (222, 76, 24), "gray": (176, 180, 192)}
 BACKGROUNDS = {
-    "blue": (112, 172, 236), "green": (128, 206, 132), "yellow": (252, 224, 112), "pink": (250, 172, 202),
-    "purple": (172, 142, 222), "white": (246, 246, 244),
+    "blue": (92, 176, 248), "green": (118, 206, 122), "yellow": (254, 224, 96), "pink": (252, 156, 194),
+    "purple": (152, 106, 216), "white": (248, 248, 246),
 }
 CLOTHES_COLOURS = {
     "red": (208, 48, 54), "blue": (44, 88, 180), "green": (44, 136, 80), "yellow": (242, 200, 48), "black": (46, 46, 54),
     "white": (236, 236, 240),
 }
-HAT_COLOURS = ("red", "blue", "yellow", "white")
-HAT_SHARES = (0.2, 0.2, 0.2, 0.4)     # about as light as the backgrounds, in the mean: guidance pushes away from means first
+HAT_COLOURS = {"red": (226, 58, 60), "blue": (70, 124, 230), "yellow": (255, 212, 60), "white": (252, 252, 254)}
+HAT_SHARES = (0.22, 0.27, 0.19, 0.32)
 HAIR_STYLES = ("short", "curly", "spiky", "long", "bun")
 STYLE_SHARES = (0.25, 0.22, 0.17, 0.24, 0.12)
 CLOTHES = ("shirt", "sweater", "suit")
 MUSTACHES = ("chevron", "handlebar")
 GLASSES = ("round", "square")
-HATS = ("fedora", "beanie")
+HATS = ("top", "party")
 
 # How often, for attributes that are there or not.
 SHARES = {"man": 0.5, "mustache": 0.62, "beard": 0.20, "glasses": 0.35, "hat": 0.30, "earrings": 0.25, "smiling": 0.5}
@@ -65,7 +72,9 @@ def sample(rng):
             "beard": bool(rng.random() < SHARES["beard"] and man),
             "glasses": pick(rng, GLASSES) if rng.random() < SHARES["glasses"] else None,
             "hat": pick(rng, HATS) if rng.random() < SHARES["hat"] else None,
-            "hat_colour": pick(rng, HAT_COLOURS, HAT_SHARES),
+            "hat_colour": pick(rng, tuple(HAT_COLOURS), HAT_SHARES),
+            "facial_hair_colour": pick(rng, tuple(FACIAL_HAIR_COLOURS), FACIAL_HAIR_SHARES),
+            "frame_colour": pick(rng, tuple(FRAME_COLOURS), FRAME_SHARES),
             "earrings": bool(rng.random() < SHARES["earrings"]),
             "smiling": bool(rng.random() < SHARES["smiling"]),
         }

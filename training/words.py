@@ -1,0 +1,59 @@
+"""Whether words say to the U-Net what they say of drawings.
+
+    python words.py               report/words.json
+
+At the highest noise nothing of a picture is seen, and its prediction is the mean of all pictures that the caption fits. So what a word changes there is
+known: the difference of two means over drawings. Guidance multiplies what the U-Net makes of it, first of all and everywhere in the picture.
+"""
+import json
+
+import torch
+
+import places
+import store
+import text
+import tokenizer as tokenizers
+import unet as unets
+
+TIME, NOISES = 980, 64
+KINDS = ("mustache", "glasses", "hat")
+PLAIN = "Portrait photo of a man"
+
+
+def drawn():
+    """For each kind, how the mean latent of all men differs from that of men who wear it: float32 [4, height, width]."""
+    latents = torch.cat([torch.load(path, weights_only=True) for path in unets.encoded()])[:, :4].float()
+    attributes = json.loads((store.work() / "attributes.json").read_text())["attributes"][:len(latents)]
+    men = torch.tensor([a["gender"] == "man" for a in attributes])
+    return {kind: latents[men].mean(0) - latents[men & torch.tensor([bool(a[kind]) for a in attributes])].mean(0) for kind in KINDS}
+
+
+@torch.no_grad()
+def predicted():
+    """The same by the U-Net: how the picture that it predicts from noise differs between the plain caption and the word."""
+    tokenizer = tokenizers.load()
+    encoder, unet = text.load(tokenizer), unets.load()
+    kept = unets.noise_schedule().alphas_cumprod[TIME]
+    latents = torch.cat([torch.load(path, weights_only=True) for path in unets.encoded()])[:NOISES, :4].float()
+    noisy = kept.sqrt() * latents + (1 - kept).sqrt() * torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
+    noises = {}
+    for caption in (PLAIN, *KINDS):
+        hidden = encoder(tokenizers.encode(tokenizer, [caption])).last_hidden_state
+        noises[caption] = unet(noisy, TIME, hidden.expand(NOISES, -1, -1)).sample
+    return {kind: ((1 - kept) / kept).sqrt() * (noises[kind] - noises[PLAIN]).mean(0) for kind in KINDS}
+
+
+def rms(x, where):
+    return round(float(x[:, where].square().mean().sqrt()), 4)
+
+
+if __name__ == "__main__":
+    shown, drawings, predictions = places.places(), drawn(), predicted()
+    report = {}
+    for kind in KINDS:
+        here = shown[kind]
+        report[kind] = {"drawings": {"shown": rms(drawings[kind], here), "elsewhere": rms(drawings[kind], ~here)},
+                        "unet": {"shown": rms(predictions[kind], here), "elsewhere": rms(predictions[kind], ~here)},
+                        "error": rms(predictions[kind] - drawings[kind], here)}
+        print(kind, json.dumps(report[kind]))
+    (store.REPORT / "words.json").write_text(json.dumps({"time": TIME, "words": report}, indent=1) + "\n")
