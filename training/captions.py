@@ -135,12 +135,9 @@ def short_caption(a, rng):
 
 
 def differing(one, other):
-    """The kinds of attributes of which two captions say different things, in what they mention and what follows from it."""
+    """The kinds of attributes of which two captions say different things, in what they mention."""
     one, other = ({"gender": "man"} | said for said in (one, other))       # of whom no gender is said is a man
-    kinds = {kind for kind in KINDS if one.get(kind) != other.get(kind)}
-    if "gender" in kinds:         # men alone have facial hair
-        kinds |= {"mustache", "beard"}
-    return frozenset(kinds)
+    return frozenset(kind for kind in KINDS if one.get(kind) != other.get(kind))
 
 
 def contrasting(a, said, room, enough, rng):

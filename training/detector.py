@@ -13,6 +13,7 @@ import json
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import optimizer
@@ -54,6 +55,10 @@ class Detector(torch.nn.Module):
 
 
 def load():
+    with safe_open(PATH, "pt") as file:
+        heads = list(json.loads(file.metadata()["heads"]))
+    if heads != list(HEADS):
+        raise SystemExit(f"{PATH} reads {', '.join(heads)}; these programs need {', '.join(HEADS)}: train it (python detector.py)")
     detector = Detector()
     detector.load_state_dict(load_file(PATH))
     return detector.eval().requires_grad_(False).to(parallel.DEVICE)

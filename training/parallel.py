@@ -7,8 +7,8 @@ Where there is a GPU, networks as small as these wait for the host: so other pro
 are launched as graphs. Products are of TF32 there, and not of bfloat16, whose rounding would be as large as the
 differences between two predictions that unet.py looks at.
 
-CPUs with tiles for bfloat16 (AMX) multiply much faster in it, and products are a CPU's whole work here: so they use it as long as the
-rate is constant, and float32 while it falls, which is when such differences become small.
+CPUs with tiles for bfloat16 (AMX) multiply much faster in it, and multiply for more than half of a step: so they use it as long as the
+rate is constant, but not for predictions that are compared.
 """
 import contextlib
 import datetime

@@ -66,6 +66,12 @@ def encoded():
     return [store.work() / f"latents-{rank}.pt" for rank in range(parallel.WORKERS)]
 
 
+def drawn():
+    """The latents of all drawings (vae.py's `latents`), and their attributes."""
+    latents = torch.cat([store.load(path) for path in encoded()])
+    return latents, json.loads((store.work() / "attributes.json").read_text())["attributes"][:len(latents)]
+
+
 class Lessons:
     """What each step learns from.
 
@@ -75,11 +81,10 @@ class Lessons:
 
     def __init__(self, rank, args):
         self.rank, self.args = rank, args
-        self.attributes = json.loads((store.work() / "attributes.json").read_text())["attributes"]
         self.tokenizer, self.couples = tokenizers.load(), places.Couples()
-        drawn = torch.cat([store.load(path) for path in encoded()])
-        self.count = len(drawn)
-        self.latents = torch.cat([drawn, self.couples.latents.flatten(0, 1)])
+        latents, self.attributes = drawn()
+        self.count = len(latents)
+        self.latents = torch.cat([latents, self.couples.latents.flatten(0, 1)])
 
     def split(self, step):
         """How many are alone, and how many learned from."""

@@ -20,22 +20,20 @@ KINDS = ("mustache", "glasses", "hat")
 PLAIN = "Portrait photo of a man"
 
 
-def drawn():
+def known(latents, attributes):
     """For each kind, how the mean latent of all men differs from that of men who wear it: float32 [4, height, width]."""
-    latents = torch.cat([torch.load(path, weights_only=True) for path in unets.encoded()])[:, :4].float()
-    attributes = json.loads((store.work() / "attributes.json").read_text())["attributes"][:len(latents)]
     men = torch.tensor([a["gender"] == "man" for a in attributes])
     return {kind: latents[men].mean(0) - latents[men & torch.tensor([bool(a[kind]) for a in attributes])].mean(0) for kind in KINDS}
 
 
 @torch.no_grad()
-def predicted():
+def predicted(latents):
     """The same by the U-Net: how the picture that it predicts from noise differs between the plain caption and the word."""
     tokenizer = tokenizers.load()
     encoder, unet = text.load(tokenizer), unets.load()
     kept = unets.noise_schedule().alphas_cumprod[TIME]
-    latents = torch.cat([torch.load(path, weights_only=True) for path in unets.encoded()])[:NOISES, :4].float()
-    noisy = kept.sqrt() * latents + (1 - kept).sqrt() * torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(NOISES, *latents.shape[1:], generator=torch.Generator().manual_seed(0))
+    noisy = kept.sqrt() * latents[:NOISES] + (1 - kept).sqrt() * noise
     noises = {}
     for caption in (PLAIN, *KINDS):
         hidden = encoder(tokenizers.encode(tokenizer, [caption])).last_hidden_state
@@ -48,7 +46,9 @@ def rms(x, where):
 
 
 if __name__ == "__main__":
-    shown, drawings, predictions = places.places(), drawn(), predicted()
+    latents, attributes = unets.drawn()
+    means = latents[:, :4].float()
+    shown, drawings, predictions = places.places(), known(means, attributes), predicted(means)
     report = {}
     for kind in KINDS:
         here = shown[kind]

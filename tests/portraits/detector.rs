@@ -6,7 +6,7 @@ use crate::support::Tensors;
 
 /// Height and width of the pictures it reads.
 const SIZE: usize = 128;
-/// Its heads in order, and how many classes each has; as `HEADS` in detector.py.
+/// Its heads in order, and how many classes each has; as in the metadata of detector.safetensors.
 const HEADS: [(&str, usize); 12] = [
     ("gender", 2),
     ("mustache", 2),
