@@ -2,7 +2,7 @@
 /**
  * `<darkroom-studio model="models/portraits">`: the whole studio as one element, styled by style.css.
  *
- * Attributes, read when it is put into a document: `model`, `prompt`, `negative-prompt`, `seed`, `guidance-scale`, and `hub`: where
+ * Attributes, read when it is put into a document: `model`, `prompt`, `negative-prompt`, `seed`, `guidance-scale` (for that model), and `hub`: where
  * models named `owner/name` are, if not on Hugging Face. Property `settings`: what the form holds. Method `generate()`. Events: `settings` when they change,
  * `picture` with each finished one.
  */
@@ -44,6 +44,7 @@ export class DarkroomStudio extends HTMLElement {
   /** @type {Promise<Opened>} */ #opening = new Promise(() => {});
   /** @type {Opened | null} */ #opened = null;
   /** @type {{abort: AbortController, done: Promise<void>, stuck: boolean} | null} */ #work = null;
+  /** The model that the guidance scale was last settled for. */ #guided = "";
   #gpuCrashes = 0;
   #frames = 0;
   #countTimer = 0;
@@ -70,6 +71,7 @@ export class DarkroomStudio extends HTMLElement {
     }
     const before = this.settings;
     this.#form.fill(settings);
+    this.#guide(settings.guidance !== undefined);
     if (settings.seed) this.#form.keepSeed();
     this.#changed();
     const { device, model, prediction } = this.settings;
@@ -119,12 +121,13 @@ export class DarkroomStudio extends HTMLElement {
       onProblem: (error) => this.#problem(problemOf(error, "disk")),
     });
     const attribute = (/** @type {string} */ name) => this.getAttribute(name) ?? "";
+    this.#guided = this.#early.model ?? attribute("model");
     this.#form.fill({
       ...DEFAULTS,
       prompt: attribute("prompt"),
       negative: attribute("negative-prompt"),
       seed: attribute("seed") || randomSeed(),
-      guidance: attribute("guidance-scale") || DEFAULTS.guidance,
+      guidance: this.#usualGuidance(this.#guided),
       model: attribute("model"),
       ...this.#early,
     });
@@ -163,11 +166,27 @@ export class DarkroomStudio extends HTMLElement {
     });
     form.addEventListener("change", ({ target }) => {
       const { name } = /** @type {HTMLInputElement} */ (target);
-      if (name === "model") this.#form.forgetModel();
+      if (name === "model") {
+        this.#form.forgetModel();
+        this.#guide();
+        this.#changed();
+      }
       // What a model predicts decides on its own sampler and size, too.
       if (name === "prediction") this.#form.leaveOpen();
       if (name === "model" || name === "device" || name === "prediction") this.#open();
     });
+  }
+
+  /** The attribute's guidance scale is for the attribute's model. @param {string} model */
+  #usualGuidance(model) {
+    return (model === this.getAttribute("model") && this.getAttribute("guidance-scale")) || DEFAULTS.guidance;
+  }
+
+  /** After the model may have changed: another one gets its usual guidance scale, unless the visitor chose one. @param {boolean} [chosen] just now */
+  #guide(chosen = false) {
+    const { model, guidance } = this.settings;
+    if (!chosen && guidance === this.#usualGuidance(this.#guided)) this.#form.fill({ guidance: this.#usualGuidance(model) });
+    this.#guided = model;
   }
 
   /** Takes what is dragged over the page and dropped beside the studio; the studio sees to what is dropped onto it. @param {DragEvent} event */

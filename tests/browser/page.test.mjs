@@ -183,6 +183,32 @@ describe("the page", () => {
     await studio.close();
   });
 
+  test("asks of another model the usual guidance scale, unless the visitor chose one", async () => {
+    const studio = await visit();
+    await studio.engine();
+    const model = studio.page.locator("[name=model]");
+    const guidance = studio.page.locator("[name=guidance]");
+    /** @param {string} name */
+    const change = async (name) => {
+      await model.fill(name);
+      await model.blur();
+    };
+    assert.equal(await guidance.inputValue(), "4", "the demo model's");
+    await change("models/none");
+    assert.equal(await guidance.inputValue(), "7.5");
+    await studio.page.waitForFunction(() => location.hash.includes("guidance=7.5"));
+    await change("models/portraits");
+    assert.equal(await guidance.inputValue(), "4");
+    await studio.fill({ guidance: "6" });
+    await change("models/none");
+    assert.equal(await guidance.inputValue(), "6");
+    await studio.close();
+
+    const linked = await visit("#model=models/none&prompt=a+cat");
+    assert.equal(await linked.page.locator("[name=guidance]").inputValue(), "7.5", "a link to another model");
+    await linked.close();
+  });
+
   test("counts tokens, and says where a long prompt is parted and when a negative prompt does nothing", async () => {
     const studio = await visit();
     await studio.engine();
