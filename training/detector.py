@@ -97,7 +97,7 @@ def through_vae(images):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=parallel.sized(800, 3000))
+    parser.add_argument("--steps", type=int, default=parallel.sized(1200, 3000))
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--decoded", type=int, default=parallel.sized(1000, 8000), help="training pictures that go through the autoencoder")
     parser.add_argument("--seed", type=int, default=0)

@@ -32,10 +32,6 @@ def darker(colour, amount):
     return mix(colour, (24, 10, 16), amount)
 
 
-def lighter(colour, amount):
-    return mix(colour, (255, 255, 255), amount)
-
-
 def smooth(points, steps=8):
     """Closed Catmull-Rom curve through the points."""
     p1 = np.asarray(points, float)[:, None]
@@ -250,8 +246,7 @@ def draw_front_hair(pen, a, h):
 
 def draw_hat(pen, a, h):
     """A small one on top of the head, behind the hair: all it hides is background, and little of it is near hair."""
-    colour = world.HAT_COLOURS[a["hat_colour"]]
-    band = darker(colour, 0.25) if a["hat_colour"] == "white" else lighter(colour, 0.6)
+    colour, band = (world.BACKGROUNDS[name] for name in (a["hat_colour"], a["band_colour"]))
     if a["hat"] == "party":
         pen.polygon([(h.cx, h.top - 30), (h.cx + 17, h.top + 6), (h.cx - 17, h.top + 6)], colour)
         pen.polygon([(h.cx - 6.6, h.top - 16.5), (h.cx + 6.6, h.top - 16.5), (h.cx + 10, h.top - 9.5), (h.cx - 10, h.top - 9.5)], band)
@@ -318,7 +313,7 @@ def sheet(images, columns, path):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--count", type=int, default=parallel.sized(12000, 48000))
+    parser.add_argument("--count", type=int, default=parallel.sized(36000, 48000))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--sheet", action="store_true", help="only report/drawn.png")
     args = parser.parse_args()

@@ -24,7 +24,7 @@ LEAST = 0.15       # root mean square of a difference that counts; latents have 
 ROOM = 0.5         # share of the places where two captions must be silent; the more of it, the fewer kinds of attributes they would differ in
 OPTIONS = {
     "hair_style": world.HAIR_STYLES, "hair_colour": tuple(world.HAIR_COLOURS), "background": tuple(world.BACKGROUNDS), "clothes": world.CLOTHES,
-    "clothes_colour": tuple(world.CLOTHES_COLOURS), "hat_colour": tuple(world.HAT_COLOURS),
+    "clothes_colour": tuple(world.CLOTHES_COLOURS), "hat_colour": tuple(world.BACKGROUNDS),
 }
 WORN = {"mustache": world.MUSTACHES, "beard": (True,), "glasses": world.GLASSES, "hat": world.HATS, "earrings": (True,)}
 
@@ -43,7 +43,8 @@ def couple(kind, rng):
         elif kind in WORN:
             other[kind] = None if one[kind] else world.pick(rng, WORN[kind])
         else:
-            other[kind] = world.pick(rng, [option for option in OPTIONS[kind] if option != one[kind]])
+            taken = {one["hat_colour"], one["band_colour"], one["background"]} if kind in ("hat_colour", "background") else {one[kind]}
+            other[kind] = world.pick(rng, [option for option in OPTIONS[kind] if option not in taken])
         if not world.held_out(other):
             return one, other
 
@@ -73,8 +74,6 @@ def places():
     strength = (mean[:, 0] - mean[:, 1]).square().mean(1).unflatten(0, (-1, COUPLES)).mean(1).sqrt()
     found = {kind: shown > LEAST for kind, shown in zip(captions.KINDS, strength)}
     found["gender"] |= found["mustache"] | found["beard"]      # which men alone have
-    found["hat"] &= ~found["hair_colour"]      # there the hat tells what is to be seen, and what the word adds would change the hair
-    found["hat_colour"] &= ~found["hair_colour"]
     return found
 
 

@@ -232,7 +232,7 @@ if __name__ == "__main__":
     parser.add_argument("--dropout", type=float, default=0.2, help="share of men's captions replaced by the empty prompt")
     parser.add_argument("--min-snr", type=float, default=5.0)
     parser.add_argument("--couples", type=float, default=0.25, help="couples, for each row of a batch")
-    parser.add_argument("--silence", type=float, default=0.12, help="weight of what strays")
+    parser.add_argument("--silence", type=float, default=0.15, help="weight of what strays")
     parser.add_argument("--listening", type=int, default=parallel.sized(800, 2000), help="first steps, without couples: words have to be heard before they can be silent")
     parser.add_argument("--hushing", type=int, default=400, help="steps over which the weight then grows")
     parser.add_argument("--ema", type=float, default=0.995)

@@ -26,8 +26,8 @@ const STAGES: [Stage; 7] = [
     stage("draw", "drawings and their attributes", 1, 10, None),
     stage("vae", "the autoencoder", 20, 150, Some("--vae-steps")),
     stage("text", "tokenizer and text encoder", 2, 30, None),
-    stage("unet", "latents, then the U-Net", 90, 210, Some("--steps")),
-    stage("detector", "the network that counts", 5, 40, None),
+    stage("unet", "latents, then the U-Net", 105, 210, Some("--steps")),
+    stage("detector", "the network that counts", 8, 40, None),
     stage("export", "a diffusers folder in fp16", 1, 15, None),
     stage("evaluate", "pictures, sheets and figures", 13, 60, None),
 ];
@@ -152,7 +152,7 @@ fn announce(chosen: &[&Stage], python: &PathBuf, cache: &std::path::Path) {
         println!("  {:<9}{time}  {}", stage.name, stage.makes);
     }
     println!(
-        "Memory: 4 GB. Disk: 1.5 GB (4 GB beside a GPU) in {}, where every stage goes on after an interruption.",
+        "Memory: 4 GB. Disk: 2.5 GB (4 GB beside a GPU) in {}, where every stage goes on after an interruption.",
         cache.display()
     );
 }
