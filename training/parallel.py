@@ -7,8 +7,8 @@ Where there is a GPU, networks as small as these wait for the host: so other pro
 are launched as graphs. Products are of TF32 there, and not of bfloat16, whose rounding would be as large as the
 differences between two predictions that unet.py looks at.
 
-CPUs with tiles for bfloat16 (AMX) multiply much faster in it, and multiply for more than half of a step: so they use it as long as the
-rate is constant, but not for predictions that are compared.
+CPUs with tiles for bfloat16 (AMX) multiply much faster in it, and multiply for more than half of a step: so they use it, but not for
+predictions that are compared, nor for the last steps of the autoencoder.
 """
 import contextlib
 import datetime

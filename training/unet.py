@@ -196,7 +196,7 @@ def train(rank, args):
         noise = torch.randn_like(x[:rows])[again]
         with torch.no_grad():
             hidden = encoder(ids).last_hidden_state
-        predicted = predict(network, alone if step < args.steps - args.decay else 0, schedule.add_noise(x, noise, t), t, hidden)
+        predicted = predict(network, alone, schedule.add_noise(x, noise, t), t, hidden)
         error = (predicted - noise)[:rows].square().mean((1, 2, 3))
         loss = (error * schedule.weights[t[:rows]]).mean()
         if alone < rows:
