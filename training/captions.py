@@ -18,6 +18,8 @@ MEDIA_SHARES = (0.34, 0.14, 0.14, 0.10, 0.10, 0.06, 0.12)
 REGISTERS = ("bare", "phrases", "tags")
 SHARES = (0.25, 0.25, 0.50)
 SHORT_SHARES = (0.35, 0.0, 0.65)
+MENTIONED = 0.6     # how often a long caption mentions a part that is there
+SOMETIMES_FIRST = 0.7     # how often tags start with one of SOMETIMES
 WORN = ("glasses", "hat", "earrings", "clothes")
 SOMETIMES = ("mustache", "beard", "glasses", "hat", "earrings")     # there or not; tags mention one at most
 ALWAYS = ("clothes", "hair", "background", "mood", "gender")
@@ -63,6 +65,18 @@ def phrase(part, a, rng):
     return (part if part in ("glasses", "earrings") else f"a {part}"), {part: part}
 
 
+def shown(a):
+    """What a caption that tells all would say of a picture."""
+    said = {kind: a[kind] for kind in KINDS if kind in a} | {"mood": "smiling" if a["smiling"] else "serious"}
+    said |= {part: part if a[part] else None for part in SOMETIMES}
+    return said | {"hat_colour": a["hat_colour"] if a["hat"] else None}
+
+
+def is_long(text, said):
+    """Whether a caption is a sentence that says more than the gender."""
+    return len(said) > 1 and any(f"a {mood}{said.get('gender')}" in text for mood in ("", "smiling ", "serious "))
+
+
 def listed(things):
     return things[0] if len(things) == 1 else ", ".join(things[:-1]) + " and " + things[-1]
 
@@ -81,7 +95,7 @@ def caption(a, rng, shares=SHARES):
 
 def tags(a, rng):
     """One to four parts of a picture, of which one at most is not always there; nothing if it is not."""
-    first = world.pick(rng, (SOMETIMES, ALWAYS), (0.7, 0.3))
+    first = world.pick(rng, (SOMETIMES, ALWAYS), (SOMETIMES_FIRST, 1 - SOMETIMES_FIRST))
     parts = [world.pick(rng, first)]
     parts += rng.sample([part for part in ALWAYS if part not in parts], world.pick(rng, (0, 1, 2, 3), (0.5, 0.25, 0.15, 0.1)))
     found = [phrase(part, a, rng) for part in parts]
@@ -107,7 +121,7 @@ def phrases(a, medium, rng):
     worn, other = [], []
     together = rng.random() < 0.5      # "with glasses" as well as "wearing glasses"
     for part in ("clothes", "hair", *SOMETIMES):
-        found = phrase(part, a, rng) if rng.random() < 0.6 else None
+        found = phrase(part, a, rng) if rng.random() < MENTIONED else None
         if found:
             said |= found[1]
             (worn if part in WORN and not together else other).append(found[0])

@@ -6,6 +6,8 @@
 The rate is constant and falls over the last `--decay` steps. The checkpoint from before the fall is kept (unet-constant.pt):
 more steps go on from it.
 
+At high noise it is not taught the noise that was added, but the mean of all that might have been (targets.py).
+
 Besides the noise, it is taught what words do not say: with two short captions for the same noisy latent, or for two that
 differ in one attribute, predictions shall be equal in all places where nothing shows that they differ in (places.py).
 Guidance multiplies the difference between two predictions; what little of it strays to the hair would change the hair.
@@ -25,6 +27,7 @@ import optimizer
 import parallel
 import places
 import store
+import targets
 import text
 import tokenizer as tokenizers
 import vae as autoencoder
@@ -93,16 +96,17 @@ class Lessons:
         return share - 2 * paired, share - paired
 
     def __call__(self, step):
-        """The numbers of the latents, token ids, times, and where the predictions of couples must be the same."""
+        """The numbers of the latents, token ids, times; what the captions of those alone say, as targets.py wants it; and where the predictions of
+        couples must be the same."""
         rng = world.generator(self.args.seed, self.rank, step)
         alone, rows = self.split(step)
         picked = [rng.randrange(self.count) for _ in range(alone)]
-        words = ["" if captions.nothing(self.attributes[i], self.args.dropout, rng) else captions.caption(self.attributes[i], rng)[0] for i in picked]
+        told = [("", {}) if captions.nothing(self.attributes[i], self.args.dropout, rng) else captions.caption(self.attributes[i], rng) for i in picked]
         coupled, coupled_words, silent = self.couples.draw(rows - alone, rng)
         # What is in a picture is decided at high noise.
         times = [rng.randrange(300, TIMES) if rng.random() < self.args.late else rng.randrange(TIMES) for _ in range(rows)]
-        return (torch.tensor(picked + [self.count + i for i in coupled]), tokenizers.encode(self.tokenizer, words + coupled_words),
-                torch.tensor(times + times[alone:]), torch.stack(silent) if silent else torch.zeros(0))
+        return (torch.tensor(picked + [self.count + i for i in coupled]), tokenizers.encode(self.tokenizer, [words for words, _ in told] + coupled_words),
+                torch.tensor(times + times[alone:]), *targets.said(told), torch.stack(silent) if silent else torch.zeros(0))
 
 
 class Predicted(torch.nn.Module):
@@ -144,7 +148,7 @@ class Schedule:
 
     def __init__(self, min_snr, device):
         self.noises = noise_schedule()
-        kept = self.noises.alphas_cumprod.to(device)
+        self.kept = kept = self.noises.alphas_cumprod.to(device)
         snr = kept / (1 - kept)
         # Much noise is easily told from a picture: without a weight, the error would say little of what the picture is to be.
         self.weights = torch.where(snr < 1, snr.rsqrt().clamp(max=10), snr.clamp(max=min_snr) / snr)
@@ -174,6 +178,7 @@ def train(rank, args):
     path, device = store.work() / "unet.pt", parallel.DEVICE
     lessons, schedule = Lessons(rank, args), Schedule(args.min_snr, device)
     latents, encoder = lessons.latents.to(device), text.load(lessons.tokenizer).to(device)
+    posterior = targets.Posterior(latents[:lessons.count, :4].float(), lessons.attributes)
     torch.manual_seed(args.seed)
     unet = parallel.rough(build()).to(device, memory_format=torch.channels_last).train()
     unet.set_attn_processor(AttnProcessor())       # the fused one has a slow backward pass on CPUs
@@ -188,7 +193,7 @@ def train(rank, args):
     losses, strays, began, cpu = [], [], time.time(), time.process_time()
     for step, lesson in zip(range(first, args.steps), parallel.batches(lessons, first, args.steps)):
         torch.manual_seed((args.seed * 10 + rank) * 1_000_000 + step)
-        picked, ids, t, silent = (part.to(device) for part in lesson)
+        picked, ids, t, said, long, silent = (part.to(device) for part in lesson)
         alone, rows = lessons.split(step)
         again = torch.cat([torch.arange(rows), torch.arange(alone, rows)]).to(device)      # couples have the same noise
         mean, deviation = latents[picked].float().chunk(2, 1)
@@ -196,8 +201,11 @@ def train(rank, args):
         noise = torch.randn_like(x[:rows])[again]
         with torch.no_grad():
             hidden = encoder(ids).last_hidden_state
-        predicted = predict(network, alone, schedule.add_noise(x, noise, t), t, hidden)
-        error = (predicted - noise)[:rows].square().mean((1, 2, 3))
+        noisy, wanted = schedule.add_noise(x, noise, t), noise[:rows].clone()
+        exact = (t[:alone] >= args.exact).nonzero()[:, 0]
+        wanted[exact] = posterior.noise(noisy[exact], schedule.kept[t[exact]], said[exact], long[exact])
+        predicted = predict(network, alone, noisy, t, hidden)
+        error = (predicted[:rows] - wanted).square().mean((1, 2, 3))
         loss = (error * schedule.weights[t[:rows]]).mean()
         if alone < rows:
             stray, share = strayed(predicted, alone, rows, silent)
@@ -229,6 +237,7 @@ if __name__ == "__main__":
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--muon", type=float, default=0.01, help="rate of Muon; 0: AdamW for everything")
     parser.add_argument("--late", type=float, default=0.4, help="share of the times drawn from the noisier 70 %%")
+    parser.add_argument("--exact", type=int, default=600, help="time from which on the noise to be predicted is computed over all drawings: targets.py")
     parser.add_argument("--dropout", type=float, default=0.2, help="share of men's captions replaced by the empty prompt")
     parser.add_argument("--min-snr", type=float, default=5.0)
     parser.add_argument("--couples", type=float, default=0.25, help="couples, for each row of a batch")

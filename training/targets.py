@@ -1,0 +1,50 @@
+"""What is to be predicted at high noise, exactly: the mean of all drawings that a caption and a noisy latent leave open.
+
+A noisy latent comes from one drawing, but might as well come from others. The noise that was added is a sample of what is to be predicted,
+and at high noise a poor one: what a word says is small beside it. The mean over all drawings, each by how likely it makes
+the noisy latent (Bayes) and the caption, is what that sample is of (Xu, Tong and Jaakkola 2023, arXiv:2302.00670).
+"""
+import math
+
+import torch
+
+import captions
+
+SEEN = [(kind, value) for kind, values in captions.KINDS.items() for value in values]
+
+
+def features(says):
+    """Which of SEEN is so by what captions say, float32 [captions, SEEN]."""
+    return torch.tensor([[float(said.get(kind) == value) for kind, value in SEEN] for said in says])
+
+
+def said(told):
+    """What captions say (of whom no gender is said is a man), and which are long: `Posterior.noise`'s."""
+    return features([{"gender": "man"} | says for _, says in told]), torch.tensor([float(captions.is_long(*caption)) for caption in told])
+
+
+class Posterior:
+    def __init__(self, means, attributes):
+        """means: float32 [drawings, 4, h, w]"""
+        self.means = means.flatten(1)
+        self.squares = self.means.square().sum(1) / 2
+        self.shown = features([captions.shown(a) for a in attributes]).to(means.device)
+        present = torch.tensor([[float(bool(a[part])) for part in captions.SOMETIMES] for a in attributes]).to(means.device)
+        self.unmentioned = present * math.log(1 - captions.MENTIONED)
+        # A sentence is what was to be one, or tags whose thing is not there.
+        self.long = torch.log(captions.SHARES[1] + captions.SHARES[2] * captions.SOMETIMES_FIRST * (1 - present.mean(1)))
+
+    def noise(self, noisy, kept, said, long):
+        """The noise to be predicted, like noisy.
+
+        noisy: float32 [n, 4, h, w]; kept: cumulated alphas [n]; said: [n, SEEN]; long: [n], whether the caption is a sentence, where what
+        is not mentioned is likelier not there.
+        """
+        kept = kept[:, None]
+        flat, variance = noisy.flatten(1) / kept.sqrt(), (1 - kept) / kept
+        likely = (flat @ self.means.T - self.squares) / variance
+        fits = said @ self.shown.T > said.sum(1, keepdim=True) - 0.5
+        silent = 1 - torch.stack([said[:, SEEN.index((part, part))] for part in captions.SOMETIMES], 1)
+        likely = likely + long[:, None] * (silent @ self.unmentioned.T + self.long)
+        picture = torch.softmax(likely.masked_fill(~fits, -math.inf), 1) @ self.means
+        return ((noisy.flatten(1) - kept.sqrt() * picture) / (1 - kept).sqrt()).view_as(noisy)
