@@ -9,6 +9,7 @@ import math
 import torch
 
 import captions
+import parallel
 
 SEEN = [(kind, value) for kind, values in captions.KINDS.items() for value in values]
 
@@ -26,8 +27,9 @@ def said(told):
 class Posterior:
     def __init__(self, means, attributes):
         """means: float32 [drawings, 4, h, w]"""
-        self.means = means.flatten(1)
-        self.squares = self.means.square().sum(1) / 2
+        # Sums of a thousand products, or over drawings: the rounding of bfloat16 is lost in them.
+        self.means = means.flatten(1).to(torch.bfloat16 if parallel.TILES else torch.float32)
+        self.squares = self.means.float().square().sum(1) / 2
         self.shown = features([captions.shown(a) for a in attributes]).to(means.device)
         present = torch.tensor([[float(bool(a[part])) for part in captions.SOMETIMES] for a in attributes]).to(means.device)
         self.unmentioned = present * math.log(1 - captions.MENTIONED)
@@ -42,9 +44,9 @@ class Posterior:
         """
         kept = kept[:, None]
         flat, variance = noisy.flatten(1) / kept.sqrt(), (1 - kept) / kept
-        likely = (flat @ self.means.T - self.squares) / variance
+        likely = ((self.means @ flat.to(self.means.dtype).T).T.float() - self.squares) / variance
         fits = said @ self.shown.T > said.sum(1, keepdim=True) - 0.5
         silent = 1 - torch.stack([said[:, SEEN.index((part, part))] for part in captions.SOMETIMES], 1)
         likely = likely + long[:, None] * (silent @ self.unmentioned.T + self.long)
-        picture = torch.softmax(likely.masked_fill(~fits, -math.inf), 1) @ self.means
+        picture = (torch.softmax(likely.masked_fill(~fits, -math.inf), 1).to(self.means.dtype) @ self.means).float()
         return ((noisy.flatten(1) - kept.sqrt() * picture) / (1 - kept).sqrt()).view_as(noisy)

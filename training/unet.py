@@ -237,7 +237,7 @@ if __name__ == "__main__":
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--muon", type=float, default=0.01, help="rate of Muon; 0: AdamW for everything")
     parser.add_argument("--late", type=float, default=0.4, help="share of the times drawn from the noisier 70 %%")
-    parser.add_argument("--exact", type=int, default=600, help="time from which on the noise to be predicted is computed over all drawings: targets.py")
+    parser.add_argument("--exact", type=int, default=650, help="time from which on the noise to be predicted is computed over all drawings: targets.py")
     parser.add_argument("--dropout", type=float, default=0.2, help="share of men's captions replaced by the empty prompt")
     parser.add_argument("--min-snr", type=float, default=5.0)
     parser.add_argument("--couples", type=float, default=0.25, help="couples, for each row of a batch")
