@@ -1,6 +1,6 @@
 """What can be in a portrait: the attributes, how often each occurs, and the combinations that training never shows.
 
-Every attribute is drawn on its own, so that taking one away says nothing about the others; men have long hair as often as
+Every attribute is drawn on its own (but a hat never has the background's colour), so that taking one away says nothing about the others; men have long hair as often as
 women, else pushing away from women would push towards short hair. Only facial hair depends on the gender: men alone have it.
 """
 import random

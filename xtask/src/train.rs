@@ -13,7 +13,8 @@ use crate::{Result, paths, setup};
 struct Stage {
     name: &'static str,
     makes: &'static str,
-    /// Minutes on two CPU cores with AMX and nothing else to do, measured; but the U-Net's by its seconds a step.
+    /// Minutes on two CPU cores with AMX and nothing else to do, measured; but the U-Net's and the detector's by their
+    /// seconds a step.
     minutes: u32,
     /// Seconds on one H200 with 16 CPU cores, for the larger amounts that are the default there: reckoned from the milliseconds
     /// of a step, for the whole chain has not run there at once.
@@ -26,7 +27,7 @@ const STAGES: [Stage; 7] = [
     stage("draw", "drawings and their attributes", 1, 10, None),
     stage("vae", "the autoencoder", 20, 150, Some("--vae-steps")),
     stage("text", "tokenizer and text encoder", 2, 30, None),
-    stage("unet", "latents, then the U-Net", 110, 210, Some("--steps")),
+    stage("unet", "latents, then the U-Net", 130, 210, Some("--steps")),
     stage("detector", "the network that counts", 8, 40, None),
     stage("export", "a diffusers folder in fp16", 1, 15, None),
     stage("evaluate", "pictures, sheets and figures", 13, 60, None),
