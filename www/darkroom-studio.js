@@ -44,7 +44,6 @@ export class DarkroomStudio extends HTMLElement {
   /** @type {Promise<Opened>} */ #opening = new Promise(() => {});
   /** @type {Opened | null} */ #opened = null;
   /** @type {{abort: AbortController, done: Promise<void>, stuck: boolean} | null} */ #work = null;
-  /** The model that the guidance scale was last settled for. */ #guided = "";
   #gpuCrashes = 0;
   #frames = 0;
   #countTimer = 0;
@@ -71,7 +70,6 @@ export class DarkroomStudio extends HTMLElement {
     }
     const before = this.settings;
     this.#form.fill(settings);
-    this.#guide(settings.guidance !== undefined);
     if (settings.seed) this.#form.keepSeed();
     this.#changed();
     const { device, model, prediction } = this.settings;
@@ -104,7 +102,10 @@ export class DarkroomStudio extends HTMLElement {
   #build() {
     this.innerHTML = MARKUP;
     const form = /** @type {HTMLFormElement} */ (this.querySelector("form"));
-    this.#form = new SettingsForm(form);
+    const attribute = (/** @type {string} */ name) => this.getAttribute(name) ?? "";
+    // The attribute's guidance scale is for the attribute's model.
+    const usualGuidance = (/** @type {string} */ model) => (model === attribute("model") && attribute("guidance-scale")) || DEFAULTS.guidance;
+    this.#form = new SettingsForm(form, usualGuidance);
     this.#easel = new Easel(this.#part("easel"), (frame) => void this.#save(frame));
     this.#sheet = new ContactSheet(this.#part("sheet"), (frame) => this.#bringBack(frame));
     this.#models = new ModelsPanel(this.#part("models", HTMLDialogElement), {
@@ -120,14 +121,12 @@ export class DarkroomStudio extends HTMLElement {
       onPicture: (picture) => this.#restore(picture),
       onProblem: (error) => this.#problem(problemOf(error, "disk")),
     });
-    const attribute = (/** @type {string} */ name) => this.getAttribute(name) ?? "";
-    this.#guided = this.#early.model ?? attribute("model");
     this.#form.fill({
       ...DEFAULTS,
       prompt: attribute("prompt"),
       negative: attribute("negative-prompt"),
       seed: attribute("seed") || randomSeed(),
-      guidance: this.#usualGuidance(this.#guided),
+      guidance: usualGuidance(this.#early.model ?? attribute("model")),
       model: attribute("model"),
       ...this.#early,
     });
@@ -168,25 +167,12 @@ export class DarkroomStudio extends HTMLElement {
       const { name } = /** @type {HTMLInputElement} */ (target);
       if (name === "model") {
         this.#form.forgetModel();
-        this.#guide();
         this.#changed();
       }
       // What a model predicts decides on its own sampler and size, too.
       if (name === "prediction") this.#form.leaveOpen();
       if (name === "model" || name === "device" || name === "prediction") this.#open();
     });
-  }
-
-  /** The attribute's guidance scale is for the attribute's model. @param {string} model */
-  #usualGuidance(model) {
-    return (model === this.getAttribute("model") && this.getAttribute("guidance-scale")) || DEFAULTS.guidance;
-  }
-
-  /** After the model may have changed: another one gets its usual guidance scale, unless the visitor chose one. @param {boolean} [chosen] just now */
-  #guide(chosen = false) {
-    const { model, guidance } = this.settings;
-    if (!chosen && guidance === this.#usualGuidance(this.#guided)) this.#form.fill({ guidance: this.#usualGuidance(model) });
-    this.#guided = model;
   }
 
   /** Takes what is dragged over the page and dropped beside the studio; the studio sees to what is dropped onto it. @param {DragEvent} event */

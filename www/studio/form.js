@@ -11,14 +11,20 @@ import { FIELDS, problemsOf, randomSeed, samplerName } from "./settings.js";
 export class SettingsForm {
   #form;
   #keep;
+  #usualGuidance;
+  /** The model that the guidance scale was last settled for. */ #guided = "";
   /** The last picture's seed: the next one's is another unless it is kept. */
   #used = "";
   /** @type {ModelInfo | null} */ #model = null;
   /** Notes about prompts longer than the model reads at once. @type {Partial<Record<Field, string>>} */ #long = {};
 
-  /** @param {HTMLFormElement} form */
-  constructor(form) {
+  /**
+   * @param {HTMLFormElement} form
+   * @param {(model: string) => string} usualGuidance the guidance scale that a model starts with
+   */
+  constructor(form, usualGuidance) {
     this.#form = form;
+    this.#usualGuidance = usualGuidance;
     this.#keep = /** @type {HTMLInputElement} */ (form.querySelector("[data-part=keep]"));
   }
 
@@ -42,6 +48,15 @@ export class SettingsForm {
     for (const slider of /** @type {NodeListOf<HTMLInputElement>} */ (this.#form.querySelectorAll("[data-slider]"))) {
       slider.value = this.#control(/** @type {Field} */ (slider.dataset.slider)).value;
     }
+    if (settings.model !== undefined) this.#settleGuidance(settings.guidance !== undefined);
+  }
+
+  /** Another model gets its usual guidance scale, unless the visitor chose one. @param {boolean} chosen just now */
+  #settleGuidance(chosen) {
+    const { model, guidance } = this.settings;
+    const before = this.#guided;
+    this.#guided = model;
+    if (!chosen && guidance === this.#usualGuidance(before)) this.fill({ guidance: this.#usualGuidance(model) });
   }
 
   /** Takes over what the visitor moved or typed elsewhere than in the field itself. @param {HTMLInputElement} input */
@@ -68,10 +83,10 @@ export class SettingsForm {
     if (width === own?.width && height === own?.height) this.fill({ width: "", height: "" });
   }
 
-  /** Another model is to come: nothing of the old one's stays. */
+  /** Another model is to come, its name may stand there already: nothing of the old one's stays. */
   forgetModel() {
     this.#model = null;
-    this.fill({ sampler: "", width: "", height: "", prediction: "auto" });
+    this.fill({ sampler: "", width: "", height: "", prediction: "auto", model: this.settings.model });
   }
 
   keepSeed() {

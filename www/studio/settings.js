@@ -21,7 +21,7 @@
 
 export const FIELDS = /** @type {Field[]} */ (["prompt", "negative", "seed", "steps", "guidance", "sampler", "width", "height", "device", "model", "prediction"]);
 
-/** @type {Readonly<Partial<Settings>>} */
+/** @satisfies {Partial<Settings>} */
 export const DEFAULTS = { steps: "20", guidance: "7.5", device: "auto", prediction: "auto" };
 
 const LARGEST_SEED = 2n ** 64n - 1n;
