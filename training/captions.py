@@ -11,6 +11,8 @@ long caption instead. (Were the next thing chosen instead, "glasses" would be li
 A woman's caption always says so, and no caption at all is a man's. Else "a man" would say more than nothing: guidance would push from women
 towards mustaches, and a negative prompt, which says nothing of women, would take that push away along with what it names.
 """
+import typing
+
 import world
 
 MEDIA = ("portrait photo of", "a portrait photo of", "portrait of", "a portrait of", "photo of", "a picture of", "")
@@ -72,9 +74,13 @@ def shown(a):
     return said | {"hat_colour": a["hat_colour"] if a["hat"] else None}
 
 
-def is_long(text, said):
-    """Whether a caption is a sentence that says more than the gender."""
-    return len(said) > 1 and any(f"a {mood}{said.get('gender')}" in text for mood in ("", "smiling ", "serious "))
+class Caption(typing.NamedTuple):
+    text: str
+    says: dict                # what it says, kind by kind
+    sentence: bool = False    # in which more than the gender is mentioned: there, what is not mentioned is likelier not there
+
+
+NOTHING = Caption("", {})
 
 
 def listed(things):
@@ -82,14 +88,14 @@ def listed(things):
 
 
 def caption(a, rng, shares=SHARES):
-    """A caption of a picture with these attributes, and what it says of them."""
+    """A caption of a picture with these attributes."""
     register = world.pick(rng, REGISTERS, shares)
     tagged = register == "tags" and tags(a, rng)
     if tagged:
         return tagged
     medium = world.pick(rng, MEDIA, MEDIA_SHARES)
     if register == "bare":
-        return f"{medium} a {a['gender']}".strip(), {"gender": a["gender"]}
+        return Caption(f"{medium} a {a['gender']}".strip(), {"gender": a["gender"]})
     return phrases(a, medium, rng)
 
 
@@ -107,7 +113,7 @@ def tags(a, rng):
     said = {}
     for _, says in found:
         said |= says
-    return ", ".join(text.removeprefix("a ") for text, _ in found), said
+    return Caption(", ".join(text.removeprefix("a ") for text, _ in found), said)
 
 
 def phrases(a, medium, rng):
@@ -135,7 +141,7 @@ def phrases(a, medium, rng):
         background, says = phrase("background", a, rng)
         said |= says
         text += f"{', ' if rng.random() < 0.7 else ' on a '}{background}"
-    return text, said
+    return Caption(text, said, sentence=len(said) > 1)
 
 
 def nothing(a, share, rng):
@@ -145,7 +151,7 @@ def nothing(a, share, rng):
 
 def short_caption(a, rng):
     """A caption that says nothing, or a gender, or some tags; a long one where the tags are not there."""
-    return ("", {}) if nothing(a, 0.2, rng) else caption(a, rng, SHORT_SHARES)
+    return NOTHING if nothing(a, 0.2, rng) else caption(a, rng, SHORT_SHARES)
 
 
 def differing(one, other):
@@ -160,7 +166,7 @@ def contrasting(a, said, room, enough, rng):
     best, most = None, -1.0
     for _ in range(8):
         other = short_caption(a if rng.random() < 0.5 else world.sample(rng), rng)
-        kinds = differing(said, other[1])
+        kinds = differing(said, other.says)
         left = room(kinds) if kinds else 0.0
         if left > most:
             best, most = (other, kinds), left
@@ -172,4 +178,4 @@ def contrasting(a, said, room, enough, rng):
 if __name__ == "__main__":
     generator = world.generator(0)
     for _ in range(40):
-        print(*caption(world.sample(generator), generator), sep="   ")
+        print(*caption(world.sample(generator), generator)[:2], sep="   ")

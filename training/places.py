@@ -113,8 +113,8 @@ class Couples:
         for _ in range(count):
             chosen, second = rng.randrange(len(self.attributes)), rng.randrange(2)
             kind, *two = self.attributes[chosen]
-            text, said = captions.short_caption(two[0], rng)
-            (other, _), kinds = captions.contrasting(two[second], said, lambda kinds: self.silent(kinds)[1], ROOM, rng)
+            text, said, _ = captions.short_caption(two[0], rng)
+            (other, *_), kinds = captions.contrasting(two[second], said, lambda kinds: self.silent(kinds)[1], ROOM, rng)
             firsts.append(2 * chosen), seconds.append(2 * chosen + second)
             words.append(text), others.append(other)
             silent.append(self.silent(kinds | {kind} if second else kinds)[0])

@@ -20,8 +20,8 @@ def features(says):
 
 
 def said(told):
-    """What captions say (of whom no gender is said is a man), and which are long: `Posterior.noise`'s."""
-    return features([{"gender": "man"} | says for _, says in told]), torch.tensor([float(captions.is_long(*caption)) for caption in told])
+    """What captions say (of whom no gender is said is a man), and which are sentences: `Posterior.noise`'s."""
+    return features([{"gender": "man"} | caption.says for caption in told]), torch.tensor([float(caption.sentence) for caption in told])
 
 
 class Posterior:
@@ -34,12 +34,12 @@ class Posterior:
         present = torch.tensor([[float(bool(a[part])) for part in captions.SOMETIMES] for a in attributes]).to(means.device)
         self.unmentioned = present * math.log(1 - captions.MENTIONED)
         # A sentence is what was to be one, or tags whose thing is not there.
-        self.long = torch.log(captions.SHARES[1] + captions.SHARES[2] * captions.SOMETIMES_FIRST * (1 - present.mean(1)))
+        self.sentence = torch.log(captions.SHARES[1] + captions.SHARES[2] * captions.SOMETIMES_FIRST * (1 - present.mean(1)))
 
-    def noise(self, noisy, kept, said, long):
+    def noise(self, noisy, kept, said, sentence):
         """The noise to be predicted, like noisy.
 
-        noisy: float32 [n, 4, h, w]; kept: cumulated alphas [n]; said: [n, SEEN]; long: [n], whether the caption is a sentence, where what
+        noisy: float32 [n, 4, h, w]; kept: cumulated alphas [n]; said: [n, SEEN]; sentence: [n], whether the caption is a sentence, where what
         is not mentioned is likelier not there.
         """
         kept = kept[:, None]
@@ -47,6 +47,6 @@ class Posterior:
         likely = ((self.means @ flat.to(self.means.dtype).T).T.float() - self.squares) / variance
         fits = said @ self.shown.T > said.sum(1, keepdim=True) - 0.5
         silent = 1 - torch.stack([said[:, SEEN.index((part, part))] for part in captions.SOMETIMES], 1)
-        likely = likely + long[:, None] * (silent @ self.unmentioned.T + self.long)
+        likely = likely + sentence[:, None] * (silent @ self.unmentioned.T + self.sentence)
         picture = (torch.softmax(likely.masked_fill(~fits, -math.inf), 1).to(self.means.dtype) @ self.means).float()
         return ((noisy.flatten(1) - kept.sqrt() * picture) / (1 - kept).sqrt()).view_as(noisy)

@@ -57,9 +57,9 @@ def batch_of(tokenizer, count, rng):
     end of the text, and one behind it."""
     texts, targets = [], np.zeros((count, len(captions.KINDS)), np.int64)
     for row in targets:
-        text, said = captions.caption(world.sample(rng), rng)
+        text, said, _ = captions.caption(world.sample(rng), rng)
         if rng.random() < 0.05:
-            text, said = "", {}
+            text, said, _ = captions.NOTHING
         texts.append(with_fillers(text, rng))
         for k, (kind, values) in enumerate(captions.KINDS.items()):
             if kind in said:

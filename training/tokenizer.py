@@ -44,7 +44,7 @@ def merges(texts):
 def build(folder, seed=3):
     """Writes the files of the tokenizer, and returns it."""
     rng = world.generator(seed)
-    learned = merges([captions.caption(world.sample(rng), rng)[0] for _ in range(8000)] + ENGLISH * 40)
+    learned = merges([captions.caption(world.sample(rng), rng).text for _ in range(8000)] + ENGLISH * 40)
     entries = letters() + [letter + "</w>" for letter in letters()] + ["".join(pair) for pair in learned]
     entries = [*dict.fromkeys(entries), "<|startoftext|>", "<|endoftext|>"]
     folder.mkdir(parents=True, exist_ok=True)

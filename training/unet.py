@@ -101,11 +101,11 @@ class Lessons:
         rng = world.generator(self.args.seed, self.rank, step)
         alone, rows = self.split(step)
         picked = [rng.randrange(self.count) for _ in range(alone)]
-        told = [("", {}) if captions.nothing(self.attributes[i], self.args.dropout, rng) else captions.caption(self.attributes[i], rng) for i in picked]
+        told = [captions.NOTHING if captions.nothing(self.attributes[i], self.args.dropout, rng) else captions.caption(self.attributes[i], rng) for i in picked]
         coupled, coupled_words, silent = self.couples.draw(rows - alone, rng)
         # What is in a picture is decided at high noise.
         times = [rng.randrange(300, TIMES) if rng.random() < self.args.late else rng.randrange(TIMES) for _ in range(rows)]
-        return (torch.tensor(picked + [self.count + i for i in coupled]), tokenizers.encode(self.tokenizer, [words for words, _ in told] + coupled_words),
+        return (torch.tensor(picked + [self.count + i for i in coupled]), tokenizers.encode(self.tokenizer, [caption.text for caption in told] + coupled_words),
                 torch.tensor(times + times[alone:]), *targets.said(told), torch.stack(silent) if silent else torch.zeros(0))
 
 
@@ -158,6 +158,29 @@ class Schedule:
         return self.noises.add_noise(x, noise, t).contiguous(memory_format=torch.channels_last)
 
 
+class Teacher:
+    """Makes of a lesson what the U-Net is shown, and what it is to predict of it."""
+
+    def __init__(self, lessons, schedule, exact, device):
+        self.lessons, self.schedule, self.exact, self.device = lessons, schedule, exact, device
+        self.latents, self.encoder = lessons.latents.to(device), text.load(lessons.tokenizer).to(device)
+        self.posterior = targets.Posterior(self.latents[:lessons.count, :4].float(), lessons.attributes)
+
+    @torch.no_grad()
+    def __call__(self, step, lesson):
+        """The U-Net's three inputs for all rows; the noise wanted for those learned from; and where predictions of couples must be the same."""
+        picked, ids, t, said, sentence, silent = (part.to(self.device) for part in lesson)
+        alone, rows = self.lessons.split(step)
+        again = torch.cat([torch.arange(rows), torch.arange(alone, rows)]).to(self.device)      # couples have the same noise
+        mean, deviation = self.latents[picked].float().chunk(2, 1)
+        x = mean + deviation * torch.randn_like(mean[:rows])[again]
+        noise = torch.randn_like(x[:rows])[again]
+        noisy, wanted = self.schedule.add_noise(x, noise, t), noise[:rows].clone()
+        exact = (t[:alone] >= self.exact).nonzero()[:, 0]
+        wanted[exact] = self.posterior.noise(noisy[exact], self.schedule.kept[t[exact]], said[exact], sentence[exact])
+        return (noisy, t, self.encoder(ids).last_hidden_state), wanted, silent
+
+
 def resume(path, args, rank, unet, averaged, optimizer_):
     """Takes up the checkpoint; the steps done and their losses. From one whose rate fell already, more steps go on from before that."""
     if not path.exists():
@@ -177,8 +200,7 @@ def train(rank, args):
     report = print if rank == 0 else (lambda *a, **k: None)
     path, device = store.work() / "unet.pt", parallel.DEVICE
     lessons, schedule = Lessons(rank, args), Schedule(args.min_snr, device)
-    latents, encoder = lessons.latents.to(device), text.load(lessons.tokenizer).to(device)
-    posterior = targets.Posterior(latents[:lessons.count, :4].float(), lessons.attributes)
+    teacher = Teacher(lessons, schedule, args.exact, device)
     torch.manual_seed(args.seed)
     unet = parallel.rough(build()).to(device, memory_format=torch.channels_last).train()
     unet.set_attn_processor(AttnProcessor())       # the fused one has a slow backward pass on CPUs
@@ -188,23 +210,14 @@ def train(rank, args):
     report(f"{sum(p.numel() for p in unet.parameters()) / 1e6:.2f} M parameters, {lessons.count} latents, steps {first} to {args.steps}", flush=True)
 
     share = args.batch // parallel.WORKERS
-    example = torch.zeros(share, 4, *latents.shape[-2:], device=device).contiguous(memory_format=torch.channels_last)
+    example = torch.zeros(share, 4, *lessons.latents.shape[-2:], device=device).contiguous(memory_format=torch.channels_last)
     network = parallel.graphed(Predicted(unet), example, torch.zeros(share, dtype=torch.long, device=device), torch.zeros(share, 77, text.WIDTH, device=device))
     losses, strays, began, cpu = [], [], time.time(), time.process_time()
     for step, lesson in zip(range(first, args.steps), parallel.batches(lessons, first, args.steps)):
         torch.manual_seed((args.seed * 10 + rank) * 1_000_000 + step)
-        picked, ids, t, said, long, silent = (part.to(device) for part in lesson)
         alone, rows = lessons.split(step)
-        again = torch.cat([torch.arange(rows), torch.arange(alone, rows)]).to(device)      # couples have the same noise
-        mean, deviation = latents[picked].float().chunk(2, 1)
-        x = mean + deviation * torch.randn_like(mean[:rows])[again]
-        noise = torch.randn_like(x[:rows])[again]
-        with torch.no_grad():
-            hidden = encoder(ids).last_hidden_state
-        noisy, wanted = schedule.add_noise(x, noise, t), noise[:rows].clone()
-        exact = (t[:alone] >= args.exact).nonzero()[:, 0]
-        wanted[exact] = posterior.noise(noisy[exact], schedule.kept[t[exact]], said[exact], long[exact])
-        predicted = predict(network, alone, noisy, t, hidden)
+        inputs, wanted, silent = teacher(step, lesson)
+        predicted, t = predict(network, alone, *inputs), inputs[1]
         error = (predicted[:rows] - wanted).square().mean((1, 2, 3))
         loss = (error * schedule.weights[t[:rows]]).mean()
         if alone < rows:
