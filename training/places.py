@@ -21,7 +21,6 @@ import world
 
 COUPLES = 200      # of each kind
 LEAST = 0.15       # root mean square of a difference that counts; latents have a deviation of 1
-FIRM = 0.4         # … of hats, where hair can be
 ROOM = 0.5         # share of the places where two captions must be silent; the more of it, the fewer kinds of attributes they would differ in
 OPTIONS = {
     "hair_style": world.HAIR_STYLES, "hair_colour": tuple(world.HAIR_COLOURS), "background": tuple(world.BACKGROUNDS), "clothes": world.CLOTHES,
@@ -74,9 +73,6 @@ def places():
     mean = couples()[1][:, :, :4].float()
     strength = (mean[:, 0] - mean[:, 1]).square().mean(1).unflatten(0, (-1, COUPLES)).mean(1).sqrt()
     found = {kind: shown > LEAST for kind, shown in zip(captions.KINDS, strength)}
-    for kind in ("hat", "hat_colour"):
-        # Where hair can be, hats are behind it: what their word adds there would change the hair.
-        found[kind] &= (strength[list(captions.KINDS).index("hat")] > FIRM) | ~found["hair_colour"]
     found["gender"] |= found["mustache"] | found["beard"]      # which men alone have
     return found
 
