@@ -5,7 +5,7 @@
 Four convolutions 3×3 of stride 2 with ReLU, then one linear layer over all of the 8×8×32 values for each attribute. Half of
 its training pictures went through the autoencoder, and all are shifted, blurred or noisy: what is generated is softer than
 what is drawn. detector.safetensors holds `conv.N.weight` [out, in, 3, 3], `conv.N.bias`, `linear.weight` [classes, 32·8·8] (channel,
-row, column) and `linear.bias` in f32; its metadata names the classes. The input is the picture in −1…1, [3, 128, 128], padding 1.
+row, column) and `linear.bias` in f32; its metadata, `heads`, names every head and its classes, in order. The input is the picture in −1…1, [3, 128, 128], padding 1.
 """
 import argparse
 import json
@@ -32,6 +32,11 @@ HEADS = {
 }
 
 
+def described():
+    """The heads as the file names them."""
+    return [[head, list(classes)] for head, classes in HEADS.items()]
+
+
 def labels(a):
     """The number of the right class in each head."""
     return [int(bool(a[head])) if classes is NO_YES else classes.index(a[head]) for head, classes in HEADS.items()]
@@ -56,9 +61,9 @@ class Detector(torch.nn.Module):
 
 def load():
     with safe_open(PATH, "pt") as file:
-        heads = list(json.loads(file.metadata()["heads"]))
-    if heads != list(HEADS):
-        raise SystemExit(f"{PATH} reads {', '.join(heads)}; these programs need {', '.join(HEADS)}: train it (python detector.py)")
+        heads = json.loads(file.metadata()["heads"])
+    if heads != described():
+        raise SystemExit(f"{PATH} reads {heads}; these programs need {described()}: train it (python detector.py)")
     detector = Detector()
     detector.load_state_dict(load_file(PATH))
     return detector.eval().requires_grad_(False).to(parallel.DEVICE)
@@ -123,7 +128,7 @@ def main():
         if (step + 1) % 50 == 0:
             print(f"step {step + 1} loss {loss.item():.3f}", flush=True)
     detector.eval()
-    save_file({name: value.cpu().contiguous() for name, value in detector.state_dict().items()}, PATH, {"heads": json.dumps(HEADS)})
+    save_file({name: value.cpu().contiguous() for name, value in detector.state_dict().items()}, PATH, {"heads": json.dumps(described())})
     report = {"steps": args.steps, "arguments": vars(args), "held_out_pictures": autoencoder.HELD_OUT,
               "drawn": accuracy(detector, images[held_out], targets[held_out]),
               "decoded": accuracy(detector, through_vae(images[held_out]), targets[held_out])}

@@ -1,28 +1,26 @@
 //! The detector of `training/detector.py`: four convolutions 3×3 of stride 2 with ReLU, and one linear layer.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::support::Tensors;
 
 /// Height and width of the pictures it reads.
 const SIZE: usize = 128;
-/// Its heads in order, and how many classes each has; as in the metadata of detector.safetensors.
-const HEADS: [(&str, usize); 12] = [
-    ("gender", 2),
-    ("mustache", 2),
-    ("beard", 2),
-    ("glasses", 2),
-    ("hat", 2),
-    ("earrings", 2),
-    ("smiling", 2),
-    ("hair_style", 5),
-    ("hair_colour", 5),
-    ("background", 6),
-    ("clothes", 3),
-    ("clothes_colour", 6),
+/// What taking something away must leave as it was; as `KEPT` in evaluate.py, and the skin.
+const KEPT: [&str; 7] = [
+    "gender",
+    "hair_style",
+    "hair_colour",
+    "background",
+    "clothes",
+    "clothes_colour",
+    "skin",
 ];
 
 pub struct Detector {
+    /// Names of heads, and of the classes of each, in order.
+    heads: Vec<(String, Vec<String>)>,
     convolutions: Vec<Layer>,
     linear: Layer,
 }
@@ -35,20 +33,26 @@ struct Layer {
 
 /// The class that each head found.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Reading([usize; HEADS.len()]);
+pub struct Reading(BTreeMap<String, String>);
 
 impl Reading {
-    pub fn class(&self, head: &str) -> usize {
-        let at = HEADS.iter().position(|(name, _)| *name == head);
-        self.0[at.expect("a head of the detector")]
+    fn class(&self, head: &str) -> &str {
+        let found = self.0.get(head);
+        found.unwrap_or_else(|| panic!("the detector does not read {head}"))
     }
 
     pub fn man(&self) -> bool {
-        self.class("gender") == 0
+        self.class("gender") == "man"
     }
 
     pub fn has(&self, head: &str) -> bool {
-        self.class(head) == 1
+        self.class(head) == "yes"
+    }
+
+    /// Whether this is the same person in the same clothes before the same background.
+    pub fn same_person(&self, other: &Self) -> bool {
+        KEPT.iter()
+            .all(|head| self.class(head) == other.class(head))
     }
 }
 
@@ -60,10 +64,11 @@ impl Detector {
             bias: tensors.f32(&format!("{name}.bias")).1,
         };
         let detector = Detector {
+            heads: tensors.said("heads"),
             convolutions: (0..4).map(|i| layer(&format!("conv.{i}"))).collect(),
             linear: layer("linear"),
         };
-        let classes: usize = HEADS.iter().map(|(_, classes)| classes).sum();
+        let classes: usize = detector.heads.iter().map(|(_, own)| own.len()).sum();
         assert_eq!(detector.linear.bias.len(), classes, "{}", path.display());
         detector
     }
@@ -88,12 +93,13 @@ impl Detector {
             })
             .collect();
         let mut rest = &scores[..];
-        Reading(HEADS.map(|(_, classes)| {
-            let (own, others) = rest.split_at(classes);
+        let class = |(head, classes): &(String, Vec<String>)| {
+            let (own, others) = rest.split_at(classes.len());
             rest = others;
-            let best = own.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
-            best.expect("classes").0
-        }))
+            let best = (0..own.len()).max_by(|&a, &b| own[a].total_cmp(&own[b]));
+            (head.clone(), classes[best.expect("classes")].clone())
+        };
+        Reading(self.heads.iter().map(class).collect())
     }
 }
 

@@ -34,6 +34,7 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> T {
 /// The tensors of a small safetensors file.
 pub struct Tensors {
     path: PathBuf,
+    metadata: BTreeMap<String, String>,
     entries: BTreeMap<String, Entry>,
     data: Vec<u8>,
 }
@@ -54,13 +55,25 @@ impl Tensors {
         let mut header: serde_json::Map<String, serde_json::Value> =
             serde_json::from_slice(&bytes[8..])
                 .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        header.remove("__metadata__");
+        let metadata = header.remove("__metadata__").map(serde_json::from_value);
+        let metadata = metadata.map(|found| found.expect("names and texts"));
         let entries = serde_json::from_value(header.into()).expect("a safetensors header");
         Tensors {
             path: path.to_path_buf(),
+            metadata: metadata.unwrap_or_default(),
             entries,
             data,
         }
+    }
+
+    /// What the metadata's JSON text `name` says.
+    pub fn said<T: DeserializeOwned>(&self, name: &str) -> T {
+        let wrong = |problem: &dyn Display| -> ! {
+            panic!("{}: metadata {name}: {problem}", self.path.display())
+        };
+        let text = self.metadata.get(name);
+        let text = text.unwrap_or_else(|| wrong(&"missing"));
+        serde_json::from_str(text).unwrap_or_else(|e| wrong(&e))
     }
 
     fn get(&self, name: &str, dtype: &str) -> (&[usize], &[u8]) {
