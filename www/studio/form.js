@@ -68,7 +68,7 @@ export class SettingsForm {
   /** @param {ModelInfo} model which samplers there are, and what its own settings are */
   offer(model) {
     const { sampler, width, height } = this.settings;
-    const names = model.samplers.map((name) => new Option(samplerName(name) + (name === model.default_sampler ? " (the model’s own)" : ""), name));
+    const names = model.samplers.map((name) => new Option(samplerName(name) + (name === model.default_sampler ? " (default)" : ""), name));
     /** @type {HTMLSelectElement} */ (/** @type {unknown} */ (this.#control("sampler"))).replaceChildren(...names);
     this.#model = model;
     this.fill({ sampler, width, height });
