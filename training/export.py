@@ -20,8 +20,8 @@ TOKENIZER_FILES = ("vocab.json", "merges.txt", "special_tokens_map.json", "token
 
 def export(folder):
     tokenizer = tokenizers.load()
-    # The model's own sampler is the one its rates are counted with. PNDM, which Stable Diffusion 1.5 names, overshoots in its first
-    # steps: with 20 of them it drew mustaches again that the negative prompt had taken away.
+    # The model's own sampler is the one its rates are counted with. With PNDM, which Stable Diffusion 1.5 names,
+    # and 20 steps the negative prompt left mustaches that it takes away with the other samplers (README.md).
     scheduler = DPMSolverMultistepScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", num_train_timesteps=unets.TIMES, use_karras_sigmas=True,
         timestep_spacing="leading", steps_offset=1, prediction_type="epsilon")
