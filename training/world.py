@@ -32,7 +32,7 @@ GLASSES = ("round", "square")
 HATS = ("top", "party")
 
 # How often, for attributes that are there or not.
-SHARES = {"man": 0.5, "mustache": 0.40, "beard": 0.20, "glasses": 0.35, "hat": 0.30, "earrings": 0.25, "smiling": 0.5}
+SHARES = {"man": 0.5, "mustache": 0.36, "beard": 0.20, "glasses": 0.35, "hat": 0.30, "earrings": 0.25, "smiling": 0.5}
 
 # Never together in a picture that is trained on; evaluation asks for them, to see whether the model composes.
 HELD_OUT = (
