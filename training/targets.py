@@ -25,10 +25,11 @@ def said(told):
 
 
 class Posterior:
-    def __init__(self, means, attributes):
-        """means: float32 [drawings, 4, h, w]"""
+    def __init__(self, means, attributes, noise_mean):
+        """means: float32 [drawings, 4, h, w]; noise_mean: of the noise in noisy latents, float32 [4, h, w]"""
         # Sums of a thousand products, or over drawings: the rounding of bfloat16 is lost in them.
         self.means = means.flatten(1).to(torch.bfloat16 if parallel.TILES else torch.float32)
+        self.noise_mean = noise_mean
         self.squares = self.means.float().square().sum(1) / 2
         self.shown = features([captions.shown(a) for a in attributes]).to(means.device)
         present = torch.tensor([[float(bool(a[part])) for part in captions.SOMETIMES] for a in attributes]).to(means.device)
@@ -43,7 +44,8 @@ class Posterior:
         is not mentioned is likelier not there.
         """
         kept = kept[:, None]
-        flat, variance = noisy.flatten(1) / kept.sqrt(), (1 - kept) / kept
+        variance = (1 - kept) / kept
+        flat = noisy.flatten(1) / kept.sqrt() - variance.sqrt() * self.noise_mean.flatten()
         likely = ((self.means @ flat.to(self.means.dtype).T).T.float() - self.squares) / variance
         fits = said @ self.shown.T > said.sum(1, keepdim=True) - 0.5
         silent = 1 - torch.stack([said[:, SEEN.index((part, part))] for part in captions.SOMETIMES], 1)

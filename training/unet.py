@@ -6,7 +6,8 @@
 The rate is constant and falls over the last `--decay` steps. The checkpoint from before the fall is kept (unet-constant.pt):
 more steps go on from it.
 
-At high noise it is not taught the noise that was added, but the mean of all that might have been (targets.py).
+At high noise it is not taught the noise that was added, but the mean of all that might have been (targets.py). And noise has a
+mean, so that what it learns from at the last time is what samplers begin with (`noise_mean`).
 
 Besides the noise, it is taught what words do not say: with two short captions for the same noisy latent, or for two that
 differ in one attribute, predictions shall be equal in all places where nothing shows that they differ in (places.py).
@@ -56,6 +57,17 @@ def load(which="ema"):
 
 def noise_schedule():
     return DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", num_train_timesteps=TIMES)
+
+
+def noise_mean(means, kept):
+    """The mean of the noise that training adds, float32 [4, height, width].
+
+    means: latents of drawings, float32 [drawings, 4, height, width]; kept: cumulated alphas. Stable Diffusion's schedule leaves some of the picture
+    at its last time, but a sampler begins with noise alone (Lin et al. 2023, arXiv:2305.08891). Where the mean picture is not small, its absence is
+    taken for a picture near zero. So noise takes it away: sigma by sigma a share of it, all of it at the last, and what is
+    predicted is still the way from the picture: to samplers nothing changes.
+    """
+    return -means.mean(0) * (kept[-1] / (1 - kept[-1])).sqrt()
 
 
 def encode(rank, args):
@@ -164,7 +176,9 @@ class Teacher:
     def __init__(self, lessons, schedule, exact, device):
         self.lessons, self.schedule, self.exact, self.device = lessons, schedule, exact, device
         self.latents, self.encoder = lessons.latents.to(device), text.load(lessons.tokenizer).to(device)
-        self.posterior = targets.Posterior(self.latents[:lessons.count, :4].float(), lessons.attributes)
+        means = self.latents[:lessons.count, :4].float()
+        self.noise_mean = noise_mean(means, schedule.kept)
+        self.posterior = targets.Posterior(means, lessons.attributes, self.noise_mean)
 
     @torch.no_grad()
     def __call__(self, step, lesson):
@@ -174,7 +188,7 @@ class Teacher:
         again = torch.cat([torch.arange(rows), torch.arange(alone, rows)]).to(self.device)      # couples have the same noise
         mean, deviation = self.latents[picked].float().chunk(2, 1)
         x = mean + deviation * torch.randn_like(mean[:rows])[again]
-        noise = torch.randn_like(x[:rows])[again]
+        noise = (self.noise_mean + torch.randn_like(x[:rows]))[again]
         noisy, wanted = self.schedule.add_noise(x, noise, t), noise[:rows].clone()
         exact = (t[:alone] >= self.exact).nonzero()[:, 0]
         wanted[exact] = self.posterior.noise(noisy[exact], self.schedule.kept[t[exact]], said[exact], sentence[exact])
@@ -245,7 +259,7 @@ def train(rank, args):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=parallel.sized(3800, 8000))
-    parser.add_argument("--decay", type=int, default=parallel.sized(1300, 1500), help="last steps, over which the rate falls to zero")
+    parser.add_argument("--decay", type=int, default=parallel.sized(1600, 1500), help="last steps, over which the rate falls to zero")
     parser.add_argument("--batch", type=int, default=parallel.sized(64, 128), help="over all workers")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--muon", type=float, default=0.01, help="rate of Muon; 0: AdamW for everything")

@@ -31,8 +31,9 @@ def predicted(latents):
     """The same by the U-Net: how the picture that it predicts from noise differs between the plain caption and the word."""
     tokenizer = tokenizers.load()
     encoder, unet = text.load(tokenizer), unets.load()
-    kept = unets.noise_schedule().alphas_cumprod[TIME]
-    noise = torch.randn(NOISES, *latents.shape[1:], generator=torch.Generator().manual_seed(0))
+    kept = unets.noise_schedule().alphas_cumprod
+    noise = unets.noise_mean(latents, kept) + torch.randn(NOISES, *latents.shape[1:], generator=torch.Generator().manual_seed(0))
+    kept = kept[TIME]
     noisy = kept.sqrt() * latents[:NOISES] + (1 - kept).sqrt() * noise
     noises = {}
     for caption in (PLAIN, *KINDS):
