@@ -77,6 +77,12 @@ def rate(flags):
     return {"percent": round(100 * p, 1), "error": round(100 * math.sqrt(max(p * (1 - p), 1 / n ** 2) / n), 1), "of": n}
 
 
+def shares(found):
+    """Of each attribute that is one of several, how often it is which, in percent."""
+    several = {head: classes for head, classes in detectors.HEADS.items() if classes is not detectors.NO_YES}
+    return {head: {name: round(100 * float(np.mean(value(found, head) == name)), 1) for name in classes} for head, classes in several.items()}
+
+
 def same(found, base):
     """Which pictures agree at the same seed, in each attribute and in all of KEPT."""
     agree = {head: value(found, head) == value(base, head) for head in (*KEPT, *ALSO)}
@@ -112,7 +118,7 @@ def main():
             prompt, negative = REQUESTS[name]
             results[name] = {"prompt": prompt, "negative_prompt": negative,
                              "rates": {head: rate(value(found[name], head) == "yes") for head, classes in detectors.HEADS.items() if classes is detectors.NO_YES},
-                             "men": rate(value(found[name], "gender") == "man")}
+                             "men": rate(value(found[name], "gender") == "man"), "shares": shares(found[name])}
             if name.startswith("man_") and "man" in found:
                 results[name]["as_without"] = {head: rate(flags) for head, flags in same(found[name], found["man"]).items()}
             if name in WANTED:
@@ -121,9 +127,9 @@ def main():
             short = {k: v["percent"] for k, v in results[name]["rates"].items()} | {"men": results[name]["men"]["percent"]}
             short |= {f"{group}.{k}": v["percent"] for group in ("as_without", "obeyed") for k, v in results[name].get(group, {}).items()}
             print(name, json.dumps(short), f"{time.time() - began:.0f} s", flush=True)
-    shares = {head: round(100 * share, 1) for head, share in world.SHARES.items()}
+    data = {head: round(100 * share, 1) for head, share in world.SHARES.items()}
     summary = {"weights": weights, "seeds": [seeds[0], seeds[-1]], "sampler": "dpm++2m-karras", "steps": args.steps, "guidance": args.guidance,
-               "data": shares, "requests": results}
+               "data": data, "requests": results}
     (store.REPORT / f"{args.name}.json").write_text(json.dumps(summary, indent=1) + "\n")
     if "man" in found:
         print("seeds whose man has a mustache:", [s for s, v in zip(seeds, value(found["man"], "mustache")) if v == "yes"][:40])
