@@ -94,7 +94,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=192)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--guidance", type=float, default=4, help="as the page asks for it with this model: www/main.js")
+    parser.add_argument("--guidance", type=float, default=3, help="as the page asks for it with this model: www/main.js")
     parser.add_argument("--batch", type=int, default=parallel.sized(16, 192))
     parser.add_argument("--model", type=pathlib.Path, default=None, help="a diffusers folder (default: the exported one)")
     parser.add_argument("--requests", nargs="*", default=list(REQUESTS))

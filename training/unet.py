@@ -258,8 +258,8 @@ def train(rank, args):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=parallel.sized(3800, 8000))
-    parser.add_argument("--decay", type=int, default=parallel.sized(1600, 1500), help="last steps, over which the rate falls to zero")
+    parser.add_argument("--steps", type=int, default=parallel.sized(4200, 8000))
+    parser.add_argument("--decay", type=int, default=parallel.sized(1800, 1500), help="last steps, over which the rate falls to zero")
     parser.add_argument("--batch", type=int, default=parallel.sized(64, 128), help="over all workers")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--muon", type=float, default=0.01, help="rate of Muon; 0: AdamW for everything")
