@@ -12,7 +12,7 @@ const WRITE_AFTER_MS = 300;
 const studio = new DarkroomStudio();
 // What stands there at a first visit. With this seed the same man keeps or loses his mustache; the demo model needs less guidance than a
 // large one, and with more of it other things than the mustache change.
-const FIRST = { model: MODEL, prompt: "Portrait photo of a man", "negative-prompt": "mustache", seed: "14", "guidance-scale": "4" };
+const FIRST = { model: MODEL, prompt: "Portrait photo of a man", "negative-prompt": "mustache", seed: "14", "guidance-scale": "3" };
 for (const [name, value] of Object.entries(FIRST)) {
   studio.setAttribute(name, value);
 }

@@ -194,12 +194,12 @@ describe("the page", () => {
       await model.fill(name);
       await model.blur();
     };
-    assert.equal(await guidance.inputValue(), "4", "the demo model's");
+    assert.equal(await guidance.inputValue(), "3", "the demo model's");
     await change("models/none");
     assert.equal(await guidance.inputValue(), "7.5");
     await studio.page.waitForFunction(() => location.hash.includes("guidance=7.5"));
     await change("models/portraits");
-    assert.equal(await guidance.inputValue(), "4");
+    assert.equal(await guidance.inputValue(), "3");
     await studio.fill({ guidance: "6" });
     await change("models/none");
     assert.equal(await guidance.inputValue(), "6");

@@ -86,7 +86,13 @@ pub fn compare(runtime: &Runtime) {
             false => counts.men.of,
         };
         let (prompt, negative_prompt) = (&counts.prompt, &counts.negative_prompt);
-        let found = look(&pipeline, prompt, negative_prompt, counted.guidance, seeds);
+        let found = look(
+            &pipeline,
+            prompt,
+            negative_prompt,
+            counted.guidance,
+            0..seeds,
+        );
         let mut line = format!("{name:24} of {seeds}:");
         for what in WHAT {
             let (ours, theirs) = (share(&found, what), counts.rate(what));

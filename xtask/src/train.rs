@@ -27,7 +27,7 @@ const STAGES: [Stage; 7] = [
     stage("draw", "drawings and their attributes", 1, 10, None),
     stage("vae", "the autoencoder", 20, 150, Some("--vae-steps")),
     stage("text", "tokenizer and text encoder", 2, 30, None),
-    stage("unet", "latents, then the U-Net", 100, 210, Some("--steps")),
+    stage("unet", "latents, then the U-Net", 115, 210, Some("--steps")),
     stage("detector", "the network that counts", 8, 40, None),
     stage("export", "a diffusers folder in fp16", 1, 15, None),
     stage("evaluate", "pictures, sheets and figures", 13, 60, None),
