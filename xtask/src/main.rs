@@ -12,6 +12,7 @@
 
 mod args;
 mod bench;
+mod checkout;
 mod command;
 mod dist;
 mod full;

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::args::Args;
 use crate::command::{self, Stream, ask, cargo, line, program, watched};
 use crate::setup::{self, WasmToolchain};
-use crate::{Result, paths};
+use crate::{Result, checkout, paths};
 
 /// Name of the package and of its library, and so of what the page gets: `darkroom.js`, `darkroom_bg.wasm`.
 const NAME: &str = "darkroom";
@@ -70,9 +70,9 @@ pub fn build_into(out: &Path, features: &[&str]) -> Result<Built> {
     Ok(Built { warnings, module })
 }
 
-/// Runs cargo; returns how often the compiler warned about the crate.
-fn compile(toolchain: WasmToolchain, features: &[&str]) -> Result<usize> {
-    let mut command = match &toolchain {
+/// Cargo with what every build for the browser gets, on the target directory of those builds.
+fn cargo_for_wasm(toolchain: &WasmToolchain) -> Result<Command> {
+    let mut command = match toolchain {
         WasmToolchain::Rustup => cargo()?,
         WasmToolchain::Debian {
             cargo,
@@ -99,16 +99,18 @@ fn compile(toolchain: WasmToolchain, features: &[&str]) -> Result<usize> {
         .env("CARGO_PROFILE_RELEASE_LTO", "fat")
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")
         .env("CARGO_PROFILE_RELEASE_PANIC", "abort")
-        .env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo")
-        .args([
-            "build",
-            "--release",
-            "--lib",
-            "--target",
-            TARGET,
-            "--package",
-            NAME,
-        ]);
+        .env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo");
+    Ok(command)
+}
+
+/// Runs cargo; returns how often the compiler warned about the crate.
+fn compile(toolchain: WasmToolchain, features: &[&str]) -> Result<usize> {
+    let package = ["--target", TARGET, "--package", NAME];
+    let mut clean = cargo_for_wasm(&toolchain)?;
+    clean.args(["clean", "--release"]).args(package);
+    checkout::claim(&paths::root(), &paths::wasm_target()?, &mut [clean])?;
+    let mut command = cargo_for_wasm(&toolchain)?;
+    command.args(["build", "--release", "--lib"]).args(package);
     if !features.is_empty() {
         command.arg("--features").arg(features.join(","));
     }

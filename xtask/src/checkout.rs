@@ -1,0 +1,78 @@
+//! Whose the builds in the cache are: every checkout builds there, so that Burn is built once.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::Result;
+use crate::command::run;
+
+/// Makes `target` that of the checkout in `root`, before cargo builds there.
+///
+/// Cargo knows a build of a package by its place in the workspace and by times alone. What another checkout left there after this one's
+/// files were last changed would pass for a build of these: tests would run, and pass or fail, on the other's code.
+/// `cleans` remove the project's own packages from `target`, and leave their dependencies; they run if somebody else built there last.
+pub fn claim(root: &Path, target: &Path, cleans: &mut [Command]) -> Result<()> {
+    // Beside it: cargo marks a target directory as a cache only if it makes it itself.
+    let owner = target.with_extension("checkout");
+    let here = root.display().to_string();
+    if fs::read_to_string(&owner).is_ok_and(|last| last == here) {
+        return Ok(());
+    }
+    if target.exists() {
+        cleans.iter_mut().try_for_each(run)?;
+    }
+    let failed = |error| format!("{}: {error}", owner.display());
+    if let Some(folder) = owner.parent() {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    fs::write(&owner, here).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::command::{ask, program};
+
+    /// A package that prints `word`, and cargo in it, building into `target`.
+    fn checkout(root: PathBuf, word: &str, target: &Path) -> impl Fn(&[&str]) -> Command {
+        let main = format!("fn main() {{ println!({word:?}); }}\n");
+        let manifest = "[package]\nname = \"darkroom\"\nedition = \"2024\"\n[workspace]\n";
+        fs::create_dir_all(root.join("src")).unwrap();
+        fs::write(root.join("src/main.rs"), main).unwrap();
+        fs::write(root.join("Cargo.toml"), manifest).unwrap();
+        let target = target.to_owned();
+        move |arguments| {
+            let mut cargo = program(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+            cargo.current_dir(&root).env("CARGO_TARGET_DIR", &target);
+            cargo.args(arguments);
+            cargo
+        }
+    }
+
+    #[test]
+    fn a_checkout_never_runs_what_another_one_built() {
+        let folder = env::temp_dir().join(format!("darkroom-checkouts-{}", std::process::id()));
+        let target = folder.join("target");
+        let [older, newer] = ["older", "newer"].map(|name| folder.join(name));
+        let in_older = checkout(older.clone(), "older", &target);
+        let in_newer = checkout(newer.clone(), "newer", &target);
+        let run = ["run", "--quiet"];
+        let clean = ["clean", "--package", "darkroom"];
+
+        claim(&newer, &target, &mut [in_newer(&clean)]).unwrap();
+        assert_eq!(ask(&mut in_newer(&run)).as_deref(), Some("newer"));
+        // What this is for. If cargo has learned to tell them apart, it is not needed any more.
+        assert_eq!(ask(&mut in_older(&run)).as_deref(), Some("newer"));
+        claim(&older, &target, &mut [in_older(&clean)]).unwrap();
+        assert_eq!(ask(&mut in_older(&run)).as_deref(), Some("older"));
+        claim(&newer, &target, &mut [in_newer(&clean)]).unwrap();
+        assert_eq!(ask(&mut in_newer(&run)).as_deref(), Some("newer"));
+        // Whose it is already stays as it is: a program that cannot be run is not.
+        claim(&newer, &target, &mut [Command::new("no such program")]).unwrap();
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
