@@ -36,6 +36,7 @@ import world
 
 CHANNELS = (64, 128, 192)
 TIMES = 1000
+NOISES = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": TIMES}     # Stable Diffusion's
 UNHEARD = 1e-8     # mean square of a difference that is none
 
 
@@ -56,7 +57,7 @@ def load(which="ema"):
 
 
 def noise_schedule():
-    return DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", num_train_timesteps=TIMES)
+    return DDPMScheduler(**NOISES)
 
 
 def noise_mean(means, kept):
