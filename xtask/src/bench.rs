@@ -37,7 +37,6 @@ pub fn command(mut args: Args) -> Result<()> {
 
     let node = setup::node_packages()?;
     let folder = paths::root().join("tests/browser/bench");
-    let requirements = folder.join("requirements.txt");
     let mut bench = program(&node);
     bench.arg(folder.join("bench.mjs"));
     // The programs that it starts by cargo are built with what is built here.
@@ -59,7 +58,7 @@ pub fn command(mut args: Args) -> Result<()> {
         bench.env("DARKROOM_COMMAND", built);
     }
     if wanted(&["native", "growth", "full"]) {
-        bench.env("DARKROOM_PYTHON", setup::python(&requirements)?);
+        bench.env("DARKROOM_PYTHON", setup::python()?);
     }
     if wanted(&IN_A_BROWSER) {
         let own = std::env::current_exe().map_err(|e| format!("xtask's own program: {e}"))?;
@@ -68,7 +67,7 @@ pub fn command(mut args: Args) -> Result<()> {
         bench
             .env("CHROMIUM", setup::chromium()?)
             .env("DARKROOM_XTASK", own)
-            .env("DARKROOM_PEER", peer(&folder, &requirements)?)
+            .env("DARKROOM_PEER", peer(&folder)?)
             .env("DARKROOM_WASM", sizes);
     }
     if wanted(&["stock"]) {
@@ -87,13 +86,13 @@ pub fn command(mut args: Args) -> Result<()> {
 }
 
 /// The folder with what diffusers exports of the demo model, made anew where the model or the program has changed.
-fn peer(folder: &Path, requirements: &Path) -> Result<PathBuf> {
+fn peer(folder: &Path) -> Result<PathBuf> {
     let model = paths::root().join("www/models/portraits");
     let script = folder.join("peer.py");
     let read = |path: PathBuf| fs::read(&path).map_err(|e| format!("{}: {e}", path.display()));
     let sources = [
         read(script.clone())?,
-        read(requirements.to_owned())?,
+        read(folder.join("requirements.txt"))?,
         read(model.join("unet/diffusion_pytorch_model.safetensors"))?,
         read(model.join("text_encoder/model.safetensors"))?,
         read(model.join("scheduler/scheduler_config.json"))?,
@@ -106,7 +105,7 @@ fn peer(folder: &Path, requirements: &Path) -> Result<PathBuf> {
         return Ok(out);
     }
     println!("Exporting the demo model's U-Net for onnxruntime:");
-    run(program(setup::python(requirements)?)
+    run(program(setup::python()?)
         .arg(script)
         .arg("export")
         .arg(model)

@@ -70,7 +70,7 @@ fn make(folder: &Path, name: &str) -> Result<()> {
         "Making {name} with random weights in {}: about 4 GB and a few minutes.",
         folder.display()
     );
-    let python = setup::python(&golden.join("requirements.txt"))?;
+    let python = setup::python()?;
     run(program(&python)
         .current_dir(golden.join("full"))
         .arg("generate.py")

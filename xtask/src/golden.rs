@@ -28,7 +28,7 @@ pub fn command(mut args: Args) -> Result<()> {
             folder.display()
         ));
     }
-    let python = setup::python(&folder.join("requirements.txt"))?;
+    let python = setup::python()?;
     for generator in &generators {
         let folder = generator.parent().unwrap_or(&folder);
         run(program(&python).current_dir(folder).arg(generator))?;

@@ -330,23 +330,69 @@ pub fn node() -> Result<PathBuf> {
     ))
 }
 
-/// A Python of our own in the cache, with the packages of a requirements file.
-pub fn python(requirements: &Path) -> Result<PathBuf> {
-    let folder = paths::cache()?.join("python");
-    let python = folder.join(if cfg!(windows) {
-        "Scripts/python.exe"
-    } else {
-        "bin/python"
-    });
-    let wanted =
-        fs::read(requirements).map_err(|error| format!("{}: {error}", requirements.display()))?;
-    let wanted = paths::fingerprint(&[&wanted]);
-    let stamp = folder.join("installed");
-    if python.is_file() && fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
-        return Ok(python);
+/// What the reference values, the training and the bench need, of the same versions. Installed together: a folder for each would hold PyTorch twice.
+const PYTHON_PACKAGES: [&str; 2] = [
+    "tests/golden/requirements.txt",
+    "tests/browser/bench/requirements.txt",
+];
+
+/// A Python of our own in the cache, with the packages of [`PYTHON_PACKAGES`].
+struct OwnPython {
+    folder: PathBuf,
+    program: PathBuf,
+    stamp: PathBuf,
+    requirements: [PathBuf; 2],
+    wanted: String,
+}
+
+impl OwnPython {
+    fn new() -> Result<Self> {
+        let folder = paths::cache()?.join("python");
+        let program = folder.join(if cfg!(windows) {
+            "Scripts/python.exe"
+        } else {
+            "bin/python"
+        });
+        let requirements = PYTHON_PACKAGES.map(|path| paths::root().join(path));
+        let read =
+            |path: &PathBuf| fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
+        let [golden, bench] = requirements.each_ref().map(read);
+        Ok(Self {
+            program,
+            stamp: folder.join("installed"),
+            folder,
+            requirements,
+            wanted: paths::fingerprint(&[&golden?, &bench?]),
+        })
     }
+
+    fn is_installed(&self) -> bool {
+        let installed = fs::read_to_string(&self.stamp);
+        self.program.is_file() && installed.is_ok_and(|installed| installed == self.wanted)
+    }
+}
+
+/// What [`python`] would give, if it need not install anything.
+pub fn installed_python() -> Result<Option<PathBuf>> {
+    let own = OwnPython::new()?;
+    Ok(own.is_installed().then_some(own.program))
+}
+
+/// A Python of our own in the cache, with the packages that the project's programs need.
+pub fn python() -> Result<PathBuf> {
+    let own = OwnPython::new()?;
+    if own.is_installed() {
+        return Ok(own.program);
+    }
+    let OwnPython {
+        folder,
+        program: python,
+        stamp,
+        requirements,
+        wanted,
+    } = own;
     println!(
-        "The reference values need Python packages. Installing them in {}:",
+        "This needs Python packages. Installing them in {}:",
         folder.display()
     );
     if !python.is_file() || ask(Command::new(&python).args(["-m", "pip", "--version"])).is_none() {
@@ -364,14 +410,10 @@ pub fn python(requirements: &Path) -> Result<PathBuf> {
         }
     }
     let mut pip = program(&python);
-    pip.args([
-        "-m",
-        "pip",
-        "install",
-        "--disable-pip-version-check",
-        "--requirement",
-    ])
-    .arg(requirements);
+    pip.args(["-m", "pip", "install", "--disable-pip-version-check"]);
+    for file in &requirements {
+        pip.arg("--requirement").arg(file);
+    }
     install(&mut pip, Duration::from_secs(3600))?;
     fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))?;
     Ok(python)
