@@ -20,6 +20,10 @@ pub fn claim(root: &Path, target: &Path, cleans: &mut [Command]) -> Result<()> {
         return Ok(());
     }
     if target.exists() {
+        println!(
+            "{} may hold another checkout's builds of these packages:",
+            target.display()
+        );
         cleans.iter_mut().try_for_each(run)?;
     }
     let failed = |error| format!("{}: {error}", owner.display());
