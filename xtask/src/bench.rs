@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::args::Args;
+use crate::checkout::native_cargo;
 use crate::command::{cargo, line, program, run};
 use crate::{Result, paths, setup, wasm};
 
@@ -40,7 +41,7 @@ pub fn command(mut args: Args) -> Result<()> {
     let mut bench = program(&node);
     bench.arg(folder.join("bench.mjs"));
     // The programs that it starts by cargo are built with what is built here.
-    let cargo_program = cargo()?.get_program().to_owned();
+    let cargo_program = cargo().get_program().to_owned();
     bench
         .env("DARKROOM_CARGO", cargo_program)
         .env("CARGO_TARGET_DIR", paths::native_target()?);
@@ -48,12 +49,12 @@ pub fn command(mut args: Args) -> Result<()> {
         setup::vulkan()?;
     }
     if wanted(&["kernels", "growth", "full"]) {
-        let mut build = cargo()?;
+        let mut build = native_cargo()?;
         build.args(["bench", "--no-run", "--package", "darkroom"]);
         run(build.args(["--bench", "kernels"]))?;
     }
     if wanted(&["cpu", "gpu", "picture", "native", "growth", "full"]) {
-        run(cargo()?.args(["build", "--release", "--package", "darkroom", "--bins"]))?;
+        run(native_cargo()?.args(["build", "--release", "--package", "darkroom", "--bins"]))?;
         let built = paths::native_target()?.join("release/darkroom");
         bench.env("DARKROOM_COMMAND", built);
     }

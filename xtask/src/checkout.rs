@@ -4,8 +4,32 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::Result;
-use crate::command::run;
+use crate::command::{cargo, run};
+use crate::{Result, paths};
+
+/// All profiles that native builds have: `cargo clean` wants them one by one.
+const PROFILES: [&str; 2] = ["dev", "release"];
+
+/// Cargo on the native build in the cache, which then is this checkout's.
+pub fn native_cargo() -> Result<Command> {
+    let target = paths::native_target()?;
+    let on_target = || {
+        let mut command = cargo();
+        command.env("CARGO_TARGET_DIR", &target);
+        command
+    };
+    // Where the caller says where to build, it is the caller's to keep builds apart.
+    if target.starts_with(paths::cache()?) {
+        let mut cleans = PROFILES.map(|profile| {
+            let mut clean = on_target();
+            clean.args(["clean", "--package", "darkroom", "--package", "xtask"]);
+            clean.args(["--profile", profile]);
+            clean
+        });
+        claim(&paths::root(), &target, &mut cleans)?;
+    }
+    Ok(on_target())
+}
 
 /// Makes `target` that of the checkout in `root`, before cargo builds there.
 ///
@@ -39,7 +63,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::command::{ask, program};
+    use crate::command::ask;
 
     /// A package that prints `word`, and cargo in it, building into `target`.
     fn checkout(root: PathBuf, word: &str, target: &Path) -> impl Fn(&[&str]) -> Command {
@@ -50,10 +74,10 @@ mod tests {
         fs::write(root.join("Cargo.toml"), manifest).unwrap();
         let target = target.to_owned();
         move |arguments| {
-            let mut cargo = program(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-            cargo.current_dir(&root).env("CARGO_TARGET_DIR", &target);
-            cargo.args(arguments);
-            cargo
+            let mut command = cargo();
+            command.current_dir(&root).env("CARGO_TARGET_DIR", &target);
+            command.args(arguments);
+            command
         }
     }
 

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::{Result, checkout, paths};
+use crate::{Result, paths};
 
 /// A program to be run in the root of the checkout, without the variables that `cargo run` set for xtask itself: they
 /// would make the builds it starts differ from the same builds started by hand.
@@ -27,27 +27,9 @@ pub fn program(name: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// The cargo that runs us, on the native build in the cache, which then is this checkout's.
-pub fn cargo() -> Result<Command> {
-    let target = paths::native_target()?;
-    let on_target = || {
-        let mut command = program(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command.env("CARGO_TARGET_DIR", &target);
-        command
-    };
-    // Where the caller says where to build, it is the caller's to keep builds apart.
-    if target.starts_with(paths::cache()?) {
-        let clean = |profile| {
-            let mut command = on_target();
-            command.args(["clean", "--package", "darkroom", "--package", "xtask"]);
-            command.args(["--profile", profile]);
-            command
-        };
-        // All profiles that anything here is built with: `cargo clean` wants them one by one.
-        let mut cleans = ["dev", "release"].map(clean);
-        checkout::claim(&paths::root(), &target, &mut cleans)?;
-    }
-    Ok(on_target())
+/// The cargo that runs us.
+pub fn cargo() -> Command {
+    program(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 /// The command as one would type it.

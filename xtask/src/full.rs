@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::command::{Stream, cargo, program, run, watched};
+use crate::checkout::native_cargo;
+use crate::command::{Stream, program, run, watched};
 use crate::{Result, paths, setup};
 
 /// What the models and their expected values depend on, below `tests/golden`.
@@ -29,7 +30,7 @@ pub fn models(filter: Option<&str>) -> Result<PathBuf> {
 
 fn needed(filter: Option<&str>) -> Result<BTreeSet<String>> {
     let mut models = BTreeSet::new();
-    let mut list = cargo()?;
+    let mut list = native_cargo()?;
     list.args([
         "test",
         "--release",

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::args::Args;
+use crate::checkout::native_cargo;
 use crate::command::{Stream, ask, cargo, line, program, run, watched};
 use crate::stages::{Outcome, Run};
 use crate::{Result, full, paths, setup, wasm};
@@ -78,7 +79,7 @@ pub fn command(mut args: Args) -> Result<()> {
 
 fn format(_: &Options) -> Outcome {
     component("fmt", "rustfmt", || {
-        run(cargo()?.args(["fmt", "--all", "--check"]))
+        run(cargo().args(["fmt", "--all", "--check"]))
     })
 }
 
@@ -89,7 +90,7 @@ fn clippy(_: &Options) -> Outcome {
         &["--package", "xtask", "--all-features"],
     ];
     let check = |package: &[&str]| {
-        run(cargo()?
+        run(native_cargo()?
             .args(["clippy", "--release", "--all-targets"])
             .args(package)
             .args(["--", "-D", "warnings"]))
@@ -111,12 +112,11 @@ fn all(checks: impl Iterator<Item = Result<()>>) -> Result<()> {
 
 /// A check by a part of the Rust toolchain that may not be installed.
 fn component(subcommand: &str, component: &str, check: impl FnOnce() -> Result<()>) -> Outcome {
-    match cargo().map(|mut cargo| ask(cargo.args([subcommand, "--version"]))) {
-        Ok(Some(_)) => Outcome::of(check()),
-        Ok(None) => Outcome::NotRun(format!(
+    match ask(cargo().args([subcommand, "--version"])) {
+        Some(_) => Outcome::of(check()),
+        None => Outcome::NotRun(format!(
             "{component} is not installed: rustup component add {component}"
         )),
-        Err(error) => Outcome::Failed(error),
     }
 }
 
@@ -125,10 +125,10 @@ fn native(options: &Options) -> Outcome {
         return Outcome::NotRun(error);
     }
     let tests = || {
-        let mut own = cargo()?;
+        let mut own = native_cargo()?;
         own.args(["test", "--package", "xtask"])
             .args(&options.filter);
-        let mut engine = cargo()?;
+        let mut engine = native_cargo()?;
         engine
             .args([
                 "test",
@@ -157,7 +157,7 @@ fn full_size(options: &Options) -> Outcome {
     };
     let tests = || {
         let models = full::models(options.filter.as_deref())?;
-        let mut command = cargo()?;
+        let mut command = native_cargo()?;
         command
             .env("DARKROOM_FULL_MODELS", models)
             .args([
@@ -302,7 +302,7 @@ fn browser_tests(node: &Path, chromium: &Path, options: &Options, suffix: &str) 
     }
     wasm::build()?;
     // The tests lay the browser's pictures beside the native command's.
-    run(cargo()?.args(["build", "--release", "--package", "darkroom", "--bins"]))?;
+    run(native_cargo()?.args(["build", "--release", "--package", "darkroom", "--bins"]))?;
     let own = std::env::current_exe().map_err(|error| format!("xtask's own program: {error}"))?;
     let mut command = program(node);
     command

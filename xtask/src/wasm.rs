@@ -73,7 +73,7 @@ pub fn build_into(out: &Path, features: &[&str]) -> Result<Built> {
 /// Cargo with what every build for the browser gets, on the target directory of those builds.
 fn cargo_for_wasm(toolchain: &WasmToolchain) -> Result<Command> {
     let mut command = match toolchain {
-        WasmToolchain::Rustup => cargo()?,
+        WasmToolchain::Rustup => cargo(),
         WasmToolchain::Debian {
             cargo,
             rustc,
@@ -154,7 +154,7 @@ fn bind(compiled: &Path, out: &Path) -> Result<PathBuf> {
 
 /// The program `xtask-bindgen`, built in the cache from the versions in Cargo.lock.
 fn generator() -> Result<PathBuf> {
-    let mut command = cargo()?;
+    let mut command = checkout::native_cargo()?;
     command.args([
         "build",
         "--quiet",
