@@ -23,7 +23,7 @@ def export(folder):
     # The model's own sampler is the one its rates are counted with. With PNDM, which Stable Diffusion 1.5 names,
     # and 20 steps the negative prompt left mustaches that it takes away with the other samplers (README.md).
     scheduler = DPMSolverMultistepScheduler(
-        **unets.NOISES, use_karras_sigmas=True, timestep_spacing="leading", steps_offset=1, prediction_type="epsilon")
+        **unets.NOISE_SCHEDULE, use_karras_sigmas=True, timestep_spacing="leading", steps_offset=1, prediction_type="epsilon")
     vae, encoder, unet = (part.to("cpu", torch.float16, memory_format=torch.contiguous_format) for part in (autoencoder.load(), text.load(tokenizer), unets.load()))
     # For the other samplers as Stable Diffusion 1.5 says it; left unsaid, diffusers' DDIM clips.
     scheduler.register_to_config(clip_sample=False, set_alpha_to_one=False, skip_prk_steps=True)

@@ -36,7 +36,7 @@ import world
 
 CHANNELS = (64, 128, 192)
 TIMES = 1000
-NOISES = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": TIMES}     # Stable Diffusion's
+NOISE_SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": TIMES}     # Stable Diffusion's
 UNHEARD = 1e-8     # mean square of a difference that is none
 
 
@@ -57,7 +57,7 @@ def load(which="ema"):
 
 
 def noise_schedule():
-    return DDPMScheduler(**NOISES)
+    return DDPMScheduler(**NOISE_SCHEDULE)
 
 
 def noise_mean(means, kept):

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::args::Args;
 use crate::checkout::native_cargo;
 use crate::command::{cargo, line, program, run};
-use crate::{Result, paths, setup, wasm};
+use crate::{Result, paths, python, setup, wasm};
 
 /// What is measured; `bench.mjs` has the parts' code under the same names.
 const PARTS: [&str; 8] = [
@@ -59,7 +59,7 @@ pub fn command(mut args: Args) -> Result<()> {
         bench.env("DARKROOM_COMMAND", built);
     }
     if wanted(&["native", "growth", "full"]) {
-        bench.env("DARKROOM_PYTHON", setup::python()?);
+        bench.env("DARKROOM_PYTHON", python::ready()?);
     }
     if wanted(&IN_A_BROWSER) {
         let own = std::env::current_exe().map_err(|e| format!("xtask's own program: {e}"))?;
@@ -106,7 +106,7 @@ fn peer(folder: &Path) -> Result<PathBuf> {
         return Ok(out);
     }
     println!("Exporting the demo model's U-Net for onnxruntime:");
-    run(program(setup::python()?)
+    run(program(python::ready()?)
         .arg(script)
         .arg("export")
         .arg(model)

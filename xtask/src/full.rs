@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::checkout::native_cargo;
 use crate::command::{Stream, program, run, watched};
-use crate::{Result, paths, setup};
+use crate::{Result, paths, python};
 
 /// What the models and their expected values depend on, below `tests/golden`.
 const SOURCES: [&str; 4] = [
@@ -71,7 +71,7 @@ fn make(folder: &Path, name: &str) -> Result<()> {
         "Making {name} with random weights in {}: about 4 GB and a few minutes.",
         folder.display()
     );
-    let python = setup::python()?;
+    let python = python::ready()?;
     run(program(&python)
         .current_dir(golden.join("full"))
         .arg("generate.py")

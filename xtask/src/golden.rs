@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::args::Args;
 use crate::command::{program, run};
-use crate::{Result, paths, setup};
+use crate::{Result, paths, python};
 
 pub fn command(mut args: Args) -> Result<()> {
     let filter = args.word().unwrap_or_default();
@@ -28,7 +28,7 @@ pub fn command(mut args: Args) -> Result<()> {
             folder.display()
         ));
     }
-    let python = setup::python()?;
+    let python = python::ready()?;
     for generator in &generators {
         let folder = generator.parent().unwrap_or(&folder);
         run(program(&python).current_dir(folder).arg(generator))?;

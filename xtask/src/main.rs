@@ -4,9 +4,9 @@
 //! ```text
 //! serve, dist ─→ wasm::build ─→ setup::wasm_toolchain     crate/ → www/pkg/
 //! test ─→ stages: format, clippy, native, wasm, types, browser   (test.rs lists them)
-//! test --full ─→ full::models ─→ setup::python             tests/golden/full/ → the cache
-//! golden ─→ setup::python                                  tests/golden/**/generate.py
-//! train ─→ setup::python                                   training/*.py → the cache, www/models/portraits
+//! test --full ─→ full::models ─→ python::ready             tests/golden/full/ → the cache
+//! golden ─→ python::ready                                  tests/golden/**/generate.py
+//! train ─→ python::ready                                   training/*.py → the cache, www/models/portraits
 //! bench ─→ all of these                                    tests/browser/bench/
 //! ```
 
@@ -18,6 +18,7 @@ mod dist;
 mod full;
 mod golden;
 mod paths;
+mod python;
 mod serve;
 mod setup;
 mod stages;

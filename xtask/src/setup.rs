@@ -12,7 +12,7 @@ use crate::args::Args;
 use crate::command::{ask, find, install, program};
 use crate::{Result, paths};
 
-/// Every step but Python's, which only `golden` needs: for preparing a machine ahead of time.
+/// Every step but Python's (python.rs), which neither the page nor its tests need: for preparing a machine ahead of time.
 pub fn command(args: Args) -> Result<()> {
     args.end()?;
     let steps = [
@@ -330,98 +330,9 @@ pub fn node() -> Result<PathBuf> {
     ))
 }
 
-/// What the reference values, the training and the bench need, of the same versions. Installed together: a folder for each would hold PyTorch twice.
-const PYTHON_PACKAGES: [&str; 2] = [
-    "tests/golden/requirements.txt",
-    "tests/browser/bench/requirements.txt",
-];
-
-/// A Python of our own in the cache, with the packages of [`PYTHON_PACKAGES`].
-struct OwnPython {
-    folder: PathBuf,
-    program: PathBuf,
-    stamp: PathBuf,
-    requirements: [PathBuf; 2],
-    wanted: String,
-}
-
-impl OwnPython {
-    fn new() -> Result<Self> {
-        let folder = paths::cache()?.join("python");
-        let program = folder.join(if cfg!(windows) {
-            "Scripts/python.exe"
-        } else {
-            "bin/python"
-        });
-        let requirements = PYTHON_PACKAGES.map(|path| paths::root().join(path));
-        let read =
-            |path: &PathBuf| fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
-        let [golden, bench] = requirements.each_ref().map(read);
-        Ok(Self {
-            program,
-            stamp: folder.join("installed"),
-            folder,
-            requirements,
-            wanted: paths::fingerprint(&[&golden?, &bench?]),
-        })
-    }
-
-    fn is_installed(&self) -> bool {
-        let installed = fs::read_to_string(&self.stamp);
-        self.program.is_file() && installed.is_ok_and(|installed| installed == self.wanted)
-    }
-}
-
-/// What [`python`] would give, if it need not install anything.
-pub fn installed_python() -> Result<Option<PathBuf>> {
-    let own = OwnPython::new()?;
-    Ok(own.is_installed().then_some(own.program))
-}
-
-/// A Python of our own in the cache, with the packages that the project's programs need.
-pub fn python() -> Result<PathBuf> {
-    let own = OwnPython::new()?;
-    if own.is_installed() {
-        return Ok(own.program);
-    }
-    let OwnPython {
-        folder,
-        program: python,
-        stamp,
-        requirements,
-        wanted,
-    } = own;
-    println!(
-        "This needs Python packages. Installing them in {}:",
-        folder.display()
-    );
-    if !python.is_file() || ask(Command::new(&python).args(["-m", "pip", "--version"])).is_none() {
-        let system = find(&["python3", "python"])
-            .ok_or("Python 3 is not on the PATH (https://www.python.org)")?;
-        let venv = |clear: &[&str]| {
-            let mut command = program(&system);
-            command.args(["-m", "venv"]).args(clear).arg(&folder);
-            install(&mut command, Duration::from_secs(300))
-        };
-        if venv(&["--clear"]).is_err() {
-            // Debian ships Python without the module that makes such folders.
-            apt_install(&["python3-venv"])?;
-            venv(&["--clear"])?;
-        }
-    }
-    let mut pip = program(&python);
-    pip.args(["-m", "pip", "install", "--disable-pip-version-check"]);
-    for file in &requirements {
-        pip.arg("--requirement").arg(file);
-    }
-    install(&mut pip, Duration::from_secs(3600))?;
-    fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))?;
-    Ok(python)
-}
-
 /// Installs Debian packages where this may be done without asking: as root, or with a sudo that wants no password.
 /// Never removes anything: Debian's compiler for the web conflicts with its ordinary one.
-fn apt_install(packages: &[&str]) -> Result<()> {
+pub fn apt_install(packages: &[&str]) -> Result<()> {
     let manual = format!("sudo apt-get install {}", packages.join(" "));
     if find(&["apt-get"]).is_none() {
         return Err(format!(

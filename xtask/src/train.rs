@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::args::Args;
 use crate::command::{ask, program, run};
-use crate::{Result, paths, setup};
+use crate::{Result, paths, python};
 
 /// A program of `training/` and what it takes.
 struct Stage {
@@ -68,11 +68,11 @@ pub fn command(mut args: Args) -> Result<()> {
 
     let folder = paths::root().join("training");
     let cache = cache()?;
-    announce(&chosen, setup::installed_python()?, &cache);
+    announce(&chosen, python::installed()?, &cache);
     if plan {
         return Ok(());
     }
-    let python = setup::python()?;
+    let python = python::ready()?;
     fs::create_dir_all(&cache).map_err(|error| format!("{}: {error}", cache.display()))?;
     let training = |name: &str| {
         let mut command = program(&python);
