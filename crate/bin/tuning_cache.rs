@@ -1,31 +1,32 @@
-//! What was measured of this machine's adapters, kept from one run to the next in the user's cache folder. What is lost
-//! is measured again, so nothing here can fail.
+//! Measured kernel tilings, kept between runs in the user's cache folder. A lost entry is measured
+//! again, so nothing here can fail.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-/// Presets by adapter. Another version of Darkroom may divide its work otherwise, so it has a file of its own.
+/// Path of the cache. Another version may tile its kernels differently, so it has its own file.
 fn file() -> Option<PathBuf> {
     let name = concat!("tiles-", env!("CARGO_PKG_VERSION"), ".json");
     Some(dirs::cache_dir()?.join("darkroom").join(name))
 }
 
-fn read() -> BTreeMap<String, String> {
+/// All entries: names of tilings by adapter.
+fn entries() -> BTreeMap<String, String> {
     let text = file().and_then(|file| fs::read(file).ok());
     text.and_then(|text| serde_json::from_slice(&text).ok())
         .unwrap_or_default()
 }
 
-/// The name of the preset that was found best for `adapter`.
-pub fn tiles(adapter: &str) -> Option<String> {
-    read().remove(adapter)
+/// The name of the tiling that was fastest on `adapter`.
+pub fn get(adapter: &str) -> Option<String> {
+    entries().remove(adapter)
 }
 
-/// Remembers that `preset` was found best for `adapter`.
-pub fn remember(adapter: &str, preset: &str) {
-    let mut all = read();
-    all.insert(adapter.into(), preset.into());
+/// Records that `tiling` was fastest on `adapter`.
+pub fn put(adapter: &str, tiling: &str) {
+    let mut all = entries();
+    all.insert(adapter.into(), tiling.into());
     let (Some(file), Ok(text)) = (file(), serde_json::to_vec_pretty(&all)) else {
         return;
     };

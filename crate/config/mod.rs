@@ -6,7 +6,6 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde::de::value::MapDeserializer;
 use serde_json::{Map, Value};
@@ -14,10 +13,14 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Result};
 
 mod scheduler;
+mod text;
 mod unet;
+mod vae;
 
 pub use scheduler::{BetaSchedule, PredictionType, SchedulerConfig, TimestepSpacing};
+pub use text::{Activation, TextConfig};
 pub use unet::{PerBlock, UnetBlock, UnetConfig};
+pub use vae::VaeConfig;
 
 /// All of a model folder's configuration.
 #[derive(Debug, Clone)]
@@ -154,227 +157,4 @@ fn sane(file: &str, key: &str, value: usize, most: usize) -> Result<()> {
         return Err(Error::config(file, key, value, format!("1 to {most}")));
     }
     Ok(())
-}
-
-/// `vae/config.json` of diffusers' `AutoencoderKL`; only the decoder is used.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default)]
-pub struct VaeConfig {
-    /// Latent channels (4).
-    pub latent_channels: usize,
-    /// Picture channels (3).
-    pub out_channels: usize,
-    /// Channels of each level, from full resolution down.
-    pub block_out_channels: Vec<usize>,
-    /// Residual blocks of the encoder's levels (the decoder's have one more).
-    pub layers_per_block: usize,
-    /// Groups of every GroupNorm.
-    pub norm_num_groups: usize,
-    /// Side of the pictures it was trained on, in pixels: the side of a tile where it decodes in tiles.
-    #[serde(deserialize_with = "side")]
-    pub sample_size: usize,
-    /// Latents are divided by this before decoding.
-    pub scaling_factor: f64,
-    /// Whether a 1×1 convolution comes before the decoder.
-    pub use_post_quant_conv: bool,
-    /// Whether the deepest point has self-attention.
-    pub mid_block_add_attention: bool,
-}
-
-/// A number, the first of a list, or diffusers' default for null.
-fn side<'de, D: serde::Deserializer<'de>>(input: D) -> std::result::Result<usize, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Side {
-        One(usize),
-        Each(Vec<usize>),
-    }
-    Ok(match Option::<Side>::deserialize(input)? {
-        Some(Side::One(side)) => side,
-        Some(Side::Each(sides)) => sides.first().copied().unwrap_or(0),
-        None => VaeConfig::default().sample_size,
-    })
-}
-
-impl Default for VaeConfig {
-    fn default() -> Self {
-        VaeConfig {
-            latent_channels: 4,
-            out_channels: 3,
-            block_out_channels: vec![64],
-            layers_per_block: 1,
-            norm_num_groups: 32,
-            sample_size: 32,
-            scaling_factor: 0.18215,
-            use_post_quant_conv: true,
-            mid_block_add_attention: true,
-        }
-    }
-}
-
-impl VaeConfig {
-    /// Reads the JSON text of `file`.
-    pub fn from_json(file: &str, text: &[u8]) -> Result<Self> {
-        let (json, config): (_, VaeConfig) = parse(file, text)?;
-        let levels = config.block_out_channels.len();
-        only(file, &json, "_class_name", &["AutoencoderKL".into()])?;
-        only(file, &json, "act_fn", &["silu".into(), "swish".into()])?;
-        only(file, &json, "out_channels", &[3.into()])?;
-        for key in ["latents_mean", "latents_std", "shift_factor"] {
-            only(file, &json, key, &[])?;
-        }
-        if let Some(types) = json.get("up_block_types") {
-            let expected = Value::from(vec!["UpDecoderBlock2D"; levels]);
-            if *types != expected {
-                return Err(Error::config(file, "up_block_types", types, expected));
-            }
-        }
-        sane(file, "block_out_channels (its length)", levels, 8)?;
-        sane(file, "latent_channels", config.latent_channels, 64)?;
-        sane(file, "layers_per_block", config.layers_per_block, 64)?;
-        sane(file, "norm_num_groups", config.norm_num_groups, 4096)?;
-        sane(file, "sample_size", config.sample_size, 65536)?;
-        for &channels in &config.block_out_channels {
-            sane(file, "block_out_channels", channels, 65536)?;
-            if !channels.is_multiple_of(config.norm_num_groups) {
-                return Err(Error::config(
-                    file,
-                    "block_out_channels",
-                    channels,
-                    format!(
-                        "a multiple of `norm_num_groups` = {}",
-                        config.norm_num_groups
-                    ),
-                ));
-            }
-        }
-        if !(config.scaling_factor.is_finite() && config.scaling_factor > 0.0) {
-            return Err(Error::config(
-                file,
-                "scaling_factor",
-                config.scaling_factor,
-                "a number above 0",
-            ));
-        }
-        Ok(config)
-    }
-
-    /// Pixels a latent cell becomes in each direction.
-    pub fn pixels_per_latent(&self) -> usize {
-        1 << (self.block_out_channels.len() - 1)
-    }
-}
-
-/// The text encoder's activation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activation {
-    /// `x · sigmoid(1.702 x)`, CLIP ViT-L (SD1).
-    QuickGelu,
-    /// The exact GELU, OpenCLIP ViT-H (SD2).
-    Gelu,
-}
-
-/// `text_encoder/config.json` of transformers' `CLIPTextModel`.
-#[derive(Debug, Clone)]
-pub struct TextConfig {
-    /// Width of the embeddings.
-    pub hidden_size: usize,
-    /// Width inside the feed-forward layers.
-    pub intermediate_size: usize,
-    /// Transformer layers. (SD2's file says 23: its last layer is left out on purpose.)
-    pub num_hidden_layers: usize,
-    /// Attention heads.
-    pub num_attention_heads: usize,
-    /// Tokens a chunk (77).
-    pub max_position_embeddings: usize,
-    /// Rows of the token table.
-    pub vocab_size: usize,
-    /// Activation of the feed-forward layers.
-    pub hidden_act: Activation,
-    /// Epsilon of every LayerNorm.
-    pub layer_norm_eps: f64,
-}
-
-impl TextConfig {
-    /// Reads the JSON text of `file`.
-    pub fn from_json(file: &str, text: &[u8]) -> Result<Self> {
-        #[derive(Deserialize)]
-        #[serde(default)]
-        struct Raw {
-            hidden_size: usize,
-            intermediate_size: usize,
-            num_hidden_layers: usize,
-            num_attention_heads: usize,
-            max_position_embeddings: usize,
-            vocab_size: usize,
-            hidden_act: String,
-            layer_norm_eps: f64,
-        }
-        impl Default for Raw {
-            fn default() -> Self {
-                Raw {
-                    hidden_size: 512,
-                    intermediate_size: 2048,
-                    num_hidden_layers: 12,
-                    num_attention_heads: 8,
-                    max_position_embeddings: 77,
-                    vocab_size: 49408,
-                    hidden_act: "quick_gelu".into(),
-                    layer_norm_eps: 1e-5,
-                }
-            }
-        }
-        let (json, raw): (_, Raw) = parse(file, text)?;
-        only(
-            file,
-            &json,
-            "model_type",
-            &["clip_text_model".into(), "clip".into()],
-        )?;
-        let hidden_act = match raw.hidden_act.as_str() {
-            "quick_gelu" => Activation::QuickGelu,
-            "gelu" => Activation::Gelu,
-            other => {
-                return Err(Error::config(
-                    file,
-                    "hidden_act",
-                    format!("\"{other}\""),
-                    "\"quick_gelu\" or \"gelu\"",
-                ));
-            }
-        };
-        for (key, value, most) in [
-            ("hidden_size", raw.hidden_size, 65536),
-            ("intermediate_size", raw.intermediate_size, 1 << 20),
-            ("num_hidden_layers", raw.num_hidden_layers, 256),
-            ("num_attention_heads", raw.num_attention_heads, 4096),
-            (
-                "max_position_embeddings",
-                raw.max_position_embeddings,
-                65536,
-            ),
-            ("vocab_size", raw.vocab_size, 1 << 24),
-        ] {
-            sane(file, key, value, most)?;
-        }
-        sane_epsilon(file, "layer_norm_eps", raw.layer_norm_eps)?;
-        if !raw.hidden_size.is_multiple_of(raw.num_attention_heads) {
-            return Err(Error::config(
-                file,
-                "num_attention_heads",
-                raw.num_attention_heads,
-                format!("a divisor of `hidden_size` = {}", raw.hidden_size),
-            ));
-        }
-        Ok(TextConfig {
-            hidden_size: raw.hidden_size,
-            intermediate_size: raw.intermediate_size,
-            num_hidden_layers: raw.num_hidden_layers,
-            num_attention_heads: raw.num_attention_heads,
-            max_position_embeddings: raw.max_position_embeddings,
-            vocab_size: raw.vocab_size,
-            hidden_act,
-            layer_norm_eps: raw.layer_norm_eps,
-        })
-    }
 }

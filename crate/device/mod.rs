@@ -1,5 +1,8 @@
 //! What a pipeline runs on: a Burn device, the operations that fit it, and the element types of weights and activations.
 
+pub mod memory;
+pub mod tuning;
+
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
@@ -9,6 +12,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use crate::error::{Error, Result};
 use crate::ops::{Cpu, Gpu, Linear, Ops, Stock};
 use crate::weights::Storage;
+use memory::InUse;
 
 /// Launches that are submitted together, at most: more than a step of the U-Net has, so that a step is one submission.
 pub const LAUNCHES_AT_MOST: usize = 1024;
@@ -137,6 +141,15 @@ impl Runtime {
             name: info.name,
             software,
             buffer_limit,
+        })
+    }
+
+    /// The present use of the device's memory pools; `None` on the CPU, which has none.
+    pub fn memory(&self) -> Option<InUse> {
+        let usage = self.device.memory_pool_usage()?;
+        Some(InUse {
+            reserved: usage.bytes_reserved,
+            in_use: usage.bytes_in_use,
         })
     }
 

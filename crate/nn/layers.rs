@@ -4,9 +4,9 @@ use std::rc::Rc;
 
 use burn::tensor::Tensor;
 
-use super::{Conv3x3, GroupNorm, Linear, Ops};
 use crate::error::Result;
-use crate::weights::Scope;
+use crate::ops::{Conv3x3, GroupNorm, Linear, Ops};
+use crate::weights::VarBuilder;
 
 /// A 3×3 convolution with padding 1.
 pub struct ConvLayer {
@@ -31,12 +31,12 @@ pub struct ConvExtras {
 }
 
 impl ConvLayer {
-    /// `weight` and `bias` of `scope`.
-    pub fn new(mut scope: Scope, inputs: usize, outputs: usize) -> Result<Self> {
+    /// `weight` and `bias` of `vb`.
+    pub fn new(mut vb: VarBuilder, inputs: usize, outputs: usize) -> Result<Self> {
         Ok(ConvLayer {
-            weight: scope.conv3x3("weight", inputs, outputs)?,
-            bias: scope.vector("bias", outputs)?,
-            ops: scope.ops(),
+            weight: vb.conv3x3("weight", inputs, outputs)?,
+            bias: vb.vector("bias", outputs)?,
+            ops: vb.ops(),
         })
     }
 
@@ -69,21 +69,21 @@ pub struct LinearLayer {
 }
 
 impl LinearLayer {
-    /// `weight` and `bias` of `scope`.
-    pub fn new(mut scope: Scope, inputs: usize, outputs: usize) -> Result<Self> {
+    /// `weight` and `bias` of `vb`.
+    pub fn new(mut vb: VarBuilder, inputs: usize, outputs: usize) -> Result<Self> {
         Ok(LinearLayer {
-            weight: scope.matrix("weight", inputs, outputs)?,
-            bias: Some(scope.vector("bias", outputs)?),
-            ops: scope.ops(),
+            weight: vb.matrix("weight", inputs, outputs)?,
+            bias: Some(vb.vector("bias", outputs)?),
+            ops: vb.ops(),
         })
     }
 
     /// `weight` alone.
-    pub fn without_bias(mut scope: Scope, inputs: usize, outputs: usize) -> Result<Self> {
+    pub fn without_bias(mut vb: VarBuilder, inputs: usize, outputs: usize) -> Result<Self> {
         Ok(LinearLayer {
-            weight: scope.matrix("weight", inputs, outputs)?,
+            weight: vb.matrix("weight", inputs, outputs)?,
             bias: None,
-            ops: scope.ops(),
+            ops: vb.ops(),
         })
     }
 
@@ -131,9 +131,9 @@ pub struct GegluLayer {
 }
 
 impl GegluLayer {
-    /// `proj.weight` and `proj.bias` of `scope`; twice `outputs` wide.
-    pub fn new(mut scope: Scope, inputs: usize, outputs: usize) -> Result<Self> {
-        let mut proj = scope.enter("proj");
+    /// `proj.weight` and `proj.bias` of `vb`; twice `outputs` wide.
+    pub fn new(mut vb: VarBuilder, inputs: usize, outputs: usize) -> Result<Self> {
+        let mut proj = vb.pp("proj");
         Ok(GegluLayer {
             weight: proj.matrix("weight", inputs, 2 * outputs)?,
             bias: proj.vector("bias", 2 * outputs)?,
@@ -159,21 +159,21 @@ pub struct GroupNormLayer {
 }
 
 impl GroupNormLayer {
-    /// `weight` and `bias` of `scope`.
+    /// `weight` and `bias` of `vb`.
     pub fn new(
-        mut scope: Scope,
+        mut vb: VarBuilder,
         channels: usize,
         groups: usize,
         eps: f64,
         silu: bool,
     ) -> Result<Self> {
         Ok(GroupNormLayer {
-            weight: scope.vector("weight", channels)?,
-            bias: scope.vector("bias", channels)?,
+            weight: vb.vector("weight", channels)?,
+            bias: vb.vector("bias", channels)?,
             groups,
             eps,
             silu,
-            ops: scope.ops(),
+            ops: vb.ops(),
         })
     }
 
@@ -201,13 +201,13 @@ pub struct LayerNormLayer {
 }
 
 impl LayerNormLayer {
-    /// `weight` and `bias` of `scope`.
-    pub fn new(mut scope: Scope, channels: usize, eps: f64) -> Result<Self> {
+    /// `weight` and `bias` of `vb`.
+    pub fn new(mut vb: VarBuilder, channels: usize, eps: f64) -> Result<Self> {
         Ok(LayerNormLayer {
-            weight: scope.vector("weight", channels)?,
-            bias: scope.vector("bias", channels)?,
+            weight: vb.vector("weight", channels)?,
+            bias: vb.vector("bias", channels)?,
             eps,
-            ops: scope.ops(),
+            ops: vb.ops(),
         })
     }
 

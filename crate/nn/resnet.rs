@@ -2,9 +2,9 @@
 
 use burn::tensor::Tensor;
 
-use super::layers::{ConvExtras, ConvLayer, GroupNormLayer, LinearLayer};
 use crate::error::Result;
-use crate::weights::Scope;
+use crate::nn::layers::{ConvExtras, ConvLayer, GroupNormLayer, LinearLayer};
+use crate::weights::VarBuilder;
 
 /// Sizes of a [`ResnetBlock`].
 #[derive(Debug, Clone, Copy)]
@@ -31,8 +31,8 @@ pub struct ResnetBlock {
 }
 
 impl ResnetBlock {
-    /// The block whose parameters are at `scope`.
-    pub fn new(mut scope: Scope, config: ResnetConfig) -> Result<Self> {
+    /// The block whose parameters are at `vb`.
+    pub fn new(mut vb: VarBuilder, config: ResnetConfig) -> Result<Self> {
         let ResnetConfig {
             inputs,
             outputs,
@@ -40,12 +40,12 @@ impl ResnetBlock {
             eps,
         } = config;
         Ok(ResnetBlock {
-            norm1: GroupNormLayer::new(scope.enter("norm1"), inputs, groups, eps, true)?,
-            conv1: ConvLayer::new(scope.enter("conv1"), inputs, outputs)?,
-            norm2: GroupNormLayer::new(scope.enter("norm2"), outputs, groups, eps, true)?,
-            conv2: ConvLayer::new(scope.enter("conv2"), outputs, outputs)?,
+            norm1: GroupNormLayer::new(vb.pp("norm1"), inputs, groups, eps, true)?,
+            conv1: ConvLayer::new(vb.pp("conv1"), inputs, outputs)?,
+            norm2: GroupNormLayer::new(vb.pp("norm2"), outputs, groups, eps, true)?,
+            conv2: ConvLayer::new(vb.pp("conv2"), outputs, outputs)?,
             conv_shortcut: (inputs != outputs)
-                .then(|| LinearLayer::new(scope.enter("conv_shortcut"), inputs, outputs))
+                .then(|| LinearLayer::new(vb.pp("conv_shortcut"), inputs, outputs))
                 .transpose()?,
         })
     }

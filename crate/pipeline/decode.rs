@@ -2,47 +2,12 @@
 
 use burn::tensor::{DType, Tensor, TensorData};
 
-use super::decoder::VaeDecoder;
-use super::tiles::{Canvas, Tiling};
 use crate::config::VaeConfig;
+use crate::device::memory::tiling::{VaeTiling, tiling, tiling_within};
 use crate::device::{Runtime, read, take_reported};
 use crate::error::{Error, Result};
-use crate::memory;
-
-/// When to decode in tiles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Tiles {
-    /// Where an activation would be larger than the device's buffers, and where the device fails without.
-    #[default]
-    Auto,
-    /// Whenever the latent is larger than a tile.
-    Always,
-    /// Never: where it does not fit, decoding fails.
-    Never,
-}
-
-impl std::fmt::Display for Tiles {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Tiles::Auto => "auto",
-            Tiles::Always => "always",
-            Tiles::Never => "never",
-        })
-    }
-}
-
-impl std::str::FromStr for Tiles {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "auto" => Ok(Tiles::Auto),
-            "always" => Ok(Tiles::Always),
-            "never" => Ok(Tiles::Never),
-            other => Err(Error::request("tiles", other, "auto, always or never")),
-        }
-    }
-}
+use crate::vae::decoder::VaeDecoder;
+use crate::vae::tile_layout::{Canvas, TileLayout};
 
 /// A decoder, and what it runs on.
 pub struct Decoding<'a> {
@@ -68,19 +33,19 @@ impl Decoding<'_> {
         &self,
         latent: &[f32],
         size: [usize; 2],
-        tiles: Tiles,
+        tiles: VaeTiling,
     ) -> Result<(Vec<f32>, Option<String>)> {
         let (config, limit) = (self.config, self.runtime.buffer_limit);
         if let Some(tiling) = tiling(config, limit, self.dtype, size, tiles) {
             return Ok((self.in_tiles(latent, size, tiling).await?, None));
         }
         let failed = match self.whole(latent, size).await {
-            Err(Error::Device(reason)) if tiles == Tiles::Auto => reason,
+            Err(Error::Device(reason)) if tiles == VaeTiling::Auto => reason,
             result => return Ok((result?, None)),
         };
-        // Tiles of a quarter of the picture at most: larger ones would fail as the whole did.
+        // VaeTiling of a quarter of the picture at most: larger ones would fail as the whole did.
         let side = size[0].max(size[1]) / 2;
-        let tiling = Tiling::of_model(config).at_most(side);
+        let tiling = TileLayout::of_model(config).at_most(side);
         let tiling = tiling_within(config, limit, self.dtype, tiling);
         if !tiling.divides(size[0], size[1]) {
             return Err(Error::Device(failed));
@@ -104,7 +69,7 @@ impl Decoding<'_> {
         &self,
         latent: &[f32],
         [height, width]: [usize; 2],
-        tiling: Tiling,
+        tiling: TileLayout,
     ) -> Result<Vec<f32>> {
         let channels = self.config.latent_channels;
         let mut canvas = Canvas::new(tiling, height, width);
@@ -134,36 +99,6 @@ impl Decoding<'_> {
         check(&values)?;
         Ok(values)
     }
-}
-
-/// The tiles that a latent of `size` is decoded in with activations in `dtype`, where buffers have at most `limit` bytes;
-/// `None`: whole.
-pub fn tiling(
-    config: &VaeConfig,
-    limit: u64,
-    dtype: DType,
-    size: [usize; 2],
-    tiles: Tiles,
-) -> Option<Tiling> {
-    let fits = || memory::largest_in_decoding(config, size, dtype) <= limit;
-    if tiles == Tiles::Never || (tiles == Tiles::Auto && fits()) {
-        return None;
-    }
-    let tiling = tiling_within(config, limit, dtype, Tiling::of_model(config));
-    tiling.divides(size[0], size[1]).then_some(tiling)
-}
-
-/// `tiling`, or the largest halving of it whose activations fit the device's buffers.
-fn tiling_within(config: &VaeConfig, limit: u64, dtype: DType, mut tiling: Tiling) -> Tiling {
-    let too_large =
-        |tiling: Tiling| memory::largest_in_decoding(config, [tiling.side(); 2], dtype) > limit;
-    while too_large(tiling) {
-        match tiling.halved() {
-            Some(smaller) => tiling = smaller,
-            None => break,
-        }
-    }
-    tiling
 }
 
 /// A picture that is not finite, or all zero, is none: overflow, or a device that computed nothing.

@@ -5,9 +5,9 @@
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
+use super::picture::to_rgba;
 use crate::device::read;
 use crate::error::{Error, Result};
-use crate::pipeline::to_rgba;
 use crate::sampling::{Noise, Rng};
 use crate::vae::decoder::VaeDecoder;
 

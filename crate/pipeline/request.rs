@@ -5,10 +5,10 @@ use std::fmt;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use crate::device::memory::tiling::VaeTiling;
 use crate::error::{Error, Result};
 use crate::sampling::{Rng, SamplerKind};
 use crate::text::tokenizer::LongPrompt;
-use crate::vae::decode::Tiles;
 
 /// What to make a picture of, and how.
 #[derive(Debug, Clone, Deserialize)]
@@ -39,8 +39,8 @@ pub struct Request {
     #[serde(deserialize_with = "long_prompt")]
     pub long_prompt: LongPrompt,
     /// Whether the picture is decoded in tiles.
-    #[serde(deserialize_with = "tiles")]
-    pub tiles: Tiles,
+    #[serde(deserialize_with = "vae_tiling")]
+    pub vae_tiling: VaeTiling,
 }
 
 impl Default for Request {
@@ -56,7 +56,7 @@ impl Default for Request {
             height: None,
             rng: Rng::Torch,
             long_prompt: LongPrompt::Chunk,
-            tiles: Tiles::Auto,
+            vae_tiling: VaeTiling::Auto,
         }
     }
 }
@@ -109,8 +109,8 @@ fn long_prompt<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<LongP
     parsed(input, "long_prompt")
 }
 
-fn tiles<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<Tiles, D::Error> {
-    parsed(input, "tiles")
+fn vae_tiling<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<VaeTiling, D::Error> {
+    parsed(input, "vae_tiling")
 }
 
 impl Request {

@@ -4,17 +4,17 @@ use super::update::Sum;
 use super::update::Term::{Latent, Prediction};
 use crate::config::PredictionType;
 
-/// A noise level of a latent with variance 1: `latent = alpha · picture + sigma · noise`.
+/// A noise level of a latent with variance 1: `latent = alpha · denoised + sigma · noise`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Level {
+pub(super) struct NoiseLevel {
     pub alpha: f64,
     pub sigma: f64,
 }
 
-impl Level {
+impl NoiseLevel {
     /// The level with this ᾱ.
     pub fn from_alpha_cumprod(alpha_cumprod: f64) -> Self {
-        Level {
+        NoiseLevel {
             alpha: alpha_cumprod.sqrt(),
             sigma: (1.0 - alpha_cumprod).sqrt(),
         }
@@ -23,7 +23,7 @@ impl Level {
     /// The level whose noise is `ratio` times as strong as its picture (what k-diffusion and Karras call sigma).
     pub fn from_sigma(ratio: f64) -> Self {
         let alpha = 1.0 / ratio.hypot(1.0);
-        Level {
+        NoiseLevel {
             alpha,
             sigma: ratio * alpha,
         }
@@ -35,7 +35,7 @@ impl Level {
     }
 
     /// The picture that latent and prediction imply, `x0`.
-    pub fn picture(self, prediction_type: PredictionType) -> Sum {
+    pub fn denoised(self, prediction_type: PredictionType) -> Sum {
         match prediction_type {
             PredictionType::Epsilon => {
                 1.0 / self.alpha * Latent - self.sigma / self.alpha * Prediction

@@ -1,119 +1,17 @@
 //! The samplers by name, and the one interface to them: host arithmetic between two calls of the U-Net.
 
-use std::fmt;
-use std::str::FromStr;
-
 use super::ddim::Ddim;
 use super::dpmpp::DpmSolver;
 use super::euler::Euler;
+use super::kind::SamplerKind;
 use super::noise::Noise;
 use super::pndm::Pndm;
-use super::schedule::{CONFIG_FILE, Schedule};
+use super::schedule::Schedule;
+use super::solver::Solver;
 use super::unipc::UniPc;
 use super::update::{Arrays, Update};
 use crate::config::SchedulerConfig;
 use crate::error::{Error, Result};
-
-/// The samplers, named as A1111 names them; each means diffusers' implementation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SamplerKind {
-    /// `EulerDiscreteScheduler`
-    Euler,
-    /// `EulerAncestralDiscreteScheduler`
-    EulerA,
-    /// `DDIMScheduler`
-    Ddim,
-    /// `PNDMScheduler`
-    Pndm,
-    /// `DPMSolverMultistepScheduler` with `use_karras_sigmas=False`
-    Dpmpp2m,
-    /// `DPMSolverMultistepScheduler` with `use_karras_sigmas=True`
-    Dpmpp2mKarras,
-    /// `UniPCMultistepScheduler`
-    UniPc,
-}
-
-impl SamplerKind {
-    /// Every sampler there is.
-    pub const ALL: [SamplerKind; 7] = [
-        SamplerKind::Euler,
-        SamplerKind::EulerA,
-        SamplerKind::Ddim,
-        SamplerKind::Pndm,
-        SamplerKind::Dpmpp2m,
-        SamplerKind::Dpmpp2mKarras,
-        SamplerKind::UniPc,
-    ];
-
-    /// The name in requests, on the command line and in the page.
-    pub fn name(self) -> &'static str {
-        match self {
-            SamplerKind::Euler => "euler",
-            SamplerKind::EulerA => "euler-a",
-            SamplerKind::Ddim => "ddim",
-            SamplerKind::Pndm => "pndm",
-            SamplerKind::Dpmpp2m => "dpm++2m",
-            SamplerKind::Dpmpp2mKarras => "dpm++2m-karras",
-            SamplerKind::UniPc => "unipc",
-        }
-    }
-
-    /// The sampler that a model's own scheduler configuration asks for.
-    ///
-    /// # Errors
-    /// [`Error::Config`] for a scheduler class that is not among them.
-    pub fn from_config(config: &SchedulerConfig) -> Result<Self> {
-        match config.class_name.as_str() {
-            "EulerDiscreteScheduler" => Ok(SamplerKind::Euler),
-            "EulerAncestralDiscreteScheduler" => Ok(SamplerKind::EulerA),
-            "DDIMScheduler" => Ok(SamplerKind::Ddim),
-            "PNDMScheduler" => Ok(SamplerKind::Pndm),
-            "DPMSolverMultistepScheduler" if config.use_karras_sigmas == Some(true) => {
-                Ok(SamplerKind::Dpmpp2mKarras)
-            }
-            "DPMSolverMultistepScheduler" => Ok(SamplerKind::Dpmpp2m),
-            "UniPCMultistepScheduler" => Ok(SamplerKind::UniPc),
-            other => Err(Error::config(
-                CONFIG_FILE,
-                "_class_name",
-                format!("\"{other}\""),
-                "EulerDiscreteScheduler, EulerAncestralDiscreteScheduler, DDIMScheduler, PNDMScheduler, \
-                 DPMSolverMultistepScheduler or UniPCMultistepScheduler",
-            )),
-        }
-    }
-}
-
-impl fmt::Display for SamplerKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for SamplerKind {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        SamplerKind::ALL
-            .into_iter()
-            .find(|kind| kind.name() == name)
-            .ok_or_else(|| {
-                let names = SamplerKind::ALL.map(SamplerKind::name).join(", ");
-                Error::request("sampler", name, format!("one of {names}"))
-            })
-    }
-}
-
-/// One method of taking a latent down its schedule.
-pub(super) trait Solver {
-    /// What becomes of the latent in the call numbered `call` of the schedule. Calls come in order, each once.
-    fn step(&mut self, schedule: &Schedule, call: usize) -> Update;
-
-    /// What the latent is multiplied by before the U-Net sees it at this sigma.
-    fn input_scale(&self, _sigma: f64) -> f64 {
-        1.0
-    }
-}
 
 /// A sampler on its way from noise to picture.
 ///
@@ -258,37 +156,7 @@ impl Sampler {
 
     /// The picture (as a latent) that the last [`Sampler::step`] predicted: what previews show.
     pub fn denoised(&self) -> Option<&[f32]> {
-        let picture = &self.arrays.picture;
-        (!picture.is_empty()).then_some(picture)
-    }
-}
-
-/// The config's `solver_order`, 2 where it has none.
-pub(super) fn solver_order(config: &SchedulerConfig) -> Result<usize> {
-    match config.solver_order.unwrap_or(2) {
-        order @ 1..=3 => Ok(order),
-        other => Err(Error::config(
-            CONFIG_FILE,
-            "solver_order",
-            other,
-            "1, 2 or 3",
-        )),
-    }
-}
-
-/// A value that must be one of `known` where the config has it.
-pub(super) fn one_of<'a>(
-    key: &str,
-    value: &'a Option<String>,
-    known: &[&str],
-) -> Result<Option<&'a str>> {
-    match value.as_deref() {
-        Some(other) if !known.contains(&other) => Err(Error::config(
-            CONFIG_FILE,
-            key,
-            format!("\"{other}\""),
-            known.join(" or "),
-        )),
-        value => Ok(value),
+        let denoised = &self.arrays.denoised;
+        (!denoised.is_empty()).then_some(denoised)
     }
 }

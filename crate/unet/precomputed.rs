@@ -8,43 +8,49 @@ use std::rc::Rc;
 use burn::tensor::Tensor;
 
 use super::time::Projections;
-use super::transformer::{Context, KeysValues};
+use super::transformer::{KeysValues, KvProjection};
 use crate::error::Result;
 use crate::ops::Ops;
-use crate::weights::Scope;
+use crate::weights::VarBuilder;
 
 /// The layers that are carried out ahead of a run. The blocks put them here as they are made, and keep the place.
 #[derive(Default)]
-pub struct Ahead {
+pub struct Precomputed {
     /// Of the residual blocks.
     pub projections: Projections,
     /// Of the cross-attentions.
-    pub contexts: Vec<Context>,
+    pub kv_projections: Vec<KvProjection>,
 }
 
-impl Ahead {
-    /// The layers for keys and values at `scope`; returns their place.
-    pub fn add_context(&mut self, scope: Scope, inputs: usize, channels: usize) -> Result<usize> {
-        self.contexts.push(Context::new(scope, inputs, channels)?);
-        Ok(self.contexts.len() - 1)
+impl Precomputed {
+    /// The layers for keys and values at `vb`; returns their place.
+    pub fn add_kv_projection(
+        &mut self,
+        vb: VarBuilder,
+        inputs: usize,
+        channels: usize,
+    ) -> Result<usize> {
+        self.kv_projections
+            .push(KvProjection::new(vb, inputs, channels)?);
+        Ok(self.kv_projections.len() - 1)
     }
 }
 
 /// What the prompts of a run amount to: keys and values of every cross-attention, `[n, 77·k, channels of its level]` each.
 #[derive(Clone)]
-pub struct Prompt(pub(super) Vec<KeysValues>);
+pub struct CrossAttnKv(pub(super) Vec<KeysValues>);
 
 /// What a call is given besides the latent.
-pub struct Given<'a> {
-    /// `[1, columns]`: a row of what was embedded ahead.
+pub struct Conditioning<'a> {
+    /// `[1, columns]`: a row of what was embedded precomputed.
     pub time: &'a Tensor<2>,
-    /// See [`Prompt`].
-    pub prompt: &'a Prompt,
+    /// See [`CrossAttnKv`].
+    pub prompt: &'a CrossAttnKv,
     /// To take a part of the row with.
     pub ops: &'a Rc<dyn Ops>,
 }
 
-impl Given<'_> {
+impl Conditioning<'_> {
     /// `[1, outputs]`: a residual block's part of the timestep.
     pub fn time(&self, columns: Range<usize>) -> Tensor<2> {
         self.ops.columns(self.time, columns)

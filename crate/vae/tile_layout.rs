@@ -11,21 +11,21 @@ use crate::config::VaeConfig;
 
 /// How a latent is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tiling {
+pub struct TileLayout {
     /// Side of a tile in latent positions, a multiple of 4.
     side: usize,
     /// Pixels a latent position becomes, in each direction.
     unit: usize,
 }
 
-impl Tiling {
+impl TileLayout {
     /// The smallest side: below, a tile would be mostly overlap that its neighbours see too little around.
     pub const SMALLEST: usize = 8;
 
     /// Tiles of `side` latent positions, rounded down to a multiple of 4 (a quarter of it is the overlap), but not below
-    /// [`Tiling::SMALLEST`].
+    /// [`TileLayout::SMALLEST`].
     pub fn new(side: usize, config: &VaeConfig) -> Self {
-        Tiling {
+        TileLayout {
             side: (side / 4 * 4).max(Self::SMALLEST),
             unit: config.pixels_per_latent(),
         }
@@ -33,13 +33,13 @@ impl Tiling {
 
     /// The model's own tiles: the size its VAE was trained at.
     pub fn of_model(config: &VaeConfig) -> Self {
-        Tiling::new(config.sample_size / config.pixels_per_latent(), config)
+        TileLayout::new(config.sample_size / config.pixels_per_latent(), config)
     }
 
     /// Tiles of half the side; `None` where these are the smallest.
     pub fn halved(self) -> Option<Self> {
         let side = self.side / 8 * 4;
-        (side >= Self::SMALLEST).then_some(Tiling { side, ..self })
+        (side >= Self::SMALLEST).then_some(TileLayout { side, ..self })
     }
 
     /// These tiles, halved until their side is `most` or less, or they are the smallest.
@@ -74,7 +74,7 @@ impl Tiling {
 
 /// A picture that is put together from tiles: row by row, each from left to right.
 pub struct Canvas {
-    tiling: Tiling,
+    tiling: TileLayout,
     width: usize,
     /// `[height, width, 3]`
     values: Vec<f32>,
@@ -96,7 +96,7 @@ const COLOURS: usize = 3;
 
 impl Canvas {
     /// An empty picture of a latent `[_, height, width]`.
-    pub fn new(tiling: Tiling, height: usize, width: usize) -> Self {
+    pub fn new(tiling: TileLayout, height: usize, width: usize) -> Self {
         let (height, width) = (height * tiling.unit, width * tiling.unit);
         Canvas {
             tiling,
@@ -110,7 +110,7 @@ impl Canvas {
 
     /// Lays the next tile of the row, the picture of the latent at `rows` and `columns`: `[h, w, 3]`.
     pub fn lay(&mut self, rows: Range<usize>, columns: Range<usize>, values: Vec<f32>) {
-        let Tiling { side, unit } = self.tiling;
+        let TileLayout { side, unit } = self.tiling;
         let overlap = side / 4 * unit;
         if columns.start == 0 {
             self.above = std::mem::take(&mut self.row);
@@ -189,21 +189,21 @@ fn blend(theirs: &[f32], ours: &mut [f32], share: f32) {
 mod tests {
     use super::*;
 
-    fn tiling(side: usize) -> Tiling {
+    fn tiling(side: usize) -> TileLayout {
         let config = VaeConfig {
             block_out_channels: vec![8, 8],
             ..VaeConfig::default()
         };
-        Tiling::new(side, &config)
+        TileLayout::new(side, &config)
     }
 
     #[test]
     fn sides() {
         assert_eq!(tiling(64).side(), 64);
         assert_eq!(tiling(30).side(), 28);
-        assert_eq!(tiling(3).side(), Tiling::SMALLEST);
-        assert_eq!(tiling(24).halved().map(Tiling::side), Some(12));
-        assert_eq!(tiling(20).halved().map(Tiling::side), Some(8));
+        assert_eq!(tiling(3).side(), TileLayout::SMALLEST);
+        assert_eq!(tiling(24).halved().map(TileLayout::side), Some(12));
+        assert_eq!(tiling(20).halved().map(TileLayout::side), Some(8));
         assert_eq!(tiling(12).halved(), None);
     }
 

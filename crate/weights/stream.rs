@@ -8,13 +8,14 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_cubecl::tensor::CubeTensor;
 use half::f16;
 
-use super::load::{Found, LoadProgress, Part, length};
+use super::file::{Found, Part, length};
+use super::load::LoadProgress;
 use super::params::{HostTable, Layout, Loaded};
 use super::safetensors::Dtype;
+use super::sizes::WeightSizes;
 use super::source::Source;
 use super::storage::{Storage, convert, to_f32};
 use crate::error::{Error, Result};
-use crate::memory::WeightSizes;
 use crate::ops::gpu::Upload;
 
 /// Bytes of a tensor that are read, converted and uploaded at once.
@@ -79,10 +80,10 @@ impl<'a> Reader<'a> {
 
     /// The tensor `found`, where the network wants it.
     pub async fn tensor(&mut self, found: &Found<'_>) -> Result<Loaded> {
-        match found.wanted.layout {
+        match found.required.layout {
             Layout::Vector => self.vector(found).await.map(Loaded::Vector),
             Layout::Matrix | Layout::Conv3x3 => {
-                let mut to = self.storage.matrix(found.dtype, found.wanted.shape[0]);
+                let mut to = self.storage.matrix(found.dtype, found.required.shape[0]);
                 loop {
                     let done = self.done;
                     if let Some(matrix) = self.matrix(found, to).await? {
@@ -117,7 +118,7 @@ impl<'a> Reader<'a> {
     }
 
     async fn vector(&mut self, found: &Found<'_>) -> Result<Tensor<1>> {
-        let n = found.wanted.shape[0];
+        let n = found.required.shape[0];
         let bytes = self.elements(found, 0..n).await?;
         let values = to_f32(&bytes, found.dtype);
         match &mut self.upload {
@@ -131,7 +132,7 @@ impl<'a> Reader<'a> {
 
     /// `[outputs, inputs, taps]` → `[taps·inputs, outputs]` in `to`; `None` where a weight is beyond that type.
     async fn matrix(&mut self, found: &Found<'_>, to: DType) -> Result<Option<Tensor<2>>> {
-        let shape = &found.wanted.shape;
+        let shape = &found.required.shape;
         let (outputs, inner) = (shape[0], [shape[1], shape[2..].iter().product()]);
         let columns = inner[0] * inner[1];
         let stored = match to {
@@ -176,7 +177,7 @@ impl<'a> Reader<'a> {
 
     /// A table that stays on the host, in `to`; `None` where one of its elements is beyond that type.
     async fn table(&mut self, found: &Found<'_>, to: Dtype) -> Result<Option<HostTable>> {
-        let [rows, columns] = [found.wanted.shape[0], found.wanted.shape[1]];
+        let [rows, columns] = [found.required.shape[0], found.required.shape[1]];
         let elements = rows * columns;
         let at_once = CHUNK / found.dtype.size();
         let mut bytes = Vec::with_capacity(elements * to.size());
@@ -207,7 +208,7 @@ impl<'a> Reader<'a> {
                 self.source.describe(&found.path),
                 format!(
                     "tensor {}: read {} bytes, expected {}",
-                    found.wanted.name,
+                    found.required.name,
                     bytes.len(),
                     end - start
                 ),
@@ -223,13 +224,13 @@ fn sizes(found: &[Found], storage: Storage) -> WeightSizes {
     let mut sizes = WeightSizes::default();
     for found in found {
         let elements = length(&found.info.range) / found.dtype.size() as u64;
-        match found.wanted.layout {
+        match found.required.layout {
             Layout::HostTable => {
                 sizes.add_host(elements * storage.table(found.dtype).size() as u64);
             }
             Layout::Vector => sizes.add(elements * size_of::<f32>() as u64),
             Layout::Matrix | Layout::Conv3x3 => {
-                let dtype = storage.matrix(found.dtype, found.wanted.shape[0]);
+                let dtype = storage.matrix(found.dtype, found.required.shape[0]);
                 sizes.add(elements * dtype.size() as u64);
             }
         }

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::load::WeightFile;
+use super::file::WeightFile;
 use super::names::Ldm;
 
 /// Names in what is said of a part's tensors; there may be hundreds.

@@ -5,50 +5,21 @@
 //! through in their order on a model of the device's memory pools. On a device the pools decide what is taken, so what
 //! counts is not the bytes in use but the pages that hold them, and pages are kept until the next picture needs them.
 
-mod heap;
 mod networks;
+mod pools;
+pub mod tiling;
 
-use burn::tensor::DType;
 use serde::Serialize;
 
-use crate::config::{ModelConfig, VaeConfig};
+use crate::config::ModelConfig;
 use crate::device::Runtime;
-use crate::vae::decode::{self, Tiles};
-use heap::Trace;
-
-/// What the weights take, as the loader knows it from the files' headers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct WeightSizes {
-    /// Number of tensors.
-    pub tensors: usize,
-    /// Bytes on the device.
-    pub device: u64,
-    /// Bytes that stay on the host: the token tables.
-    pub host: u64,
-    /// The largest tensor on the device, in bytes.
-    pub largest: u64,
-    /// Bytes on the host that weights go through on their way from file to device.
-    pub staging: u64,
-}
-
-impl WeightSizes {
-    /// Counts a tensor of `bytes` on the device.
-    pub fn add(&mut self, bytes: u64) {
-        self.tensors += 1;
-        self.device += bytes;
-        self.largest = self.largest.max(bytes);
-    }
-
-    /// Counts a tensor of `bytes` on the host.
-    pub fn add_host(&mut self, bytes: u64) {
-        self.tensors += 1;
-        self.host += bytes;
-    }
-}
+use crate::weights::sizes::WeightSizes;
+use pools::Trace;
+use tiling::VaeTiling;
 
 /// Bytes that a model takes for pictures of one size, with guidance and prompts of one chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Plan {
+pub struct MemoryPlan {
     /// Weights on the device.
     pub weights: u64,
     /// What the text encoder and the U-Net compute with.
@@ -78,7 +49,7 @@ pub struct Plan {
 /// Uniforms of launches that wait for their submission: 16 KiB a launch, as CubeCL's smallest page has it, and 64 launches.
 const UNIFORMS: u64 = 1 << 20;
 
-impl Plan {
+impl MemoryPlan {
     /// The plan for pictures of `size` (width and height in pixels) with a model of `config` on `runtime`.
     pub fn new(
         config: &ModelConfig,
@@ -102,12 +73,12 @@ impl Plan {
             networks::unet(&trace, &config.unet, 2, size, prompt);
         }
         let activations = taken();
-        let tiling = decode::tiling(
+        let tiling = tiling::tiling(
             &config.vae,
             runtime.buffer_limit,
             runtime.dtype,
             size,
-            Tiles::Auto,
+            VaeTiling::Auto,
         );
         let tile = tiling.map_or(size, |tiling| size.map(|side| side.min(tiling.side())));
         networks::decoder(&trace, &config.vae, tile);
@@ -115,7 +86,7 @@ impl Plan {
         let decode = taken() - activations;
         let largest_buffer = trace.largest().max(weights.largest);
         let scratch = if gpu { UNIFORMS } else { 0 };
-        Plan {
+        MemoryPlan {
             weights: weights.device,
             activations,
             scratch,
@@ -132,7 +103,7 @@ impl Plan {
     }
 }
 
-impl std::fmt::Display for Plan {
+impl std::fmt::Display for MemoryPlan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mb = |bytes: u64| bytes as f64 / 1e6;
         write!(
@@ -160,29 +131,11 @@ impl std::fmt::Display for Plan {
     }
 }
 
-/// Bytes of the largest buffer in decoding a latent of `[h, w]` whole.
-pub fn largest_in_decoding(config: &VaeConfig, size: [usize; 2], dtype: DType) -> u64 {
-    let trace = Trace::new(u64::MAX, dtype.size());
-    networks::decoder(&trace, config, size);
-    trace.largest()
-}
-
-/// What a device's memory pools hold, in bytes.
+/// Use of a device's memory pools, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct InUse {
-    /// Taken from the device.
+    /// Bytes taken from the device.
     pub reserved: u64,
-    /// Of that in use by tensors.
+    /// Bytes of those that tensors use.
     pub in_use: u64,
-}
-
-impl Runtime {
-    /// What the device's pools hold now; `None` on the CPU, which has none.
-    pub fn memory(&self) -> Option<InUse> {
-        let usage = self.device.memory_pool_usage()?;
-        Some(InUse {
-            reserved: usage.bytes_reserved,
-            in_use: usage.bytes_in_use,
-        })
-    }
 }

@@ -1,7 +1,7 @@
 //! The networks' allocations, in the order of their operations: what `text`, `unet`, `vae` and `ops::resnet` do with
 //! tensors, with tensors that have no values. Tests lay what comes out beside what a device says.
 
-use super::heap::{Ghost, Trace};
+use super::pools::{Ghost, Trace};
 use crate::config::{TextConfig, UnetConfig, VaeConfig};
 
 /// A feature map `[n, h, w, c]`, or tokens `[n, h·w, c]`.

@@ -1,4 +1,4 @@
-//! Which way to divide the work is best on an adapter: measured once, and remembered by whoever asks.
+//! Measurement of the fastest tiling on an adapter.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use half::f16;
@@ -7,12 +7,12 @@ use web_time::Instant;
 
 use crate::device::read;
 use crate::error::Result;
-use crate::ops::gpu::Preset;
+use crate::ops::gpu::KernelTiling;
 use crate::ops::{Conv3x3, Gpu, Ops};
 
-/// The sizes that are measured: a convolution and a GEGLU layer of a U-Net, which have most of its work.
+/// The shape that are measured: a convolution and a GEGLU layer of a U-Net, which have most of its work.
 #[derive(Debug, Clone, Copy)]
-pub struct Sizes {
+pub struct BenchShape {
     /// Images: guidance has two.
     pub batch: usize,
     /// Height and width of the map.
@@ -21,9 +21,9 @@ pub struct Sizes {
     pub channels: usize,
 }
 
-impl Sizes {
+impl BenchShape {
     /// The uppermost level of Stable Diffusion's U-Net at 512×512: 15 GFLOP for the convolution, 13 for the layer.
-    pub const STABLE_DIFFUSION: Sizes = Sizes {
+    pub const STABLE_DIFFUSION: BenchShape = BenchShape {
         batch: 2,
         side: 64,
         channels: 320,
@@ -33,38 +33,38 @@ impl Sizes {
 /// What came of a measurement.
 #[derive(Debug, Clone, Serialize)]
 pub struct Timing {
-    /// Name of the preset.
-    pub preset: &'static str,
+    /// Name of the tiling.
+    pub tiling: &'static str,
     /// The shortest time of both operations together, in seconds.
     pub seconds: f64,
     /// How often they were measured.
     pub rounds: usize,
 }
 
-/// Measurements of each preset, in turns.
+/// Measurements of each tiling, in turns.
 const ROUNDS: usize = 3;
-/// A preset that takes so many times the best one's time in its first measurement is not measured again.
+/// A tiling that takes so many times the best one's time in its first measurement is not measured again.
 const HOPELESS: f64 = 1.5;
 
-/// Times `presets` on `device`, activations in `dtype`, weights in f16. The first of the list is the fastest.
+/// Times `tilings` on `device`, activations in `dtype`, weights in f16. The first of the list is the fastest.
 ///
-/// Every preset runs once before its first measurement, so that compiling does not count; every measurement waits for the
-/// adapter to finish; presets are measured in turns, so that other work on the machine meets them all.
+/// Every tiling runs once before its first measurement, so that compiling does not count; every measurement waits for the
+/// adapter to finish; tilings are measured in turns, so that other work on the machine meets them all.
 ///
 /// # Errors
 /// [`Error::Device`](crate::Error::Device) where the device failed.
 pub async fn measure(
     device: &Device,
     dtype: DType,
-    sizes: Sizes,
-    presets: &[Preset],
+    shape: BenchShape,
+    tilings: &[KernelTiling],
 ) -> Result<Vec<Timing>> {
-    let work = Work::new(device, dtype, sizes);
+    let work = Work::new(device, dtype, shape);
     let mut timings = Vec::new();
-    for &preset in presets {
-        work.time(preset).await?;
+    for &tiling in tilings {
+        work.time(tiling).await?;
         timings.push(Timing {
-            preset: preset.name,
+            tiling: tiling.name,
             seconds: f64::INFINITY,
             rounds: 0,
         });
@@ -74,11 +74,11 @@ pub async fn measure(
             .iter()
             .map(|t| t.seconds)
             .fold(f64::INFINITY, f64::min);
-        for (preset, timing) in presets.iter().zip(&mut timings) {
+        for (tiling, timing) in tilings.iter().zip(&mut timings) {
             if round > 0 && timing.seconds > HOPELESS * best {
                 continue;
             }
-            let seconds = work.time(*preset).await?;
+            let seconds = work.time(*tiling).await?;
             timing.seconds = timing.seconds.min(seconds);
             timing.rounds += 1;
         }
@@ -102,12 +102,12 @@ struct Work {
 }
 
 impl Work {
-    fn new(device: &Device, dtype: DType, sizes: Sizes) -> Self {
-        let Sizes {
+    fn new(device: &Device, dtype: DType, shape: BenchShape) -> Self {
+        let BenchShape {
             batch,
             side,
             channels,
-        } = sizes;
+        } = shape;
         // Brought as data: an adapter need not compute in f16 to hold it.
         let matrix = |rows: usize, columns: usize| {
             let values = vec![f16::from_f32(0.01); rows * columns];
@@ -128,8 +128,8 @@ impl Work {
     }
 
     /// Seconds that both operations take.
-    async fn time(&self, preset: Preset) -> Result<f64> {
-        let gpu = Gpu::with_preset(preset);
+    async fn time(&self, tiling: KernelTiling) -> Result<f64> {
+        let gpu = Gpu::with_tiling(tiling);
         read(self.fence.clone()).await?;
         let begin = Instant::now();
         let [batch, height, width, channels] = self.map.dims();

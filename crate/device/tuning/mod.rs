@@ -1,4 +1,4 @@
-//! How a GPU's kernels divide their work: from a table, as remembered, or measured.
+//! Choice of the tiling of GPU kernels: from a table, from the cache, or measured.
 
 pub mod measure;
 
@@ -8,134 +8,142 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use crate::device::Runtime;
+use super::Runtime;
 use crate::error::{Error, Result};
 use crate::ops::Gpu;
-use crate::ops::gpu::{Preset, Tiles};
-use measure::{Sizes, Timing, measure};
+use crate::ops::gpu::{KernelTiling, TileMemory};
+use measure::{BenchShape, Timing, measure};
 
-/// What is wished for.
+/// Requested tiling.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Wish {
-    /// What the table says of the adapter; else what is remembered of it, else what is measured.
+pub enum TilingChoice {
+    /// From the table of known adapters, else from the cache, else measured.
     #[default]
     Auto,
-    /// A measurement, whatever is known.
+    /// Measured, whatever is known.
     Measure,
-    /// This preset.
-    Preset(Preset),
+    /// This tiling.
+    Tiling(KernelTiling),
 }
 
-impl FromStr for Wish {
+impl FromStr for TilingChoice {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
         match name {
-            "auto" => Ok(Wish::Auto),
-            "measure" => Ok(Wish::Measure),
-            name => Preset::named(name).map(Wish::Preset).ok_or_else(|| {
-                let names = Preset::ALL.map(|preset| preset.name).join(", ");
-                Error::request("tiles", name, format!("auto, measure, {names}"))
-            }),
+            "auto" => Ok(TilingChoice::Auto),
+            "measure" => Ok(TilingChoice::Measure),
+            name => KernelTiling::named(name)
+                .map(TilingChoice::Tiling)
+                .ok_or_else(|| {
+                    let names = KernelTiling::ALL.map(|tiling| tiling.name).join(", ");
+                    Error::request("kernel tiling", name, format!("auto, measure, {names}"))
+                }),
         }
     }
 }
 
-impl fmt::Display for Wish {
+impl fmt::Display for TilingChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Wish::Auto => "auto",
-            Wish::Measure => "measure",
-            Wish::Preset(preset) => preset.name,
+            TilingChoice::Auto => "auto",
+            TilingChoice::Measure => "measure",
+            TilingChoice::Tiling(tiling) => tiling.name,
         })
     }
 }
 
-/// How a choice came about.
+/// The way a tiling was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum How {
-    /// It was asked for.
-    Asked,
-    /// Adapters of this kind are in the table.
+pub enum ChosenBy {
+    /// By the request.
+    Request,
+    /// By the table of known adapters.
     Table,
-    /// It was measured some time before.
-    Remembered,
-    /// It was measured now, and should be remembered.
+    /// By the cache of earlier measurements.
+    Cache,
+    /// By a measurement now; the caller should cache it.
     Measured,
 }
 
-/// What was chosen.
+/// A chosen tiling.
 #[derive(Debug, Clone, Serialize)]
-pub struct Choice {
-    /// Name of the preset.
-    pub preset: &'static str,
-    /// How it came about.
-    pub how: How,
-    /// The measurements, if there were any, the fastest first.
+pub struct ChosenTiling {
+    /// Name of the tiling.
+    pub tiling: &'static str,
+    /// The way it was chosen.
+    pub chosen_by: ChosenBy,
+    /// Measurements, if there were any, the fastest first.
     pub timings: Vec<Timing>,
 }
 
-/// On adapters that run on a CPU registers win; measured, see BENCHMARKS.md.
-fn table(runtime: &Runtime) -> Option<Preset> {
-    runtime.software.then_some(Preset::REGISTERS)
+/// The tiling of known adapters. On software adapters registers win; see BENCHMARKS.md.
+fn table(runtime: &Runtime) -> Option<KernelTiling> {
+    runtime.software.then_some(KernelTiling::REGISTERS)
 }
 
-/// The sizes to measure with. An adapter that runs on a CPU would take minutes for those of Stable Diffusion.
-fn sizes(runtime: &Runtime) -> Sizes {
+/// The shape to measure with. A software adapter would take minutes for Stable Diffusion's.
+fn bench_shape(runtime: &Runtime) -> BenchShape {
     let side = if runtime.software {
         8
     } else {
-        Sizes::STABLE_DIFFUSION.side
+        BenchShape::STABLE_DIFFUSION.side
     };
-    Sizes {
+    BenchShape {
         side,
-        ..Sizes::STABLE_DIFFUSION
+        ..BenchShape::STABLE_DIFFUSION
     }
 }
 
-/// The presets to measure. On a GPU a register kernel's eight invocations in a workgroup would leave most of it idle, and might
-/// take so long that the system ends them.
-fn candidates(runtime: &Runtime) -> Vec<Preset> {
-    let suits = |preset: &Preset| runtime.software || preset.tiles == Tiles::Workgroup;
-    Preset::ALL.into_iter().filter(suits).collect()
+/// The tilings to measure. On a GPU a register kernel's eight invocations in a workgroup would
+/// leave most of it idle, and might take so long that the system ends them.
+fn candidates(runtime: &Runtime) -> Vec<KernelTiling> {
+    let suits = |tiling: &KernelTiling| runtime.software || tiling.memory == TileMemory::Workgroup;
+    KernelTiling::ALL.into_iter().filter(suits).collect()
 }
 
-/// Chooses how the kernels of `runtime` divide their work, and lets them do so. `remembered` is the preset of an earlier
-/// choice on this adapter, by name; a name that is none is as if there were nothing. Returns `None`, and changes nothing,
-/// where operations are no kernels of ours.
+/// Chooses the tiling of `runtime`'s kernels and applies it. `cached` is the name of the tiling that
+/// was measured on this adapter before; an unknown name is ignored. Returns `None`, and changes
+/// nothing, where operations are no kernels of ours.
 ///
 /// # Errors
 /// [`Error::Device`] where the device failed in the measurement.
 pub async fn choose(
     runtime: &mut Runtime,
-    wish: &Wish,
-    remembered: Option<&str>,
-) -> Result<Option<Choice>> {
-    if runtime.ops.paper(&runtime.device).is_none() {
+    choice: &TilingChoice,
+    cached: Option<&str>,
+) -> Result<Option<ChosenTiling>> {
+    if runtime.ops.dry_run(&runtime.device).is_none() {
         return Ok(None);
     }
-    let remembered = remembered.and_then(Preset::named);
-    let known = match wish {
-        Wish::Preset(preset) => Some((*preset, How::Asked)),
-        Wish::Measure => None,
-        Wish::Auto => table(runtime)
-            .map(|preset| (preset, How::Table))
-            .or(remembered.map(|preset| (preset, How::Remembered))),
+    let cached = cached.and_then(KernelTiling::named);
+    let known = match choice {
+        TilingChoice::Tiling(tiling) => Some((*tiling, ChosenBy::Request)),
+        TilingChoice::Measure => None,
+        TilingChoice::Auto => table(runtime)
+            .map(|tiling| (tiling, ChosenBy::Table))
+            .or(cached.map(|tiling| (tiling, ChosenBy::Cache))),
     };
-    let (preset, how, timings) = match known {
-        Some((preset, how)) => (preset, how, Vec::new()),
+    let (tiling, chosen_by, timings) = match known {
+        Some((tiling, chosen_by)) => (tiling, chosen_by, Vec::new()),
         None => {
-            let presets = candidates(runtime);
-            let timings = measure(&runtime.device, runtime.dtype, sizes(runtime), &presets).await?;
-            let fastest = Preset::named(timings[0].preset).unwrap_or(Preset::WORKGROUP);
-            (fastest, How::Measured, timings)
+            let tilings = candidates(runtime);
+            let timings = measure(
+                &runtime.device,
+                runtime.dtype,
+                bench_shape(runtime),
+                &tilings,
+            )
+            .await?;
+            let fastest = KernelTiling::named(timings[0].tiling).unwrap_or(KernelTiling::WORKGROUP);
+            (fastest, ChosenBy::Measured, timings)
         }
     };
-    runtime.ops = Rc::new(Gpu::with_preset(preset));
-    Ok(Some(Choice {
-        preset: preset.name,
-        how,
+    runtime.ops = Rc::new(Gpu::with_tiling(tiling));
+    Ok(Some(ChosenTiling {
+        tiling: tiling.name,
+        chosen_by,
         timings,
     }))
 }
@@ -145,14 +153,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wishes_are_read_as_they_are_written() {
-        for wish in [Wish::Auto, Wish::Measure]
+    fn a_tiling_choice_parses_from_its_own_text() {
+        for choice in [TilingChoice::Auto, TilingChoice::Measure]
             .into_iter()
-            .chain(Preset::ALL.map(Wish::Preset))
+            .chain(KernelTiling::ALL.map(TilingChoice::Tiling))
         {
-            assert_eq!(wish.to_string().parse::<Wish>().unwrap(), wish);
+            assert_eq!(choice.to_string().parse::<TilingChoice>().unwrap(), choice);
         }
-        let error = "fast".parse::<Wish>().unwrap_err().to_string();
+        let error = "fast".parse::<TilingChoice>().unwrap_err().to_string();
         assert!(
             error.contains("fast") && error.contains("64x64-crowded"),
             "{error}"

@@ -1,4 +1,4 @@
-//! A run on the device: the latent is predicted for, guided, and taken a step further without leaving it.
+//! A latent that stays on the device: prediction, guidance and the sampler's step without a transfer.
 
 use std::cell::Cell;
 
@@ -9,20 +9,20 @@ use cubecl::bytes::Bytes;
 use super::copy::{copied, copy_row, overwrite};
 use super::graph::{Recording, in_exact_memory};
 use super::launch::{Kernel, empty, launch_into, memory, reshaped, tensor};
-use crate::sampling::update::{KEPT, Step, TERMS, Term, Update};
+use crate::sampling::update::{HISTORY, Step, TERMS, Term, Update};
 
 const LANES: u32 = 64;
-/// What of the weights is not one of the sums' rows.
+/// Scalars before the weight rows.
 const HEAD: usize = 8;
-/// Where in it the timestep's row is.
+/// Index of the timestep's row among the scalars.
 const ROW: usize = 5;
-/// Arrays that are there for the host to read: prediction, picture, latent.
+/// Arrays that the host reads: prediction, denoised latent, latent.
 const READ: usize = 3;
-/// How often recording is tried before a run goes on without.
+/// Attempts at recording before a run goes on without.
 const ATTEMPTS: usize = 3;
 
 thread_local! {
-    /// Whose results the free memory of exact sizes would fit.
+    /// Shape and dtype that the exact-size pool was last filled for.
     static MEMORY_FOR: Cell<Option<([usize; 4], DType)>> = const { Cell::new(None) };
 }
 
@@ -34,7 +34,7 @@ fn kernel(half: bool) -> Kernel {
         half,
         [
             ("TERMS", (TERMS as u32).into()),
-            ("KEPT", (KEPT as u32).into()),
+            ("HISTORY", (HISTORY as u32).into()),
         ],
     )
 }
@@ -47,32 +47,33 @@ pub fn variants() -> Vec<Kernel> {
 /// A call of the network, with a latent and a row of embedded timesteps.
 pub type Call<'a> = &'a dyn Fn(Tensor<4>, &Tensor<2>) -> Tensor<4>;
 
-/// A latent before its first step.
-pub struct OnDeviceStart {
-    /// Channels-last, `h·w·c` elements.
+/// Start of a [`DeviceLatent`].
+pub struct DeviceLatentInit {
+    /// The latent, channels-last, `h·w·c` elements.
     pub latent: Vec<f32>,
-    /// Of the network's input, `[branches, h, w, c]`.
+    /// Shape of the network's input, `[branches, h, w, c]`.
     pub shape: [usize; 4],
-    /// What the latent is multiplied by for the first call.
+    /// Factor on the latent for the first call.
     pub input_scale: f64,
 }
 
-/// A latent on its way.
+/// State of a denoising run on the device.
 ///
-/// Its first step is launched operation by operation. The second one is recorded, and it and all later ones are played
-/// from the record. What changes from step to step is written to buffers that all of them read.
-pub struct OnDevice {
-    /// `[branches, h, w, c]`: what the network sees.
+/// The first step is launched operation by operation. The second one is recorded, and it and all
+/// later ones are replayed. Values that change from step to step are written to buffers that every
+/// step reads.
+pub struct DeviceLatent {
+    /// The network's input, `[branches, h, w, c]`.
     input: CubeTensor,
-    /// `[m, columns]`: embedded timesteps.
+    /// Embedded timesteps, `[m, columns]`.
     times: CubeTensor,
-    /// `[1, columns]`: the one of the step.
+    /// The embedded timestep of the step, `[1, columns]`.
     time: CubeTensor,
-    /// See [`weights`].
-    given: CubeTensor,
+    /// Scalars of the step; see [`scalars`].
+    scalars: CubeTensor,
     /// `[h, w, c]`
     noise: CubeTensor,
-    /// `[READ + KEPT, h·w·c]`: prediction, picture, latent, kept ones.
+    /// Prediction, denoised latent, latent, history: `[READ + HISTORY, h·w·c]`.
     arrays: CubeTensor,
     /// `h·w·c`
     length: usize,
@@ -80,14 +81,15 @@ pub struct OnDevice {
     attempts: usize,
 }
 
-impl OnDevice {
-    /// The latent of `start` on the device and in the element type of `times`, embedded timesteps `[m, columns]`.
-    pub fn new(start: OnDeviceStart, times: &Tensor<2>) -> Self {
-        let OnDeviceStart {
+impl DeviceLatent {
+    /// Uploads the latent of `init` to the device and in the element type of `times`, embedded
+    /// timesteps `[m, columns]`.
+    pub fn new(init: DeviceLatentInit, times: &Tensor<2>) -> Self {
+        let DeviceLatentInit {
             latent,
             shape,
             input_scale,
-        } = start;
+        } = init;
         let (device, dtype) = (times.device(), times.dtype());
         let upload = |values: Vec<f32>, shape: [usize; 4], dtype| {
             let data = TensorData::new(values, shape).convert_dtype(dtype);
@@ -95,44 +97,44 @@ impl OnDevice {
         };
         let times_memory = memory(times.clone());
         if MEMORY_FOR.replace(Some((shape, dtype))) != Some((shape, dtype)) {
-            // Memory of exact sizes is of no use to other sizes. While somebody else records, it is kept.
+            // The exact-size pool is useless for other sizes. It is kept while another run records.
             let _ = times_memory.client.memory_cleanup();
         }
         let length = latent.len();
         let [branches, h, w, c] = shape;
         let input = latent.iter().map(|&x| (input_scale * f64::from(x)) as f32);
         let input = input.collect::<Vec<_>>().repeat(branches);
-        let mut arrays = vec![0.0; (READ + KEPT) * length];
+        let mut arrays = vec![0.0; (READ + HISTORY) * length];
         arrays[(READ - 1) * length..][..length].copy_from_slice(&latent);
-        let given = HEAD + (1 + KEPT) * TERMS;
+        let scalars = HEAD + (1 + HISTORY) * TERMS;
         let [_, columns] = times.dims();
-        OnDevice {
+        DeviceLatent {
             input: upload(input, shape, dtype),
             time: empty(&times_memory, [1, columns], dtype),
             times: times_memory,
-            given: upload(vec![0.0; given], [1, 1, 1, given], DType::F32),
+            scalars: upload(vec![0.0; scalars], [1, 1, 1, scalars], DType::F32),
             noise: upload(vec![0.0; length], [1, h, w, c], DType::F32),
-            arrays: upload(arrays, [READ + KEPT, h, w, c], DType::F32),
+            arrays: upload(arrays, [READ + HISTORY, h, w, c], DType::F32),
             length,
             recording: None,
             attempts: 0,
         }
     }
 
-    /// Other embedded timesteps in place of those that there are, which are not fewer.
+    /// Replaces the embedded timesteps; there may not be more than before.
     pub fn replace_times(&mut self, times: &Tensor<2>) {
         let [rows, columns] = times.dims();
         debug_assert!(rows <= self.times.meta.shape()[0]);
         overwrite(&self.times, &memory(times.clone()), rows, columns);
     }
 
-    /// One step, whose timestep is the embedded one of number `row`, and whose noise is channels-last, too. Returns
-    /// prediction (guided), picture and latent as they are then.
+    /// Makes one step at the embedded timestep `row`, with `noise` channels-last. Returns the guided
+    /// prediction, the denoised latent and the next latent.
     ///
     /// # Shapes
     /// `[3, h·w·c]` in f32
     pub fn step(&mut self, step: &Step, noise: &[f32], row: usize, call: Call) -> Tensor<2> {
-        self.give(step, noise, row);
+        self.write_step(step, noise, row);
         if self.recording.is_none() && (1..=ATTEMPTS).contains(&self.attempts) {
             self.record(call);
         }
@@ -150,24 +152,24 @@ impl OnDevice {
         self.result()
     }
 
-    /// As [`OnDevice::step`], but never recorded: for calls that are not the same launches every time.
+    /// [`DeviceLatent::step`] without recording, for calls that do not launch the same every time.
     pub fn launched(&mut self, step: &Step, noise: &[f32], row: usize, call: Call) -> Tensor<2> {
-        self.give(step, noise, row);
+        self.write_step(step, noise, row);
         self.launch(call);
         self.result()
     }
 
-    /// Copies of what a step writes.
+    /// Copies of the buffers that a step writes.
     pub(crate) fn copies(&self) -> [CubeTensor; 2] {
         [
-            copied(&self.arrays, READ + KEPT, self.length),
+            copied(&self.arrays, READ + HISTORY, self.length),
             copied(&self.input, self.input.meta.shape()[0], self.length),
         ]
     }
 
-    /// Tries to have a step recorded.
+    /// Tries to record a step.
     fn record(&mut self, call: Call) {
-        // Where that fails, what would have been written is spoilt.
+        // A failed recording leaves these buffers undefined.
         let [arrays, input] = self.copies();
         match Recording::new(&self.input.client, || self.launch(call)) {
             Ok(recording) => self.recording = Some(recording),
@@ -178,40 +180,40 @@ impl OnDevice {
         }
     }
 
-    /// Brings what changes from step to step to where launches read it.
-    fn give(&self, step: &Step, noise: &[f32], row: usize) {
-        write(&self.given, &weights(step, row));
+    /// Writes what changes from step to step.
+    fn write_step(&self, step: &Step, noise: &[f32], row: usize) {
+        write(&self.scalars, &scalars(step, row));
         if step.update.is_noisy() {
             write(&self.noise, noise);
         }
     }
 
-    /// The network's call, and the kernel that takes the latent on with what it predicts.
+    /// Launches the network and the sampler's kernel.
     fn launch(&self, call: Call) {
-        in_exact_memory(&self.input.client, || self.launch_there(call));
+        in_exact_memory(&self.input.client, || self.launch_in_pool(call));
     }
 
-    fn launch_there(&self, call: Call) {
+    fn launch_in_pool(&self, call: Call) {
         let columns = self.time.meta.shape()[1];
-        copy_row(&self.times, columns, (&self.given, ROW), &self.time);
+        copy_row(&self.times, columns, (&self.scalars, ROW), &self.time);
         let time = tensor(self.time.clone());
         let prediction = memory(call(tensor(self.input.clone()), &time));
         let branches = self.input.meta.shape()[0];
         launch_into(
             kernel(prediction.dtype == DType::F16),
-            &[&prediction, &self.given, &self.noise],
+            &[&prediction, &self.scalars, &self.noise],
             &[&self.arrays, &self.input],
             &[self.length as u32, branches as u32],
             [self.length.div_ceil(LANES as usize), 1, 1],
         );
     }
 
-    /// The arrays that are for the host.
+    /// The arrays that the host reads.
     fn result(&self) -> Tensor<2> {
         let mut read = reshaped(&self.arrays, [READ, self.length].into());
         read.handle = read
             .handle
-            .offset_end((KEPT * self.length * size_of::<f32>()) as u64);
+            .offset_end((HISTORY * self.length * size_of::<f32>()) as u64);
         tensor(read)
     }
 }
@@ -222,32 +224,33 @@ fn write(memory: &CubeTensor, values: &[f32]) {
     memory.client.write(&memory.handle, bytes);
 }
 
-/// What the kernel is given of a step: the picture's weights of latent and prediction, its limit, the guidance scale, the
-/// scale of the next input, the timestep's row; then for the latent and each of the kept arrays the weights of all terms.
-fn weights(step: &Step, row: usize) -> Vec<f32> {
+/// The scalars of a step for the kernel: the weights of latent and prediction in the denoised latent,
+/// its limit, the guidance scale, the scale of the next input, the timestep's row; then, for the next
+/// latent and each entry of the history, the weights of all terms.
+fn scalars(step: &Step, row: usize) -> Vec<f32> {
     let Step { update, .. } = step;
     let Update {
-        picture,
+        denoised,
         limit,
         latent,
-        keep,
+        history,
     } = update;
-    let mut given = vec![
-        picture.weight(Term::Latent),
-        picture.weight(Term::Prediction),
+    let mut scalars = vec![
+        denoised.weight(Term::Latent),
+        denoised.weight(Term::Prediction),
         limit.unwrap_or(f64::from(f32::MAX)),
         step.guidance,
         step.next_input_scale,
         row as f64,
     ];
-    debug_assert_eq!(given.len(), ROW + 1);
-    given.resize(HEAD, 0.0);
-    given.extend(latent.weights());
-    for place in 0..KEPT {
-        let kept = keep.iter().find(|(kept, _)| *kept == place);
-        // What is not kept anew stays.
-        let sum = kept.map_or(Term::Kept(place).into(), |(_, sum)| *sum);
-        given.extend(sum.weights());
+    debug_assert_eq!(scalars.len(), ROW + 1);
+    scalars.resize(HEAD, 0.0);
+    scalars.extend(latent.weights());
+    for place in 0..HISTORY {
+        let entry = history.iter().find(|(index, _)| *index == place);
+        // An entry without an update keeps its value.
+        let sum = entry.map_or(Term::History(place).into(), |(_, sum)| *sum);
+        scalars.extend(sum.weights());
     }
-    given.into_iter().map(|weight| weight as f32).collect()
+    scalars.into_iter().map(|weight| weight as f32).collect()
 }

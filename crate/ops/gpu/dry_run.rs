@@ -1,5 +1,5 @@
-//! What a network would launch, found out without memory and without a launch: to compile its kernels before its weights
-//! are there, and to count.
+//! Dry run: records the kernels a network would launch, without allocating or launching. Used to
+//! compile kernels before the weights are there, and to count launches.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -10,29 +10,30 @@ use burn_cubecl::tensor::CubeTensor;
 use super::launch::{Kernel, launch_into, memory, reshaped, tensor};
 
 thread_local! {
-    /// The launches noted so far, while a network is sketched.
-    static NOTED: RefCell<Option<Vec<Launch>>> = const { RefCell::new(None) };
+    /// Launches of the dry run in progress.
+    static RECORDED: RefCell<Option<Vec<Launch>>> = const { RefCell::new(None) };
 }
 
-/// A launch that would be.
+/// A launch that a network would make.
 #[derive(Debug, Clone)]
 pub struct Launch {
-    /// What would be launched.
+    /// The kernel.
     pub kernel: Kernel,
-    /// Buffers that it would read.
+    /// Number of buffers it reads.
     pub inputs: usize,
-    /// Buffers that it would write.
+    /// Number of buffers it writes.
     pub results: usize,
-    /// Words of its uniform.
+    /// Number of words in its uniform.
     pub params: usize,
 }
 
-/// Tensors to sketch with. They have a shape, and no memory.
+/// A source of tensors that have a shape and no memory.
 #[derive(Clone)]
-pub struct Paper {
-    /// Stands for every buffer.
+pub struct DryRun {
+    /// The buffer behind every tensor.
     blank: CubeTensor,
-    /// Stand for results where a kernel is launched to compile it: no buffer can be bound twice there if it is written.
+    /// Buffers for results where a kernel is launched to compile it: a written buffer cannot be
+    /// bound twice.
     results: [CubeTensor; RESULTS],
 }
 
@@ -41,14 +42,14 @@ const BLANK: usize = 4096;
 /// Most results of a kernel.
 const RESULTS: usize = 2;
 
-impl Paper {
-    /// Paper for networks on `device`.
+impl DryRun {
+    /// A dry run for networks on `device`.
     pub fn new(device: &Device) -> Self {
         let blank = || {
             let data = TensorData::new(vec![0f32; BLANK], [BLANK]);
             memory(Tensor::<1>::from_data(data, (device, DType::F32)))
         };
-        Paper {
+        DryRun {
             blank: blank(),
             results: [blank(), blank()],
         }
@@ -61,19 +62,19 @@ impl Paper {
         tensor(blank)
     }
 
-    /// What `network`, a network of tensors from this paper, would launch.
-    pub fn sketch<T>(&self, network: impl FnOnce() -> T) -> Vec<Launch> {
-        /// Ends the sketch, even where `network` panics.
+    /// The launches that `network`, made of tensors of this dry run, would make.
+    pub fn record<T>(&self, network: impl FnOnce() -> T) -> Vec<Launch> {
+        /// Ends the recording, even where `network` panics.
         struct End;
         impl Drop for End {
             fn drop(&mut self) {
-                NOTED.take();
+                RECORDED.take();
             }
         }
         let _end = End;
-        NOTED.set(Some(Vec::new()));
+        RECORDED.set(Some(Vec::new()));
         network();
-        NOTED.take().unwrap_or_default()
+        RECORDED.take().unwrap_or_default()
     }
 
     /// Compiles the kernel of `launch`, by launching it with all sizes zero.
@@ -97,16 +98,16 @@ pub fn distinct(launches: &[Launch]) -> Vec<Launch> {
     launches.iter().filter(|l| new(l)).cloned().collect()
 }
 
-/// Whether a network is being sketched.
-pub(super) fn sketching() -> bool {
-    NOTED.with_borrow(Option::is_some)
+/// Whether a dry run is in progress.
+pub(super) fn in_progress() -> bool {
+    RECORDED.with_borrow(Option::is_some)
 }
 
-/// Notes a launch instead of making it, if a network is being sketched.
-pub(super) fn note(kernel: &Kernel, inputs: usize, results: usize, params: usize) -> bool {
-    NOTED.with_borrow_mut(|noted| match noted {
-        Some(noted) => {
-            noted.push(Launch {
+/// Records a launch instead of making it, if a dry run is in progress. Returns whether it did.
+pub(super) fn record(kernel: &Kernel, inputs: usize, results: usize, params: usize) -> bool {
+    RECORDED.with_borrow_mut(|recorded| match recorded {
+        Some(recorded) => {
+            recorded.push(Launch {
                 kernel: kernel.clone(),
                 inputs,
                 results,

@@ -1,8 +1,8 @@
-//! How kernels divide their work, and the ways among which an adapter's is chosen ([`crate::tuning`]).
+//! How kernels divide their work, and the ways among which an adapter's is chosen ([`crate::device::tuning`]).
 
 /// How kernels divide their work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tiles {
+pub enum TileMemory {
     /// Every invocation for itself, its sums in registers: for adapters that run on a CPU, which have no fast workgroup
     /// memory, and whose barriers are slow.
     Registers,
@@ -31,7 +31,7 @@ impl Block {
         [self.side * self.rows, self.side * self.vectors]
     }
 
-    /// Tiles in a result of `rows` × `columns`.
+    /// TileMemory in a result of `rows` × `columns`.
     fn tiles(self, rows: usize, columns: usize) -> usize {
         let [tile_rows, vectors] = self.tile().map(|n| n as usize);
         rows.div_ceil(tile_rows) * columns.div_ceil(4 * vectors)
@@ -69,12 +69,12 @@ const HUGE: Block = Block {
 
 /// A way to divide the work that can be chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Preset {
+pub struct KernelTiling {
     /// What it is remembered by.
     pub name: &'static str,
     /// Of all kernels.
-    pub tiles: Tiles,
-    /// The tile of large matrix products with [`Tiles::Workgroup`].
+    pub memory: TileMemory,
+    /// The tile of large matrix products with [`TileMemory::Workgroup`].
     pub block: Block,
     /// Fewer tiles than this are too few to keep a GPU busy: smaller ones are taken then.
     pub tiles_at_least: usize,
@@ -82,39 +82,41 @@ pub struct Preset {
 
 const TILES_AT_LEAST: usize = 128;
 
-impl Preset {
+impl KernelTiling {
     const fn workgroup(name: &'static str, block: Block) -> Self {
-        Preset {
+        KernelTiling {
             name,
-            tiles: Tiles::Workgroup,
+            memory: TileMemory::Workgroup,
             block,
             tiles_at_least: TILES_AT_LEAST,
         }
     }
 
     /// For adapters that run on a CPU.
-    pub const REGISTERS: Preset = Preset {
+    pub const REGISTERS: KernelTiling = KernelTiling {
         name: "registers",
-        tiles: Tiles::Registers,
+        memory: TileMemory::Registers,
         block: LARGE,
         tiles_at_least: TILES_AT_LEAST,
     };
 
     /// For GPUs, as long as nothing is known of them.
-    pub const WORKGROUP: Preset = Preset::workgroup("64x64", LARGE);
+    pub const WORKGROUP: KernelTiling = KernelTiling::workgroup("64x64", LARGE);
 
     /// All that can be chosen.
-    pub const ALL: [Preset; 5] = [
-        Preset::WORKGROUP,
-        Preset::workgroup("32x32", SMALL),
-        Preset::workgroup("64x64-crowded", CROWDED),
-        Preset::workgroup("128x128", HUGE),
-        Preset::REGISTERS,
+    pub const ALL: [KernelTiling; 5] = [
+        KernelTiling::WORKGROUP,
+        KernelTiling::workgroup("32x32", SMALL),
+        KernelTiling::workgroup("64x64-crowded", CROWDED),
+        KernelTiling::workgroup("128x128", HUGE),
+        KernelTiling::REGISTERS,
     ];
 
-    /// The preset that is remembered as `name`.
-    pub fn named(name: &str) -> Option<Preset> {
-        Preset::ALL.into_iter().find(|preset| preset.name == name)
+    /// The tiling that is remembered as `name`.
+    pub fn named(name: &str) -> Option<KernelTiling> {
+        KernelTiling::ALL
+            .into_iter()
+            .find(|tiling| tiling.name == name)
     }
 
     /// The tile for a result of `rows` × `columns`: the largest of which there are enough.
@@ -126,11 +128,11 @@ impl Preset {
     }
 }
 
-/// Every tile that a preset of these `tiles` may use, the default's first.
-pub(super) fn blocks(tiles: Tiles) -> Vec<Block> {
+/// Every tile that a tiling of these `tiles` may use, the default's first.
+pub(super) fn blocks(tiles: TileMemory) -> Vec<Block> {
     match tiles {
-        Tiles::Registers => vec![LARGE],
-        Tiles::Workgroup => vec![LARGE, SMALL, CROWDED, HUGE],
+        TileMemory::Registers => vec![LARGE],
+        TileMemory::Workgroup => vec![LARGE, SMALL, CROWDED, HUGE],
     }
 }
 
@@ -143,14 +145,14 @@ mod tests {
 
     #[test]
     fn every_tile_fits_the_limits_and_its_loads_divide() {
-        for preset in Preset::ALL {
-            assert_eq!(Preset::named(preset.name), Some(preset));
+        for tiling in KernelTiling::ALL {
+            assert_eq!(KernelTiling::named(tiling.name), Some(tiling));
             assert!(
-                blocks(Tiles::Workgroup).contains(&preset.block),
-                "{preset:?}"
+                blocks(TileMemory::Workgroup).contains(&tiling.block),
+                "{tiling:?}"
             );
         }
-        for block in blocks(Tiles::Workgroup) {
+        for block in blocks(TileMemory::Workgroup) {
             let lanes = block.side * block.side;
             assert!(lanes <= 256, "{block:?}");
             let [rows, _] = block.tile();
@@ -169,11 +171,14 @@ mod tests {
 
     #[test]
     fn small_results_get_small_tiles() {
-        let huge = Preset::named("128x128").unwrap();
+        let huge = KernelTiling::named("128x128").unwrap();
         assert_eq!(huge.block_for(8192, 1280), HUGE);
         assert_eq!(huge.block_for(8192, 320), HUGE);
         assert_eq!(huge.block_for(2048, 640), LARGE);
         assert_eq!(huge.block_for(128, 1280), SMALL);
-        assert_eq!(Preset::named("32x32").unwrap().block_for(8192, 1280), SMALL);
+        assert_eq!(
+            KernelTiling::named("32x32").unwrap().block_for(8192, 1280),
+            SMALL
+        );
     }
 }

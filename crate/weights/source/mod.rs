@@ -1,5 +1,16 @@
 //! Where a model's bytes come from: a folder, an address, or JavaScript.
 
+#[cfg(not(target_arch = "wasm32"))]
+pub mod folder;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod http;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod hub;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod locate;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod single_file;
+
 use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
