@@ -1,4 +1,4 @@
-//! What is asked for: two prompts and how to follow them, as the page and the command say it.
+//! The request: two prompts and the settings of a picture, as the page and the command give them.
 
 use std::fmt;
 
@@ -10,35 +10,37 @@ use crate::error::{Error, Result};
 use crate::sampling::{Rng, SamplerKind};
 use crate::text::tokenizer::LongPrompt;
 
-/// What to make a picture of, and how.
+/// Prompts and settings of a picture.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Request {
-    /// What the picture should show. May be empty.
+    /// Describes what the picture should show. May be empty.
     pub prompt: String,
-    /// What it should not show. Empty: plain classifier-free guidance.
+    /// Describes what it should not show. Empty: plain classifier-free guidance.
     pub negative_prompt: String,
-    /// Seed of the noise. In JSON a number or, since JavaScript's numbers end at 2⁵³, a string of digits.
+    /// Seed of the noise. In JSON a number, or a string of digits, because JavaScript's numbers are
+    /// exact only to 2⁵³.
     #[serde(deserialize_with = "seed")]
     pub seed: u64,
     /// Sampling steps, 1 to the model's training timesteps (1000).
     pub steps: usize,
-    /// Guidance scale, 1 to 100. At 1 the negative prompt has no effect, and half the work is saved.
+    /// Guidance scale, 1 to 100. At 1 the negative prompt has no effect, and half the work is
+    /// saved.
     pub guidance_scale: f64,
     /// The sampler; `None`: the model's own.
     #[serde(deserialize_with = "sampler")]
     pub sampler: Option<SamplerKind>,
     /// Width in pixels, a multiple of 8; `None`: the size the model was trained at.
     pub width: Option<usize>,
-    /// Height in pixels, likewise.
+    /// Height in pixels, a multiple of 8; `None`: the size the model was trained at.
     pub height: Option<usize>,
-    /// Where the noise comes from.
+    /// Random generator of the noise.
     #[serde(deserialize_with = "rng")]
     pub rng: Rng,
-    /// What to do with prompts of more than 75 tokens.
+    /// Treatment of prompts of more than 75 tokens.
     #[serde(deserialize_with = "long_prompt")]
     pub long_prompt: LongPrompt,
-    /// Whether the picture is decoded in tiles.
+    /// Decoding whole or in tiles.
     #[serde(deserialize_with = "vae_tiling")]
     pub vae_tiling: VaeTiling,
 }
