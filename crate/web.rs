@@ -1,185 +1,67 @@
-//! The engine for JavaScript: the only module that knows wasm-bindgen. `www/worker.js` is its only user.
+//! The engine for JavaScript: the only module that knows wasm-bindgen. Its only caller is
+//! `www/engine/worker.js`.
+
+mod console;
+mod convert;
+mod model_source;
 
 use std::cell::RefCell;
-use std::ops::Range;
 use std::rc::Rc;
 
-use js_sys::{Function, Promise, Uint8Array, Uint8ClampedArray};
+use js_sys::{Function, Uint8ClampedArray};
 use serde::Serialize;
+use tsify::Tsify;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
 
 use crate::device::memory::MemoryPlan;
 use crate::device::tuning;
-use crate::device::{DeviceLog, Precision, Runtime};
+use crate::device::{Precision, Runtime};
 use crate::error::{Error, Result};
 use crate::model::PredictionSetting;
 use crate::pipeline::{Generation, LoadOptions, Picture, Pipeline, Request};
 use crate::text::tokenizer::LongPrompt;
 use crate::weights::load::LoadProgress;
-use crate::weights::source::{Source, SourceFuture};
+use convert::{JsResult, js_error, json, to_js};
+use model_source::ModelSource;
 
 unsafe extern "C" {
     fn __wasm_call_ctors();
 }
 
-/// Runs the module's constructors, once. Without this reference to them the linker makes every call from JavaScript run
-/// all of them again: 5.7 ms a call instead of 0.009 ms.
+/// Runs the module's constructors, once. Without this reference the linker makes every call from
+/// JavaScript run all of them again: 5.7 ms a call instead of 0.009 ms.
 #[wasm_bindgen(start)]
 fn start() {
     unsafe { __wasm_call_ctors() };
-    console_error_panic_hook::set_once();
-    let _ = log::set_logger(&LOGGER);
-    log::set_max_level(log::LevelFilter::Warn);
-}
-
-static LOGGER: DeviceLog<Console> = DeviceLog(Console);
-
-/// The browser's console, for warnings and errors.
-struct Console;
-
-impl log::Log for Console {
-    fn enabled(&self, metadata: &log::Metadata) -> bool {
-        metadata.level() <= log::Level::Warn
-    }
-
-    fn log(&self, record: &log::Record) {
-        let text = format!("{}: {}", record.target(), record.args()).into();
-        match record.level() {
-            log::Level::Error => web_sys::console::error_1(&text),
-            _ => web_sys::console::warn_1(&text),
-        }
-    }
-
-    fn flush(&self) {}
-}
-
-/// An `Error` object with the message a person should read.
-fn js_error(error: Error) -> JsValue {
-    js_sys::Error::new(&error.to_string()).into()
-}
-
-/// The message of whatever JavaScript threw.
-fn message(thrown: &JsValue) -> String {
-    thrown
-        .dyn_ref::<js_sys::Error>()
-        .map(|e| String::from(e.message()))
-        .or_else(|| thrown.as_string())
-        .unwrap_or_else(|| format!("{thrown:?}"))
-}
-
-fn json(value: &impl Serialize) -> Result<String> {
-    serde_json::to_string(value).map_err(|e| Error::numeric(format!("writing JSON: {e}")))
-}
-
-#[wasm_bindgen(typescript_custom_section)]
-const MODEL_SOURCE: &str = r#"
-/** A model that can be read in pieces: a folder in diffusers' layout, paths relative to it, with "/"; or a single file. */
-export interface ModelSource {
-    /**
-     * The path of the checkpoint, where the model is a single file. Beside that path, such a source has only
-     * "tokenizer/vocab.json" and "tokenizer/merges.txt", the CLIP vocabulary; size() is null for all others.
-     */
-    checkpoint?(): string | null;
-    /** Size in bytes, or null where there is no such file. */
-    size(path: string): Promise<number | null>;
-    /** Exactly the bytes from start to before end. */
-    read(path: string, start: number, end: number): Promise<Uint8Array>;
-    /**
-     * Called before the first byte of weights is read: JSON of the ranges that will be, in this order,
-     * [[path, start, end], …]. What takes time to fetch can be fetched ahead, and nothing else is.
-     */
-    plan?(ranges: string): Promise<void>;
-    /** The address to show a person for a path. */
-    describe?(path: string): string;
-}
-"#;
-
-#[wasm_bindgen]
-extern "C" {
-    /// `ModelSource` of `www/weights.js`.
-    #[wasm_bindgen(typescript_type = "ModelSource")]
-    pub type ModelSource;
-
-    #[wasm_bindgen(method, catch)]
-    fn size(this: &ModelSource, path: &str) -> std::result::Result<Promise, JsValue>;
-
-    #[wasm_bindgen(method, catch)]
-    fn read(
-        this: &ModelSource,
-        path: &str,
-        start: f64,
-        end: f64,
-    ) -> std::result::Result<Promise, JsValue>;
-
-    #[wasm_bindgen(method, catch)]
-    fn plan(this: &ModelSource, ranges: &str) -> std::result::Result<Promise, JsValue>;
-
-    #[wasm_bindgen(method, catch)]
-    fn describe(this: &ModelSource, path: &str) -> std::result::Result<String, JsValue>;
-
-    #[wasm_bindgen(method, catch)]
-    fn checkpoint(this: &ModelSource) -> std::result::Result<Option<String>, JsValue>;
-}
-
-impl Source for ModelSource {
-    fn checkpoint(&self) -> Option<String> {
-        // A source without this method is a folder.
-        ModelSource::checkpoint(self).unwrap_or(None)
-    }
-
-    fn size<'a>(&'a self, path: &'a str) -> SourceFuture<'a, Option<u64>> {
-        Box::pin(async move {
-            let fail = |e: JsValue| Error::fetch(self.describe_file(path), message(&e));
-            let promise = ModelSource::size(self, path).map_err(fail)?;
-            let value = JsFuture::from(promise).await.map_err(fail)?;
-            Ok(value.as_f64().map(|size| size as u64))
-        })
-    }
-
-    fn read<'a>(&'a self, path: &'a str, range: Range<u64>) -> SourceFuture<'a, Vec<u8>> {
-        Box::pin(async move {
-            let fail = |e: JsValue| Error::fetch(self.describe_file(path), message(&e));
-            let (start, end) = (range.start as f64, range.end as f64);
-            let promise = ModelSource::read(self, path, start, end).map_err(fail)?;
-            let value = JsFuture::from(promise).await.map_err(fail)?;
-            // As it is: `Uint8Array::new` would copy it on JavaScript's side first.
-            let bytes: Uint8Array = value.dyn_into().map_err(fail)?;
-            Ok(bytes.to_vec())
-        })
-    }
-
-    fn plan<'a>(&'a self, ranges: &'a [(&'a str, Range<u64>)]) -> SourceFuture<'a, ()> {
-        Box::pin(async move {
-            if !js_sys::Reflect::has(self, &"plan".into()).unwrap_or(false) {
-                return Ok(());
-            }
-            let path = ranges.first().map_or("", |range| range.0);
-            let fail = |e: JsValue| Error::fetch(self.describe_file(path), message(&e));
-            let triples: Vec<_> = ranges
-                .iter()
-                .map(|(path, range)| (*path, range.start, range.end))
-                .collect();
-            let promise = ModelSource::plan(self, &json(&triples)?).map_err(fail)?;
-            JsFuture::from(promise).await.map_err(fail).map(drop)
-        })
-    }
-
-    fn describe(&self, path: &str) -> String {
-        self.describe_file(path)
-    }
-}
-
-impl ModelSource {
-    fn describe_file(&self, path: &str) -> String {
-        ModelSource::describe(self, path).unwrap_or_else(|_| path.to_string())
-    }
+    console::install();
 }
 
 /// The engine's version.
 #[wasm_bindgen]
 pub fn version() -> String {
     env!("CARGO_PKG_VERSION").into()
+}
+
+/// Number of a text's tokens.
+#[derive(Serialize, Tsify)]
+pub struct TokenCount {
+    /// Content tokens of the text.
+    count: usize,
+    /// Content tokens that the model reads in one chunk.
+    limit: usize,
+    /// The text beyond the first chunk, or null.
+    cut: Option<String>,
+}
+
+/// The device that the engine runs on.
+#[derive(Serialize, Tsify)]
+pub struct DeviceInfo<'a> {
+    /// The adapter's name, or "CPU".
+    name: &'a str,
+    /// Whether the adapter is imitated by a CPU.
+    software: bool,
+    /// Element type of activations: "f32" or "f16".
+    dtype: String,
 }
 
 /// A device and, once loaded, a model on it.
@@ -191,8 +73,8 @@ pub struct Engine {
 
 #[wasm_bindgen]
 impl Engine {
-    /// An engine on the "gpu" or on the "cpu".
-    pub async fn create(kind: String) -> std::result::Result<Engine, JsValue> {
+    /// Creates an engine on the "gpu" or on the "cpu".
+    pub async fn create(kind: String) -> JsResult<Engine> {
         let runtime = match kind.as_str() {
             "gpu" => Runtime::gpu(Precision::Auto, false).await,
             "cpu" => Runtime::cpu(Precision::Auto, false),
@@ -206,50 +88,49 @@ impl Engine {
         })
     }
 
-    /// A small known computation; fails where the device gets it wrong.
+    /// Checks the device by a small computation of known result.
     #[wasm_bindgen(js_name = selfTest)]
-    pub async fn self_test(&self) -> std::result::Result<(), JsValue> {
+    pub async fn self_test(&self) -> JsResult<()> {
         self.runtime.self_test().await.map_err(js_error)
     }
 
-    /// Chooses how the GPU's kernels divide their work. `wish` is "auto", "measure" or a preset's name; `remembered`, the
-    /// preset of an earlier choice on this adapter. JSON `{preset, how, timings: [{preset, seconds, rounds}]}`, `how` being
-    /// "asked", "table", "remembered" or "measured"; null on the CPU.
-    pub async fn tune(
-        &mut self,
-        wish: String,
-        remembered: Option<String>,
-    ) -> std::result::Result<String, JsValue> {
-        let wish = wish.parse().map_err(js_error)?;
-        let choice = tuning::choose(&mut self.runtime, &wish, remembered.as_deref()).await;
-        choice.and_then(|choice| json(&choice)).map_err(js_error)
+    /// Chooses the tiling of GPU kernels. `choice` is "auto", "measure" or a tiling's name; `cached`
+    /// is the tiling that was measured on this adapter before. Null on the CPU.
+    #[wasm_bindgen(unchecked_return_type = "ChosenTiling | null")]
+    pub async fn tune(&mut self, choice: String, cached: Option<String>) -> JsResult<JsValue> {
+        let choice = choice.parse().map_err(js_error)?;
+        let chosen = tuning::choose(&mut self.runtime, &choice, cached.as_deref()).await;
+        to_js(&chosen.map_err(js_error)?)
     }
 
-    /// Loads a model; `progress(doneBytes, totalBytes, part)` is called on the way. `prediction` is "auto" (also where it
-    /// is left out), "epsilon" or "v": what the U-Net predicts. `plan(json)` is called once before the weights are read:
-    /// JSON `{weights, activations, scratch, decode, host, total, largest_buffer, buffer_limit, width, height, tiled,
-    /// tensors}`, all bytes but the last four; see the crate's `memory::Plan`.
+    /// Loads a model. `progress` is called before each few megabytes, with bytes done, bytes in all
+    /// and the part being read. `prediction` is "auto" (the default), "epsilon" or "v". `plan` is
+    /// called once before the weights are read.
     pub async fn load(
         &mut self,
         source: ModelSource,
+        #[wasm_bindgen(unchecked_param_type = "(done: number, total: number, part: string) => void")]
         progress: Function,
         prediction: Option<String>,
-        plan: Option<Function>,
-    ) -> std::result::Result<(), JsValue> {
+        #[wasm_bindgen(unchecked_optional_param_type = "(plan: MemoryPlan) => void")] plan: Option<
+            Function,
+        >,
+    ) -> JsResult<()> {
         let prediction = prediction.map_or(Ok(PredictionSetting::Auto), |name| name.parse());
         let prediction = prediction.map_err(js_error)?;
-        // Out first: two models in memory at once may be one too many.
+        // The old model goes first: memory may not hold two.
         self.pipeline = None;
         let on_plan = move |memory: &MemoryPlan| {
-            if let (Some(plan), Ok(text)) = (&plan, json(memory)) {
-                let _ = plan.call1(&JsValue::NULL, &text.into());
+            if let (Some(plan), Ok(memory)) = (&plan, to_js(memory)) {
+                let _ = plan.call1(&JsValue::NULL, &memory);
             }
         };
         let on_progress = move |p: LoadProgress<'_>| {
+            let (done, total) = (p.done as f64, p.total as f64);
             let _ = progress.call3(
                 &JsValue::NULL,
-                &(p.done as f64).into(),
-                &(p.total as f64).into(),
+                &done.into(),
+                &total.into(),
                 &p.part.into(),
             );
         };
@@ -263,52 +144,45 @@ impl Engine {
         Ok(())
     }
 
-    /// JSON `{reserved, in_use}`: bytes in the device's memory pools now; null on the CPU.
-    pub fn memory(&self) -> std::result::Result<String, JsValue> {
-        json(&self.runtime.memory()).map_err(js_error)
+    /// Present use of the device's memory pools; null on the CPU.
+    #[wasm_bindgen(unchecked_return_type = "InUse | null")]
+    pub fn memory(&self) -> JsResult<JsValue> {
+        to_js(&self.runtime.memory())
     }
 
-    /// JSON: the plan, as `load` hands it on, for pictures of this size with the loaded model.
-    pub fn plan(&self, width: usize, height: usize) -> std::result::Result<String, JsValue> {
-        self.loaded()
-            .and_then(|pipeline| json(&pipeline.memory_plan(width, height)))
-            .map_err(js_error)
+    /// The memory plan for pictures of this size with the loaded model.
+    #[wasm_bindgen(js_name = memoryPlan, unchecked_return_type = "MemoryPlan")]
+    pub fn memory_plan(&self, width: usize, height: usize) -> JsResult<JsValue> {
+        to_js(&self.loaded()?.memory_plan(width, height))
     }
 
-    /// JSON: the model's defaults and limits.
-    #[wasm_bindgen(js_name = modelInfo)]
-    pub fn model_info(&self) -> std::result::Result<String, JsValue> {
-        self.loaded()
-            .and_then(|pipeline| json(&pipeline.info()?))
-            .map_err(js_error)
+    /// The model's defaults and limits.
+    #[wasm_bindgen(js_name = modelInfo, unchecked_return_type = "ModelInfo")]
+    pub fn model_info(&self) -> JsResult<JsValue> {
+        to_js(&self.loaded()?.info().map_err(js_error)?)
     }
 
-    /// JSON `{count, limit, cut}`: tokens of `text`, how many the model reads in one chunk, and what lies beyond them.
-    #[wasm_bindgen(js_name = countTokens)]
-    pub fn count_tokens(&self, text: &str) -> std::result::Result<String, JsValue> {
-        #[derive(Serialize)]
-        struct Count {
-            count: usize,
-            limit: usize,
-            cut: Option<String>,
-        }
-        let count = || {
-            let tokenizer = self.loaded()?.tokenizer();
-            let tokens = tokenizer.encode(text, LongPrompt::Truncate)?;
-            json(&Count {
-                count: tokens.count,
-                limit: tokenizer.max_length() - 2,
-                cut: tokens.cut,
-            })
-        };
-        count().map_err(js_error)
+    /// Counts the tokens of `text`.
+    #[wasm_bindgen(js_name = countTokens, unchecked_return_type = "TokenCount")]
+    pub fn count_tokens(&self, text: &str) -> JsResult<JsValue> {
+        let tokenizer = self.loaded()?.tokenizer();
+        let tokens = tokenizer.encode(text, LongPrompt::Truncate);
+        let tokens = tokens.map_err(js_error)?;
+        to_js(&TokenCount {
+            count: tokens.count,
+            limit: tokenizer.max_length() - 2,
+            cut: tokens.cut,
+        })
     }
 
-    /// Begins a picture; `request` is JSON with the fields of the crate's `Request`.
-    pub async fn start(&self, request: String) -> std::result::Result<Run, JsValue> {
+    /// Starts a picture.
+    pub async fn start(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "Request")] request: JsValue,
+    ) -> JsResult<Run> {
         let generation = async {
-            let request = Request::from_json(&request)?;
-            self.loaded()?.start(&request).await
+            let request = Request::from_json(&json(&request)?)?;
+            self.loaded_pipeline()?.start(&request).await
         };
         let generation = generation.await.map_err(js_error)?;
         Ok(Run {
@@ -317,31 +191,29 @@ impl Engine {
         })
     }
 
-    /// JSON: what the engine runs on, `{name, software, dtype}`.
-    pub fn device(&self) -> std::result::Result<String, JsValue> {
-        #[derive(Serialize)]
-        struct About<'a> {
-            name: &'a str,
-            software: bool,
-            dtype: String,
-        }
-        json(&About {
+    /// The device that the engine runs on.
+    #[wasm_bindgen(unchecked_return_type = "DeviceInfo")]
+    pub fn device(&self) -> JsResult<JsValue> {
+        to_js(&DeviceInfo {
             name: &self.runtime.name,
             software: self.runtime.software,
             dtype: format!("{:?}", self.runtime.dtype).to_lowercase(),
         })
-        .map_err(js_error)
     }
 
-    fn loaded(&self) -> Result<&Rc<Pipeline>> {
+    fn loaded(&self) -> JsResult<&Rc<Pipeline>> {
+        self.loaded_pipeline().map_err(js_error)
+    }
+
+    fn loaded_pipeline(&self) -> Result<&Rc<Pipeline>> {
         self.pipeline
             .as_ref()
             .ok_or_else(|| Error::request("model", "none", "a loaded model"))
     }
 }
 
-/// A picture in the making; the caller owns the loop.
-#[wasm_bindgen]
+/// A [`Generation`] in JavaScript's hands; the caller owns the loop.
+#[wasm_bindgen(js_name = Generation)]
 pub struct Run {
     generation: RefCell<Generation>,
     /// U-Net calls in all.
@@ -349,11 +221,12 @@ pub struct Run {
     pub calls: usize,
 }
 
-#[wasm_bindgen]
+#[wasm_bindgen(js_class = Generation)]
 impl Run {
-    /// JSON array of what the user should know about the request; steps and decoding may add to it.
-    pub fn warnings(&self) -> std::result::Result<String, JsValue> {
-        json(&self.generation.borrow().warnings()).map_err(js_error)
+    /// Warnings about the request; steps and decoding may add to them.
+    #[wasm_bindgen(unchecked_return_type = "string[]")]
+    pub fn warnings(&self) -> JsResult<JsValue> {
+        to_js(&self.generation.borrow().warnings())
     }
 
     /// The sampler in use.
@@ -362,40 +235,45 @@ impl Run {
         self.generation.borrow().sampler().name().into()
     }
 
-    /// One U-Net call; JSON `{call, calls, timestep, sigma, done, restarted}`. Where `restarted` is true, the run has begun
-    /// anew with this call, in another precision, and the last of `warnings` says why.
-    #[allow(clippy::await_holding_refcell_ref)] // A second call while one is under way is the caller's error; it gets a message.
-    pub async fn step(&self) -> std::result::Result<String, JsValue> {
+    /// Makes one U-Net call. Where `restarted` is true, the run started again with this call in
+    /// another precision, and the last of `warnings` says why.
+    #[wasm_bindgen(unchecked_return_type = "Progress")]
+    // A second call while one is under way is the caller's error; it gets a message.
+    #[allow(clippy::await_holding_refcell_ref)]
+    pub async fn step(&self) -> JsResult<JsValue> {
         let mut generation = self.generation.try_borrow_mut().map_err(busy)?;
-        let progress = generation.step().await.map_err(js_error)?;
-        json(&progress).map_err(js_error)
+        to_js(&generation.step().await.map_err(js_error)?)
     }
 
     /// A rough picture, one pixel for each latent position.
-    pub fn preview(&self) -> std::result::Result<Pixels, JsValue> {
+    pub fn preview(&self) -> JsResult<Pixels> {
         let generation = self.generation.try_borrow().map_err(busy)?;
         Ok(generation.preview().into())
     }
 
     /// Decodes the latent into the picture.
-    #[allow(clippy::await_holding_refcell_ref)] // As above.
-    pub async fn finish(&self) -> std::result::Result<Pixels, JsValue> {
+    #[allow(clippy::await_holding_refcell_ref)] // See `step`.
+    pub async fn finish(&self) -> JsResult<Pixels> {
         let mut generation = self.generation.try_borrow_mut().map_err(busy)?;
         Ok(generation.finish().await.map_err(js_error)?.into())
     }
 }
 
 fn busy(_: impl std::error::Error) -> JsValue {
-    js_sys::Error::new("this generation is still at its last step").into()
+    js_error(Error::request(
+        "generation",
+        "a second call during a step",
+        "one call at a time",
+    ))
 }
 
 /// A picture's pixels.
 #[wasm_bindgen]
 pub struct Pixels {
-    /// Pixels across.
+    /// Width in pixels.
     #[wasm_bindgen(readonly)]
     pub width: usize,
-    /// Pixels down.
+    /// Height in pixels.
     #[wasm_bindgen(readonly)]
     pub height: usize,
     rgba: Vec<u8>,

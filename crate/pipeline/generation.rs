@@ -19,6 +19,7 @@ const MAX_SIDE: usize = 4096;
 
 /// The state of a generation after a step.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 pub struct Progress {
     /// U-Net calls done.
     pub call: usize,

@@ -9,6 +9,7 @@ use crate::sampling::SamplerKind;
 
 /// Defaults and limits of a loaded model.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 pub struct ModelInfo {
     /// Name of the model's own sampler.
     pub default_sampler: &'static str,

@@ -13,6 +13,7 @@ use crate::text::tokenizer::LongPrompt;
 /// Prompts and settings of a picture.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 pub struct Request {
     /// Describes what the picture should show. May be empty.
     pub prompt: String,

@@ -19,6 +19,7 @@ use tiling::VaeTiling;
 
 /// Bytes that a model takes for pictures of one size, with guidance and prompts of one chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 pub struct MemoryPlan {
     /// Weights on the device.
     pub weights: u64,
@@ -133,6 +134,7 @@ impl std::fmt::Display for MemoryPlan {
 
 /// Use of a device's memory pools, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 pub struct InUse {
     /// Bytes taken from the device.
     pub reserved: u64,

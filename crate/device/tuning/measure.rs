@@ -32,6 +32,7 @@ impl BenchShape {
 
 /// What came of a measurement.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 pub struct Timing {
     /// Name of the tiling.
     pub tiling: &'static str,

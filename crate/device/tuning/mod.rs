@@ -56,6 +56,7 @@ impl fmt::Display for TilingChoice {
 /// The way a tiling was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 pub enum ChosenBy {
     /// By the request.
     Request,
@@ -69,6 +70,7 @@ pub enum ChosenBy {
 
 /// A chosen tiling.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 pub struct ChosenTiling {
     /// Name of the tiling.
     pub tiling: &'static str,
