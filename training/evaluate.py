@@ -1,10 +1,11 @@
-"""Generates pictures with the exported model and counts, by the detector, what is in them.
+"""Generates pictures with the exported model and counts what is in them, with the detector.
 
     python evaluate.py --seeds 192
 
-Seeds 0, 1, 2 …; DPM-Solver++ 2M on Karras' noise levels; the initial noise is torch.randn's on the CPU, so that `darkroom generate
---sampler dpm++2m-karras --seed N` starts from the same. Writes report/results.json and a sheet of the first 64 pictures of each
-request; pictures are kept in the work folder, and an interrupted run goes on where it was.
+Seeds 0, 1, 2 …; DPM-Solver++ 2M with Karras' sigmas. The initial noise is torch.randn's on the CPU,
+so `darkroom generate --sampler dpm++2m-karras --seed N` starts from the same noise. Writes
+report/results.json and a sheet of the first 64 pictures of each request. Pictures are kept in the
+work folder, and an interrupted run resumes there.
 """
 import argparse
 import hashlib
@@ -41,9 +42,9 @@ WANTED = {
     "composed_green_pink": {"gender": "woman", "clothes_colour": "green", "clothes": "sweater", "background": "pink"},
 }
 KEPT = ("gender", "hair_style", "hair_colour", "background", "clothes", "clothes_colour")
-ALSO = ("skin",)     # measured beside them
+ALSO = ("skin",)     # measured as well
 HEADS = list(detectors.HEADS)
-PIPELINE = None    # one in every worker
+PIPELINE = None    # one per worker
 
 
 def load_pipeline(folder):
@@ -72,19 +73,19 @@ def value(found, head):
 
 
 def rate(flags):
-    """Share in percent, and its standard error."""
+    """Share in percent, with its standard error."""
     p, n = float(np.mean(flags)), len(flags)
     return {"percent": round(100 * p, 1), "error": round(100 * math.sqrt(max(p * (1 - p), 1 / n ** 2) / n), 1), "of": n}
 
 
 def shares(found):
-    """Of each attribute that is one of several, how often it is which, in percent."""
+    """The share of each value, in percent, for attributes with several values."""
     several = {head: classes for head, classes in detectors.HEADS.items() if classes is not detectors.NO_YES}
     return {head: {name: round(100 * float(np.mean(value(found, head) == name)), 1) for name in classes} for head, classes in several.items()}
 
 
 def same(found, base):
-    """Which pictures agree at the same seed, in each attribute and in all of KEPT."""
+    """Pictures that agree at the same seed, in each attribute and in all of KEPT."""
     agree = {head: value(found, head) == value(base, head) for head in (*KEPT, *ALSO)}
     return agree | {"all": np.all([agree[head] for head in KEPT], 0)}
 
@@ -94,11 +95,11 @@ def main():
     parser.add_argument("--seeds", type=int, default=192)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--guidance", type=float, default=3, help="as the page asks for it with this model: www/main.js")
+    parser.add_argument("--guidance", type=float, default=3, help="the page's own for this model: www/main.js")
     parser.add_argument("--batch", type=int, default=parallel.sized(16, 192))
     parser.add_argument("--model", type=pathlib.Path, default=None, help="a diffusers folder (default: the exported one)")
     parser.add_argument("--requests", nargs="*", default=list(REQUESTS))
-    parser.add_argument("--name", default="results", help="of the file in report/ and the prefix of the sheets")
+    parser.add_argument("--name", default="results", help="name of the file in report/, and prefix of the sheets")
     args = parser.parse_args()
     model = args.model or store.work("model")
     weights = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(model.glob("*/*.safetensors")))).hexdigest()[:12]
