@@ -1,4 +1,4 @@
-"""A small network that reads a portrait's attributes, trained on drawings, whose labels are exact.
+"""A small network that reads a portrait's attributes, trained on drawings with exact labels.
 
     python detector.py
 
