@@ -26,7 +26,8 @@ SHORT_SHARES = (0.35, 0.0, 0.65)
 MENTIONED = 0.6     # share of the present parts that a long caption mentions
 SOMETIMES_FIRST = 0.7     # share of tags that start with one of SOMETIMES
 WORN = ("glasses", "hat", "earrings", "clothes")
-SOMETIMES = ("mustache", "beard", "glasses", "hat", "earrings")     # may be absent; tags mention one at most
+# May be absent; tags mention one at most.
+SOMETIMES = ("mustache", "beard", "glasses", "hat", "earrings")
 ALWAYS = ("clothes", "hair", "background", "mood", "gender")
 
 # Values that a caption can mention, by kind. The text encoder learns to tell them apart.
@@ -80,7 +81,8 @@ def shown(a):
 class Caption(typing.NamedTuple):
     text: str
     says: dict                # what it says, by kind
-    sentence: bool = False    # mentions more than the gender: then unmentioned parts are likelier absent
+    # Mentions more than the gender: then unmentioned parts are likelier absent.
+    sentence: bool = False
 
 
 NOTHING = Caption("", {})
@@ -159,7 +161,8 @@ def short_caption(a, rng):
 
 def differing(one, other):
     """The kinds of attributes about which two captions say different things."""
-    one, other = ({"gender": "man"} | said for said in (one, other))       # a caption without a gender is a man's
+    # A caption without a gender is a man's.
+    one, other = ({"gender": "man"} | said for said in (one, other))
     return frozenset(kind for kind in KINDS if one.get(kind) != other.get(kind))
 
 

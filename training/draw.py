@@ -80,17 +80,17 @@ class Pen:
         self.draw.rounded_rectangle(box, radius * OVERSAMPLE, fill=colour, outline=outline, width=round(width * OVERSAMPLE))
 
 
-# Squareness of the outline below the eyes, and the share by which its sides narrow towards the chin.
-# The same for both genders: when men's jaws were wider, guidance towards women painted the opposite
-# of skin beside women's jaws.
+# Squareness of the outline below the eyes, and the share by which its sides narrow towards the
+# chin. The same for both genders: when men's jaws were wider, guidance towards women painted the
+# opposite of skin beside women's jaws.
 JAW, TAPER = 2.3, 0.1
 
 
 class Head:
     """Positions and colours in one face.
 
-    Men and women differ in lips, lashes and brows only. Hair, hats and shoulders have the same shapes
-    and say nothing about the gender, so guidance on the gender leaves them unchanged.
+    Men and women differ in lips, lashes and brows only. Hair, hats and shoulders have the same
+    shapes and say nothing about the gender, so guidance on the gender leaves them unchanged.
     """
 
     def __init__(self, a):
@@ -296,7 +296,10 @@ def _render(job):
 
 
 def render(folder, count, seed):
-    """Draws the whole set. The attributes are written last: the file means that the set is complete."""
+    """Draws the whole set.
+
+    The attributes are written last: the file means that the set is complete.
+    """
     path = folder / "images.new.npy"
     np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, SIZE, SIZE, 3)).flush()
     jobs = [(path, seed, i, min(i + 250, count)) for i in range(0, count, 250)]

@@ -50,7 +50,8 @@ PIPELINE = None    # one per worker
 def load_pipeline(folder):
     global PIPELINE
     torch.set_num_threads(1)
-    torch.backends.cuda.matmul.fp32_precision = torch.backends.cudnn.conv.fp32_precision = "ieee"     # not TF32, as in training
+    # Not TF32, as in training.
+    torch.backends.cuda.matmul.fp32_precision = torch.backends.cudnn.conv.fp32_precision = "ieee"
     PIPELINE = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32, safety_checker=None).to(parallel.DEVICE)
     PIPELINE.scheduler = DPMSolverMultistepScheduler.from_config(PIPELINE.scheduler.config, use_karras_sigmas=True)
     PIPELINE.set_progress_bar_config(disable=True)
@@ -133,7 +134,7 @@ def main():
                "data": data, "requests": results}
     (store.REPORT / f"{args.name}.json").write_text(json.dumps(summary, indent=1) + "\n")
     if "man" in found:
-        print("seeds whose man has a mustache:", [s for s, v in zip(seeds, value(found["man"], "mustache")) if v == "yes"][:40])
+        print("seeds with a mustache:", [s for s, v in zip(seeds, value(found["man"], "mustache")) if v == "yes"][:40])
 
 
 if __name__ == "__main__":

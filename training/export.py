@@ -20,9 +20,9 @@ TOKENIZER_FILES = ("vocab.json", "merges.txt", "special_tokens_map.json", "token
 
 def export(folder):
     tokenizer = tokenizers.load()
-    # The model's own sampler is the one that evaluate.py counts with. With PNDM, which Stable Diffusion
-    # 1.5 names, and 20 steps the negative prompt left mustaches that it removes with the other samplers
-    # (NOTES.md).
+    # The model's own sampler is the one that evaluate.py counts with. With PNDM, which Stable
+    # Diffusion 1.5 names, and 20 steps the negative prompt left mustaches that it removes with the
+    # other samplers (NOTES.md).
     scheduler = DPMSolverMultistepScheduler(
         **unets.NOISE_SCHEDULE, use_karras_sigmas=True, timestep_spacing="leading", steps_offset=1, prediction_type="epsilon")
     vae, encoder, unet = (part.to("cpu", torch.float16, memory_format=torch.contiguous_format) for part in (autoencoder.load(), text.load(tokenizer), unets.load()))

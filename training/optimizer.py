@@ -22,8 +22,8 @@ def cost(parameter):
 def orthogonalized(matrices):
     """Approximately U·Vᵀ of each matrix's singular value decomposition U·S·Vᵀ.
 
-    All factors are polynomials of the Gram matrix and commute, so only the small square matrices are
-    iterated, in one batch per size.
+    All factors are polynomials of the Gram matrix and commute, so only the small square matrices
+    are iterated, in one batch per size.
     """
     wide = [matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T for matrix in matrices]
     wide = [x / (x.norm() * 1.01 + 1e-7) for x in wide]
@@ -43,8 +43,8 @@ def orthogonalized(matrices):
 class Optimizer:
     """Muon for groups with "muon", AdamW for the others, and a moving average of all parameters.
 
-    A group has "params", "peak" (the rate, before `factor`) and "weight_decay". Gradients keep their
-    memory and are zero between steps.
+    A group has "params", "peak" (the rate, before `factor`) and "weight_decay". Gradients keep
+    their memory and are zero between steps.
     """
 
     BETAS = (0.9, 0.99)
@@ -60,11 +60,15 @@ class Optimizer:
         self.squares = [[] if group["muon"] else [torch.zeros_like(p) for p in group["params"]] for group in self.groups]
         # Numbers that change from step to step, on the parameters' device.
         self.factor, self.blend, self.steps = (torch.zeros((), device=self.parameters[0].device) for _ in range(3))
-        self._replayed = parallel.replayed(self._update)    # no effect: factor and gradients are zero
+        # No effect: factor and gradients are zero.
+        self._replayed = parallel.replayed(self._update)
         self.steps.zero_()
 
     def step(self, factor, blend=0.0):
-        """One step at this share of the rates. The averages move by `blend` towards the parameters."""
+        """One step at this share of the rates.
+
+        The averages move by `blend` towards the parameters.
+        """
         parallel.average(self.parameters)
         self.factor.fill_(factor)
         self.blend.fill_(blend)
@@ -104,7 +108,8 @@ class Optimizer:
         ahead = [update.flatten(1) for update in torch._foreach_lerp(grads, means, 0.95)]
         shared = dist.is_initialized()
         mine, load = [], [0] * (parallel.WORKERS if shared else 1)
-        for i in sorted(range(len(parameters)), key=lambda i: cost(parameters[i]), reverse=True):     # (stable, so equal in every worker)
+        # Stable, so equal in every worker.
+        for i in sorted(range(len(parameters)), key=lambda i: cost(parameters[i]), reverse=True):
             owner = load.index(min(load))
             load[owner] += cost(parameters[i])
             if owner == parallel.rank():

@@ -1,9 +1,9 @@
 """Training on the available hardware.
 
-One process on a CUDA GPU; otherwise two processes of one thread each, which average their gradients.
-On a shared machine two such processes are faster than one with two threads: they synchronize once a
-step instead of at every operator. They may be stopped for hours (SIGSTOP) and continued; nothing
-here reads a clock.
+One process on a CUDA GPU; otherwise two processes of one thread each, which average their
+gradients. On a shared machine two such processes are faster than one with two threads: they
+synchronize once a step instead of at every operator. They may be stopped for hours (SIGSTOP) and
+continued; nothing here reads a clock.
 
 On a GPU networks as small as these wait for the host. So other processes prepare the batches, and
 kernels are launched as graphs. Products use TF32 there and not bfloat16: its rounding would be as
@@ -70,8 +70,8 @@ class _Made(torch.utils.data.Dataset):
 def batches(make, first, steps):
     """make(step) for every step, in order. It must depend on the step only, and use the CPU only.
 
-    With a GPU, $DARKROOM_LOADERS processes make the batches (default: two fewer than cores), so that
-    two trainings can share a machine.
+    With a GPU, $DARKROOM_LOADERS processes make the batches (default: two fewer than cores), so
+    that two trainings can share a machine.
     """
     if not GPU:
         return map(make, range(first, steps))
@@ -80,7 +80,7 @@ def batches(make, first, steps):
 
 
 def rough(module):
-    """Prepares the module for `roughly`: group norms stay in float32, since bfloat16 is slow there."""
+    """Prepares the module for `roughly`: group norms stay in float32, where they are faster."""
     for part in module.modules():
         if isinstance(part, torch.nn.GroupNorm):
             part.register_forward_pre_hook(_in_float32)
@@ -102,7 +102,10 @@ def graphed(module, *inputs):
 
 
 def replayed(work):
-    """work() as one launch on a GPU. It must change tensors in place; recording calls it a few times."""
+    """work() as one launch on a GPU.
+
+    It must change tensors in place; recording calls it a few times.
+    """
     if not GPU:
         return work
     stream = torch.cuda.Stream()

@@ -2,8 +2,8 @@
 
     python places.py               couples.pt in the work folder, report/places.png
 
-Attributes are independent, so a word about one says nothing about the places where only others show.
-There the noise predicted with and without the word must be equal, and so must the noise for a
+Attributes are independent, so a word about one says nothing about the places where only others
+show. There the noise predicted with and without the word must be equal, and so must the noise for a
 picture with a mustache and for the same picture without. unet.py teaches both, with the places and
 the pairs of pictures ("couples") from here. Places are measured: drawings that differ in one
 attribute are encoded, and a place belongs to the attribute if their latents differ there.
@@ -61,7 +61,7 @@ def draw_couples(seed=7):
 
 
 def couples():
-    """Kinds and attributes of the pairs, and their latents: float16 [pairs, 2, 8, height, width]."""
+    """Kinds, attributes and latents of the pairs; latents: float16 [pairs, 2, 8, height, width]."""
     path = store.work() / "couples.pt"
     if not path.exists():
         store.save(path, draw_couples())
@@ -97,7 +97,7 @@ class Couples:
         self.known = {}
 
     def silent(self, kinds):
-        """The places where none of these kinds show, float32 [1, height, width], and their share."""
+        """The places where none of these kinds show, float32 [1, height, width]; their share."""
         if kinds not in self.known:
             shown = torch.zeros_like(self.places["gender"])
             for kind in kinds:

@@ -30,7 +30,10 @@ def said(told):
 
 class Posterior:
     def __init__(self, means, attributes, noise_mean):
-        """means: float32 [drawings, 4, h, w]; noise_mean: mean of the added noise, float32 [4, h, w]."""
+        """Prepares the sums over all drawings.
+
+        means: float32 [drawings, 4, h, w]; noise_mean: mean of the added noise, float32 [4, h, w].
+        """
         # Sums over a thousand products or over drawings: bfloat16's rounding averages out.
         self.means = means.flatten(1).to(torch.bfloat16 if parallel.TILES else torch.float32)
         self.noise_mean = noise_mean

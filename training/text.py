@@ -68,7 +68,8 @@ def batch_of(tokenizer, count, rng):
             if kind in said:
                 row[k] = 1 + values.index(said[kind])
     ids = tokenizers.encode(tokenizer, texts)
-    ends = ids.argmax(1)                      # <|endoftext|> has the highest id; padding is the same token
+    # <|endoftext|> has the highest id; padding is the same token.
+    ends = ids.argmax(1)
     behind = torch.tensor([rng.randrange(end, ids.shape[1]) for end in ends.tolist()])
     return ids, torch.from_numpy(targets), (ends, behind)
 

@@ -1,4 +1,4 @@
-"""Trains the U-Net (epsilon prediction) on the latents of the drawings, with the text encoder frozen.
+"""Trains the U-Net (epsilon prediction) on the drawings' latents, with a frozen text encoder.
 
     python unet.py                    resumes an interrupted run
     python unet.py --steps 20000      trains for more steps
@@ -38,17 +38,22 @@ import world
 
 CHANNELS = (64, 128, 192)
 TIMES = 1000
-NOISE_SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": TIMES}     # Stable Diffusion's
+# Stable Diffusion's own.
+NOISE_SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": TIMES}
 UNHEARD = 1e-8     # mean square below which a difference counts as none
 
 
 def build():
-    """Stable Diffusion 1's blocks on three levels (16, 8 and 4). Text enters at 8×8 and in the middle."""
+    """Stable Diffusion 1's blocks on three levels (16, 8 and 4).
+
+    Text enters at 8×8 and in the middle.
+    """
     unet = UNet2DConditionModel(
         sample_size=16, in_channels=4, out_channels=4, layers_per_block=1, block_out_channels=CHANNELS,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         cross_attention_dim=text.WIDTH, attention_head_dim=4, norm_num_groups=32)
-    torch.nn.init.zeros_(unet.conv_out.weight)     # the first prediction is zero instead of wrong noise
+    # The first prediction is zero instead of wrong noise.
+    torch.nn.init.zeros_(unet.conv_out.weight)
     return unet
 
 
@@ -67,11 +72,11 @@ def noise_mean(means, kept):
 
     means: latents of drawings, float32 [drawings, 4, height, width]; kept: cumulative alphas.
 
-    Stable Diffusion's schedule leaves some of the picture at its last timestep, but a sampler starts
-    from pure noise (Lin et al. 2023, arXiv:2305.08891). If the mean picture is not small, its absence
-    is taken for a picture near zero. So the noise subtracts it, in proportion to sigma, all of it at
-    the last timestep. The prediction is still the direction away from the picture, so samplers need
-    no change.
+    Stable Diffusion's schedule leaves some of the picture at its last timestep, but a sampler
+    starts from pure noise (Lin et al. 2023, arXiv:2305.08891). If the mean picture is not small,
+    its absence is taken for a picture near zero. So the noise subtracts it, in proportion to sigma,
+    all of it at the last timestep. The prediction is still the direction away from the picture, so
+    samplers need no change.
     """
     return -means.mean(0) * (kept[-1] / (1 - kept[-1])).sqrt()
 
@@ -159,10 +164,10 @@ def strayed(predicted, alone, rows, silent):
     """The locality loss of each pair, and the share of the difference that strays.
 
     The loss is the logarithm of that share, times the whole difference. So it keeps the same
-    proportion to the error, however much or little two captions differ. The amount that strays would
-    be smallest if words had no effect at all. The share alone has a steep gradient, which would
-    suppress small differences or, since the error is small at high noise, make them many times too
-    large where they are allowed.
+    proportion to the error, however much or little two captions differ. The amount that strays
+    would be smallest if words had no effect at all. The share alone has a steep gradient, which
+    would suppress small differences or, since the error is small at high noise, make them many
+    times too large where they are allowed.
     """
     difference = (predicted[alone:rows] - predicted[rows:]).square()
     said, stray = difference.mean((1, 2, 3)) + UNHEARD, (difference * silent).mean((1, 2, 3)) + UNHEARD
@@ -179,7 +184,8 @@ class Schedule:
         snr = kept / (1 - kept)
         # At high noise the error is small: unweighted, it would say little about the content.
         self.weights = torch.where(snr < 1, snr.rsqrt().clamp(max=10), snr.clamp(max=min_snr) / snr)
-        self.undecided = 1 / (1 + snr.sqrt())       # at low noise the picture decides, not the caption
+        # At low noise the picture decides, not the caption.
+        self.undecided = 1 / (1 + snr.sqrt())
 
     def add_noise(self, x, noise, t):
         return self.noises.add_noise(x, noise, t).contiguous(memory_format=torch.channels_last)
@@ -200,7 +206,8 @@ class Teacher:
         """The U-Net's three inputs, the target noise, and the places where pairs must be equal."""
         picked, ids, t, said, sentence, silent = (part.to(self.device) for part in lesson)
         alone, rows = self.lessons.split(step)
-        again = torch.cat([torch.arange(rows), torch.arange(alone, rows)]).to(self.device)      # pairs have the same noise
+        # Pairs have the same noise.
+        again = torch.cat([torch.arange(rows), torch.arange(alone, rows)]).to(self.device)
         mean, deviation = self.latents[picked].float().chunk(2, 1)
         x = mean + deviation * torch.randn_like(mean[:rows])[again]
         noise = (self.noise_mean + torch.randn_like(x[:rows]))[again]

@@ -61,7 +61,7 @@ def batch_of(images, count, batch, crops, rng):
 
 
 def reconstruction_loss(output, target):
-    """Absolute and squared differences of pixels, and absolute differences of edges for crisp lines."""
+    """Absolute and squared differences of pixels, and absolute ones of edges, for crisp lines."""
     difference = output - target
     edges = difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()
     return difference.abs().mean() + 5 * difference.square().mean() + 0.5 * edges
@@ -136,7 +136,7 @@ def train(rank, args):
 
 
 def finish(args):
-    """Measures held-out quality and scaling factor; writes a sheet of drawings and reconstructions."""
+    """Measures held-out quality and scaling factor; writes a sheet of reconstructions."""
     vae, images = load(), pictures()
     held_out = to_tensor(images[-HELD_OUT:][:args.measured])
     output = reconstructed(vae, held_out)
@@ -145,7 +145,8 @@ def finish(args):
     mean, deviation = latents(vae, images[:256]).float().chunk(2, 1)
     drawn = mean + deviation * torch.randn(mean.shape, generator=torch.Generator().manual_seed(0))
     state = store.load(store.work() / "vae.pt")
-    if "scaling" not in state:      # only once: everything made from latents since then has this scale
+    # Only once: everything made from latents since then has this scale.
+    if "scaling" not in state:
         state["scaling"] = float(1 / drawn.std())
         store.save(store.work() / "vae.pt", state)
     pairs = torch.stack([held_out[:32], output[:32]], 1).flatten(0, 1).cpu()

@@ -45,7 +45,10 @@ HELD_OUT = (
 
 
 def generator(*numbers):
-    """A generator seeded by these numbers. (Drawing one at a time, numpy's takes ten times as long.)"""
+    """A generator seeded by these numbers.
+
+    It is Python's: for one number at a time numpy's takes ten times as long.
+    """
     return random.Random(" ".join(map(str, numbers)))
 
 

@@ -8,10 +8,10 @@ For each model of layouts.py this writes into `FOLDER/<name>`:
 
 - `model/`: a folder in diffusers' layout, fp16 weights.
 - `checkpoint.safetensors`, for some: the same weights as a single file in the original naming.
-- `expected.json` and `expected.safetensors`: values that diffusers and transformers compute from the
-  folder in f32 on the CPU. `embeddings`: the text encoder's last hidden state. `predictions`: the
-  U-Net's two predictions of one guided step, negative prompt first. `decodes`: the VAE's picture of
-  a latent, not divided by the scaling factor. `tiled`: the same in tiles.
+- `expected.json` and `expected.safetensors`: values that diffusers and transformers compute from
+  the folder in f32 on the CPU. `embeddings`: the text encoder's last hidden state. `predictions`:
+  the U-Net's two predictions of one guided step, negative prompt first. `decodes`: the VAE's
+  picture of a latent, not divided by the scaling factor. `tiled`: the same in tiles.
 
 The weights are drawn under the original names and converted by diffusers' own functions for single
 files, so folder and file hold the same values. Every value follows from its tensor's name and the

@@ -122,8 +122,8 @@ def write():
                 if middle is not None:
                     tensors[f"{i}.denoised"] = middle
                 cases.append({"config": name, "sampler": sampler, "steps": steps, "init_noise_sigma": init})
-    # One tensor for all, split by the lengths in the JSON file: a header with all names would be larger
-    # than the values.
+    # One tensor for all, split by the lengths in the JSON file: a header with all names would be
+    # larger than the values.
     order = ("timesteps", "sigmas", "latent", "denoised")
     for i, case in enumerate(cases):
         case["lengths"] = [len(tensors.get(f"{i}.{part}", ())) for part in order]

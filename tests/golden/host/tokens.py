@@ -44,7 +44,7 @@ def write_vocabulary():
 def model_files(padding):
     """The small files of SD1.x's and SD2.x's tokenizer folders.
 
-    Both configs name the end token as padding; SD2.x's special_tokens_map.json overrides it with "!".
+    Both configs name the end token as padding. SD2.x's special_tokens_map.json says "!" instead.
     """
     token = lambda content: {"content": content, "lstrip": False, "normalized": True, "rstrip": False, "single_word": False}
     config_token = lambda content: {"__type": "AddedToken", **token(content)}
@@ -64,7 +64,10 @@ def load(files):
 
 
 def ids(tokenizer, text):
-    """The ids that diffusers' pipelines request, without padding. The padding rule is checked here."""
+    """The ids that diffusers' pipelines request, without padding.
+
+    The padding rule is checked here.
+    """
     padded = tokenizer(text, padding="max_length", max_length=77, truncation=True).input_ids
     short = tokenizer(text, max_length=77, truncation=True).input_ids
     assert padded == short + [tokenizer.pad_token_id] * (77 - len(short))

@@ -94,7 +94,7 @@ def fit_last_convolution(unet, scheduler_config, embeddings, seed):
 
 @torch.no_grad()
 def scale_pictures(vae, seed):
-    """Scales the decoder's last convolution: plausible latents use the range from black to white."""
+    """Scales the decoder's last convolution: plausible latents use the whole range of pixels."""
     generator = torch.Generator("cpu").manual_seed(seed)
     latent = torch.randn(16, 4, 1, 1, generator=generator) + 0.6 * smooth((16, 4, 9, 11), generator)
     picture = vae.decode(latent / vae.config.scaling_factor).sample
@@ -158,7 +158,7 @@ def write_weights(folder, name, tensors, dtype, sharded=False):
 
 
 def build(name, layout):
-    """Writes the model folder; returns its path and the share of the target that the U-Net explains."""
+    """Writes the model folder; returns its path and the share of the target that is explained."""
     folder = os.path.join(HERE, name, "model")
     shutil.rmtree(os.path.join(HERE, name), ignore_errors=True)
     part = {key: os.path.join(folder, key) for key in ("unet", "vae", "text_encoder", "tokenizer", "scheduler")}
@@ -188,7 +188,8 @@ def build(name, layout):
 
     end = f".{layout['variant']}.safetensors" if "variant" in layout else ".safetensors"
     texts, vaes = text.state_dict(), vae.state_dict()
-    prefix = "" if layout.get("tokenizer") == "json" else "text_model."  # transformers 5 writes no prefix, earlier versions do
+    # Version 5 of transformers writes no prefix, earlier versions do.
+    prefix = "" if layout.get("tokenizer") == "json" else "text_model."
     texts = {prefix + key.removeprefix("text_model."): value for key, value in texts.items() if "position_ids" not in key}
     if layout.get("old_names"):
         texts["text_model.embeddings.position_ids"] = torch.arange(77)[None]

@@ -50,13 +50,16 @@ LONG = "a very long and detailed painting of " + ", ".join(f"{colour} {thing}" f
                                                           for colour in ("red", "blue", "green", "purple", "orange", "grey")) + ", end"
 STRANGE = "Ünïcode 😀 of   a\tman's HAT!! <b>bold</b> 12345 漢字"
 
-# Width and height in latent pixels. At a level of odd size upsampling must use the skip connection's
-# size.
+# Width and height in latent pixels. At a level of odd size upsampling must use the skip
+# connection's size.
 SIZES = [(8, 8), (11, 9), (9, 13), (12, 8), (8, 6), (10, 14), (7, 8)]
 
 
 def cases_of(index, scale):
-    """The cases of a model: every sampler twice, then edge cases. `scale`: pixels per latent pixel."""
+    """The cases of a model: every sampler twice, then edge cases.
+
+    `scale`: pixels per latent pixel.
+    """
     cases = []
 
     def add(sampler, prompt, negative, seed, steps, guidance, size=None, picture=False):

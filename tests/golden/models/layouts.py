@@ -22,7 +22,10 @@ PLAIN_DOWN, PLAIN_UP = "DownBlock2D", "UpBlock2D"
 
 
 def unet(channels, heads, cross, *, plain=(), layers=1, groups=8, sample=8, **more):
-    """A U-Net configuration in the short form of SD1.5's file. `plain`: levels without attention."""
+    """A U-Net configuration in the short form of SD1.5's file.
+
+    `plain`: levels without attention.
+    """
     levels = range(len(channels))
     return {
         "_class_name": "UNet2DConditionModel",

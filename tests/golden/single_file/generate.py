@@ -7,9 +7,9 @@ For each kind of model this writes `<kind>.json` and `<kind>.safetensors`:
 - `tensors`: the tensors of a small checkpoint, with the names that original.py takes from the
   original code. Their values are not stored: they follow from the names (see `values`), so tests
   can write the file.
-- `folder`: the same weights as a model folder, named and split by diffusers' own conversion: for each
-  part, diffusers' name → the checkpoint's name and which third of its rows (null: all). `configs` are
-  the folder's JSON files.
+- `folder`: the same weights as a model folder, named and split by diffusers' own conversion: for
+  each part, diffusers' name → the checkpoint's name and which third of its rows (null: all).
+  `configs` are the folder's JSON files.
 - `cases`: whole generations by StableDiffusionPipeline in f32 on the CPU; latents, and the 8-bit
   picture for some.
 - `full`: names and shapes of the tensors of the published model of that kind.
@@ -81,7 +81,8 @@ KINDS = {
     },
 }
 
-# Standard deviation of a weight, times the square root of its inputs, by a part of its name; see models/build.py.
+# Standard deviation of a weight, times the square root of its inputs, by a part of its name; see
+# models/build.py.
 GAINS = [
     ("diffusion_model.input_blocks.0.0.", 2.5), ("diffusion_model.out.2.", 1.5), ("attn2.to_v", 1.2), ("attn2.to_out", 1.4), ("attn2.to", 1.6),
     ("attn1.to_out", 0.8), ("attn1.to", 1.4), ("in_proj", 1.4), ("q_proj", 1.4), ("k_proj", 1.4), ("attn.out_proj", 0.9), ("c_proj", 0.9),
@@ -112,7 +113,8 @@ def values(name, count, center, exponent):
     state = 0xCBF29CE484222325
     for byte in name.encode():
         state = (state ^ byte) * 0x100000001B3 % 2**64  # FNV-1a
-    state = np.uint64(state) + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)  # SplitMix64
+    # SplitMix64.
+    state = np.uint64(state) + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     state ^= state >> np.uint64(31)
