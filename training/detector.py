@@ -1,11 +1,14 @@
-"""A small network that reads a portrait's attributes, trained on drawings, whose labels are exact.
+"""A small network that reads a portrait's attributes, trained on drawings with exact labels.
 
     python detector.py
 
-Four convolutions 3×3 of stride 2 with ReLU, then one linear layer over all of the 8×8×32 values for each attribute. Half of
-its training pictures went through the autoencoder, and all are shifted, blurred or noisy: what is generated is softer than
-what is drawn. detector.safetensors holds `conv.N.weight` [out, in, 3, 3], `conv.N.bias`, `linear.weight` [classes, 32·8·8] (channel,
-row, column) and `linear.bias` in f32; its metadata, `heads`, names every head and its classes, in order. The input is the picture in −1…1, [3, 128, 128], padding 1.
+Four 3×3 convolutions of stride 2 with ReLU, then one linear layer over all 8×8×32 values for each
+attribute. Half of the training pictures went through the autoencoder, and all are shifted, blurred
+or noisy, because generated pictures are softer than drawings.
+
+detector.safetensors holds `conv.N.weight` [out, in, 3, 3], `conv.N.bias`, `linear.weight`
+[classes, 32·8·8] (channel, row, column) and `linear.bias` in f32. Its metadata `heads` names every
+head and its classes, in order. The input is the picture in −1…1, [3, 128, 128], padding 1.
 """
 import argparse
 import json
@@ -33,12 +36,12 @@ HEADS = {
 
 
 def described():
-    """The heads as the file names them."""
+    """The heads as they are written in the file."""
     return [[head, list(classes)] for head, classes in HEADS.items()]
 
 
 def labels(a):
-    """The number of the right class in each head."""
+    """The index of the right class in each head."""
     return [int(bool(a[head])) if classes is NO_YES else classes.index(a[head]) for head, classes in HEADS.items()]
 
 
@@ -71,7 +74,7 @@ def load():
 
 @torch.no_grad()
 def read(detector, images):
-    """Class numbers, [pictures, heads], of pictures uint8 [n, 128, 128, 3]."""
+    """Class indices [pictures, heads] of pictures uint8 [n, 128, 128, 3]."""
     return torch.cat([torch.stack([head.argmax(1) for head in detector(autoencoder.to_tensor(images[i:i + 64]))], 1)
                       for i in range(0, len(images), 64)]).cpu().numpy()
 

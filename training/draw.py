@@ -1,10 +1,11 @@
 """Draws portraits: attributes (world.py) to a picture of 128×128.
 
-    python draw.py                     images.npy (uint8, [count, 128, 128, 3]) and attributes.json in the work folder
-    python draw.py --sheet             report/drawn.png
+    python draw.py             images.npy (uint8, [count, 128, 128, 3]), attributes.json: work folder
+    python draw.py --sheet     report/drawn.png
 
-A picture is a pure function of the seed and its number. It is drawn four times as large and then averaged down. Flat
-colours and no detail below two pixels: an autoencoder of factor 8 shall be able to hold all of it.
+A picture is a pure function of the seed and its number. It is drawn four times as large and then
+averaged down. Colours are flat and no detail is below two pixels, so that an autoencoder of factor
+8 can represent all of it.
 """
 import argparse
 import json
@@ -79,16 +80,17 @@ class Pen:
         self.draw.rounded_rectangle(box, radius * OVERSAMPLE, fill=colour, outline=outline, width=round(width * OVERSAMPLE))
 
 
-# How square the outline is below the eyes, and by what share its sides lean in at the chin. One for both genders: where men's jaws
-# were wider, guidance towards women painted the opposite of skin beside theirs.
+# Squareness of the outline below the eyes, and the share by which its sides narrow towards the
+# chin. The same for both genders: when men's jaws were wider, guidance towards women painted the
+# opposite of skin beside women's jaws.
 JAW, TAPER = 2.3, 0.1
 
 
 class Head:
-    """Where things are in one face.
+    """Positions and colours in one face.
 
-    A man's and a woman's differ in lips, lashes and brows. All else has one shape: hair, hats and shoulders tell nothing of the gender,
-    and where the gender is pushed at, they stay.
+    Men and women differ in lips, lashes and brows only. Hair, hats and shoulders have the same
+    shapes and say nothing about the gender, so guidance on the gender leaves them unchanged.
     """
 
     def __init__(self, a):
@@ -145,7 +147,7 @@ def draw_back_hair(pen, a, h):
     if style == "long":
         w = h.rx + 9
         pen.blob(mirrored(h.cx, [(0, h.top - 7), (w * 0.7, h.top - 3), (w, h.cy - 6), (w + 2, h.cy + 26), (w - 2, h.cy + 46), (10, h.cy + 48)]), h.back_hair)
-    elif style == "bun":     # low on one side: neither where hats are nor glasses
+    elif style == "bun":     # low on one side, away from hats and glasses
         pen.ellipse(h.cx + h.rx - 1, h.cy + 21, 12, 11, h.back_hair)
     elif style == "curly":
         for angle in range(150, 391, 20):
@@ -177,7 +179,7 @@ def draw_body(pen, a, h):
 
 
 def draw_beard(pen, h):
-    """Along the jaw and the chin; the upper lip stays free, for it is the mustache's place."""
+    """A beard along jaw and chin. The upper lip stays free for the mustache."""
     jaw = h.unit[:, 1] > 0.14
     outer = h.outline()[jaw]
     inner = h.outline(-7.5)[jaw][::-1].copy()
@@ -249,7 +251,7 @@ def draw_front_hair(pen, a, h):
 
 
 def draw_hat(pen, a, h):
-    """A small one on top of the head, behind the hair: all it hides is background, and little of it is near hair."""
+    """A small hat on top of the head, behind the hair. It hides background only."""
     colour, band = (world.BACKGROUNDS[name] for name in (a["hat_colour"], a["band_colour"]))
     if a["hat"] == "party":
         pen.polygon([(h.cx, h.top - 30), (h.cx + 17, h.top + 6), (h.cx - 17, h.top + 6)], colour)
@@ -274,7 +276,7 @@ def draw_glasses(pen, a, h):
 
 
 def portraits(attributes):
-    """Pictures of them, drawn by as many processes as there are cores."""
+    """Pictures of these attributes, drawn by one process per core."""
     with multiprocessing.Pool(parallel.PROCESSES) as pool:
         return pool.map(portrait, attributes, chunksize=50)
 
@@ -294,7 +296,10 @@ def _render(job):
 
 
 def render(folder, count, seed):
-    """Draws the whole set; the attributes are written last, and so say that it is complete."""
+    """Draws the whole set.
+
+    The attributes are written last: the file means that the set is complete.
+    """
     path = folder / "images.new.npy"
     np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, SIZE, SIZE, 3)).flush()
     jobs = [(path, seed, i, min(i + 250, count)) for i in range(0, count, 250)]

@@ -1,10 +1,11 @@
-"""Generates pictures with the exported model and counts, by the detector, what is in them.
+"""Generates pictures with the exported model and counts what is in them, with the detector.
 
     python evaluate.py --seeds 192
 
-Seeds 0, 1, 2 …; DPM-Solver++ 2M on Karras' noise levels; the initial noise is torch.randn's on the CPU, so that `darkroom generate
---sampler dpm++2m-karras --seed N` starts from the same. Writes report/results.json and a sheet of the first 64 pictures of each
-request; pictures are kept in the work folder, and an interrupted run goes on where it was.
+Seeds 0, 1, 2 …; DPM-Solver++ 2M with Karras' sigmas. The initial noise is torch.randn's on the CPU,
+so `darkroom generate --sampler dpm++2m-karras --seed N` starts from the same noise. Writes
+report/results.json and a sheet of the first 64 pictures of each request. Pictures are kept in the
+work folder, and an interrupted run resumes there.
 """
 import argparse
 import hashlib
@@ -41,15 +42,16 @@ WANTED = {
     "composed_green_pink": {"gender": "woman", "clothes_colour": "green", "clothes": "sweater", "background": "pink"},
 }
 KEPT = ("gender", "hair_style", "hair_colour", "background", "clothes", "clothes_colour")
-ALSO = ("skin",)     # measured beside them
+ALSO = ("skin",)     # measured as well
 HEADS = list(detectors.HEADS)
-PIPELINE = None    # one in every worker
+PIPELINE = None    # one per worker
 
 
 def load_pipeline(folder):
     global PIPELINE
     torch.set_num_threads(1)
-    torch.backends.cuda.matmul.fp32_precision = torch.backends.cudnn.conv.fp32_precision = "ieee"     # not TF32, as in training
+    # Not TF32, as in training.
+    torch.backends.cuda.matmul.fp32_precision = torch.backends.cudnn.conv.fp32_precision = "ieee"
     PIPELINE = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32, safety_checker=None).to(parallel.DEVICE)
     PIPELINE.scheduler = DPMSolverMultistepScheduler.from_config(PIPELINE.scheduler.config, use_karras_sigmas=True)
     PIPELINE.set_progress_bar_config(disable=True)
@@ -72,19 +74,19 @@ def value(found, head):
 
 
 def rate(flags):
-    """Share in percent, and its standard error."""
+    """Share in percent, with its standard error."""
     p, n = float(np.mean(flags)), len(flags)
     return {"percent": round(100 * p, 1), "error": round(100 * math.sqrt(max(p * (1 - p), 1 / n ** 2) / n), 1), "of": n}
 
 
 def shares(found):
-    """Of each attribute that is one of several, how often it is which, in percent."""
+    """The share of each value, in percent, for attributes with several values."""
     several = {head: classes for head, classes in detectors.HEADS.items() if classes is not detectors.NO_YES}
     return {head: {name: round(100 * float(np.mean(value(found, head) == name)), 1) for name in classes} for head, classes in several.items()}
 
 
 def same(found, base):
-    """Which pictures agree at the same seed, in each attribute and in all of KEPT."""
+    """Pictures that agree at the same seed, in each attribute and in all of KEPT."""
     agree = {head: value(found, head) == value(base, head) for head in (*KEPT, *ALSO)}
     return agree | {"all": np.all([agree[head] for head in KEPT], 0)}
 
@@ -94,11 +96,11 @@ def main():
     parser.add_argument("--seeds", type=int, default=192)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--guidance", type=float, default=3, help="as the page asks for it with this model: www/main.js")
+    parser.add_argument("--guidance", type=float, default=3, help="the page's own for this model: www/main.js")
     parser.add_argument("--batch", type=int, default=parallel.sized(16, 192))
     parser.add_argument("--model", type=pathlib.Path, default=None, help="a diffusers folder (default: the exported one)")
     parser.add_argument("--requests", nargs="*", default=list(REQUESTS))
-    parser.add_argument("--name", default="results", help="of the file in report/ and the prefix of the sheets")
+    parser.add_argument("--name", default="results", help="name of the file in report/, and prefix of the sheets")
     args = parser.parse_args()
     model = args.model or store.work("model")
     weights = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(model.glob("*/*.safetensors")))).hexdigest()[:12]
@@ -132,7 +134,7 @@ def main():
                "data": data, "requests": results}
     (store.REPORT / f"{args.name}.json").write_text(json.dumps(summary, indent=1) + "\n")
     if "man" in found:
-        print("seeds whose man has a mustache:", [s for s, v in zip(seeds, value(found["man"], "mustache")) if v == "yes"][:40])
+        print("seeds with a mustache:", [s for s, v in zip(seeds, value(found["man"], "mustache")) if v == "yes"][:40])
 
 
 if __name__ == "__main__":

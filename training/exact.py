@@ -1,9 +1,10 @@
-"""What a U-Net without error would draw: the prediction is the mean over all drawings that the noisy latent leaves open (targets.py).
+"""Samples as a U-Net without error would: each prediction is the posterior mean of targets.py.
 
     python exact.py               report/exact.json
 
-What it draws are the drawings again, near enough. How often which, is for the noise schedule, the sampler and `unet.noise_mean`
-to answer; here the backgrounds are counted, with that mean and without it, for men, without guidance.
+The results are nearly the drawings themselves. Their frequencies depend on the noise schedule, the
+sampler and `unet.noise_mean`. This counts the backgrounds, with and without that mean, for men,
+without guidance.
 """
 import collections
 import json
@@ -21,7 +22,7 @@ SEEDS, STEPS = 384, 20
 
 
 def sampled(posterior, shape):
-    """Latents, float32 [SEEDS, *shape], by the sampler that evaluate.py counts with."""
+    """Latents, float32 [SEEDS, *shape], drawn with evaluate.py's sampler."""
     sampler = DPMSolverMultistepScheduler.from_config(unets.noise_schedule().config, use_karras_sigmas=True)
     sampler.set_timesteps(STEPS)
     said, sentence = targets.said([captions.NOTHING] * SEEDS)

@@ -1,11 +1,12 @@
-"""Trains the text encoder (a CLIP text model) to tell what a caption says, and nothing else.
+"""Trains the text encoder (a CLIP text model) to tell what a caption says.
 
     python text.py
 
-Stable Diffusion's text encoder was trained before its U-Net, against pictures; ours learns from the captions' own meaning: for
-each kind of attribute a linear layer has to read from the last hidden states which value is mentioned, or that none is.
-Words that mean nothing here are strewn in (never a negation), so that unknown words do not disturb the known ones. The linear
-layers are thrown away afterwards, and the U-Net is trained with the encoder as it is.
+Stable Diffusion's text encoder was trained before its U-Net, against pictures. This one learns from
+the captions' own meaning: for each kind of attribute a linear layer reads from the last hidden
+states which value is mentioned, or that none is. Words without meaning here (never a negation) are
+mixed in, so that unknown words do not disturb the known ones. The linear layers are discarded
+afterwards, and the U-Net is trained with the encoder frozen.
 """
 import argparse
 import copy
@@ -53,8 +54,10 @@ def with_fillers(text, rng):
 
 
 def batch_of(tokenizer, count, rng):
-    """Token ids; for each kind of attribute the number of the value that is mentioned (0: none); and two places to read them from: the
-    end of the text, and one behind it."""
+    """Token ids, targets, and two positions to read from: the end of the text, and one after it.
+
+    Targets: for each kind of attribute the index of the mentioned value (0: none).
+    """
     texts, targets = [], np.zeros((count, len(captions.KINDS)), np.int64)
     for row in targets:
         text, said, _ = captions.caption(world.sample(rng), rng)
@@ -65,13 +68,14 @@ def batch_of(tokenizer, count, rng):
             if kind in said:
                 row[k] = 1 + values.index(said[kind])
     ids = tokenizers.encode(tokenizer, texts)
-    ends = ids.argmax(1)                      # <|endoftext|> has the highest number; padding is the same token
+    # <|endoftext|> has the highest id; padding is the same token.
+    ends = ids.argmax(1)
     behind = torch.tensor([rng.randrange(end, ids.shape[1]) for end in ends.tolist()])
     return ids, torch.from_numpy(targets), (ends, behind)
 
 
 class Reader(torch.nn.Module):
-    """Reads every kind of attribute from a hidden state."""
+    """Linear layers that read every kind of attribute from a hidden state."""
 
     def __init__(self):
         super().__init__()

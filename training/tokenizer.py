@@ -1,7 +1,8 @@
-"""Builds the tokenizer: byte-level BPE in CLIP's file format, trained on captions and a few everyday words.
+"""Builds the tokenizer: byte-level BPE in CLIP's file format, from captions and everyday words.
 
-The vocabulary as in CLIP: 256 letters for the bytes, the same with `</w>`, one entry a merge, then <|startoftext|> and
-<|endoftext|>. Any text can be encoded; the words of the captions are one token each.
+The vocabulary is built like CLIP's: 256 letters for the bytes, the same with `</w>`, one entry per
+merge, then <|startoftext|> and <|endoftext|>. Any text can be encoded; each word of the captions is
+one token.
 """
 import json
 
@@ -14,7 +15,7 @@ import world
 
 MERGES = 430
 WORD = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
-# What else people type. Only the merges learn from this.
+# Other words that people type. Only the merges learn from them.
 ENGLISH = """without no not with and the of a an in on at is was for from very high low quality best worst photo picture image
 portrait painting drawing cartoon blurry bad ugly deformed extra hands fingers face eyes nose mouth ears hair head person people
 man woman men women boy girl old young beautiful handsome realistic detailed sharp clear light dark bright color colour text
@@ -42,7 +43,7 @@ def merges(texts):
 
 
 def build(folder, seed=3):
-    """Writes the files of the tokenizer, and returns it."""
+    """Writes the tokenizer's files and returns the tokenizer."""
     rng = world.generator(seed)
     learned = merges([captions.caption(world.sample(rng), rng).text for _ in range(8000)] + ENGLISH * 40)
     entries = letters() + [letter + "</w>" for letter in letters()] + ["".join(pair) for pair in learned]

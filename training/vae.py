@@ -1,8 +1,8 @@
 """Trains the autoencoder (AutoencoderKL: factor 8, 4 latent channels) on the drawings.
 
-    python vae.py          resumes where it was interrupted
+    python vae.py          resumes an interrupted run
 
-Three of four steps see crops of faces, where the detail is: four for the price of a whole picture.
+Three of four steps use crops of faces, where the detail is: four crops cost as much as a picture.
 """
 import argparse
 import copy
@@ -45,13 +45,13 @@ def pictures():
 
 
 def to_tensor(images):
-    """Pictures uint8 [n, height, width, 3] as float32 [n, 3, height, width] in -1…1, where the networks are."""
+    """Pictures uint8 [n, height, width, 3] as float32 [n, 3, height, width] in -1…1, on DEVICE."""
     pixels = torch.from_numpy(np.array(images)).to(parallel.DEVICE).permute(0, 3, 1, 2)
     return pixels.float().div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
 
 
 def batch_of(images, count, batch, crops, rng):
-    """Pictures or, four times as many, crops of faces; uint8."""
+    """Whole pictures, or four times as many crops of faces; uint8."""
     if rng.random() >= crops:
         x = images[np.sort(rng.integers(0, count, batch))]
     else:
@@ -61,7 +61,7 @@ def batch_of(images, count, batch, crops, rng):
 
 
 def reconstruction_loss(output, target):
-    """Absolute and squared differences of pixels, and absolute ones of edges, which keep lines crisp."""
+    """Absolute and squared differences of pixels, and absolute ones of edges, for crisp lines."""
     difference = output - target
     edges = difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()
     return difference.abs().mean() + 5 * difference.square().mean() + 0.5 * edges
@@ -136,7 +136,7 @@ def train(rank, args):
 
 
 def finish(args):
-    """Held-out quality, scaling factor and a contact sheet: drawing and reconstruction side by side."""
+    """Measures held-out quality and scaling factor; writes a sheet of reconstructions."""
     vae, images = load(), pictures()
     held_out = to_tensor(images[-HELD_OUT:][:args.measured])
     output = reconstructed(vae, held_out)
@@ -145,7 +145,8 @@ def finish(args):
     mean, deviation = latents(vae, images[:256]).float().chunk(2, 1)
     drawn = mean + deviation * torch.randn(mean.shape, generator=torch.Generator().manual_seed(0))
     state = store.load(store.work() / "vae.pt")
-    if "scaling" not in state:      # once: what was made of latents since then has this scale
+    # Only once: everything made from latents since then has this scale.
+    if "scaling" not in state:
         state["scaling"] = float(1 / drawn.std())
         store.save(store.work() / "vae.pt", state)
     pairs = torch.stack([held_out[:32], output[:32]], 1).flatten(0, 1).cpu()
@@ -165,7 +166,7 @@ if __name__ == "__main__":
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--muon", type=float, default=0.01, help="rate of Muon; 0: AdamW for everything")
     parser.add_argument("--kl", type=float, default=1e-4, help="weight of the KL divergence per element of the latent")
-    parser.add_argument("--decoder", action="store_true", help="train the decoder alone: latents, and what was trained on them, stay as they are")
+    parser.add_argument("--decoder", action="store_true", help="train the decoder only; latents, and what was trained on them, stay valid")
     parser.add_argument("--crops", type=float, default=0.75, help="share of the steps on crops")
     parser.add_argument("--every", type=int, default=parallel.sized(50, 500), help="steps between checkpoints")
     parser.add_argument("--measured", type=int, default=192, help="held-out pictures for the final figure")

@@ -1,9 +1,10 @@
-"""Whether words say to the U-Net what they say of drawings.
+"""Compares what words change in the U-Net's prediction with what they should change.
 
     python words.py               report/words.json
 
-At the highest noise nothing of a picture is seen, and its prediction is the mean of all pictures that the caption fits. So what a word changes there is
-known: the difference of two means over drawings. Guidance multiplies what the U-Net makes of it, first of all and everywhere in the picture.
+At the highest noise no picture is visible, and the prediction is the mean of all pictures that fit
+the caption. So the effect of a word is known there: the difference of two means over drawings.
+Guidance multiplies the U-Net's version of it, first of all steps and everywhere in the picture.
 """
 import json
 
@@ -21,14 +22,14 @@ PLAIN = "Portrait photo of a man"
 
 
 def known(latents, attributes):
-    """For each kind, how the mean latent of all men differs from that of men who wear it: float32 [4, height, width]."""
+    """Mean latent of all men minus that of men with each kind: float32 [4, height, width]."""
     men = torch.tensor([a["gender"] == "man" for a in attributes])
     return {kind: latents[men].mean(0) - latents[men & torch.tensor([bool(a[kind]) for a in attributes])].mean(0) for kind in KINDS}
 
 
 @torch.no_grad()
 def predicted(latents):
-    """The same by the U-Net: how the picture that it predicts from noise differs between the plain caption and the word."""
+    """The same from the U-Net's predictions: plain caption minus word."""
     tokenizer = tokenizers.load()
     encoder, unet = text.load(tokenizer), unets.load()
     kept = unets.noise_schedule().alphas_cumprod

@@ -1,16 +1,21 @@
-"""Models of full size with random weights, and diffusers' values for them: `python generate.py FOLDER [model …]` (versions in
-../requirements.txt). `cargo xtask test --full` runs it; the files, gigabytes each, lie in the build cache and not in the repository.
+"""Makes models of full size with random weights, and diffusers' values for them.
+
+`python generate.py FOLDER [model …]`, with the versions in ../requirements.txt.
+`cargo xtask test --full` runs it. The files, gigabytes each, go into the build cache, not into the
+repository.
 
 For each model of layouts.py this writes into `FOLDER/<name>`:
 
 - `model/`: a folder in diffusers' layout, fp16 weights.
-- `checkpoint.safetensors`, for some: the same weights as a single file of the original naming.
-- `expected.json` and `expected.safetensors`: what diffusers and transformers compute from the folder in f32 on the CPU.
-  `embeddings`: the text encoder's last hidden state. `predictions`: the U-Net's two predictions of one guided step, negative prompt first.
-  `decodes`: the VAE's picture of a latent that was not yet divided by the scaling factor. `tiled`: the same in tiles.
+- `checkpoint.safetensors`, for some: the same weights as a single file in the original naming.
+- `expected.json` and `expected.safetensors`: values that diffusers and transformers compute from
+  the folder in f32 on the CPU. `embeddings`: the text encoder's last hidden state. `predictions`:
+  the U-Net's two predictions of one guided step, negative prompt first. `decodes`: the VAE's
+  picture of a latent, not divided by the scaling factor. `tiled`: the same in tiles.
 
-The weights are drawn under the original names and converted by diffusers' own functions for single files, so that folder and file hold
-the same values. Every value follows from its tensor's name and the model's seed.
+The weights are drawn under the original names and converted by diffusers' own functions for single
+files, so folder and file hold the same values. Every value follows from its tensor's name and the
+model's seed.
 """
 import gc
 import json
@@ -45,8 +50,9 @@ warnings.filterwarnings("ignore")
 PROMPTS = ["", "Portrait photo of a man"]
 TIMESTEP = 601
 
-# Standard deviation of a weight, times the square root of its inputs, by a part of its name. Attention is peaked and the last
-# convolutions are large: values of plain initialisation would be too even to show a mistake.
+# Standard deviation of a weight, times the square root of its inputs, by a part of its name.
+# Attention is peaked and the last convolutions are large: values of plain initialization would be
+# too uniform to show a mistake.
 GAINS = [
     ("diffusion_model.input_blocks.0.0.", 2.5), ("diffusion_model.out.2.", 1.5), ("attn2.to_v", 1.2), ("attn2.to_out", 1.4), ("attn2.to", 1.6),
     ("attn1.to_out", 0.8), ("attn1.to", 1.4), ("in_proj", 1.4), ("q_proj", 1.4), ("k_proj", 1.4), ("attn.out_proj", 0.9), ("c_proj", 0.9),
@@ -56,7 +62,7 @@ NORMS = ("norm", "ln_", ".in_layers.0.", ".out_layers.0.", ".out.0.")
 
 
 def draw(name, shape, seed):
-    """Values of the tensor `name`, fp16."""
+    """The values of the tensor `name`, fp16."""
     generator = torch.Generator("cpu").manual_seed(seed << 32 | zlib.crc32(name.encode()))
     noise = torch.randn(shape, generator=generator)
     if any(part in name for part in NORMS):
@@ -72,14 +78,17 @@ def draw(name, shape, seed):
 def draw_checkpoint(layout):
     text = layout["text"]
     sd1 = text["hidden_act"] == "quick_gelu"
-    # The original file of an SD2 model holds the last layer too.
+    # The original file of an SD2 model has the last layer, too.
     tower = original.clip(width=768, layers=12) if sd1 else original.open_clip(width=1024, layers=24)
     shapes = original.unet(**layout["ldm_unet"]) | original.vae(**LDM_VAE, embed_dim=4) | tower
     return {name: draw(name, shape, layout["seed"]) for name, shape in shapes.items()}
 
 
 def convert_checkpoint(layout, checkpoint):
-    """The three networks' tensors under diffusers' names; stops where its conversion and the published configuration disagree."""
+    """The three networks' tensors under diffusers' names.
+
+    Fails if diffusers' conversion and the published configuration disagree.
+    """
     config = {"model": {"params": {
         "linear_start": 0.00085, "linear_end": 0.012, "timesteps": 1000, "scale_factor": 0.18215,
         "unet_config": {"params": layout["ldm_unet"]}, "first_stage_config": {"params": {"embed_dim": 4, "ddconfig": LDM_VAE}}}}}
@@ -134,7 +143,7 @@ def write_model(folder, layout):
     counts = {}
     for part, tensors in convert_checkpoint(layout, checkpoint).items():
         stem = "model" if part == "text_encoder" else "diffusion_pytorch_model"
-        # Rows of one tensor of the checkpoint are several tensors here, and each gets memory of its own.
+        # Rows of one checkpoint tensor are several tensors here, and each gets its own memory.
         tensors = {name: tensor.clone() if tensor.storage_offset() or not tensor.is_contiguous() else tensor for name, tensor in tensors.items()}
         tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
         save_file(tensors, os.path.join(model, part, f"{stem}.safetensors"), {"format": "pt"})
@@ -149,7 +158,7 @@ def relative(a, b):
 
 
 class Clock:
-    """Says what was computed, how its values spread, and how long it took."""
+    """Prints the shape, spread and computing time of each value."""
 
     def __init__(self):
         self.since = time.monotonic()

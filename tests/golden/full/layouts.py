@@ -1,5 +1,8 @@
-"""The published configurations of Stable Diffusion 1.5, 2.1-base and 2.1: what their folders' JSON files say, and the parameters of the
-original code's YAML files that stand for the same networks (v1-inference.yaml, v2-inference.yaml, v2-inference-v.yaml)."""
+"""The published configurations of Stable Diffusion 1.5, 2.1-base and 2.1.
+
+The contents of their folders' JSON files, and the parameters of the same networks in the original
+code's YAML files (v1-inference.yaml, v2-inference.yaml, v2-inference-v.yaml).
+"""
 
 V1 = {"num_res_blocks": 2, "attention_resolutions": [4, 2, 1], "channel_mult": [1, 2, 4, 4], "in_channels": 4, "out_channels": 4,
       "transformer_depth": 1, "model_channels": 320}
@@ -29,7 +32,7 @@ TEXT = {
 }
 CLIP_L = TEXT | {"hidden_act": "quick_gelu", "hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12,
                  "num_hidden_layers": 12, "projection_dim": 768}
-# 23 of OpenCLIP ViT-H's 24 layers: Stable Diffusion 2 reads the last but one.
+# 23 of OpenCLIP ViT-H's 24 layers: Stable Diffusion 2 uses the second to last.
 OPEN_CLIP_H = TEXT | {"hidden_act": "gelu", "hidden_size": 1024, "intermediate_size": 4096, "num_attention_heads": 16,
                       "num_hidden_layers": 23, "projection_dim": 512}
 
@@ -42,8 +45,8 @@ SD2 = {
     "pad": "!",
 }
 
-# `predictions`: latent sizes of the guided U-Net steps. `tiled`: the latent's height and width, and the tile's side where it is not the
-# model's own.
+# `predictions`: latent sizes of the guided U-Net steps. `tiled`: the latent's height and width, and
+# the tile's side unless it is the model's own.
 MODELS = {
     "sd15": {
         "seed": 15,

@@ -1,6 +1,6 @@
-"""sampling.json and sampling.safetensors: schedules and whole trajectories of diffusers' schedulers.
+"""sampling.json and sampling.safetensors: schedules and trajectories of diffusers' schedulers.
 
-The model is a simple function of the latent and the timestep, written the same way in tests/host_values.rs.
+The model is a simple function of latent and timestep. The Rust tests (host_values) repeat it.
 """
 
 import json
@@ -33,7 +33,7 @@ def without(*keys, **more):
 
 
 def plans():
-    """(name of the config, config, samplers, numbers of steps)"""
+    """Tuples of config name, config, samplers, numbers of steps."""
     for prediction in ("epsilon", "v_prediction"):
         for spacing in ("leading", "linspace", "trailing"):
             config = STABLE_DIFFUSION | {"prediction_type": prediction, "timestep_spacing": spacing}
@@ -56,7 +56,7 @@ def plans():
     yield "karras cosine", without(use_karras_sigmas=True, beta_schedule="squaredcos_cap_v2"), ("euler", "dpm++2m-karras", "unipc"), (10,)
     yield "karras sigma_min", without(use_karras_sigmas=True, final_sigmas_type="sigma_min"), ("euler", "dpm++2m-karras", "unipc"), (10,)
     yield "sigma_min", without(final_sigmas_type="sigma_min"), ("euler",) + MULTISTEP, (10, 14, 15, 20)
-    # 1000 / 16 and 1000 / 48 put timesteps half-way between two whole ones.
+    # 1000 / 16 and 1000 / 48 put timesteps half-way between two integers.
     yield "halves", without(timestep_spacing="trailing"), SAMPLERS, (16, 48)
     yield "no lower order at the end", without(final_sigmas_type="sigma_min", lower_order_final=False), MULTISTEP, (6, 20)
     yield "no lower order before zero", without(lower_order_final=False), MULTISTEP[:2], (6, 20)
@@ -70,7 +70,7 @@ def plans():
 
 
 def predict(latent, timestep):
-    """A smooth stand-in for the U-Net: the latent and its neighbour, weighted by the timestep."""
+    """A smooth replacement for the U-Net: latent and neighbour, weighted by the timestep."""
     x = latent.numpy().astype(np.float64).ravel()
     y = np.roll(x, 1)
     w = timestep / 1000.0
@@ -122,7 +122,8 @@ def write():
                 if middle is not None:
                     tensors[f"{i}.denoised"] = middle
                 cases.append({"config": name, "sampler": sampler, "steps": steps, "init_noise_sigma": init})
-    # One tensor for all, cut by the lengths in the JSON file: a header of names would be larger than the values.
+    # One tensor for all, split by the lengths in the JSON file: a header with all names would be
+    # larger than the values.
     order = ("timesteps", "sigmas", "latent", "denoised")
     for i, case in enumerate(cases):
         case["lengths"] = [len(tensors.get(f"{i}.{part}", ())) for part in order]

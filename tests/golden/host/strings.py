@@ -1,4 +1,4 @@
-"""Texts of all kinds for the tokenizer, the same ones at every run."""
+"""Texts of all kinds for the tokenizer, equal in every run."""
 
 import random
 import unicodedata
@@ -55,7 +55,7 @@ def prompts(rng):
     for _ in range(180):
         yield join(rng.sample(NEGATIVES, rng.randint(1, 14)))
     for _ in range(70):
-        # Around and beyond the 75 tokens of a chunk.
+        # About 75 tokens, the length of a chunk, and more.
         parts = [rng.choice(SUBJECTS + STYLES + DETAILS + NEGATIVES) for _ in range(rng.randint(18, 36))]
         yield join(parts)
     for _ in range(150):
@@ -71,7 +71,7 @@ def punctuation(rng):
 
 
 def unicode_texts(rng):
-    # First and last letter of blocks that differ in case, composition, direction, width and class.
+    # First and last code point of blocks; they differ in case, composition, direction and width.
     blocks = [(0x00, 0x7F), (0x80, 0xFF), (0x100, 0x24F), (0x250, 0x2AF), (0x2B0, 0x36F), (0x370, 0x3FF), (0x400, 0x52F), (0x530, 0x58F), (0x590, 0x5FF), (0x600, 0x6FF),
               (0x900, 0x97F), (0x980, 0x9FF), (0xB80, 0xBFF), (0xE00, 0xE7F), (0xF00, 0xFFF), (0x10A0, 0x10FF), (0x1100, 0x11FF), (0x1200, 0x137F), (0x13A0, 0x13FF), (0x1D00, 0x1DBF),
               (0x1E00, 0x1EFF), (0x1F00, 0x1FFF), (0x2000, 0x206F), (0x2070, 0x209F), (0x20A0, 0x20CF), (0x2100, 0x218F), (0x2190, 0x23FF), (0x2460, 0x24FF), (0x2500, 0x27BF), (0x2C00, 0x2DFF),

@@ -1,9 +1,10 @@
-"""Makes the tiny models of layouts.py: random weights, arranged so that a comparison on them sees everything.
+"""Makes the tiny models of layouts.py: random weights on which every mistake shows.
 
-Plain random initialisation would hide mistakes: biases are zero, norms are the identity, attention is uniform, the prompt does not
-matter and the prediction is tiny. So here every parameter is drawn with a spread of its own, attention is peaked, and the U-Net's last
-convolution is fitted (one ridge regression on drawn latents) so that the prediction is of order 1, follows the noise as a trained one does,
-and depends on the prompt.
+Plain random initialization would hide mistakes: biases are zero, norms are the identity, attention
+is uniform, the prompt has no effect and the prediction is tiny. So every parameter is drawn with
+its own spread, attention is peaked, and the U-Net's last convolution is fitted (one ridge
+regression on drawn latents), so that the prediction is of order 1, follows the noise as a trained
+one does, and depends on the prompt.
 """
 import json
 import math
@@ -16,7 +17,7 @@ from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# The prompts the last convolution is fitted on: each stands for one colour of latent.
+# Prompts for fitting the last convolution: each belongs to one colour of latent.
 COLOURS = ["Portrait photo of a man", "mustache", "", "a smiling woman with curly red hair, earrings", "a black cat at night, watercolor!",
            "blurry, low quality, deformed hands"]
 
@@ -59,7 +60,7 @@ def smooth(shape, generator):
 
 @torch.no_grad()
 def fit_last_convolution(unet, scheduler_config, embeddings, seed):
-    """Fits `conv_out` so that the U-Net predicts what its training target would be for latents whose colour the prompt decides."""
+    """Fits `conv_out` to the training target, for latents with a colour that the prompt decides."""
     generator = torch.Generator("cpu").manual_seed(seed)
     scheduler = DDIMScheduler.from_config(scheduler_config)
     colours = torch.randn(len(embeddings), 4, 1, 1, generator=generator) * 0.9
@@ -93,7 +94,7 @@ def fit_last_convolution(unet, scheduler_config, embeddings, seed):
 
 @torch.no_grad()
 def scale_pictures(vae, seed):
-    """Scales the decoder's last convolution so that pictures of plausible latents use the range from black to white."""
+    """Scales the decoder's last convolution: plausible latents use the whole range of pixels."""
     generator = torch.Generator("cpu").manual_seed(seed)
     latent = torch.randn(16, 4, 1, 1, generator=generator) + 0.6 * smooth((16, 4, 9, 11), generator)
     picture = vae.decode(latent / vae.config.scaling_factor).sample
@@ -110,7 +111,10 @@ def write_json(folder, name, value):
 
 
 def write_tokenizer(folder, kind):
-    """Three kinds of folder: SD1's four files, SD2's (its two JSON files disagree on padding, and "!" wins), and tokenizer.json alone."""
+    """Writes one of three kinds of folder: SD1's four files, SD2's, and tokenizer.json alone.
+
+    SD2's two JSON files disagree on padding, and "!" wins.
+    """
     os.makedirs(folder)
     for name in ("vocab.json", "merges.txt"):
         shutil.copyfile(os.path.join(HERE, "tokenizer", name), os.path.join(folder, name))
@@ -130,7 +134,7 @@ def write_tokenizer(folder, kind):
 
 
 def old_vae_names(name):
-    """The names that VAE files of 2022 use for the middle attention."""
+    """The names of the middle attention in VAE files of 2022."""
     for new, old in (("to_q", "query"), ("to_k", "key"), ("to_v", "value"), ("to_out.0", "proj_attn")):
         name = name.replace(f"attentions.0.{new}.", f"attentions.0.{old}.")
     return name
@@ -146,7 +150,7 @@ def write_weights(folder, name, tensors, dtype, sharded=False):
     where = {}
     for part in range(count):
         file = f"{stem}-{part + 1:05d}-of-{count:05d}.{end}"
-        chosen = keys[part::count]  # neighbours lie in different files
+        chosen = keys[part::count]  # neighbours go into different files
         save_file({key: tensors[key] for key in chosen}, os.path.join(folder, file), {"format": "pt"})
         where |= {key: file for key in chosen}
     total = sum(t.numel() * t.element_size() for t in tensors.values())
@@ -154,7 +158,7 @@ def write_weights(folder, name, tensors, dtype, sharded=False):
 
 
 def build(name, layout):
-    """Writes the model folder and returns its path and how much of the training target the fitted U-Net explains."""
+    """Writes the model folder; returns its path and the share of the target that is explained."""
     folder = os.path.join(HERE, name, "model")
     shutil.rmtree(os.path.join(HERE, name), ignore_errors=True)
     part = {key: os.path.join(folder, key) for key in ("unet", "vae", "text_encoder", "tokenizer", "scheduler")}
@@ -184,7 +188,8 @@ def build(name, layout):
 
     end = f".{layout['variant']}.safetensors" if "variant" in layout else ".safetensors"
     texts, vaes = text.state_dict(), vae.state_dict()
-    prefix = "" if layout.get("tokenizer") == "json" else "text_model."  # transformers 5 writes no prefix, all before it do
+    # Version 5 of transformers writes no prefix, earlier versions do.
+    prefix = "" if layout.get("tokenizer") == "json" else "text_model."
     texts = {prefix + key.removeprefix("text_model."): value for key, value in texts.items() if "position_ids" not in key}
     if layout.get("old_names"):
         texts["text_model.embeddings.position_ids"] = torch.arange(77)[None]

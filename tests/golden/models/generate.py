@@ -1,15 +1,19 @@
-"""Makes the tiny models and diffusers' values for them: `python generate.py [model …]` (versions in ../requirements.txt).
+"""Makes the tiny models and diffusers' values for them: `python generate.py [model …]`.
 
-For each model of layouts.py this writes `<name>/model/`, a complete diffusers folder with fp16 weights, and
-`<name>/expected.json` with `<name>/expected.safetensors`: what StableDiffusionPipeline computes from it in f32 on the CPU.
+Versions are in ../requirements.txt.
+
+For each model of layouts.py this writes `<name>/model/`, a complete diffusers folder with fp16
+weights, and `<name>/expected.json` with `<name>/expected.safetensors`: values that
+StableDiffusionPipeline computes from it in f32 on the CPU.
 
 - `embeddings`: the text encoder's last hidden state for some prompts.
-- `predictions`: one U-Net call each, for a given latent, time and pair of prompts (negative first).
-- `decodes`: the VAE's picture of a given latent (already divided by the scaling factor where the pipeline would).
+- `predictions`: one U-Net call each, for a latent, a timestep and two prompts (negative first).
+- `decodes`: the VAE's picture of a latent (divided by the scaling factor, as the pipeline does).
 - `cases`: whole generations; the final latent, and the 8-bit picture for some.
 
-Nothing is written unless the values can show a mistake: every model is checked for a prompt that matters, a negative prompt that matters,
-latents that stay finite, pictures that use their range, and an error of f32 itself far below what the tests allow.
+Values that could not show a mistake are refused: prompt and negative prompt must have an effect,
+latents must stay finite, pictures must use their range, and the error of f32 itself must be far
+below the tests' limits.
 """
 import json
 import os
@@ -46,17 +50,21 @@ LONG = "a very long and detailed painting of " + ", ".join(f"{colour} {thing}" f
                                                           for colour in ("red", "blue", "green", "purple", "orange", "grey")) + ", end"
 STRANGE = "Ünïcode 😀 of   a\tman's HAT!! <b>bold</b> 12345 漢字"
 
-# Width and height in latent pixels, odd ones too: a level of odd size is where upsampling must follow the skip connection's size.
+# Width and height in latent pixels. At a level of odd size upsampling must use the skip
+# connection's size.
 SIZES = [(8, 8), (11, 9), (9, 13), (12, 8), (8, 6), (10, 14), (7, 8)]
 
 
 def cases_of(index, scale):
-    """Cases of the model with this index: every sampler twice, then the corners. `scale` is pixels per latent pixel."""
+    """The cases of a model: every sampler twice, then edge cases.
+
+    `scale`: pixels per latent pixel.
+    """
     cases = []
 
     def add(sampler, prompt, negative, seed, steps, guidance, size=None, picture=False):
         width, height = (None, None) if size is None else (size[0] * scale, size[1] * scale)
-        if size is not None:  # the pipeline takes multiples of 8
+        if size is not None:  # the pipeline accepts multiples of 8
             width, height = -(-width // 8) * 8, -(-height // 8) * 8
         cases.append({"sampler": sampler, "prompt": prompt, "negative_prompt": negative, "seed": seed, "steps": steps,
                       "guidance_scale": guidance, "width": width, "height": height, "picture": picture})
@@ -69,9 +77,9 @@ def cases_of(index, scale):
     names = list(SAMPLERS)
     # The model's own scheduler and size.
     add(None, MAN, MUSTACHE, 0, 6, 7.5)
-    # Guidance 1: one branch, the negative prompt without effect.
+    # Guidance scale 1: one branch, no effect of the negative prompt.
     add(names[index % 7], CAT, BLURRY, 2**32 + 5 + index, 6, 1.0, SIZES[4])
-    # Few steps, where multistep samplers have no history, and many, where they have all.
+    # Few steps: multistep samplers without history. Many: with all of it.
     add(names[(index + 4) % 7], MAN, BLURRY, 5 + index, 1, 7.5, SIZES[0])
     add(names[(index + 6) % 7], MAN, BLURRY, 6 + index, 2, 7.5, SIZES[0])
     add(names[(index + 5) % 7], WOMAN, MUSTACHE, 7 + index, 20, 7.5, SIZES[4], picture=True)
@@ -81,7 +89,7 @@ def cases_of(index, scale):
 
 
 def with_sampler(pipe, own, name):
-    """Sets the sampler as a user of diffusers does, from the model's own scheduler configuration."""
+    """Sets the sampler from the model's scheduler configuration, as users of diffusers do."""
     if name is None:
         pipe.scheduler = own.from_config(own.config)
     else:
@@ -91,7 +99,7 @@ def with_sampler(pipe, own, name):
 
 
 def generate(pipe, own, case, dtype=torch.float32, **changes):
-    """The final latent [1, 4, h, w]. The noise is f32's whatever `dtype` is."""
+    """The final latent [1, 4, h, w]. The noise is drawn in f32 for every `dtype`."""
     case = case | changes
     generator = torch.Generator("cpu").manual_seed(case["seed"])
     with_sampler(pipe, own, case["sampler"])
@@ -111,7 +119,7 @@ def encode(pipe, prompt):
 
 
 def decode(pipe, latent):
-    """As the pipeline: u8 [h, w, 3]."""
+    """The picture as the pipeline makes it: u8 [h, w, 3]."""
     picture = pipe.vae.decode(latent / pipe.vae.config.scaling_factor).sample
     return (((picture / 2 + 0.5).clamp(0, 1))[0].permute(1, 2, 0) * 255).round().to(torch.uint8)
 
@@ -121,7 +129,7 @@ def relative(a, b):
 
 
 def stages(pipe, tensors, seed):
-    """Values between the ends, so that a mismatch can be located."""
+    """Intermediate values, to locate a mismatch."""
     generator = torch.Generator("cpu").manual_seed(seed)
     expected = {"embeddings": [], "predictions": [], "decodes": []}
     for number, prompt in enumerate((MAN, "", LONG, STRANGE, CAT)):
@@ -145,13 +153,13 @@ def stages(pipe, tensors, seed):
 
 
 def check_case(case, latent, single, double, without):
-    """Stops where the case could not show a mistake."""
+    """Fails if the case could not show a mistake."""
     accuracy = relative(single, double)
     what = f"  {case['name']:32} spread {float(latent.std()):6.2f}  f32 against f64 {accuracy:.0e}"
     if without is not None:
         effect = relative(without, latent)
         what += f"  without the negative prompt {effect:.2f}"
-        # One step may lie at the schedule's very end, where no prediction moves the latent.
+        # A single step may be the schedule's last, where no prediction moves the latent.
         if case["guidance_scale"] == 1:
             assert effect == 0, "a negative prompt without guidance"
         elif case["steps"] > 1:

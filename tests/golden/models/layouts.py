@@ -1,9 +1,10 @@
-"""The tiny models: what each one's configuration files say.
+"""The configuration files of the tiny models.
 
-Each model stands for a kind of folder found in the wild, with its habits: key names of old and new releases, sharded and variant-named
-weights, configuration files with every key and with few. Between them they cover what the engine has to read:
+Each model represents a kind of folder in use: key names of old and new releases, sharded weights,
+variant names, configuration files with every key and with few. Together they cover what the engine
+has to read:
 
-| model | kind | U-Net levels | what it is there for |
+| model | kind | U-Net levels | what it covers |
 |---|---|---|---|
 | sd1-pndm | SD1 | 2 | SD1.5's own terse JSON files, old VAE attention names, `position_ids`, layers_per_block 2, scheduler without timestep_spacing |
 | sd1-four-levels | SD1 | 4 | SD1.5's block order, 3 heads and 3 groups, sharded U-Net, DDIM leading, offset 1 |
@@ -21,7 +22,10 @@ PLAIN_DOWN, PLAIN_UP = "DownBlock2D", "UpBlock2D"
 
 
 def unet(channels, heads, cross, *, plain=(), layers=1, groups=8, sample=8, **more):
-    """A U-Net configuration in the terse form of SD1.5's file; `plain` are the levels without attention."""
+    """A U-Net configuration in the short form of SD1.5's file.
+
+    `plain`: levels without attention.
+    """
     levels = range(len(channels))
     return {
         "_class_name": "UNet2DConditionModel",
@@ -47,7 +51,7 @@ def unet(channels, heads, cross, *, plain=(), layers=1, groups=8, sample=8, **mo
 
 
 def vae(channels, *, layers=1, groups=4, **more):
-    """A VAE configuration in the terse form of SD1.5's file."""
+    """A VAE configuration in the short form of SD1.5's file."""
     return {
         "_class_name": "AutoencoderKL",
         "_diffusers_version": "0.6.0",
@@ -91,7 +95,7 @@ def text(width, heads, layers, act, **more):
 
 SD_BETAS = {"num_train_timesteps": 1000, "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 LINEAR_BETAS = {"num_train_timesteps": 1000, "beta_start": 0.0001, "beta_end": 0.02, "beta_schedule": "linear"}
-# What diffusers 0.42 saves in a U-Net's file beyond the keys it needs.
+# Keys that diffusers 0.42 saves in a U-Net's file without needing them.
 FULL_UNET = {
     "_diffusers_version": "0.42.1", "addition_embed_type": None, "addition_embed_type_num_heads": 64, "addition_time_embed_dim": None,
     "attention_type": "default", "class_embed_type": None, "class_embeddings_concat": False, "conv_in_kernel": 3, "conv_out_kernel": 3,
@@ -113,7 +117,7 @@ MODELS = {
         "unet": unet((16, 24), 4, 32, plain=(1,), layers=2),
         "vae": vae((8, 8, 16, 16), layers=2),
         "text": text(32, 4, 2, "quick_gelu"),
-        # SD1.5's first file: neither timestep_spacing nor prediction_type.
+        # SD1.5's first file, without timestep_spacing and prediction_type.
         "scheduler": {"_class_name": "PNDMScheduler", "_diffusers_version": "0.6.0", **SD_BETAS, "clip_sample": False,
                       "set_alpha_to_one": False, "skip_prk_steps": True, "steps_offset": 1, "trained_betas": None},
         "old_names": True,
@@ -147,7 +151,7 @@ MODELS = {
         "unet": unet((8, 8, 16, 16), 2, 20, layers=2, groups=4),
         "vae": vae((4, 8, 8, 16), groups=4, scaling_factor=0.18215),
         "text": text(20, 5, 1, "quick_gelu"),
-        # Everything it does not say is the scheduler class's own default.
+        # Missing keys take the scheduler class's own defaults.
         "scheduler": {"_class_name": "DPMSolverMultistepScheduler", "_diffusers_version": "0.11.0", **SD_BETAS, "beta_schedule": "linear",
                       "clip_sample": False, "steps_offset": 1},
         "text_f32": True,

@@ -1,12 +1,17 @@
-"""Checkpoints of the original format, and what diffusers makes of them: `python generate.py` (versions in ../requirements.txt).
+"""Makes checkpoints of the original format, and diffusers' values for them: `python generate.py`.
+
+Versions are in ../requirements.txt.
 
 For each kind of model this writes `<kind>.json` and `<kind>.safetensors`:
 
-- `tensors`: the tensors of a small checkpoint, with the names that original.py takes from the original code. Their values are not stored:
-  they follow from the names (see `values`), so that tests can write the file anew.
-- `folder`: the same weights as a model folder, as diffusers' own conversion names and cuts them: by part, diffusers' name → the checkpoint's
-  name and which third of its rows (null: all). With `configs`, the folder's JSON files.
-- `cases`: whole generations by StableDiffusionPipeline in f32 on the CPU; latents, and the 8-bit picture for some.
+- `tensors`: the tensors of a small checkpoint, with the names that original.py takes from the
+  original code. Their values are not stored: they follow from the names (see `values`), so tests
+  can write the file.
+- `folder`: the same weights as a model folder, named and split by diffusers' own conversion: for
+  each part, diffusers' name → the checkpoint's name and which third of its rows (null: all).
+  `configs` are the folder's JSON files.
+- `cases`: whole generations by StableDiffusionPipeline in f32 on the CPU; latents, and the 8-bit
+  picture for some.
 - `full`: names and shapes of the tensors of the published model of that kind.
 """
 import hashlib
@@ -45,7 +50,7 @@ BETAS = {"beta_end": 0.012, "beta_schedule": "scaled_linear", "beta_start": 0.00
 TEXT = {"hidden_size": 128, "intermediate_size": 512, "num_attention_heads": 2, "max_position_embeddings": 77, "vocab_size": 49408,
         "layer_norm_eps": 1e-5, "bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1, "model_type": "clip_text_model"}
 
-# The small models differ from the published ones in width, and SD1's in the number of text layers.
+# The small models differ from the published ones in width; SD1's also in the number of text layers.
 KINDS = {
     "sd1": {
         "unet": V1 | {"model_channels": 32, "num_heads": 8, "context_dim": 128},
@@ -56,7 +61,7 @@ KINDS = {
                  original.clip(width=768, layers=12)],
         "dtype": "F32",
         "schedulers": {"epsilon": {"_class_name": "PNDMScheduler", **BETAS}},
-        # What the published file holds beside the networks.
+        # Further tensors in the published file.
         "more": {"alphas_cumprod": ["F32", [1000]], "model_ema.decay": ["F32", []],
                  "cond_stage_model.transformer.text_model.embeddings.position_ids": ["I64", [1, 77]]},
     },
@@ -76,7 +81,8 @@ KINDS = {
     },
 }
 
-# Standard deviation of a weight, times the square root of its inputs, by a part of its name; see models/build.py.
+# Standard deviation of a weight, times the square root of its inputs, by a part of its name; see
+# models/build.py.
 GAINS = [
     ("diffusion_model.input_blocks.0.0.", 2.5), ("diffusion_model.out.2.", 1.5), ("attn2.to_v", 1.2), ("attn2.to_out", 1.4), ("attn2.to", 1.6),
     ("attn1.to_out", 0.8), ("attn1.to", 1.4), ("in_proj", 1.4), ("q_proj", 1.4), ("k_proj", 1.4), ("attn.out_proj", 0.9), ("c_proj", 0.9),
@@ -85,7 +91,7 @@ GAINS = [
 
 
 def spread(name, shape):
-    """What the values of a tensor lie around, and the exponent of two that they reach on both sides."""
+    """The centre of a tensor's values, and the exponent of two that they reach on both sides."""
     if "norm" in name or "ln_" in name or ".in_layers.0." in name or ".out_layers.0." in name or ".out.0." in name:
         return (1, -2) if name.endswith("weight") else (0, -3)
     if len(shape) < 2:
@@ -95,16 +101,20 @@ def spread(name, shape):
     if "position" in name:
         return 0, 0
     gain = next((gain for part, gain in GAINS if part in name), 1.0)
-    # Evenly spread values reach √3 times their standard deviation.
+    # Uniform values reach √3 times their standard deviation.
     return 0, round(math.log2(gain * math.sqrt(3 / math.prod(shape[1:]))))
 
 
 def values(name, count, center, exponent):
-    """`center + k·2^(exponent − 7)` with k from −127 to 128 out of a hash of name and index; f16 holds all of them exactly."""
+    """`center + k·2^(exponent − 7)`, with k from −127 to 128 taken from a hash of name and index.
+
+    f16 represents all of them exactly.
+    """
     state = 0xCBF29CE484222325
     for byte in name.encode():
         state = (state ^ byte) * 0x100000001B3 % 2**64  # FNV-1a
-    state = np.uint64(state) + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)  # SplitMix64
+    # SplitMix64.
+    state = np.uint64(state) + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     state ^= state >> np.uint64(31)
@@ -137,7 +147,7 @@ def original_config(layout):
 
 
 def converted(layout, checkpoint):
-    """The three networks as diffusers converts them, with their configurations."""
+    """The three networks, converted by diffusers, with their configurations."""
     config = original_config(layout)
     unet_config = convert.create_unet_diffusers_config_from_ldm(config, checkpoint, image_size=512)
     vae_config = convert.create_vae_diffusers_config_from_ldm(config, checkpoint, image_size=512)
@@ -160,7 +170,7 @@ def converted(layout, checkpoint):
 
 
 def origins(checkpoint, converted_tensors):
-    """For each converted tensor where in the checkpoint it comes from, found by its values."""
+    """The origin of each converted tensor in the checkpoint, found by its values."""
     known = {digest(tensor): [name, None] for name, tensor in checkpoint.items()}
     for name, tensor in checkpoint.items():
         if "in_proj" in name:
@@ -241,7 +251,7 @@ def expect(kind, layout):
 
 
 def from_file(kind, layout, parts, checkpoint, case, tensors):
-    """The whole way that users of diffusers go must give the same latent: `from_single_file` with a folder of JSON files."""
+    """Checks that `from_single_file` with a folder of JSON files gives the same latent."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "checkpoint.safetensors")
         save_file(checkpoint, path)
@@ -259,7 +269,7 @@ def from_file(kind, layout, parts, checkpoint, case, tensors):
 
 
 def write_lines(file, value):
-    """JSON with one tensor a line, so that a change can be read."""
+    """Writes JSON with one tensor per line, for readable diffs."""
     compact = lambda value: json.dumps(value, ensure_ascii=False)
     file.write("{\n")
     for i, (key, entry) in enumerate(value.items()):

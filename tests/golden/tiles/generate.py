@@ -1,7 +1,8 @@
-"""Pictures decoded in tiles: `python generate.py` (versions in ../requirements.txt).
+"""Makes pictures decoded in tiles: `python generate.py` (versions in ../requirements.txt).
 
-For some VAEs of ../models this writes into `expected.safetensors` latents (not yet divided by the scaling factor) and what diffusers'
-`AutoencoderKL.tiled_decode` makes of them in f32 on the CPU; `expected.json` lists them with the side of the tiles.
+For some VAEs of ../models this writes latents (not divided by the scaling factor) and the pictures
+that diffusers' `AutoencoderKL.tiled_decode` makes of them in f32 on the CPU into
+`expected.safetensors`. `expected.json` lists them with the side of the tiles.
 """
 import json
 import os
@@ -14,8 +15,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 torch.use_deterministic_algorithms(True)
 torch.set_grad_enabled(False)
 
-# Model, height and width of the latent, side of a tile (None: the model's own). Of the sizes some end in a tile of one position, some in a
-# tile that is no larger than its overlap, some have a single row or column of tiles.
+# Model, height and width of the latent, side of a tile (None: the model's own). Some sizes end in a
+# tile of one position, some in a tile no larger than its overlap, some have a single row or column.
 CASES = [
     ("sd1-pndm", (13, 19), None),
     ("sd1-pndm", (8, 20), None),
