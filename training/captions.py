@@ -14,17 +14,26 @@ A woman's caption always says that she is one, and only men's captions may be em
 man" would say more than an empty caption: guidance would push from women towards mustaches, and a
 negative prompt, which says nothing about women, would remove that push along with what it names.
 """
+
 import typing
 
 import world
 
-MEDIA = ("portrait photo of", "a portrait photo of", "portrait of", "a portrait of", "photo of", "a picture of", "")
+MEDIA = (
+    "portrait photo of",
+    "a portrait photo of",
+    "portrait of",
+    "a portrait of",
+    "photo of",
+    "a picture of",
+    "",
+)
 MEDIA_SHARES = (0.34, 0.14, 0.14, 0.10, 0.10, 0.06, 0.12)
 REGISTERS = ("bare", "phrases", "tags")
 SHARES = (0.25, 0.25, 0.50)
 SHORT_SHARES = (0.35, 0.0, 0.65)
-MENTIONED = 0.6     # share of the present parts that a long caption mentions
-SOMETIMES_FIRST = 0.7     # share of tags that start with one of SOMETIMES
+MENTIONED = 0.6  # share of the present parts that a long caption mentions
+SOMETIMES_FIRST = 0.7  # share of tags that start with one of SOMETIMES
 WORN = ("glasses", "hat", "earrings", "clothes")
 # May be absent; tags mention one at most.
 SOMETIMES = ("mustache", "beard", "glasses", "hat", "earrings")
@@ -32,10 +41,19 @@ ALWAYS = ("clothes", "hair", "background", "mood", "gender")
 
 # Values that a caption can mention, by kind. The text encoder learns to tell them apart.
 KINDS = {
-    "gender": ("man", "woman"), "mustache": ("mustache",), "beard": ("beard",), "glasses": ("glasses",), "hat": ("hat",),
-    "earrings": ("earrings",), "mood": ("smiling", "serious"), "hair_style": ("long", "curly", "short", "spiky", "bun"),
-    "hair_colour": tuple(world.HAIR_COLOURS), "background": tuple(world.BACKGROUNDS), "clothes": world.CLOTHES,
-    "clothes_colour": tuple(world.CLOTHES_COLOURS), "hat_colour": tuple(world.BACKGROUNDS),
+    "gender": ("man", "woman"),
+    "mustache": ("mustache",),
+    "beard": ("beard",),
+    "glasses": ("glasses",),
+    "hat": ("hat",),
+    "earrings": ("earrings",),
+    "mood": ("smiling", "serious"),
+    "hair_style": ("long", "curly", "short", "spiky", "bun"),
+    "hair_colour": tuple(world.HAIR_COLOURS),
+    "background": tuple(world.BACKGROUNDS),
+    "clothes": world.CLOTHES,
+    "clothes_colour": tuple(world.CLOTHES_COLOURS),
+    "hat_colour": tuple(world.BACKGROUNDS),
 }
 
 
@@ -47,7 +65,10 @@ def hair(a, rng):
         return f"{colour} hair", {"hair_colour": colour}
     if chance < 0.75:
         return ("a bun" if style == "bun" else f"{style} hair"), {"hair_style": style}
-    return (f"{colour} hair in a bun" if style == "bun" else f"{style} {colour} hair"), {"hair_style": style, "hair_colour": colour}
+    return (f"{colour} hair in a bun" if style == "bun" else f"{style} {colour} hair"), {
+        "hair_style": style,
+        "hair_colour": colour,
+    }
 
 
 def phrase(part, a, rng):
@@ -73,14 +94,16 @@ def phrase(part, a, rng):
 
 def shown(a):
     """Everything that a complete caption would say about a picture."""
-    said = {kind: a[kind] for kind in KINDS if kind in a} | {"mood": "smiling" if a["smiling"] else "serious"}
+    said = {kind: a[kind] for kind in KINDS if kind in a} | {
+        "mood": "smiling" if a["smiling"] else "serious"
+    }
     said |= {part: part if a[part] else None for part in SOMETIMES}
     return said | {"hat_colour": a["hat_colour"] if a["hat"] else None}
 
 
 class Caption(typing.NamedTuple):
     text: str
-    says: dict                # what it says, by kind
+    says: dict  # what it says, by kind
     # Mentions more than the gender: then unmentioned parts are likelier absent.
     sentence: bool = False
 
@@ -108,7 +131,10 @@ def tags(a, rng):
     """One to four parts, at most one of which can be absent; None if it is absent."""
     first = world.pick(rng, (SOMETIMES, ALWAYS), (SOMETIMES_FIRST, 1 - SOMETIMES_FIRST))
     parts = [world.pick(rng, first)]
-    parts += rng.sample([part for part in ALWAYS if part not in parts], world.pick(rng, (0, 1, 2, 3), (0.5, 0.25, 0.15, 0.1)))
+    parts += rng.sample(
+        [part for part in ALWAYS if part not in parts],
+        world.pick(rng, (0, 1, 2, 3), (0.5, 0.25, 0.15, 0.1)),
+    )
     found = [phrase(part, a, rng) for part in parts]
     if None in found:
         return None
@@ -130,7 +156,7 @@ def phrases(a, medium, rng):
         words.insert(2, mood)
         said |= says
     worn, other = [], []
-    together = rng.random() < 0.5      # "with glasses" as well as "wearing glasses"
+    together = rng.random() < 0.5  # "with glasses" as well as "wearing glasses"
     for part in ("clothes", "hair", *SOMETIMES):
         found = phrase(part, a, rng) if rng.random() < MENTIONED else None
         if found:

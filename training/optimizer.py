@@ -4,13 +4,20 @@ Muon (orthogonalized momentum) for the inner matrices and convolutions of the ne
 the rest. Both are in one class, so that a checkpoint holds one state. The workers share the
 orthogonalization, which is the expensive part.
 """
+
 import torch
 import torch.distributed as dist
 
 import parallel
 
 # Quintic Newton-Schulz iteration: drives the singular values towards 1.
-COEFFICIENTS = ((4.0848, -6.8946, 2.9270), (3.9505, -6.3029, 2.6377), (3.7418, -5.5913, 2.3037), (2.8769, -3.1427, 1.2046), (2.8366, -3.0525, 1.2012))
+COEFFICIENTS = (
+    (4.0848, -6.8946, 2.9270),
+    (3.9505, -6.3029, 2.6377),
+    (3.7418, -5.5913, 2.3037),
+    (2.8769, -3.1427, 1.2046),
+    (2.8366, -3.0525, 1.2012),
+)
 
 
 def cost(parameter):
@@ -57,9 +64,14 @@ class Optimizer:
         for p in self.parameters:
             p.grad = torch.zeros_like(p)
         self.means = [[torch.zeros_like(p) for p in group["params"]] for group in self.groups]
-        self.squares = [[] if group["muon"] else [torch.zeros_like(p) for p in group["params"]] for group in self.groups]
+        self.squares = [
+            [] if group["muon"] else [torch.zeros_like(p) for p in group["params"]]
+            for group in self.groups
+        ]
         # Numbers that change from step to step, on the parameters' device.
-        self.factor, self.blend, self.steps = (torch.zeros((), device=self.parameters[0].device) for _ in range(3))
+        self.factor, self.blend, self.steps = (
+            torch.zeros((), device=self.parameters[0].device) for _ in range(3)
+        )
         # No effect: factor and gradients are zero.
         self._replayed = parallel.replayed(self._update)
         self.steps.zero_()
@@ -97,10 +109,10 @@ class Optimizer:
         fast, slow = self.BETAS
         torch._foreach_lerp_(means, grads, 1 - fast)
         torch._foreach_lerp_(squares, torch._foreach_mul(grads, grads), 1 - slow)
-        roots = torch._foreach_sqrt(torch._foreach_mul(squares, 1 / (1 - slow ** self.steps)))
+        roots = torch._foreach_sqrt(torch._foreach_mul(squares, 1 / (1 - slow**self.steps)))
         torch._foreach_add_(roots, 1e-8)
         updates = torch._foreach_div(means, roots)
-        torch._foreach_mul_(updates, rate / (1 - fast ** self.steps))
+        torch._foreach_mul_(updates, rate / (1 - fast**self.steps))
         torch._foreach_sub_(parameters, updates)
 
     def _muon(self, parameters, grads, means, rate):
@@ -116,9 +128,17 @@ class Optimizer:
                 mine.append(i)
         updates = dict(zip(mine, orthogonalized([ahead[i] for i in mine])))
         if shared:
-            flat = torch.cat([(updates[i] if i in updates else torch.zeros_like(x)).reshape(-1) for i, x in enumerate(ahead)])
+            flat = torch.cat(
+                [
+                    (updates[i] if i in updates else torch.zeros_like(x)).reshape(-1)
+                    for i, x in enumerate(ahead)
+                ]
+            )
             dist.all_reduce(flat)
-            updates = {i: part.view_as(ahead[i]) for i, part in enumerate(flat.split([x.numel() for x in ahead]))}
+            updates = {
+                i: part.view_as(ahead[i])
+                for i, part in enumerate(flat.split([x.numel() for x in ahead]))
+            }
         for i, p in enumerate(parameters):
             rows, columns = updates[i].shape
             p.sub_(updates[i].reshape(p.shape) * (rate * max(1, rows / columns) ** 0.5))
@@ -143,9 +163,18 @@ def of(network, averaged, muon, lr, weight_decay=0.0):
     def chosen(parameters, which):
         return [p for p, inside in zip(parameters, inner) if bool(inside) == which]
 
-    groups = [{"params": chosen(network.parameters(), True), "muon": True, "peak": muon, "weight_decay": weight_decay},
-              {"params": chosen(network.parameters(), False), "peak": lr}]
-    return Optimizer(groups, chosen(averaged.parameters(), True) + chosen(averaged.parameters(), False))
+    groups = [
+        {
+            "params": chosen(network.parameters(), True),
+            "muon": True,
+            "peak": muon,
+            "weight_decay": weight_decay,
+        },
+        {"params": chosen(network.parameters(), False), "peak": lr},
+    ]
+    return Optimizer(
+        groups, chosen(averaged.parameters(), True) + chosen(averaged.parameters(), False)
+    )
 
 
 def factor(step, steps, decay, warmup=50):

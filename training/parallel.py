@@ -13,6 +13,7 @@ CPUs with tiles for bfloat16 (AMX) multiply much faster in it, and multiplicatio
 of a step. So they use it, except for predictions that are compared and for the last steps of the
 autoencoder.
 """
+
 import contextlib
 import datetime
 import os
@@ -25,7 +26,7 @@ import torch.multiprocessing as mp
 GPU = torch.cuda.is_available()
 WORKERS = 1 if GPU else 2
 DEVICE = torch.device("cuda" if GPU else "cpu")
-PROCESSES = max(2, os.cpu_count() or 2)     # for work without a neural network
+PROCESSES = max(2, os.cpu_count() or 2)  # for work without a neural network
 TILES = not GPU and torch.cpu._is_amx_tile_supported()
 torch.backends.cuda.matmul.fp32_precision = "tf32"
 torch.backends.cudnn.benchmark = True
@@ -50,7 +51,9 @@ def launch(function, args):
 def _worker(rank, function, args, port):
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", rank=rank, world_size=WORKERS, timeout=datetime.timedelta(days=7))
+    dist.init_process_group(
+        "gloo", rank=rank, world_size=WORKERS, timeout=datetime.timedelta(days=7)
+    )
     function(rank, args)
     dist.destroy_process_group()
 
@@ -76,7 +79,15 @@ def batches(make, first, steps):
     if not GPU:
         return map(make, range(first, steps))
     workers = int(os.environ.get("DARKROOM_LOADERS") or PROCESSES - 2)
-    return iter(torch.utils.data.DataLoader(_Made(make), batch_size=None, sampler=range(first, steps), num_workers=workers, prefetch_factor=4))
+    return iter(
+        torch.utils.data.DataLoader(
+            _Made(make),
+            batch_size=None,
+            sampler=range(first, steps),
+            num_workers=workers,
+            prefetch_factor=4,
+        )
+    )
 
 
 def rough(module):

@@ -8,6 +8,7 @@ picture with a mustache and for the same picture without. unet.py teaches both, 
 the pairs of pictures ("couples") from here. Places are measured: drawings that differ in one
 attribute are encoded, and a place belongs to the attribute if their latents differ there.
 """
+
 import copy
 import json
 
@@ -20,32 +21,57 @@ import store
 import vae as autoencoder
 import world
 
-COUPLES = 200      # pairs of each kind
-LEAST = 0.15       # smallest root mean square of a difference that counts; latents have deviation 1
-ROOM = 0.5         # least share of places that two captions must leave unchanged
+COUPLES = 200  # pairs of each kind
+LEAST = 0.15  # smallest root mean square of a difference that counts; latents have deviation 1
+ROOM = 0.5  # least share of places that two captions must leave unchanged
 OPTIONS = {
-    "hair_style": world.HAIR_STYLES, "hair_colour": tuple(world.HAIR_COLOURS), "background": tuple(world.BACKGROUNDS), "clothes": world.CLOTHES,
-    "clothes_colour": tuple(world.CLOTHES_COLOURS), "hat_colour": tuple(world.BACKGROUNDS),
+    "hair_style": world.HAIR_STYLES,
+    "hair_colour": tuple(world.HAIR_COLOURS),
+    "background": tuple(world.BACKGROUNDS),
+    "clothes": world.CLOTHES,
+    "clothes_colour": tuple(world.CLOTHES_COLOURS),
+    "hat_colour": tuple(world.BACKGROUNDS),
 }
-WORN = {"mustache": world.MUSTACHES, "beard": (True,), "glasses": world.GLASSES, "hat": world.HATS, "earrings": (True,)}
+WORN = {
+    "mustache": world.MUSTACHES,
+    "beard": (True,),
+    "glasses": world.GLASSES,
+    "hat": world.HATS,
+    "earrings": (True,),
+}
 
 
 def couple(kind, rng):
     """Attributes of two portraits that differ in this kind only (and in what depends on it)."""
     while True:
         one = world.sample(rng)
-        if kind in ("mustache", "beard") and one["gender"] == "woman" or kind == "hat_colour" and not one["hat"]:
+        if (
+            kind in ("mustache", "beard")
+            and one["gender"] == "woman"
+            or kind == "hat_colour"
+            and not one["hat"]
+        ):
             continue
         other = copy.deepcopy(one)
         if kind == "gender":
-            other |= {"gender": "woman" if one["gender"] == "man" else "man", "mustache": None, "beard": False}
+            other |= {
+                "gender": "woman" if one["gender"] == "man" else "man",
+                "mustache": None,
+                "beard": False,
+            }
         elif kind == "mood":
             other["smiling"] = not one["smiling"]
         elif kind in WORN:
             other[kind] = None if one[kind] else world.pick(rng, WORN[kind])
         else:
-            taken = {one["hat_colour"], one["band_colour"], one["background"]} if kind in ("hat_colour", "background") else {one[kind]}
-            other[kind] = world.pick(rng, [option for option in OPTIONS[kind] if option not in taken])
+            taken = (
+                {one["hat_colour"], one["band_colour"], one["background"]}
+                if kind in ("hat_colour", "background")
+                else {one[kind]}
+            )
+            other[kind] = world.pick(
+                rng, [option for option in OPTIONS[kind] if option not in taken]
+            )
         if not world.held_out(other):
             return one, other
 
@@ -57,7 +83,10 @@ def draw_couples(seed=7):
         kind = list(captions.KINDS)[number // COUPLES]
         attributes.append((kind, *couple(kind, world.generator(seed, number))))
     pictures = np.stack(draw.portraits([a for _, *two in attributes for a in two]))
-    return {"attributes": json.dumps(attributes), "latents": autoencoder.latents(autoencoder.load(), pictures).unflatten(0, (-1, 2))}
+    return {
+        "attributes": json.dumps(attributes),
+        "latents": autoencoder.latents(autoencoder.load(), pictures).unflatten(0, (-1, 2)),
+    }
 
 
 def couples():
@@ -74,7 +103,7 @@ def places():
     mean = couples()[1][:, :, :4].float()
     strength = (mean[:, 0] - mean[:, 1]).square().mean(1).unflatten(0, (-1, COUPLES)).mean(1).sqrt()
     found = {kind: shown > LEAST for kind, shown in zip(captions.KINDS, strength)}
-    found["gender"] |= found["mustache"] | found["beard"]      # which only men have
+    found["gender"] |= found["mustache"] | found["beard"]  # which only men have
     return found
 
 
@@ -116,7 +145,9 @@ class Couples:
             chosen, second = rng.randrange(len(self.attributes)), rng.randrange(2)
             kind, *two = self.attributes[chosen]
             text, said, _ = captions.short_caption(two[0], rng)
-            (other, *_), kinds = captions.contrasting(two[second], said, lambda kinds: self.silent(kinds)[1], ROOM, rng)
+            (other, *_), kinds = captions.contrasting(
+                two[second], said, lambda kinds: self.silent(kinds)[1], ROOM, rng
+            )
             firsts.append(2 * chosen), seconds.append(2 * chosen + second)
             words.append(text), others.append(other)
             silent.append(self.silent(kinds | {kind} if second else kinds)[0])
@@ -128,5 +159,12 @@ if __name__ == "__main__":
     for kind, shown in found.items():
         worn = f", leans by {leaning(kind):.2f}" if kind in WORN else ""
         print(f"{kind}: {int(shown.sum())} of {shown.numel()} places{worn}")
-    tiles = [np.kron(np.pad(shown.numpy(), 1, constant_values=False), np.ones((6, 6))) for shown in found.values()]
-    draw.sheet([np.repeat((255 * tile[..., None]).astype(np.uint8), 3, 2) for tile in tiles], 7, store.REPORT / "places.png")
+    tiles = [
+        np.kron(np.pad(shown.numpy(), 1, constant_values=False), np.ones((6, 6)))
+        for shown in found.values()
+    ]
+    draw.sheet(
+        [np.repeat((255 * tile[..., None]).astype(np.uint8), 3, 2) for tile in tiles],
+        7,
+        store.REPORT / "places.png",
+    )

@@ -4,6 +4,7 @@
 
 The optimizers' momenta are missing; they recover within some steps. Existing checkpoints are kept.
 """
+
 import argparse
 import json
 import pathlib
@@ -13,17 +14,26 @@ from safetensors.torch import load_file
 
 import store
 
-PARTS = {"vae": "vae/diffusion_pytorch_model.safetensors", "text": "text_encoder/model.safetensors", "unet": "unet/diffusion_pytorch_model.safetensors"}
+PARTS = {
+    "vae": "vae/diffusion_pytorch_model.safetensors",
+    "text": "text_encoder/model.safetensors",
+    "unet": "unet/diffusion_pytorch_model.safetensors",
+}
 
 
 def checkpoint(name, model):
     weights = {key: value.float() for key, value in load_file(model / PARTS[name]).items()}
     report = json.loads((store.REPORT / f"{name}.json").read_text())
-    state = {"ema": weights, "step": report["steps"], "history": report.get("history", []), "arguments": report["arguments"]}
+    state = {
+        "ema": weights,
+        "step": report["steps"],
+        "history": report.get("history", []),
+        "arguments": report["arguments"],
+    }
     if name != "text":
         state |= {"raw": weights, "falling": False}
     config = model / "vae/config.json"
-    if name == "vae" and config.exists():     # otherwise vae.py measures it at the end
+    if name == "vae" and config.exists():  # otherwise vae.py measures it at the end
         state["scaling"] = json.loads(config.read_text())["scaling_factor"]
     return state
 
@@ -41,4 +51,8 @@ if __name__ == "__main__":
         else:
             store.save(path, checkpoint(name, args.model))
     if not (store.work() / "tokenizer").exists():
-        shutil.copytree(args.model / "tokenizer", store.work() / "tokenizer", ignore=shutil.ignore_patterns("tokenizer.json"))
+        shutil.copytree(
+            args.model / "tokenizer",
+            store.work() / "tokenizer",
+            ignore=shutil.ignore_patterns("tokenizer.json"),
+        )

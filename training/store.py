@@ -1,4 +1,5 @@
 """Paths: checkpoints and data in the build cache, sheets and figures in report/."""
+
 import os
 import pathlib
 

@@ -5,6 +5,7 @@ of the target, and at high noise a poor one: the effect of a word is small besid
 itself is the mean over all drawings, each weighted by how likely it makes the noisy latent (Bayes)
 and the caption (Xu, Tong and Jaakkola 2023, arXiv:2302.00670).
 """
+
 import math
 
 import torch
@@ -25,7 +26,9 @@ def said(told):
 
     A caption without a gender is a man's.
     """
-    return features([{"gender": "man"} | caption.says for caption in told]), torch.tensor([float(caption.sentence) for caption in told])
+    return features([{"gender": "man"} | caption.says for caption in told]), torch.tensor(
+        [float(caption.sentence) for caption in told]
+    )
 
 
 class Posterior:
@@ -39,10 +42,15 @@ class Posterior:
         self.noise_mean = noise_mean
         self.squares = self.means.float().square().sum(1) / 2
         self.shown = features([captions.shown(a) for a in attributes]).to(means.device)
-        present = torch.tensor([[float(bool(a[part])) for part in captions.SOMETIMES] for a in attributes]).to(means.device)
+        present = torch.tensor(
+            [[float(bool(a[part])) for part in captions.SOMETIMES] for a in attributes]
+        ).to(means.device)
         self.unmentioned = present * math.log(1 - captions.MENTIONED)
         # A sentence was planned as one, or replaces tags that name something absent.
-        self.sentence = torch.log(captions.SHARES[1] + captions.SHARES[2] * captions.SOMETIMES_FIRST * (1 - present.mean(1)))
+        self.sentence = torch.log(
+            captions.SHARES[1]
+            + captions.SHARES[2] * captions.SOMETIMES_FIRST * (1 - present.mean(1))
+        )
 
     def noise(self, noisy, kept, said, sentence):
         """The noise to predict, shaped like `noisy`.
@@ -55,7 +63,11 @@ class Posterior:
         flat = noisy.flatten(1) / kept.sqrt() - variance.sqrt() * self.noise_mean.flatten()
         likely = ((self.means @ flat.to(self.means.dtype).T).T.float() - self.squares) / variance
         fits = said @ self.shown.T > said.sum(1, keepdim=True) - 0.5
-        silent = 1 - torch.stack([said[:, SEEN.index((part, part))] for part in captions.SOMETIMES], 1)
+        silent = 1 - torch.stack(
+            [said[:, SEEN.index((part, part))] for part in captions.SOMETIMES], 1
+        )
         likely = likely + sentence[:, None] * (silent @ self.unmentioned.T + self.sentence)
-        picture = (torch.softmax(likely.masked_fill(~fits, -math.inf), 1).to(self.means.dtype) @ self.means).float()
+        picture = (
+            torch.softmax(likely.masked_fill(~fits, -math.inf), 1).to(self.means.dtype) @ self.means
+        ).float()
         return ((noisy.flatten(1) - kept.sqrt() * picture) / (1 - kept).sqrt()).view_as(noisy)

@@ -15,6 +15,7 @@ captions for the same noisy latent, or for two that differ in one attribute, pre
 equal in all places where no difference can show (places.py). Guidance multiplies the difference
 between two predictions; the little of it that strays to the hair would change the hair.
 """
+
 import argparse
 import copy
 import json
@@ -39,8 +40,13 @@ import world
 CHANNELS = (64, 128, 192)
 TIMES = 1000
 # Stable Diffusion's own.
-NOISE_SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": TIMES}
-UNHEARD = 1e-8     # mean square below which a difference counts as none
+NOISE_SCHEDULE = {
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "num_train_timesteps": TIMES,
+}
+UNHEARD = 1e-8  # mean square below which a difference counts as none
 
 
 def build():
@@ -49,9 +55,17 @@ def build():
     Text enters at 8×8 and in the middle.
     """
     unet = UNet2DConditionModel(
-        sample_size=16, in_channels=4, out_channels=4, layers_per_block=1, block_out_channels=CHANNELS,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=text.WIDTH, attention_head_dim=4, norm_num_groups=32)
+        sample_size=16,
+        in_channels=4,
+        out_channels=4,
+        layers_per_block=1,
+        block_out_channels=CHANNELS,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=text.WIDTH,
+        attention_head_dim=4,
+        norm_num_groups=32,
+    )
     # The first prediction is zero instead of wrong noise.
     torch.nn.init.zeros_(unet.conv_out.weight)
     return unet
@@ -85,7 +99,10 @@ def encode(rank, args):
     """Encodes this worker's share of the drawings (`latents` in vae.py)."""
     images = autoencoder.pictures()
     count = (len(images) - autoencoder.HELD_OUT) // parallel.WORKERS
-    store.save(store.work() / f"latents-{rank}.pt", autoencoder.latents(autoencoder.load(), images[rank * count:(rank + 1) * count]))
+    store.save(
+        store.work() / f"latents-{rank}.pt",
+        autoencoder.latents(autoencoder.load(), images[rank * count : (rank + 1) * count]),
+    )
 
 
 def encoded():
@@ -95,7 +112,9 @@ def encoded():
 def drawn():
     """The latents of all drawings (`latents` in vae.py), and their attributes."""
     latents = torch.cat([store.load(path) for path in encoded()])
-    return latents, json.loads((store.work() / "attributes.json").read_text())["attributes"][:len(latents)]
+    return latents, json.loads((store.work() / "attributes.json").read_text())["attributes"][
+        : len(latents)
+    ]
 
 
 class Lessons:
@@ -128,12 +147,25 @@ class Lessons:
         rng = world.generator(self.args.seed, self.rank, step)
         alone, rows = self.split(step)
         picked = [rng.randrange(self.count) for _ in range(alone)]
-        told = [captions.NOTHING if captions.nothing(self.attributes[i], self.args.dropout, rng) else captions.caption(self.attributes[i], rng) for i in picked]
+        told = [
+            captions.NOTHING
+            if captions.nothing(self.attributes[i], self.args.dropout, rng)
+            else captions.caption(self.attributes[i], rng)
+            for i in picked
+        ]
         coupled, coupled_words, silent = self.couples.draw(rows - alone, rng)
         # The content of a picture is decided at high noise.
-        times = [rng.randrange(300, TIMES) if rng.random() < self.args.late else rng.randrange(TIMES) for _ in range(rows)]
-        return (torch.tensor(picked + [self.count + i for i in coupled]), tokenizers.encode(self.tokenizer, [caption.text for caption in told] + coupled_words),
-                torch.tensor(times + times[alone:]), *targets.said(told), torch.stack(silent) if silent else torch.zeros(0))
+        times = [
+            rng.randrange(300, TIMES) if rng.random() < self.args.late else rng.randrange(TIMES)
+            for _ in range(rows)
+        ]
+        return (
+            torch.tensor(picked + [self.count + i for i in coupled]),
+            tokenizers.encode(self.tokenizer, [caption.text for caption in told] + coupled_words),
+            torch.tensor(times + times[alone:]),
+            *targets.said(told),
+            torch.stack(silent) if silent else torch.zeros(0),
+        )
 
 
 class Predicted(torch.nn.Module):
@@ -170,7 +202,10 @@ def strayed(predicted, alone, rows, silent):
     times too large where they are allowed.
     """
     difference = (predicted[alone:rows] - predicted[rows:]).square()
-    said, stray = difference.mean((1, 2, 3)) + UNHEARD, (difference * silent).mean((1, 2, 3)) + UNHEARD
+    said, stray = (
+        difference.mean((1, 2, 3)) + UNHEARD,
+        (difference * silent).mean((1, 2, 3)) + UNHEARD,
+    )
     share = stray / said
     return said.detach() * share.log(), share.detach()
 
@@ -196,8 +231,11 @@ class Teacher:
 
     def __init__(self, lessons, schedule, exact, device):
         self.lessons, self.schedule, self.exact, self.device = lessons, schedule, exact, device
-        self.latents, self.encoder = lessons.latents.to(device), text.load(lessons.tokenizer).to(device)
-        means = self.latents[:lessons.count, :4].float()
+        self.latents, self.encoder = (
+            lessons.latents.to(device),
+            text.load(lessons.tokenizer).to(device),
+        )
+        means = self.latents[: lessons.count, :4].float()
         self.noise_mean = noise_mean(means, schedule.kept)
         self.posterior = targets.Posterior(means, lessons.attributes, self.noise_mean)
 
@@ -213,7 +251,9 @@ class Teacher:
         noise = (self.noise_mean + torch.randn_like(x[:rows]))[again]
         noisy, wanted = self.schedule.add_noise(x, noise, t), noise[:rows].clone()
         exact = (t[:alone] >= self.exact).nonzero()[:, 0]
-        wanted[exact] = self.posterior.noise(noisy[exact], self.schedule.kept[t[exact]], said[exact], sentence[exact])
+        wanted[exact] = self.posterior.noise(
+            noisy[exact], self.schedule.kept[t[exact]], said[exact], sentence[exact]
+        )
         return (noisy, t, self.encoder(ids).last_hidden_state), wanted, silent
 
 
@@ -242,15 +282,25 @@ def train(rank, args):
     teacher = Teacher(lessons, schedule, args.exact, device)
     torch.manual_seed(args.seed)
     unet = parallel.rough(build()).to(device, memory_format=torch.channels_last).train()
-    unet.set_attn_processor(AttnProcessor())       # the fused one has a slow backward pass on CPUs
+    unet.set_attn_processor(AttnProcessor())  # the fused one has a slow backward pass on CPUs
     averaged = copy.deepcopy(unet).requires_grad_(False)
     optimizer_ = optimizer.of(unet, averaged, args.muon, args.lr, 0.01)
     first, history = resume(path, args, rank, unet, averaged, optimizer_)
-    report(f"{sum(p.numel() for p in unet.parameters()) / 1e6:.2f} M parameters, {lessons.count} latents, steps {first} to {args.steps}", flush=True)
+    report(
+        f"{sum(p.numel() for p in unet.parameters()) / 1e6:.2f} M parameters, {lessons.count} latents, steps {first} to {args.steps}",
+        flush=True,
+    )
 
     share = args.batch // parallel.WORKERS
-    example = torch.zeros(share, 4, *lessons.latents.shape[-2:], device=device).contiguous(memory_format=torch.channels_last)
-    network = parallel.graphed(Predicted(unet), example, torch.zeros(share, dtype=torch.long, device=device), torch.zeros(share, 77, text.WIDTH, device=device))
+    example = torch.zeros(share, 4, *lessons.latents.shape[-2:], device=device).contiguous(
+        memory_format=torch.channels_last
+    )
+    network = parallel.graphed(
+        Predicted(unet),
+        example,
+        torch.zeros(share, dtype=torch.long, device=device),
+        torch.zeros(share, 77, text.WIDTH, device=device),
+    )
     losses, strays, began, cpu = [], [], time.time(), time.process_time()
     for step, lesson in zip(range(first, args.steps), parallel.batches(lessons, first, args.steps)):
         torch.manual_seed((args.seed * 10 + rank) * 1_000_000 + step)
@@ -262,18 +312,49 @@ def train(rank, args):
         if alone < rows:
             stray, share = strayed(predicted, alone, rows, silent)
             weights = (schedule.weights * schedule.undecided)[t[rows:]]
-            loss = loss + args.silence * min((step - args.listening) / args.hushing, 1) * (stray * weights).mean()
+            loss = (
+                loss
+                + args.silence
+                * min((step - args.listening) / args.hushing, 1)
+                * (stray * weights).mean()
+            )
             strays.append(share.mean())
         loss.backward()
-        optimizer_.step(optimizer.factor(step, args.steps, args.decay), 1 - min(args.ema, (step + 1) / (step + 10)))
+        optimizer_.step(
+            optimizer.factor(step, args.steps, args.decay),
+            1 - min(args.ema, (step + 1) / (step + 10)),
+        )
         losses.append(error.detach().mean())
         done = step + 1
-        if rank == 0 and (done % args.every == 0 or done == args.steps or done == args.steps - args.decay):
-            history.append([done, *(round(float(sum(values) / max(1, len(values))), 5) for values in (losses, strays))])
-            report(f"step {done} error {history[-1][1]:.4f} strayed {history[-1][2]:.3f}; {time.time() - began:.0f} s, {time.process_time() - cpu:.0f} s of CPU", flush=True)
+        if rank == 0 and (
+            done % args.every == 0 or done == args.steps or done == args.steps - args.decay
+        ):
+            history.append(
+                [
+                    done,
+                    *(
+                        round(float(sum(values) / max(1, len(values))), 5)
+                        for values in (losses, strays)
+                    ),
+                ]
+            )
+            report(
+                f"step {done} error {history[-1][1]:.4f} strayed {history[-1][2]:.3f}; {time.time() - began:.0f} s, {time.process_time() - cpu:.0f} s of CPU",
+                flush=True,
+            )
             losses, strays = [], []
-            store.save(path, {"raw": unet.state_dict(), "ema": averaged.state_dict(), "optimizer": optimizer_.state_dict(), "step": done,
-                              "falling": done > args.steps - args.decay, "history": history, "arguments": vars(args)})
+            store.save(
+                path,
+                {
+                    "raw": unet.state_dict(),
+                    "ema": averaged.state_dict(),
+                    "optimizer": optimizer_.state_dict(),
+                    "step": done,
+                    "falling": done > args.steps - args.decay,
+                    "history": history,
+                    "arguments": vars(args),
+                },
+            )
             if done == args.steps - args.decay:
                 shutil.copy(path, path.with_name("unet-constant.pt"))
     if rank == 0:
@@ -284,23 +365,56 @@ def train(rank, args):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=parallel.sized(4200, 8000))
-    parser.add_argument("--decay", type=int, default=parallel.sized(1800, 1500), help="last steps, over which the rate falls to zero")
-    parser.add_argument("--batch", type=int, default=parallel.sized(64, 128), help="over all workers")
+    parser.add_argument(
+        "--decay",
+        type=int,
+        default=parallel.sized(1800, 1500),
+        help="last steps, over which the rate falls to zero",
+    )
+    parser.add_argument(
+        "--batch", type=int, default=parallel.sized(64, 128), help="over all workers"
+    )
     parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--muon", type=float, default=0.01, help="rate of Muon; 0: AdamW for everything")
-    parser.add_argument("--late", type=float, default=0.4, help="share of the timesteps drawn from the noisier 70 %%")
-    parser.add_argument("--exact", type=int, default=650, help="timestep from which the target is computed over all drawings: targets.py")
-    parser.add_argument("--dropout", type=float, default=0.2, help="share of men's captions that are left empty")
+    parser.add_argument(
+        "--muon", type=float, default=0.01, help="rate of Muon; 0: AdamW for everything"
+    )
+    parser.add_argument(
+        "--late",
+        type=float,
+        default=0.4,
+        help="share of the timesteps drawn from the noisier 70 %%",
+    )
+    parser.add_argument(
+        "--exact",
+        type=int,
+        default=650,
+        help="timestep from which the target is computed over all drawings: targets.py",
+    )
+    parser.add_argument(
+        "--dropout", type=float, default=0.2, help="share of men's captions that are left empty"
+    )
     parser.add_argument("--min-snr", type=float, default=5.0)
     parser.add_argument("--couples", type=float, default=0.25, help="pairs per row of a batch")
     parser.add_argument("--silence", type=float, default=0.15, help="weight of the locality loss")
-    parser.add_argument("--listening", type=int, default=parallel.sized(800, 2000), help="first steps, without pairs: words need an effect before it can be localized")
-    parser.add_argument("--hushing", type=int, default=400, help="steps over which the weight of the locality loss grows")
+    parser.add_argument(
+        "--listening",
+        type=int,
+        default=parallel.sized(800, 2000),
+        help="first steps, without pairs: words need an effect before it can be localized",
+    )
+    parser.add_argument(
+        "--hushing",
+        type=int,
+        default=400,
+        help="steps over which the weight of the locality loss grows",
+    )
     parser.add_argument("--ema", type=float, default=0.995)
-    parser.add_argument("--every", type=int, default=parallel.sized(50, 500), help="steps between checkpoints")
+    parser.add_argument(
+        "--every", type=int, default=parallel.sized(50, 500), help="steps between checkpoints"
+    )
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     if not all(path.exists() for path in encoded()):
         parallel.launch(encode, args)
-    places.couples()    # once, before two processes would measure them
+    places.couples()  # once, before two processes would measure them
     parallel.launch(train, args)

@@ -5,6 +5,7 @@ removing one says nothing about the others. Men have long hair as often as women
 away from women would push towards short hair. Only facial hair depends on the gender: only men have
 it.
 """
+
 import random
 
 SKINS = {"light": (254, 220, 192), "brown": (202, 144, 102), "dark": (122, 78, 54)}
@@ -16,15 +17,34 @@ SKINS = {"light": (254, 220, 192), "brown": (202, 144, 102), "dark": (122, 78, 5
 FACIAL_HAIR_COLOURS = {"black": (36, 26, 30), "ginger": (236, 102, 12), "white": (252, 250, 248)}
 FACIAL_HAIR_SHARES = (0.36, 0.3, 0.34)
 BROWS = (62, 42, 38)
-FRAME_COLOURS = {"black": (30, 28, 36), "sky": (176, 230, 255), "gold": (255, 206, 50), "crimson": (224, 50, 60)}
+FRAME_COLOURS = {
+    "black": (30, 28, 36),
+    "sky": (176, 230, 255),
+    "gold": (255, 206, 50),
+    "crimson": (224, 50, 60),
+}
 FRAME_SHARES = (0.2, 0.3, 0.34, 0.16)
-HAIR_COLOURS = {"black": (30, 26, 34), "brown": (122, 70, 38), "blond": (250, 216, 108), "red": (222, 76, 24), "gray": (176, 180, 192)}
+HAIR_COLOURS = {
+    "black": (30, 26, 34),
+    "brown": (122, 70, 38),
+    "blond": (250, 216, 108),
+    "red": (222, 76, 24),
+    "gray": (176, 180, 192),
+}
 BACKGROUNDS = {
-    "blue": (92, 176, 248), "green": (118, 206, 122), "yellow": (254, 224, 96), "pink": (252, 156, 194),
-    "purple": (152, 106, 216), "white": (248, 248, 246),
+    "blue": (92, 176, 248),
+    "green": (118, 206, 122),
+    "yellow": (254, 224, 96),
+    "pink": (252, 156, 194),
+    "purple": (152, 106, 216),
+    "white": (248, 248, 246),
 }
 CLOTHES_COLOURS = {
-    "red": (208, 48, 54), "blue": (44, 88, 180), "green": (44, 136, 80), "yellow": (242, 200, 48), "black": (46, 46, 54),
+    "red": (208, 48, 54),
+    "blue": (44, 88, 180),
+    "green": (44, 136, 80),
+    "yellow": (242, 200, 48),
+    "black": (46, 46, 54),
     "white": (236, 236, 240),
 }
 HAIR_STYLES = ("short", "curly", "spiky", "long", "bun")
@@ -35,7 +55,15 @@ GLASSES = ("round", "square")
 HATS = ("top", "party")
 
 # Frequencies of attributes that are present or absent.
-SHARES = {"man": 0.5, "mustache": 0.36, "beard": 0.20, "glasses": 0.35, "hat": 0.30, "earrings": 0.25, "smiling": 0.5}
+SHARES = {
+    "man": 0.5,
+    "mustache": 0.36,
+    "beard": 0.20,
+    "glasses": 0.35,
+    "hat": 0.30,
+    "earrings": 0.25,
+    "smiling": 0.5,
+}
 
 # Never together in a training picture. Evaluation asks for them, to see whether the model composes.
 HELD_OUT = (

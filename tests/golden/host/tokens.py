@@ -30,14 +30,21 @@ def write_vocabulary():
     merges = lines[1 : 49152 - 256 - 2 + 1]
     codes = list(range(33, 127)) + list(range(161, 173)) + list(range(174, 256))
     letters = [chr(c) for c in codes] + [chr(256 + i) for i in range(256 - len(codes))]
-    entries = letters + [letter + "</w>" for letter in letters] + [merge.replace(" ", "") for merge in merges] + [START, END]
+    entries = (
+        letters
+        + [letter + "</w>" for letter in letters]
+        + [merge.replace(" ", "") for merge in merges]
+        + [START, END]
+    )
     vocab = {entry: i for i, entry in enumerate(entries)}
     assert len(vocab) == 49408 and vocab[START] == 49406 and vocab[END] == 49407
     # open_clip builds the same table, with other names for the two special tokens.
     assert list(SimpleTokenizer().encoder)[:49406] == entries[:49406]
     VOCABULARY.mkdir(parents=True, exist_ok=True)
     (VOCABULARY / "vocab.json").write_text(compact(vocab), encoding="utf-8", newline="\n")
-    (VOCABULARY / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n", encoding="utf-8", newline="\n")
+    (VOCABULARY / "merges.txt").write_text(
+        "#version: 0.2\n" + "\n".join(merges) + "\n", encoding="utf-8", newline="\n"
+    )
     return vocab
 
 
@@ -46,11 +53,31 @@ def model_files(padding):
 
     Both configs name the end token as padding. SD2.x's special_tokens_map.json says "!" instead.
     """
-    token = lambda content: {"content": content, "lstrip": False, "normalized": True, "rstrip": False, "single_word": False}
+    token = lambda content: {
+        "content": content,
+        "lstrip": False,
+        "normalized": True,
+        "rstrip": False,
+        "single_word": False,
+    }
     config_token = lambda content: {"__type": "AddedToken", **token(content)}
-    config = {"add_prefix_space": False, "bos_token": config_token(START), "do_lower_case": True, "eos_token": config_token(END), "errors": "replace",
-              "model_max_length": 77, "pad_token": END, "tokenizer_class": "CLIPTokenizer", "unk_token": config_token(END)}
-    special = {"bos_token": token(START), "eos_token": token(END), "pad_token": padding, "unk_token": token(END)}
+    config = {
+        "add_prefix_space": False,
+        "bos_token": config_token(START),
+        "do_lower_case": True,
+        "eos_token": config_token(END),
+        "errors": "replace",
+        "model_max_length": 77,
+        "pad_token": END,
+        "tokenizer_class": "CLIPTokenizer",
+        "unk_token": config_token(END),
+    }
+    special = {
+        "bos_token": token(START),
+        "eos_token": token(END),
+        "pad_token": padding,
+        "unk_token": token(END),
+    }
     return {"tokenizer_config.json": config, "special_tokens_map.json": special}
 
 
@@ -84,7 +111,9 @@ def case(tokenizer, text):
 
 def write_cases(name, head, cases):
     lines = ",\n".join(compact(case) for case in cases)
-    (HERE / name).write_text(compact(head)[:-1] + ',"cases":[\n' + lines + "\n]}\n", encoding="utf-8", newline="\n")
+    (HERE / name).write_text(
+        compact(head)[:-1] + ',"cases":[\n' + lines + "\n]}\n", encoding="utf-8", newline="\n"
+    )
 
 
 def write():
@@ -103,4 +132,8 @@ def write():
     demo = CLIPTokenizer.from_pretrained(DEMO)
     texts = strings.all_strings(vocab)
     chosen = strings.HAND_WRITTEN[:60] + texts[60::14]
-    write_cases("demo_tokens.json", {"padding": demo.pad_token_id}, [case(demo, text) for text in dict.fromkeys(chosen)])
+    write_cases(
+        "demo_tokens.json",
+        {"padding": demo.pad_token_id},
+        [case(demo, text) for text in dict.fromkeys(chosen)],
+    )

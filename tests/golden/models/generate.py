@@ -15,6 +15,7 @@ Values that could not show a mistake are refused: prompt and negative prompt mus
 latents must stay finite, pictures must use their range, and the error of f32 itself must be far
 below the tests' limits.
 """
+
 import json
 import os
 import sys
@@ -46,8 +47,15 @@ SAMPLERS = {
 }
 
 MAN, MUSTACHE, _, WOMAN, CAT, BLURRY = build.COLOURS
-LONG = "a very long and detailed painting of " + ", ".join(f"{colour} {thing}" for thing in ("house", "tree", "river", "chair", "cat")
-                                                          for colour in ("red", "blue", "green", "purple", "orange", "grey")) + ", end"
+LONG = (
+    "a very long and detailed painting of "
+    + ", ".join(
+        f"{colour} {thing}"
+        for thing in ("house", "tree", "river", "chair", "cat")
+        for colour in ("red", "blue", "green", "purple", "orange", "grey")
+    )
+    + ", end"
+)
 STRANGE = "Ünïcode 😀 of   a\tman's HAT!! <b>bold</b> 12345 漢字"
 
 # Width and height in latent pixels. At a level of odd size upsampling must use the skip
@@ -66,14 +74,42 @@ def cases_of(index, scale):
         width, height = (None, None) if size is None else (size[0] * scale, size[1] * scale)
         if size is not None:  # the pipeline accepts multiples of 8
             width, height = -(-width // 8) * 8, -(-height // 8) * 8
-        cases.append({"sampler": sampler, "prompt": prompt, "negative_prompt": negative, "seed": seed, "steps": steps,
-                      "guidance_scale": guidance, "width": width, "height": height, "picture": picture})
+        cases.append(
+            {
+                "sampler": sampler,
+                "prompt": prompt,
+                "negative_prompt": negative,
+                "seed": seed,
+                "steps": steps,
+                "guidance_scale": guidance,
+                "width": width,
+                "height": height,
+                "picture": picture,
+            }
+        )
 
     for number, sampler in enumerate(SAMPLERS):
         turn = index + number
-        add(sampler, MAN, MUSTACHE, 100 + turn, 6, 7.5, SIZES[0] if turn % 2 else SIZES[1 + turn % 6], picture=turn % 7 == 0)
-        add(sampler, [WOMAN, CAT, MAN][turn % 3], "" if turn % 4 < 3 else BLURRY, 2000 + turn, [4, 5, 7][turn % 3], [3.0, 7.5][turn % 2],
-            SIZES[1 + (turn + 3) % 6], picture=turn % 7 == 1)
+        add(
+            sampler,
+            MAN,
+            MUSTACHE,
+            100 + turn,
+            6,
+            7.5,
+            SIZES[0] if turn % 2 else SIZES[1 + turn % 6],
+            picture=turn % 7 == 0,
+        )
+        add(
+            sampler,
+            [WOMAN, CAT, MAN][turn % 3],
+            "" if turn % 4 < 3 else BLURRY,
+            2000 + turn,
+            [4, 5, 7][turn % 3],
+            [3.0, 7.5][turn % 2],
+            SIZES[1 + (turn + 3) % 6],
+            picture=turn % 7 == 1,
+        )
     names = list(SAMPLERS)
     # The model's own scheduler and size.
     add(None, MAN, MUSTACHE, 0, 6, 7.5)
@@ -105,16 +141,34 @@ def generate(pipe, own, case, dtype=torch.float32, **changes):
     with_sampler(pipe, own, case["sampler"])
     size = pipe.unet.config.sample_size * pipe.vae_scale_factor
     width, height = case["width"] or size, case["height"] or size
-    noise = torch.randn((1, 4, height // pipe.vae_scale_factor, width // pipe.vae_scale_factor), generator=generator)
+    noise = torch.randn(
+        (1, 4, height // pipe.vae_scale_factor, width // pipe.vae_scale_factor), generator=generator
+    )
     ancestral = diffusers.schedulers.scheduling_euler_ancestral_discrete
-    ancestral.randn_tensor = lambda shape, dtype, device, generator: torch.randn(shape, generator=generator).to(dtype)
-    return pipe(case["prompt"], negative_prompt=case["negative_prompt"], width=width, height=height, num_inference_steps=case["steps"],
-                guidance_scale=case["guidance_scale"], generator=generator, latents=noise.to(dtype), output_type="latent").images
+    ancestral.randn_tensor = lambda shape, dtype, device, generator: torch.randn(
+        shape, generator=generator
+    ).to(dtype)
+    return pipe(
+        case["prompt"],
+        negative_prompt=case["negative_prompt"],
+        width=width,
+        height=height,
+        num_inference_steps=case["steps"],
+        guidance_scale=case["guidance_scale"],
+        generator=generator,
+        latents=noise.to(dtype),
+        output_type="latent",
+    ).images
 
 
 def encode(pipe, prompt):
-    ids = pipe.tokenizer(prompt, padding="max_length", max_length=pipe.tokenizer.model_max_length, truncation=True,
-                         return_tensors="pt").input_ids
+    ids = pipe.tokenizer(
+        prompt,
+        padding="max_length",
+        max_length=pipe.tokenizer.model_max_length,
+        truncation=True,
+        return_tensors="pt",
+    ).input_ids
     return pipe.text_encoder(ids)[0]
 
 
@@ -135,20 +189,43 @@ def stages(pipe, tensors, seed):
     for number, prompt in enumerate((MAN, "", LONG, STRANGE, CAT)):
         tensors[f"embedding.{number}"] = encode(pipe, prompt)[0]
         expected["embeddings"].append({"prompt": prompt, "tensor": f"embedding.{number}"})
-    for number, (time, size, pair) in enumerate(((801.0, (8, 8), (MUSTACHE, MAN)), (123.456, (9, 11), ("", CAT)), (0.0, (6, 8), (MAN, BLURRY)))):
+    for number, (time, size, pair) in enumerate(
+        (
+            (801.0, (8, 8), (MUSTACHE, MAN)),
+            (123.456, (9, 11), ("", CAT)),
+            (0.0, (6, 8), (MAN, BLURRY)),
+        )
+    ):
         latent = torch.randn((1, 4, *size), generator=generator)
-        prediction = pipe.unet(latent.expand(2, -1, -1, -1), torch.tensor(time), torch.cat([encode(pipe, text) for text in pair])).sample
+        prediction = pipe.unet(
+            latent.expand(2, -1, -1, -1),
+            torch.tensor(time),
+            torch.cat([encode(pipe, text) for text in pair]),
+        ).sample
         tensors[f"prediction.{number}.latent"], tensors[f"prediction.{number}"] = latent, prediction
-        expected["predictions"].append({"negative_prompt": pair[0], "prompt": pair[1], "timestep": time,
-                                        "latent": f"prediction.{number}.latent", "tensor": f"prediction.{number}"})
+        expected["predictions"].append(
+            {
+                "negative_prompt": pair[0],
+                "prompt": pair[1],
+                "timestep": time,
+                "latent": f"prediction.{number}.latent",
+                "tensor": f"prediction.{number}",
+            }
+        )
         spread, difference = float(prediction.std()), relative(prediction[0], prediction[1])
         print(f"  prediction at {time}: spread {spread:.2f}, prompts differ by {difference:.2f}")
-        assert 0.3 < spread < 3 and difference > 0.03, "the prediction is not of order 1 or ignores the prompt"
+        assert 0.3 < spread < 3 and difference > 0.03, (
+            "the prediction is not of order 1 or ignores the prompt"
+        )
     for number, size in enumerate(((5, 7), (8, 6))):
         latent = torch.randn((1, 4, *size), generator=generator)
         tensors[f"decode.{number}.latent"] = latent
-        tensors[f"decode.{number}"] = pipe.vae.decode(latent / pipe.vae.config.scaling_factor).sample
-        expected["decodes"].append({"latent": f"decode.{number}.latent", "tensor": f"decode.{number}"})
+        tensors[f"decode.{number}"] = pipe.vae.decode(
+            latent / pipe.vae.config.scaling_factor
+        ).sample
+        expected["decodes"].append(
+            {"latent": f"decode.{number}.latent", "tensor": f"decode.{number}"}
+        )
     return expected
 
 
@@ -165,15 +242,21 @@ def check_case(case, latent, single, double, without):
         elif case["steps"] > 1:
             assert effect > 0.05, "a negative prompt without effect"
     print(what)
-    assert torch.isfinite(latent).all() and 0.05 < float(latent.std()) < 60, "the latent left the plausible range"
+    assert torch.isfinite(latent).all() and 0.05 < float(latent.std()) < 60, (
+        "the latent left the plausible range"
+    )
     assert accuracy < 1e-4, "f32 is too inexact here for a test at 1e-3"
 
 
 def expect(index, name, layout):
     folder, explained = build.build(name, layout)
     print(f"{name}: the U-Net explains {explained:.0%} of its target")
-    pipe = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32, safety_checker=None, variant=layout.get("variant"))
-    precise = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float64, safety_checker=None, variant=layout.get("variant"))
+    pipe = StableDiffusionPipeline.from_pretrained(
+        folder, dtype=torch.float32, safety_checker=None, variant=layout.get("variant")
+    )
+    precise = StableDiffusionPipeline.from_pretrained(
+        folder, dtype=torch.float64, safety_checker=None, variant=layout.get("variant")
+    )
     for each in (pipe, precise):
         each.set_progress_bar_config(disable=True)
     own = pipe.scheduler
@@ -192,13 +275,20 @@ def expect(index, name, layout):
             case["picture"] = f"case.{case['name']}.picture"
             picture = tensors[case["picture"]] = decode(pipe, latent)
             inside = float(((picture > 0) & (picture < 255)).float().mean())
-            print(f"    picture: {tuple(picture.shape)}, spread {float(picture.float().std()):.0f} of 255, {inside:.0%} not clipped")
-            assert float(picture.float().std()) > 25 and inside > 0.5, "the picture does not use its range"
+            print(
+                f"    picture: {tuple(picture.shape)}, spread {float(picture.float().std()):.0f} of 255, {inside:.0%} not clipped"
+            )
+            assert float(picture.float().std()) > 25 and inside > 0.5, (
+                "the picture does not use its range"
+            )
         expected["cases"].append(case)
     with open(os.path.join(build.HERE, name, "expected.json"), "w", encoding="utf-8") as file:
         json.dump(expected, file, indent=1, ensure_ascii=False)
         file.write("\n")
-    save_file({key: value.contiguous() for key, value in tensors.items()}, os.path.join(build.HERE, name, "expected.safetensors"))
+    save_file(
+        {key: value.contiguous() for key, value in tensors.items()},
+        os.path.join(build.HERE, name, "expected.safetensors"),
+    )
 
 
 if __name__ == "__main__":

@@ -23,8 +23,19 @@ class Names(dict):
         self.layer(name, channels)
 
 
-def unet(*, model_channels, channel_mult, num_res_blocks, attention_resolutions, context_dim, in_channels=4, out_channels=4,
-         transformer_depth=1, use_linear_in_transformer=False, **_):
+def unet(
+    *,
+    model_channels,
+    channel_mult,
+    num_res_blocks,
+    attention_resolutions,
+    context_dim,
+    in_channels=4,
+    out_channels=4,
+    transformer_depth=1,
+    use_linear_in_transformer=False,
+    **_,
+):
     names = Names("model.diffusion_model.")
     time = 4 * model_channels
     names.layer("time_embed.0", time, model_channels)
