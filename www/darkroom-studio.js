@@ -6,25 +6,25 @@
  * models named `owner/name` are, if not on Hugging Face. Property `settings`: what the form holds. Method `generate()`. Events: `settings` when they change,
  * `picture` with each finished one.
  */
-import { Client } from "./client.js";
-import { DarkroomError, problemOf } from "./protocol.js";
+import { Client } from "./engine/client.js";
+import { DarkroomError, problemOf } from "./base/problem.js";
 import { ON_DISK, addressOf, isCheckpoint, nameOf } from "./studio/address.js";
-import { ContactSheet } from "./studio/contact-sheet.js";
-import { Easel, canvasOf } from "./studio/easel.js";
+import { ContactSheet } from "./studio/gallery.js";
+import { Easel, canvasOf } from "./studio/picture-view.js";
 import { SettingsForm, completed } from "./studio/form.js";
 import { fromInfotext, infotext } from "./studio/infotext.js";
-import { MARKUP } from "./studio/markup.js";
-import { Intake } from "./studio/intake.js";
+import { MARKUP } from "./studio/template.js";
+import { Intake } from "./studio/file-input.js";
 import { ModelsPanel } from "./studio/models.js";
 import { textOf } from "./studio/png-text.js";
 import { download, pngOf } from "./studio/png.js";
 import { showProblem } from "./studio/problems.js";
 import { Stopwatch, openingWords, stepWords } from "./studio/progress.js";
-import { forgottenWords, modelWords, planWords } from "./studio/report.js";
+import { forgottenWords, modelWords, planWords } from "./studio/status-text.js";
 import { DEFAULTS, randomSeed, requestOf } from "./studio/settings.js";
 
-/** @typedef {import("./protocol.js").Opened} Opened */
-/** @typedef {import("./studio/easel.js").Frame} Frame */
+/** @typedef {import("./engine/protocol.js").Opened} Opened */
+/** @typedef {import("./studio/picture-view.js").Frame} Frame */
 /** @typedef {import("./studio/settings.js").Settings} Settings */
 
 const COUNT_AFTER_MS = 150;
@@ -235,13 +235,13 @@ export class DarkroomStudio extends HTMLElement {
    * @param {{fresh?: boolean, device?: "cpu", reason?: string, quietly?: boolean}} options `quietly`: leave the problem's words on the page
    */
   #open({ fresh = false, device, reason, quietly = false } = {}) {
-    const choice = device ?? /** @type {import("./protocol.js").DeviceChoice} */ (this.settings.device);
+    const choice = device ?? /** @type {import("./engine/protocol.js").DeviceChoice} */ (this.settings.device);
     this.#opened = null;
     if (!quietly) this.#problem(null);
     this.#part("device").textContent = "";
     this.#part("model").textContent = "";
     this.#part("memory").textContent = "";
-    const prediction = /** @type {import("./protocol.js").Prediction} */ (this.settings.prediction);
+    const prediction = /** @type {import("./engine/protocol.js").Prediction} */ (this.settings.prediction);
     const model = this.#model;
     const opening = this.#client.open({ model, prediction, device: choice, fresh, reason }, (progress) => {
       if (progress.stage === "plan") this.#part("memory").textContent = planWords(progress.plan);
@@ -305,7 +305,7 @@ export class DarkroomStudio extends HTMLElement {
     return this.getAttribute("hub") ?? undefined;
   }
 
-  /** @param {import("./protocol.js").Problem} problem */
+  /** @param {import("./base/problem.js").Problem} problem */
   #crashed(problem) {
     // While it is being opened the client knows what to do, or the promise tells.
     if (!this.#opened) return;
@@ -317,7 +317,7 @@ export class DarkroomStudio extends HTMLElement {
     } else this.#open({ quietly: true });
   }
 
-  /** @param {import("./protocol.js").Problem | null} problem */
+  /** @param {import("./base/problem.js").Problem | null} problem */
   #problem(problem) {
     showProblem(this.#part("problem"), problem, this.dataset.device === "cpu");
   }

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Keeps the page itself, so that a later visit needs no network. Models are not its business: weights.js keeps them.
+ * Keeps the page itself, so that a later visit needs no network. Models are not its business: weights/ keeps them.
  *
  * What is kept are editions: all files of SHELL as one deployment had them, named after a hash of their contents, so that no build step has to
  * name a version. A page and its workers get all their files from one edition, the newest when the page was opened: files of two deployments
@@ -14,42 +14,42 @@
 /** All that the page loads by itself, relative to it. A test compares this list with what there is. */
 const SHELL = [
   "./",
-  "client.js",
+  "base/problem.js",
   "darkroom-studio.js",
-  "device.js",
+  "engine/client.js",
+  "engine/device.js",
+  "engine/tuning-cache.js",
+  "engine/worker.js",
   "icon.svg",
   "main.js",
   "pkg/darkroom.js",
   "pkg/darkroom_bg.wasm",
-  "protocol.js",
   "studio/address.js",
-  "studio/contact-sheet.js",
-  "studio/disk.js",
-  "studio/easel.js",
+  "studio/dropped-files.js",
+  "studio/file-input.js",
   "studio/form.js",
+  "studio/gallery.js",
   "studio/infotext.js",
-  "studio/markup.js",
-  "studio/intake.js",
   "studio/models.js",
+  "studio/picture-view.js",
   "studio/png-text.js",
   "studio/png.js",
   "studio/problems.js",
   "studio/progress.js",
-  "studio/report.js",
   "studio/settings.js",
+  "studio/status-text.js",
+  "studio/template.js",
   "style.css",
-  "tiles-store.js",
-  "weights-check.js",
-  "weights-fetch.js",
-  "weights-file.js",
-  "weights-hash.js",
-  "weights-local.js",
-  "weights-pieces.js",
-  "weights-places.js",
-  "weights-store.js",
-  "weights-vocabulary.js",
-  "weights.js",
-  "worker.js",
+  "weights/cache.js",
+  "weights/checksum.js",
+  "weights/chunks.js",
+  "weights/fetch.js",
+  "weights/limiter.js",
+  "weights/local.js",
+  "weights/remote-file.js",
+  "weights/sha256.js",
+  "weights/source.js",
+  "weights/vocabulary.js",
 ];
 /** Kept when it has been needed once: 1.4 MB that most visitors do without. */
 const WHEN_USED = "vocab/";

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Downloads from a hub that misbehaves, as www/weights.js sees them: the engine's reads are made by the test here, so that every fault can be tried at
+ * Downloads from a hub that misbehaves, as www/weights/source.js sees them: the engine's reads are made by the test here, so that every fault can be tried at
  * the start, in the middle and at the end of a file within seconds. What the page says of them: models.test.mjs.
  */
 import assert from "node:assert/strict";
@@ -39,7 +39,7 @@ const LANES = 6;
  * @returns {Promise<Visit>}
  */
 async function visit({ address, tuning, paths, until = Infinity }) {
-  const { ModelSource } = await import(/** @type {any} */ ("/weights.js"));
+  const { ModelSource } = await import(/** @type {any} */ ("/weights/source.js"));
   /** @type {string[]} */
   const notices = [];
   const attempt = async () => {
@@ -319,7 +319,7 @@ describe("a hub that misbehaves", () => {
     assert.equal((await load(page, "second")).hash, sha256(other), "with a server that does not answer");
 
     // A model within another's folder is one of its own.
-    const kept = () => page.evaluate(async () => (await (await import(/** @type {any} */ ("/weights-store.js"))).keptModels()).map((/** @type {any} */ { address, bytes }) => [address, bytes]));
+    const kept = () => page.evaluate(async () => (await (await import(/** @type {any} */ ("/weights/cache.js"))).keptModels()).map((/** @type {any} */ { address, bytes }) => [address, bytes]));
     repository.fault = null;
     const address = `${hub.address()}tests/second/resolve/main/`;
     await page.evaluate(visit, { address: `${address}${WEIGHTS}`, tuning: TUNING, paths: [WEIGHTS.split("/")[1]] });

@@ -65,7 +65,7 @@ function prelude() {
 /** Has a site's workers begin with it. @param {import("./hub.mjs").Site} site */
 export function measured(site) {
   site.replaced.set("prelude.js", `(${prelude})();`);
-  site.change = (path, bytes) => (path === "worker.js" ? Buffer.concat([Buffer.from('import "./prelude.js";\n'), bytes]) : bytes);
+  site.change = (path, bytes) => (path === "engine/worker.js" ? Buffer.concat([Buffer.from('import "../prelude.js";\n'), bytes]) : bytes);
 }
 
 export class Meter {

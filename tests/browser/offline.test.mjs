@@ -12,7 +12,7 @@ import { Studio } from "./studio.mjs";
 const HOST = "darkroom.localhost";
 const QUICK = { steps: "2", sampler: "euler" };
 /** Files that tell which deployment they are of, by what they put into `globalThis.deployments`. */
-const MARKED = /^(main|darkroom-studio|client|protocol|studio\/form|studio\/settings)\.js$/;
+const MARKED = /^(main|darkroom-studio|engine\/client|base\/problem|studio\/form|studio\/settings)\.js$/;
 
 describe("without a network", () => {
   /** @type {import("playwright-core").Browser} */ let browser;
@@ -75,7 +75,7 @@ describe("without a network", () => {
 
     // The server's files are looked at while they are being uploaded: what is found then is no deployment.
     deployment = "two";
-    for (const path of ["protocol.js", "studio/form.js"]) late.add(path);
+    for (const path of ["base/problem.js", "studio/form.js"]) late.add(path);
     await studio.page.reload();
     await studio.engine();
     assert.deepEqual(await editions(), ["one"]);
@@ -84,7 +84,7 @@ describe("without a network", () => {
       await studio.page.waitForTimeout(100);
     }
     // Long enough to look twice.
-    const asked = () => site.log.filter((path) => path === "sw.js" || path === "weights.js").length;
+    const asked = () => site.log.filter((path) => path === "sw.js" || path === "weights/source.js").length;
     for (let before = -1; before !== asked(); await studio.page.waitForTimeout(2000)) before = asked();
     assert.equal(await newest(studio), first, "half of an upload was taken for a deployment");
 

@@ -53,7 +53,7 @@ test("tiles are chosen from the table or measured, and a measurement is remember
   assert.match(wrong, /tiles.*fastest.*measure.*128x128/s);
 
   const kept = await page.evaluate(async () => {
-    const address = "/tiles-store.js";
+    const address = "/engine/tuning-cache.js";
     const { rememberTiles, rememberedTiles } = await import(address);
     await rememberTiles("A GPU/1", "0.1", "32x32");
     await rememberTiles("A GPU/1", "0.1", "128x128");

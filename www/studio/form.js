@@ -3,8 +3,8 @@
 import { isCheckpoint } from "./address.js";
 import { FIELDS, problemsOf, randomSeed, samplerName } from "./settings.js";
 
-/** @typedef {import("../protocol.js").ModelInfo} ModelInfo */
-/** @typedef {import("../protocol.js").TokenCount} TokenCount */
+/** @typedef {import("../engine/protocol.js").ModelInfo} ModelInfo */
+/** @typedef {import("../engine/protocol.js").TokenCount} TokenCount */
 /** @typedef {import("./settings.js").Field} Field */
 /** @typedef {import("./settings.js").Settings} Settings */
 

@@ -1,8 +1,8 @@
 // @ts-check
 /** The panel of kept models: what is in this browser's storage, how much it takes, and how to be rid of it. */
-import { forget, keptModels, room } from "../weights-store.js";
+import { forget, keptModels, room } from "../weights/cache.js";
 
-/** @typedef {import("../weights-store.js").Kept} Kept */
+/** @typedef {import("../weights/cache.js").Kept} Kept */
 
 /** @param {number} bytes */
 export const size = (bytes) => (bytes < 1e9 ? `${(bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0)} MB` : `${(bytes / 1e9).toFixed(2)} GB`);

@@ -1,7 +1,7 @@
 // @ts-check
 /** Problems in words for people: what happened, and what can be done about it. Where it happened is in the message itself. */
 
-/** @typedef {import("../protocol.js").ProblemKind} ProblemKind */
+/** @typedef {import("../base/problem.js").ProblemKind} ProblemKind */
 /** @typedef {"again" | "fresh" | "cpu" | "file"} Remedy load again; forget what is kept of the model and load again; go over to the CPU; choose file or folder again */
 
 /** @type {Record<Exclude<ProblemKind, "cancelled">, {title: string, advice: string, remedies: Remedy[]}>} */

@@ -1,8 +1,8 @@
 // @ts-check
 /** How far things are, in words and as a bar. */
 
-/** @typedef {import("../protocol.js").OpenProgress} OpenProgress */
-/** @typedef {import("../protocol.js").StepProgress} StepProgress */
+/** @typedef {import("../engine/protocol.js").OpenProgress} OpenProgress */
+/** @typedef {import("../engine/protocol.js").StepProgress} StepProgress */
 
 /**
  * @typedef {object} Saying

@@ -72,7 +72,7 @@ export function problemsOf(settings, multiple = 8) {
 
 /**
  * @param {Settings} settings without problems
- * @returns {import("../protocol.js").Request}
+ * @returns {import("../engine/protocol.js").Request}
  */
 export function requestOf({ prompt, negative, seed, steps, guidance, sampler, width, height }) {
   return {

@@ -148,7 +148,7 @@ async function adapter(browser, address) {
   const page = await browser.newPage();
   await page.goto(`${address}bench/requirements.txt`);
   const name = await page.evaluate(async () => {
-    const gpu = /** @type {{gpu?: import("../../../www/device.js").Gpu}} */ (/** @type {unknown} */ (navigator)).gpu;
+    const gpu = /** @type {any} */ (navigator).gpu;
     const { info } = (await gpu?.requestAdapter()) ?? {};
     return [info?.vendor, info?.architecture, info?.description].filter(Boolean).join(" ");
   });

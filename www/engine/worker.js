@@ -6,20 +6,20 @@
  * quick questions are answered there.
  */
 import { probe } from "./device.js";
-import { DarkroomError, problemOf } from "./protocol.js";
-import { rememberTiles, rememberedTiles } from "./tiles-store.js";
-import { LocalSource } from "./weights-local.js";
-import { ModelSource } from "./weights.js";
+import { DarkroomError, problemOf } from "../base/problem.js";
+import { rememberTiles, rememberedTiles } from "./tuning-cache.js";
+import { LocalSource } from "../weights/local.js";
+import { ModelSource } from "../weights/source.js";
 
 /** @typedef {import("./protocol.js").PageMessage} PageMessage */
-/** @typedef {import("./protocol.js").ProblemKind} ProblemKind */
+/** @typedef {import("../base/problem.js").ProblemKind} ProblemKind */
 /** @typedef {Extract<PageMessage, {tag: "open"}>} Open */
 /** @typedef {Extract<PageMessage, {tag: "generate"}>} Generate */
 /** @typedef {{postMessage(message: import("./protocol.js").WorkerMessage, transfer?: Transferable[]): void}} Page */
 
 const page = /** @type {Page} */ (/** @type {unknown} */ (self));
 
-/** @type {import("./pkg/darkroom.js").Engine | null} */
+/** @type {import("../pkg/darkroom.js").Engine | null} */
 let engine = null;
 /** @type {Exclude<PageMessage, {tag: "cancel"}>[]} */
 const queue = [];
@@ -105,7 +105,7 @@ async function open({ id, model, prediction, device: choice, reason, fresh }) {
   if (reason) device.reason = reason;
 
   tell({ stage: "engine" });
-  const wasm = await kinded("start", () => import("./pkg/darkroom.js"));
+  const wasm = await kinded("start", () => import("../pkg/darkroom.js"));
   await kinded("start", () => wasm.default());
   const made = await kinded("device", () => wasm.Engine.create(device.kind));
   tell({ stage: "test" });
@@ -125,7 +125,7 @@ async function open({ id, model, prediction, device: choice, reason, fresh }) {
 
 /**
  * Lets the engine choose how the GPU's kernels divide their work; what it measures for that is remembered.
- * @param {import("./pkg/darkroom.js").Engine} engine
+ * @param {import("../pkg/darkroom.js").Engine} engine
  * @param {string} adapter
  * @param {string} version of the engine
  */
@@ -136,7 +136,7 @@ async function tune(engine, adapter, version) {
 
 /**
  * Loads a model. What went wrong, and whose fault it was, is the source's `problem` then.
- * @param {import("./pkg/darkroom.js").Engine} engine
+ * @param {import("../pkg/darkroom.js").Engine} engine
  * @param {string | import("./protocol.js").LocalModel} model
  * @param {import("./protocol.js").Prediction} prediction
  * @param {boolean} fresh
@@ -260,7 +260,7 @@ async function breathe() {
 
 /**
  * Pixels out of wasm's memory, in a buffer of their own that can be handed over without a copy.
- * @param {import("./pkg/darkroom.js").Pixels} from
+ * @param {import("../pkg/darkroom.js").Pixels} from
  * @returns {import("./protocol.js").Pixels}
  */
 function pixels(from) {

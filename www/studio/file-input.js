@@ -1,10 +1,10 @@
 // @ts-check
 /** The doors for files: two dialogs, and dropping onto the page. What comes in stays at hand until the page is closed. */
 import { ON_DISK } from "./address.js";
-import { chosen, dropped } from "./disk.js";
+import { chosen, dropped } from "./dropped-files.js";
 
-/** @typedef {import("../protocol.js").LocalModel} LocalModel */
-/** @typedef {import("./disk.js").Taken} Taken */
+/** @typedef {import("../engine/protocol.js").LocalModel} LocalModel */
+/** @typedef {import("./dropped-files.js").Taken} Taken */
 
 export class Intake {
   #root;

@@ -2,14 +2,14 @@
 /** What stands below the model's field: what it takes, and where it is. */
 import { size } from "./models.js";
 
-/** @param {import("../protocol.js").MemoryPlan} plan before the weights move */
+/** @param {import("../engine/protocol.js").MemoryPlan} plan before the weights move */
 export function planWords({ weights, total, tiled, width, height }) {
   const work = `${size(weights)} of weights and ${size(Math.max(0, total - weights))} to work in for a picture of ${width}\u00a0×\u00a0${height}`;
   return `Memory: ${work}${tiled ? "; it is decoded in tiles" : ""}.`;
 }
 
 /**
- * @param {import("../protocol.js").Opened} opened
+ * @param {import("../engine/protocol.js").Opened} opened
  * @param {boolean} checkpoint whether it is one: then it is worth saying what was found out about it
  */
 export function modelWords({ model, stored, why }, checkpoint) {
@@ -18,7 +18,7 @@ export function modelWords({ model, stored, why }, checkpoint) {
   return [`${size(model.weight_bytes)} of weights, ${where}.`, ...predicts, ...model.warnings.map(sentence)].join(" ");
 }
 
-/** After it has been deleted from the browser's storage. @param {import("../protocol.js").Opened} opened */
+/** After it has been deleted from the browser's storage. @param {import("../engine/protocol.js").Opened} opened */
 export const forgottenWords = ({ model }) => `${size(model.weight_bytes)} of weights, in memory only now: deleted from this browser.`;
 
 /** The engine's words as a sentence. @param {string} text */

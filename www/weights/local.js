@@ -3,13 +3,19 @@
  * A model on the visitor's own disk: a checkpoint in one file, or a folder in diffusers' layout. It is read where it is, in the parts that the engine
  * asks for: never as a whole, and nothing of it is sent or copied anywhere.
  */
-import { DarkroomError } from "./protocol.js";
-import { free } from "./weights-pieces.js";
-import { Vocabulary } from "./weights-vocabulary.js";
+import { DarkroomError } from "../base/problem.js";
+import { free } from "./chunks.js";
+import { Vocabulary } from "./vocabulary.js";
 
-/** @typedef {import("./protocol.js").LocalModel} LocalModel */
+/**
+ * A model on the visitor's own disk.
+ * @typedef {object} LocalModel
+ * @property {string} name the file's or the folder's, for people
+ * @property {string | null} checkpoint the path in `files` of a model that is a single file
+ * @property {Record<string, File>} files by path within the folder, with "/"
+ */
 
-/** As {@link import("./weights.js").ModelSource}, as far as the engine and the worker use it. */
+/** As {@link import("./source.js").ModelSource}, as far as the engine and the worker use it. */
 export class LocalSource {
   #model;
   #vocabulary = new Vocabulary();

@@ -1,6 +1,6 @@
 // @ts-check
 /** CLIP's vocabulary, which single-file checkpoints lack. It ships with the page and is fetched only when a checkpoint is opened. */
-import { DarkroomError } from "./protocol.js";
+import { DarkroomError } from "../base/problem.js";
 
 const FILES = ["vocab.json", "merges.txt"];
 const FOLDER = "tokenizer/";
@@ -10,7 +10,7 @@ export class Vocabulary {
   #folder;
 
   /** @param {string} folder its address, ending in a slash */
-  constructor(folder = new URL("vocab/clip/", import.meta.url).href) {
+  constructor(folder = new URL("../vocab/clip/", import.meta.url).href) {
     this.#folder = folder;
   }
 

@@ -1,7 +1,7 @@
 // @ts-check
 /** What this browser keeps of models: pieces of files in Cache Storage, each with its server's name of the version and its own SHA-256. */
 
-/** @typedef {import("./weights-fetch.js").Version} Version */
+/** @typedef {import("./fetch.js").Version} Version */
 
 /**
  * What is kept of a model, written when its files are known and again when it has loaded.

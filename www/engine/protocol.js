@@ -7,6 +7,8 @@
  * `crashed` answers nobody: the engine is gone, and so is every request still open.
  */
 
+/** @typedef {import("../base/problem.js").Problem} Problem */
+
 /** @typedef {"auto" | "gpu" | "cpu"} DeviceChoice What the visitor wants. */
 
 /**
@@ -19,13 +21,7 @@
 
 /** @typedef {"auto" | "epsilon" | "v"} Prediction What the U-Net predicts; auto: what the model's files say, or a trial shows. */
 
-/**
- * A model on the visitor's own disk.
- * @typedef {object} LocalModel
- * @property {string} name the file's or the folder's, for people
- * @property {string | null} checkpoint the path in `files` of a model that is a single file
- * @property {Record<string, File>} files by path within the folder, with "/"
- */
+/** @typedef {import("../weights/local.js").LocalModel} LocalModel */
 
 /**
  * What a model takes in memory, in bytes: as the engine works it out before the first weight moves, for pictures of the model's own size, and when asked for
@@ -108,16 +104,6 @@
  */
 
 /**
- * @typedef {"cancelled" | "device" | "network" | "missing" | "changed" | "damaged" | "disk" | "model" | "start" | "request" | "engine" | "crash"} ProblemKind
- *   device: it is absent or failed its test, another one may do; network: could not be fetched; missing: no such file there;
- *   changed: a file was replaced while it was read; damaged: a file is truncated or malformed; disk: a file
- *   of the visitor's own is not at hand; model: it cannot be used; start: there is no engine; request: a setting is wrong;
- *   engine: this picture failed; crash: the worker has to be replaced.
- */
-
-/** @typedef {{kind: ProblemKind, message: string}} Problem */
-
-/**
  * @typedef {{tag: "open", id: number, model: string | LocalModel, prediction: Prediction, device: DeviceChoice, reason: string | null, fresh: boolean} | {tag: "count", id: number, text: string} |
  *   {tag: "plan", id: number, width: number, height: number} |
  *   {tag: "generate", id: number, request: Request} | {tag: "cancel", id: number}} PageMessage
@@ -130,25 +116,4 @@
  *   {tag: "failed", id: number, problem: Problem} | {tag: "crashed", problem: Problem}} WorkerMessage
  */
 
-/** An error that knows what kind of problem it is, on both sides of the wire. */
-export class DarkroomError extends Error {
-  /**
-   * @param {ProblemKind} kind
-   * @param {string} message
-   */
-  constructor(kind, message) {
-    super(message);
-    this.name = "DarkroomError";
-    this.kind = kind;
-  }
-}
-
-/**
- * @param {unknown} error
- * @param {ProblemKind} otherwise the kind of an error that does not say
- * @returns {Problem}
- */
-export function problemOf(error, otherwise) {
-  const message = error instanceof Error ? error.message : String(error);
-  return { kind: error instanceof DarkroomError ? error.kind : otherwise, message };
-}
+export {};

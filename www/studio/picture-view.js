@@ -2,7 +2,7 @@
 /** Where pictures appear: one print, or two side by side. */
 import { describe } from "./settings.js";
 
-/** @typedef {import("../protocol.js").Pixels} Pixels */
+/** @typedef {import("../engine/protocol.js").Pixels} Pixels */
 /** @typedef {import("./settings.js").Settings} Settings */
 
 /**

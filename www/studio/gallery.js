@@ -2,7 +2,7 @@
 /** The strip of this visit's pictures, the newest first. */
 import { describe } from "./settings.js";
 
-/** @typedef {import("./easel.js").Frame} Frame */
+/** @typedef {import("./picture-view.js").Frame} Frame */
 
 export class ContactSheet {
   #root;

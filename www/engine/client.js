@@ -1,6 +1,6 @@
 // @ts-check
 /** The page's side of the wire: promises over a worker that can be replaced when the engine has died. */
-import { DarkroomError } from "./protocol.js";
+import { DarkroomError } from "../base/problem.js";
 
 /** @typedef {import("./protocol.js").PageMessage} PageMessage */
 /** @typedef {import("./protocol.js").WorkerMessage} WorkerMessage */
@@ -19,7 +19,7 @@ export class Client {
   #lastId = 0;
   #onCrash;
 
-  /** @param {(problem: import("./protocol.js").Problem) => void} onCrash the worker has ended itself; `open` starts the next one */
+  /** @param {(problem: import("../base/problem.js").Problem) => void} onCrash the worker has ended itself; `open` starts the next one */
   constructor(onCrash) {
     this.#onCrash = onCrash;
   }

@@ -1,8 +1,8 @@
 // @ts-check
 /** What visitors drop onto the page or choose from their disk: models, and pictures that tell how they were made. */
-import { DarkroomError } from "../protocol.js";
+import { DarkroomError } from "../base/problem.js";
 
-/** @typedef {import("../protocol.js").LocalModel} LocalModel */
+/** @typedef {import("../engine/protocol.js").LocalModel} LocalModel */
 /** @typedef {{path: string, file: File}} Found `path`: with "/", beginning with the name of what was dropped */
 
 /** @typedef {{picture: File | null, model: LocalModel | null}} Taken */

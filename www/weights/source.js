@@ -12,17 +12,17 @@
  * - Where the host says what a file's SHA-256 is, the pieces are hashed as they pass by, and a file that is another one is forgotten again.
  * - Where Cache Storage is missing, too small or fails, pieces only pass through memory, and the visitor is told.
  */
-import { DarkroomError } from "./protocol.js";
-import { Net, PATIENCE, Refusal, sameVersion } from "./weights-fetch.js";
-import { RemoteFile, hasChanged } from "./weights-file.js";
-import { Checksum, pointedSha256 } from "./weights-check.js";
-import { Order, Pieces, free } from "./weights-pieces.js";
-import { Places } from "./weights-places.js";
-import { Store, partKey, room } from "./weights-store.js";
-import { Vocabulary } from "./weights-vocabulary.js";
+import { DarkroomError } from "../base/problem.js";
+import { Net, PATIENCE, Refusal, sameVersion } from "./fetch.js";
+import { RemoteFile, hasChanged } from "./remote-file.js";
+import { Checksum, pointedSha256 } from "./checksum.js";
+import { Order, Pieces, free } from "./chunks.js";
+import { Places } from "./limiter.js";
+import { Store, partKey, room } from "./cache.js";
+import { Vocabulary } from "./vocabulary.js";
 
 /** @typedef {Uint8Array<ArrayBuffer>} Bytes */
-/** @typedef {import("./weights-store.js").Manifest} Manifest */
+/** @typedef {import("./cache.js").Manifest} Manifest */
 
 /** A piece, and the end of its being stored. @typedef {{piece: Promise<Bytes>, stored: Promise<unknown>}} Held */
 

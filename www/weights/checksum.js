@@ -4,9 +4,9 @@
  * Hubs tell it in the header `X-Linked-ETag`, but on the answer that redirects, which no script gets to see; and in the file's pointer, the small text
  * that stands for it in the repository. A plain ETag is no such hash, even where it looks like one: hubs put hashes of other things there.
  */
-import { Sha256 } from "./weights-hash.js";
+import { Sha256 } from "./sha256.js";
 
-/** @typedef {import("./weights-fetch.js").Net} Net */
+/** @typedef {import("./fetch.js").Net} Net */
 
 /** A file on a hub: `/owner/name/resolve/revision/path`. */
 const ON_HUB = /^(https?:\/\/[^/]+\/[^/]+\/[^/]+)\/resolve\/([^/]+\/.+)$/;

@@ -1,8 +1,8 @@
 // @ts-check
 /** How files are cut into pieces, and which pieces will be read. */
-import { pieceKey } from "./weights-store.js";
+import { pieceKey } from "./cache.js";
 
-/** @typedef {import("./weights-file.js").RemoteFile} RemoteFile */
+/** @typedef {import("./remote-file.js").RemoteFile} RemoteFile */
 
 /** A small piece first, for a file's head is read before anything is decided; then larger ones of one size. */
 export class Pieces {

@@ -1,6 +1,6 @@
 // @ts-check
 /** Bytes from servers that refuse, stall, break off and change their files: what model files are fetched with. */
-import { DarkroomError } from "./protocol.js";
+import { DarkroomError } from "../base/problem.js";
 
 /** @typedef {{etag: string, modified: string}} Version what a server calls this version of a file; empty where it does not say, or does not say it to us */
 

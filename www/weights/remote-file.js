@@ -1,13 +1,13 @@
 // @ts-check
 /** A file on a server, read by ranges where the server knows them and as a stream where it does not. */
-import { DarkroomError } from "./protocol.js";
-import { linkedSha256 } from "./weights-check.js";
-import { free } from "./weights-pieces.js";
-import { Passing, Refusal, isMissing, sameVersion, sizeOf, versionOf } from "./weights-fetch.js";
+import { DarkroomError } from "../base/problem.js";
+import { linkedSha256 } from "./checksum.js";
+import { free } from "./chunks.js";
+import { Passing, Refusal, isMissing, sameVersion, sizeOf, versionOf } from "./fetch.js";
 
-/** @typedef {import("./weights-fetch.js").Answer} Answer */
-/** @typedef {import("./weights-fetch.js").Net} Net */
-/** @typedef {import("./weights-fetch.js").Version} Version */
+/** @typedef {import("./fetch.js").Answer} Answer */
+/** @typedef {import("./fetch.js").Net} Net */
+/** @typedef {import("./fetch.js").Version} Version */
 /** @typedef {Answer & {at: number}} Stream an answer with the whole file, and the place of its next byte */
 
 /** Small text is often sent compressed: then no header tells its size, and ranges are of what nobody wants. */
@@ -20,7 +20,7 @@ export class RemoteFile {
   #turn = null;
   /** All of it, where it came in one. @type {Blob | null} */ whole = null;
   /** Its SHA-256, where the server's headers tell it. @type {string | null} */ sha256 = null;
-  /** Where its pieces are compared with that. @type {import("./weights-check.js").Checksum | null} */ checksum = null;
+  /** Where its pieces are compared with that. @type {import("./checksum.js").Checksum | null} */ checksum = null;
   /** Whether it was found to be so at an earlier visit. */
   verified = false;
 
