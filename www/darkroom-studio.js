@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * `<darkroom-studio model="models/portraits">`: the whole studio as one element, styled by style.css.
+ * `<darkroom-studio model="models/portraits">`: the whole studio as one element, styled by studio/studio.css.
  *
  * Attributes, read when it is put into a document: `model`, `prompt`, `negative-prompt`, `seed`, `guidance-scale` (for that model), and `hub`: where
  * models named `owner/name` are, if not on Hugging Face. Property `settings`: what the form holds. Method `generate()`. Events: `settings` when they change,

@@ -84,7 +84,7 @@ test("a step is one submission, played from a record, and a loaded model has all
   const page = await browser.newPage();
   page.on("console", (message) => message.type() === "error" && t.diagnostic(message.text()));
   // Any document of the same origin will do.
-  await page.goto(`${server.address}style.css`);
+  await page.goto(`${server.address}page.css`);
   const counts = await inWorker(page, walk, server.address, 5);
   t.diagnostic(JSON.stringify(counts));
   const { loading, steps, finishing, seen } = counts;

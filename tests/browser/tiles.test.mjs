@@ -41,7 +41,7 @@ test("tiles are chosen from the table or measured, and a measurement is remember
   t.after(() => browser.close());
   const page = await browser.newPage();
   // Any document of the same origin will do.
-  await page.goto(`${server.address}style.css`);
+  await page.goto(`${server.address}page.css`);
   const { choices, wrong } = await inWorker(page, choose, server.address);
   t.diagnostic(JSON.stringify(choices));
   const [table, asked, measured, cpu] = choices;
