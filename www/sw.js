@@ -40,6 +40,7 @@ const SHELL = [
   "studio/png.js",
   "studio/problems.js",
   "studio/progress.js",
+  "studio/session.js",
   "studio/settings.css",
   "studio/settings.js",
   "studio/status-text.js",

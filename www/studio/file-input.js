@@ -6,7 +6,7 @@ import { chosen, dropped } from "./dropped-files.js";
 /** @typedef {import("../engine/protocol.js").LocalModel} LocalModel */
 /** @typedef {import("./dropped-files.js").Taken} Taken */
 
-export class Intake {
+export class FileInput {
   #root;
   #options;
   /** By what the field says of them. @type {Map<string, LocalModel>} */ #models = new Map();

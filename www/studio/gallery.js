@@ -4,7 +4,7 @@ import { describe } from "./settings.js";
 
 /** @typedef {import("./picture-view.js").Frame} Frame */
 
-export class ContactSheet {
+export class Gallery {
   #root;
   #list;
   #onChoose;

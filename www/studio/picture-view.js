@@ -38,7 +38,7 @@ const spent = (seconds) => `${seconds < 10 ? seconds.toFixed(1) : Math.round(sec
 const PRINT = `<canvas width="128" height="128" role="img"></canvas>
   <figcaption><span class="label"></span><button type="button" class="quiet" data-act="save" hidden>Save</button></figcaption>`;
 
-export class Easel {
+export class PictureView {
   #root;
   /** What stands on each print, to go back to where nothing better comes. @type {(Frame | null)[]} */
   #frames = [null];

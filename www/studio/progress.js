@@ -5,7 +5,7 @@
 /** @typedef {import("../engine/protocol.js").StepProgress} StepProgress */
 
 /**
- * @typedef {object} Saying
+ * @typedef {object} Status
  * @property {string} text beside the bar; empty: nothing to say
  * @property {string} [spoken] for screen readers, at turning points only
  * @property {number | null} [share] 0 … 1 on the bar; null: nobody knows how long; absent: no bar
@@ -46,9 +46,9 @@ const megabytes = (/** @type {number} */ bytes) => (bytes / 1e6).toFixed(bytes <
 /**
  * @param {Exclude<OpenProgress, {stage: "notice" | "storage" | "plan"}>} progress
  * @param {boolean} waiting a picture has been asked for and has to wait
- * @returns {Saying}
+ * @returns {Status}
  */
-export function openingWords(progress, waiting) {
+export function openingText(progress, waiting) {
   const then = waiting ? ", then the picture" : "";
   if (progress.stage !== "weights") return { text: `${STAGES[progress.stage]}${then}`, share: null };
   const { total, fetched } = progress;
@@ -63,9 +63,9 @@ export function openingWords(progress, waiting) {
  * @param {Stopwatch} watch
  * @param {number} at which picture, from 0
  * @param {number} count of pictures
- * @returns {Saying}
+ * @returns {Status}
  */
-export function stepWords({ call, calls, steps, done }, watch, at, count) {
+export function stepText({ call, calls, steps, done }, watch, at, count) {
   const left = watch.left(call, calls);
   const which = count > 1 ? `Picture ${at + 1} of ${count} · ` : "";
   const share = (at + call / calls) / count;

@@ -33,7 +33,7 @@ const amount = (name, title, range, mode) => `
 /** @param {string} value @param {string} title */
 const device = (value, title) => `<label><input type="radio" name="device" value="${value}"><span>${title}</span></label>`;
 
-export const MARKUP = `
+export const TEMPLATE = `
 <form class="studio" novalidate>
   <div class="prompts">
     ${prompt("prompt", "Prompt", "what you want", "Portrait photo of a man")}
