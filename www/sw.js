@@ -18,6 +18,7 @@ const SHELL = [
   "darkroom-studio.js",
   "engine/client.js",
   "engine/device.js",
+  "engine/failures.js",
   "engine/tuning-cache.js",
   "engine/worker.js",
   "icon.svg",

@@ -194,6 +194,48 @@ describe("trouble", () => {
     await works(studio);
   });
 
+  /**
+   * A page on which the first engine's first step fails with this error.
+   * @param {{kind: string, message: string}} error
+   */
+  async function failingStep({ kind, message }) {
+    const context = await browser.newContext();
+    let altered = false;
+    await context.route("**/pkg/darkroom.js", async (route) => {
+      const response = await route.fetch();
+      const script = await response.text();
+      if (altered) return route.fulfill({ response, body: script });
+      altered = true;
+      const fail = `Promise.reject(Object.assign(new Error(${JSON.stringify(message)}), { kind: "${kind}" }))`;
+      const body = script.replace(/\bstep\(\) \{/, `$& if (!globalThis.failed) { globalThis.failed = true; return ${fail}; }`);
+      assert.notEqual(body, script, "the engine's step was not found");
+      await route.fulfill({ response, body });
+    });
+    const studio = new Studio(await context.newPage());
+    await studio.page.goto(server.address);
+    await studio.engine();
+    await studio.page.locator("darkroom-studio").evaluate((studio) => {
+      new MutationObserver(() => studio.getAttribute("data-engine") === "loading" && studio.setAttribute("data-reopened", "")).observe(studio, { attributeFilter: ["data-engine"] });
+    });
+    await studio.generate(QUICK);
+    return { studio, reopened: async () => (await studio.page.getAttribute("darkroom-studio", "data-reopened")) !== null };
+  }
+
+  test("an error of kind device replaces the engine, however it is worded", async () => {
+    const { studio, reopened } = await failingStep({ kind: "device", message: "words of any kind" });
+    assert.match(await studio.problem(), /The engine has stopped\s+words of any kind/);
+    await studio.engine();
+    assert.ok(await reopened());
+    await works(studio);
+  });
+
+  test("an error of another kind keeps the engine, however it is worded", async () => {
+    const { studio, reopened } = await failingStep({ kind: "numeric", message: "device: NaN" });
+    assert.match(await studio.problem(), /The picture could not be made\s+device: NaN/);
+    assert.equal(await reopened(), false);
+    await works(studio);
+  });
+
   test("an engine that dies in the middle of a picture", async () => {
     const studio = await Studio.visit(browser, server.address);
     await studio.engine();

@@ -1,47 +1,36 @@
 // @ts-check
 /**
- * What page and worker say to each other: tagged messages, every request with an id, every answer with the id of its request.
+ * Messages between page and worker: each request has an id, each answer the id of its request.
  *
- * The page sends a {@link PageMessage}; the worker answers each `open`, `count`, `plan` and `generate` with any number of `progress` messages and
- * then exactly one `done` or `failed`. `cancel` has no answer of its own: the generation it names fails with kind "cancelled".
- * `crashed` answers nobody: the engine is gone, and so is every request still open.
+ * The page sends a {@link PageMessage}. The worker answers each `open`, `count`, `plan` and
+ * `generate` with any number of `progress` messages and then exactly one `done` or `failed`.
+ * `cancel` has no answer of its own: the generation it names fails with kind "cancelled".
+ * `crashed` answers no request: the engine is gone, and with it every open request.
  */
 
-/** @typedef {import("../base/problem.js").Problem} Problem */
+// Structures of the engine, as crate/web.rs writes them.
 
-/** @typedef {"auto" | "gpu" | "cpu"} DeviceChoice What the visitor wants. */
-
-/**
- * Where pictures are computed.
- * @typedef {object} DeviceReport
- * @property {"gpu" | "cpu"} kind
- * @property {string} name for people: the adapter's name, or "CPU"
- * @property {string | null} reason why not the GPU, or what to know about it, as a sentence; null when there is nothing to explain
- */
-
-/** @typedef {"auto" | "epsilon" | "v"} Prediction What the U-Net predicts; auto: what the model's files say, or a trial shows. */
-
-/** @typedef {import("../weights/local.js").LocalModel} LocalModel */
+/** @typedef {"auto" | "epsilon" | "v"} Prediction Prediction type; auto: found out by the engine */
 
 /**
- * What a model takes in memory, in bytes: as the engine works it out before the first weight moves, for pictures of the model's own size, and when asked for
- * another.
+ * Memory that a model takes, in bytes. Computed before the weights load, for pictures of the
+ * model's default size, and on request for other sizes.
  * @typedef {object} MemoryPlan
  * @property {number} weights
  * @property {number} activations
  * @property {number} scratch
- * @property {number} decode for decoding the picture, beside the weights
+ * @property {number} decode for decoding the picture, besides the weights
  * @property {number} host in WebAssembly's memory
  * @property {number} total on the device
  * @property {number} largest_buffer
  * @property {number | null} buffer_limit the device's; null: it has none
- * @property {number} width of the picture planned for, in pixels
- * @property {number} height
- * @property {boolean} tiled whether pictures are decoded in tiles
+ * @property {number} width of the picture, in pixels
+ * @property {number} height of the picture, in pixels
+ * @property {boolean} tiled pictures are decoded in tiles
  */
 
 /**
- * What the loaded model offers, as told by the engine.
+ * The loaded model's defaults and limits.
  * @typedef {object} ModelInfo
  * @property {string} default_sampler
  * @property {string[]} samplers
@@ -51,7 +40,7 @@
  * @property {string} prediction_type
  * @property {number} max_tokens
  * @property {number} weight_bytes
- * @property {string[]} warnings what to know about the model
+ * @property {string[]} warnings notes about the model, for people
  */
 
 /**
@@ -67,53 +56,105 @@
  * @property {number} [height] pixels
  */
 
-/** @typedef {{count: number, limit: number, cut: string | null}} TokenCount `limit`: tokens of one part; `cut`: the text after the first part */
+/**
+ * Progress after a U-Net call.
+ * @typedef {object} Progress
+ * @property {number} call U-Net calls done; some samplers make more calls than steps
+ * @property {number} calls U-Net calls in all
+ * @property {number} timestep
+ * @property {number} sigma
+ * @property {boolean} done all steps are done
+ * @property {boolean} restarted the run started over with this call, in a safer precision
+ */
+
+/**
+ * Tokens of a prompt.
+ * @typedef {object} TokenCount
+ * @property {number} count
+ * @property {number} limit tokens of a chunk
+ * @property {string | null} cut the text after the first chunk
+ */
+
+// End of the engine's structures.
+
+/** @typedef {import("../base/problem.js").Problem} Problem */
+/** @typedef {import("../weights/local.js").LocalModel} LocalModel */
+
+/** @typedef {"auto" | "gpu" | "cpu"} DeviceChoice The visitor's choice */
+
+/**
+ * The device that pictures are computed on.
+ * @typedef {object} DeviceReport
+ * @property {"gpu" | "cpu"} kind
+ * @property {string} name for people: the adapter's name, or "CPU"
+ * @property {string | null} reason a sentence: why it is not the GPU, or what to know about it
+ */
 
 /** @typedef {{width: number, height: number, rgba: Uint8ClampedArray<ArrayBuffer>}} Pixels */
 
 /**
+ * A model that is open.
  * @typedef {object} Opened
  * @property {DeviceReport} device
  * @property {ModelInfo} model
- * @property {"browser" | "memory" | "disk"} stored where the weights are for the next visit: kept in the browser, nowhere, or where they have always been
- * @property {string} why not in the browser, as a part of a sentence
+ * @property {"browser" | "memory" | "disk"} stored the weights are cached in the browser, held in
+ *   memory only, or on the visitor's disk
+ * @property {string} why not in the browser; part of a sentence
  */
 
 /**
+ * A finished picture.
  * @typedef {object} Finished
  * @property {Pixels} picture
  * @property {string[]} warnings
  */
 
 /**
- * How far opening a model is.
- * @typedef {{stage: "device" | "engine" | "test"} | {stage: "weights", done: number, total: number, fetched: number, what: string} |
- *   {stage: "notice", text: string} | {stage: "storage", bytes: number} | {stage: "plan", plan: MemoryPlan}} OpenProgress
- *   `notice`: to be known; empty: that has passed; `storage`: so many more bytes are about to be kept; `plan`: what the model takes in memory
+ * Progress of opening a model. `notice`: a message for the visitor; empty: the last one is over.
+ * `storage`: that many more bytes are about to be cached. `plan`: the memory that the model takes.
+ * @typedef {{stage: "device" | "engine" | "test"}
+ *   | {stage: "weights", done: number, total: number, fetched: number, what: string}
+ *   | {stage: "notice", text: string}
+ *   | {stage: "storage", bytes: number}
+ *   | {stage: "plan", plan: MemoryPlan}} OpenProgress
  */
 
 /**
- * How far a generation is. `call` of `calls` U-Net calls are done; some samplers make more calls than steps.
+ * Progress of a generation.
  * @typedef {object} StepProgress
- * @property {number} call
- * @property {number} calls
+ * @property {number} call U-Net calls done; some samplers make more calls than steps
+ * @property {number} calls U-Net calls in all
  * @property {number} steps
  * @property {boolean} done all steps are done, the picture is being decoded
- * @property {Pixels | null} preview the latent's colours, one pixel per latent cell
- * @property {string[]} [warnings] with the first message, and again when there are more of them
+ * @property {Pixels | null} preview the latent's colours, one pixel for each latent position
+ * @property {string[]} [warnings] with the first message, and again when there are more
  */
 
 /**
- * @typedef {{tag: "open", id: number, model: string | LocalModel, prediction: Prediction, device: DeviceChoice, reason: string | null, fresh: boolean} | {tag: "count", id: number, text: string} |
- *   {tag: "plan", id: number, width: number, height: number} |
- *   {tag: "generate", id: number, request: Request} | {tag: "cancel", id: number}} PageMessage
- *   `model`: absolute address, of a folder with a slash at its end, of a checkpoint without; `reason`: why the choice was made, where a failure made it;
- *   `fresh`: forget what this browser keeps of the model first
+ * @typedef {object} OpenMessage
+ * @property {"open"} tag
+ * @property {number} id
+ * @property {string | LocalModel} model an absolute address: a folder's ends in a slash, a
+ *   checkpoint's does not; or files on the visitor's disk
+ * @property {Prediction} prediction
+ * @property {DeviceChoice} device
+ * @property {string | null} reason for the device, where a failure chose it
+ * @property {boolean} fresh delete the cached files of the model first
  */
 
 /**
- * @typedef {{tag: "progress", id: number, value: OpenProgress | StepProgress} | {tag: "done", id: number, value: Opened | TokenCount | MemoryPlan | Finished} |
- *   {tag: "failed", id: number, problem: Problem} | {tag: "crashed", problem: Problem}} WorkerMessage
+ * @typedef {OpenMessage
+ *   | {tag: "count", id: number, text: string}
+ *   | {tag: "plan", id: number, width: number, height: number}
+ *   | {tag: "generate", id: number, request: Request}
+ *   | {tag: "cancel", id: number}} PageMessage
+ */
+
+/**
+ * @typedef {{tag: "progress", id: number, value: OpenProgress | StepProgress}
+ *   | {tag: "done", id: number, value: Opened | TokenCount | MemoryPlan | Finished}
+ *   | {tag: "failed", id: number, problem: Problem}
+ *   | {tag: "crashed", problem: Problem}} WorkerMessage
  */
 
 export {};

@@ -5,11 +5,12 @@
  * One request at a time, in order. While a picture is being made the worker looks up between two steps: a cancelled generation ends there, and
  * quick questions are answered there.
  */
-import { probe } from "./device.js";
 import { DarkroomError, problemOf } from "../base/problem.js";
-import { rememberTiles, rememberedTiles } from "./tuning-cache.js";
 import { LocalSource } from "../weights/local.js";
 import { ModelSource } from "../weights/source.js";
+import { probe } from "./device.js";
+import { loadFailure, startFailure, stepFailure } from "./failures.js";
+import { rememberTiles, rememberedTiles } from "./tuning-cache.js";
 
 /** @typedef {import("./protocol.js").PageMessage} PageMessage */
 /** @typedef {import("../base/problem.js").ProblemKind} ProblemKind */
@@ -168,20 +169,14 @@ async function load(engine, model, prediction, fresh, tell) {
     await source.close();
     if (error instanceof WebAssembly.RuntimeError) throw error;
     const name = typeof model === "string" ? model : model.name;
-    // The engine knows errors of the source by their text: their kind is known here.
-    const { message } = problemOf(error, "model");
-    const absent = [...source.absent].filter(([path]) => message.includes(path));
-    const said = absent.map(([, said]) => said).find(Boolean);
-    const kind = source.problem?.kind ?? (absent.length ? "missing" : "model");
-    const words = [message, said && `Asked for it, ${said}.`, !message.includes(name) && `Model: ${name}`].filter(Boolean);
-    source.problem = new DarkroomError(kind, words.join("\n"));
+    source.problem = loadFailure(error, source, name);
   }
   return source;
 }
 
 /**
  * @template T
- * @param {ProblemKind | ((message: string) => ProblemKind)} kind of the errors that do not know theirs
+ * @param {ProblemKind | ((error: unknown) => ProblemKind)} kind of errors that are no `DarkroomError`
  * @param {() => Promise<T>} act
  */
 async function kinded(kind, act) {
@@ -190,7 +185,7 @@ async function kinded(kind, act) {
   } catch (error) {
     if (error instanceof DarkroomError || (error instanceof WebAssembly.RuntimeError && kind !== "device")) throw error;
     const message = panicOr(problemOf(error, "engine").message);
-    throw new DarkroomError(typeof kind === "string" ? kind : kind(message), message);
+    throw new DarkroomError(typeof kind === "string" ? kind : kind(error), message);
   }
 }
 
@@ -210,7 +205,7 @@ function count(text) {
  */
 async function generate({ id, request }) {
   const { steps } = request;
-  const run = await kinded("request", () => opened().start(JSON.stringify(request)));
+  const run = await kinded(startFailure, () => opened().start(JSON.stringify(request)));
   /** @type {string[]} */
   const warnings = JSON.parse(run.warnings());
   const { calls } = run;
@@ -219,7 +214,7 @@ async function generate({ id, request }) {
     for (let done = false; !done; ) {
       await breathe();
       if (cancelled) throw new DarkroomError("cancelled", "Cancelled.");
-      const progress = JSON.parse(await kinded(failure, () => run.step()));
+      const progress = JSON.parse(await kinded(stepFailure, () => run.step()));
       done = progress.done;
       const preview = pixels(run.preview());
       // A run that has been begun anew in a safer precision says so in its warnings.
@@ -227,7 +222,7 @@ async function generate({ id, request }) {
       page.postMessage({ tag: "progress", id, value: { call: progress.call, calls, steps, done, preview, ...more } }, [preview.rgba.buffer]);
     }
     await breathe();
-    const picture = pixels(await kinded(failure, () => run.finish()));
+    const picture = pixels(await kinded(stepFailure, () => run.finish()));
     // Decoding has its own, where memory ran short.
     return { picture, warnings: JSON.parse(run.warnings()) };
   } finally {
@@ -243,9 +238,6 @@ function free(held) {
     // A panic has left it borrowed; the worker ends anyway.
   }
 }
-
-/** An engine whose device is lost is of no more use than one that has panicked. @param {string} message @returns {ProblemKind} */
-const failure = (message) => (message.startsWith("device:") ? "crash" : "engine");
 
 /** Lets messages in, and answers the quick ones. */
 async function breathe() {
