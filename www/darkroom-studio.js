@@ -109,16 +109,16 @@ export class DarkroomStudio extends HTMLElement {
   async generate({ compare = false } = {}) {
     await this.#session.stop();
     if (!this.#form.isSound()) return;
-    if (compare && !this.settings.negative.trim()) {
-      this.#form.note("negative", "Write here what you don’t want, then compare.");
-      this.#form.focus("negative");
+    if (compare && !this.settings.negative_prompt.trim()) {
+      this.#form.note("negative_prompt", "Write here what you don’t want, then compare.");
+      this.#form.focus("negative_prompt");
       return;
     }
     // A comparison is about the picture there is: the same seed again.
     if (!compare) this.#form.useSeed();
     this.#changed();
     const { settings } = this;
-    await this.#session.generate(compare ? [{ ...settings, negative: "" }, settings] : [settings]);
+    await this.#session.generate(compare ? [{ ...settings, negative_prompt: "" }, settings] : [settings]);
   }
 
   /** Takes files that are dragged over the page beside the studio. @param {DragEvent} event */
@@ -132,7 +132,7 @@ export class DarkroomStudio extends HTMLElement {
     const attribute = (/** @type {string} */ name) => this.getAttribute(name) ?? "";
     // The attribute's guidance scale is for the attribute's model.
     const usualGuidance = (/** @type {string} */ model) =>
-      (model === attribute("model") && attribute("guidance-scale")) || DEFAULTS.guidance;
+      (model === attribute("model") && attribute("guidance-scale")) || DEFAULTS.guidance_scale;
     this.#form = new SettingsForm(form, usualGuidance);
     this.#view = new PictureView(this.#part("easel"), (frame) => void this.#save(frame));
     this.#gallery = new Gallery(this.#part("sheet"), (frame) => this.#restoreFrame(frame));
@@ -152,9 +152,9 @@ export class DarkroomStudio extends HTMLElement {
     this.#form.fill({
       ...DEFAULTS,
       prompt: attribute("prompt"),
-      negative: attribute("negative-prompt"),
+      negative_prompt: attribute("negative-prompt"),
       seed: attribute("seed") || randomSeed(),
-      guidance: usualGuidance(this.#early.model ?? attribute("model")),
+      guidance_scale: usualGuidance(this.#early.model ?? attribute("model")),
       model: attribute("model"),
       ...this.#early,
     });
@@ -265,7 +265,7 @@ export class DarkroomStudio extends HTMLElement {
 
   async #count() {
     if (!this.#session.opened) return;
-    for (const field of /** @type {const} */ (["prompt", "negative"])) {
+    for (const field of /** @type {const} */ (["prompt", "negative_prompt"])) {
       const text = this.settings[field];
       const counted = await this.#session.count(text);
       if (counted && text === this.settings[field]) this.#form.showTokens(field, counted);

@@ -179,7 +179,7 @@ describe("trouble", () => {
       ["height", "x", /multiple of 8/],
       ["steps", "0", /from 1 to 1000/],
       ["steps", "1000000", /from 1 to 1000/],
-      ["guidance", "NaN", /a number/],
+      ["guidance-scale", "NaN", /a number/],
       ["seed", "18446744073709551616", /from 0 to 18446744073709551615/],
     ]) {
       const name = /** @type {string} */ (field);

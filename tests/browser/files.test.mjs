@@ -77,10 +77,10 @@ describe("files of the visitor's own", () => {
   async function make(studio, wanted) {
     await studio.generate({
       prompt: wanted.prompt,
-      negative: wanted.negative_prompt,
+      negative_prompt: wanted.negative_prompt,
       seed: String(wanted.seed),
       steps: String(wanted.steps),
-      guidance: String(wanted.guidance_scale),
+      guidance_scale: String(wanted.guidance_scale),
       width: String(wanted.width),
       height: String(wanted.height),
     });
@@ -211,7 +211,7 @@ describe("files of the visitor's own", () => {
   test("a picture brings its settings back, dropped or chosen", async () => {
     const studio = await visit();
     await studio.engine();
-    const settings = { prompt: "Portrait of a woman, café 日本", negative: "hat, glasses", seed: "4000000000", steps: "3", guidance: "5.5", sampler: "unipc", width: "64", height: "96" };
+    const settings = { prompt: "Portrait of a woman, café 日本", negative_prompt: "hat, glasses", seed: "4000000000", steps: "3", guidance_scale: "5.5", sampler: "unipc", width: "64", height: "96" };
     await studio.generate(settings);
     const picture = await studio.picture();
     const download = studio.page.waitForEvent("download");
@@ -219,8 +219,8 @@ describe("files of the visitor's own", () => {
     const saved = join(folder, "saved.png");
     await (await download).saveAs(saved);
 
-    const fields = () => studio.page.evaluate((names) => Object.fromEntries(names.map((name) => [name, /** @type {HTMLInputElement} */ (document.querySelector(`[name="${name}"]`)).value])), Object.keys(settings));
-    const others = { prompt: "x", negative: "", seed: "1", steps: "2", guidance: "2", sampler: "euler", width: "128", height: "128" };
+    const fields = () => studio.page.evaluate((names) => Object.fromEntries(names.map((name) => [name, /** @type {HTMLInputElement} */ (document.querySelector(`[name="${name.replace("_", "-")}"]`)).value])), Object.keys(settings));
+    const others = { prompt: "x", negative_prompt: "", seed: "1", steps: "2", guidance_scale: "2", sampler: "euler", width: "128", height: "128" };
     for (const take of [() => drop(studio, [saved]), () => drop(studio, [saved], ".why"), () => studio.page.locator("[data-part=file]").setInputFiles(saved)]) {
       await studio.fill(others);
       await take();

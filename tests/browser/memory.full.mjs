@@ -53,7 +53,7 @@ describe("memory", () => {
         const seconds = (performance.now() - began) / 1000;
         const loaded = await meter.counts();
         const fetched = repository.traffic.all - before;
-        await studio.generate({ prompt: "a man", negative: "hat" });
+        await studio.generate({ prompt: "a man", negative_prompt: "hat" });
         meter.stop();
         assert.equal((await studio.picture()).width, 64);
         assert.deepEqual(studio.errors, []);

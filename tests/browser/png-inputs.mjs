@@ -105,14 +105,14 @@ function mutatedText(random) {
 }
 
 /** @type {Record<string, RegExp>} */
-const FORMS = { steps: /^\d{1,4}$/, seed: /^\d{1,20}$/, guidance: /^[\d.]{1,10}$/, width: /^\d{1,5}$/, height: /^\d{1,5}$/, sampler: /^[a-z0-9+-]+$/ };
+const FORMS = { steps: /^\d{1,4}$/, seed: /^\d{1,20}$/, guidance_scale: /^[\d.]{1,10}$/, width: /^\d{1,5}$/, height: /^\d{1,5}$/, sampler: /^[a-z0-9+-]+$/ };
 
 /** @param {string} text */
 function checkText(text) {
   const found = fromInfotext(text);
   if (found === null) return;
-  const { prompt, negative, ...others } = found.settings;
-  assert.ok(prompt.length + negative.length <= text.length);
+  const { prompt, negative_prompt, ...others } = found.settings;
+  assert.ok(prompt.length + negative_prompt.length <= text.length);
   for (const [field, value] of Object.entries(others)) assert.match(value, FORMS[field], field);
   // So that a page full of them stays a page.
   assert.ok(found.notes.every((/** @type {string} */ note) => note.length < 400));
@@ -158,10 +158,10 @@ export function thereAndBack(count, seed) {
   for (let turn = 0; turn < count; turn += 1) {
     const settings = {
       prompt: [line(), line()].join(random.of(["", "\n"])),
-      negative: line(),
+      negative_prompt: line(),
       seed: String(random.number(2 ** 32)),
       steps: String(1 + random.number(1000)),
-      guidance: String(1 + random.number(200) / 2),
+      guidance_scale: String(1 + random.number(200) / 2),
       sampler: random.of(["euler", "euler-a", "ddim", "pndm", "dpm++2m", "dpm++2m-karras", "unipc"]),
       width: String(8 * (1 + random.number(200))),
       height: String(8 * (1 + random.number(200))),

@@ -38,10 +38,10 @@ export class Studio {
     await this.page.waitForSelector(`darkroom-studio[data-engine=${state}]`, { timeout: PATIENCE_MS });
   }
 
-  /** Types into fields, as named in the form. @param {Record<string, string>} fields */
+  /** Types into the fields of these settings. @param {Record<string, string>} fields */
   async fill(fields) {
     for (const [name, value] of Object.entries(fields)) {
-      const field = this.page.locator(`[name="${name}"]`).first();
+      const field = this.page.locator(`[name="${name.replaceAll("_", "-")}"]`).first();
       if (name === "device") await this.page.locator(`.choice label:has([value=${value}])`).click();
       else if (name === "sampler") await field.selectOption(value);
       else await field.fill(value);

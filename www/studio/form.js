@@ -1,7 +1,7 @@
 // @ts-check
 /** The fields: what they hold, and what stands beside them. */
 import { isCheckpoint } from "./address.js";
-import { FIELDS, problemsOf, randomSeed, samplerName } from "./settings.js";
+import { FIELDS, fieldName, fieldOf, problemsOf, randomSeed, samplerName } from "./settings.js";
 
 /** @typedef {import("../engine/protocol.js").ModelInfo} ModelInfo */
 /** @typedef {import("../engine/protocol.js").TokenCount} TokenCount */
@@ -46,22 +46,22 @@ export class SettingsForm {
       if (field === "sampler" && control.value !== value) control.value = this.#model?.default_sampler ?? "";
     }
     for (const slider of /** @type {NodeListOf<HTMLInputElement>} */ (this.#form.querySelectorAll("[data-slider]"))) {
-      slider.value = this.#control(/** @type {Field} */ (slider.dataset.slider)).value;
+      slider.value = this.#control(fieldOf(slider.dataset.slider ?? "")).value;
     }
-    if (settings.model !== undefined) this.#settleGuidance(settings.guidance !== undefined);
+    if (settings.model !== undefined) this.#settleGuidance(settings.guidance_scale !== undefined);
   }
 
   /** Another model gets its usual guidance scale, unless the visitor chose one. @param {boolean} chosen just now */
   #settleGuidance(chosen) {
-    const { model, guidance } = this.settings;
+    const { model, guidance_scale } = this.settings;
     const before = this.#guided;
     this.#guided = model;
-    if (!chosen && guidance === this.#usualGuidance(before)) this.fill({ guidance: this.#usualGuidance(model) });
+    if (!chosen && guidance_scale === this.#usualGuidance(before)) this.fill({ guidance_scale: this.#usualGuidance(model) });
   }
 
   /** Takes over what the visitor moved or typed elsewhere than in the field itself. @param {HTMLInputElement} input */
   follow({ name, value, dataset }) {
-    this.fill(dataset.slider ? { [dataset.slider]: value } : {});
+    this.fill(dataset.slider ? { [fieldOf(dataset.slider)]: value } : {});
     if (name === "seed") this.keepSeed();
   }
 
@@ -109,17 +109,17 @@ export class SettingsForm {
    * @returns {Map<Field, string>} only what is wrong
    */
   review() {
-    const { guidance, model, prediction } = this.settings;
+    const { guidance_scale, model, prediction } = this.settings;
     // Folders say what they predict; of checkpoints people know it who have them.
     const asked = this.#form.querySelector("[data-part=prediction]");
     asked?.toggleAttribute("hidden", !isCheckpoint(model) && prediction === "auto");
     const problems = problemsOf(this.settings, this.#model?.size_multiple);
     const notes = new Map(problems);
-    for (const field of /** @type {const} */ (["prompt", "negative"])) {
+    for (const field of /** @type {const} */ (["prompt", "negative_prompt"])) {
       const long = this.#long[field];
       if (long) notes.set(field, long);
     }
-    if (Number(guidance) <= 1) notes.set("negative", "At a guidance scale of 1 the negative prompt has no effect.");
+    if (Number(guidance_scale) <= 1) notes.set("negative_prompt", "At a guidance scale of 1 the negative prompt has no effect.");
     for (const field of FIELDS) {
       this.note(field, notes.get(field) ?? "");
       const control = this.#control(field);
@@ -135,9 +135,9 @@ export class SettingsForm {
     return field === undefined;
   }
 
-  /** @param {"prompt" | "negative"} field @param {TokenCount} counted */
+  /** @param {"prompt" | "negative_prompt"} field @param {TokenCount} counted */
   showTokens(field, { count, limit, cut }) {
-    const output = this.#form.querySelector(`[data-for=${field}]`);
+    const output = this.#form.querySelector(`[data-for=${fieldName(field)}]`);
     if (output) output.textContent = `${count} / ${limit} tokens`;
     output?.toggleAttribute("data-over", cut !== null);
     const parts = Math.ceil(count / limit);
@@ -146,7 +146,7 @@ export class SettingsForm {
 
   /** @param {Field} field @param {string} text */
   note(field, text) {
-    const note = this.#form.querySelector(`[data-note=${field}]`);
+    const note = this.#form.querySelector(`[data-note=${fieldName(field)}]`);
     if (note) note.textContent = text;
   }
 
@@ -158,7 +158,7 @@ export class SettingsForm {
   /** @param {Field} field @returns {{value: string, focus(): void}} */
   #control(field) {
     // `device` is a group of radio buttons: it has a value like the others, and is never sent the focus.
-    return /** @type {any} */ (this.#form.elements.namedItem(field));
+    return /** @type {any} */ (this.#form.elements.namedItem(fieldName(field)));
   }
 }
 

@@ -21,7 +21,7 @@ export class Gallery {
 
   /** @param {Frame} frame */
   add(frame) {
-    const { prompt, negative } = frame.settings;
+    const { prompt, negative_prompt: negative } = frame.settings;
     const button = document.createElement("button");
     button.type = "button";
     button.title = `${prompt}${negative ? `\nNegative prompt: ${negative}` : ""}\n${describe(frame.settings)}`;

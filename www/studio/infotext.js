@@ -17,12 +17,12 @@ const UNKNOWN_HERE = ["Clip skip", "Denoising strength", "Hires upscale", "Lora 
  * @param {Settings} settings
  * @returns {string}
  */
-export function infotext({ prompt, negative, seed, steps, guidance, sampler, width, height, model }) {
+export function infotext({ prompt, negative_prompt, seed, steps, guidance_scale, sampler, width, height, model }) {
   const name = (model.replace(ON_DISK, "").replace(/[?#].*$/, "").replace(/\/+$/, "").split("/").pop() ?? "").replace(/\.safetensors$/i, "");
   const lines = [prompt];
-  if (negative) lines.push(`${NEGATIVE} ${negative}`);
+  if (negative_prompt) lines.push(`${NEGATIVE} ${negative_prompt}`);
   lines.push(
-    `Steps: ${steps}, Sampler: ${samplerName(sampler)}, CFG scale: ${guidance}, Seed: ${seed}, Size: ${width}x${height}, Model: ${quoted(name)}, RNG: CPU, Version: Darkroom`,
+    `Steps: ${steps}, Sampler: ${samplerName(sampler)}, CFG scale: ${guidance_scale}, Seed: ${seed}, Size: ${width}x${height}, Model: ${quoted(name)}, RNG: CPU, Version: Darkroom`,
   );
   return lines.join("\n");
 }
@@ -47,7 +47,7 @@ export function fromInfotext(text) {
   /** @type {Partial<Settings>} */
   const settings = {
     prompt: lines.slice(0, to).join("\n"),
-    negative: from < 0 ? "" : lines.slice(from, last).join("\n").slice(NEGATIVE.length).replace(/^ /, ""),
+    negative_prompt: from < 0 ? "" : lines.slice(from, last).join("\n").slice(NEGATIVE.length).replace(/^ /, ""),
     ...numbers(values),
   };
   const sampler = samplerOf(values);
@@ -75,7 +75,7 @@ function numbers(values) {
   };
   take("steps", values.get("Steps"), /^\d{1,4}$/);
   take("seed", values.get("Seed"), /^\d{1,20}$/);
-  take("guidance", values.get("CFG scale"), /^\d{1,3}(\.\d{1,6})?$/);
+  take("guidance_scale", values.get("CFG scale"), /^\d{1,3}(\.\d{1,6})?$/);
   const [, width, height] = /^(\d{1,5})x(\d{1,5})$/.exec(values.get("Size") ?? "") ?? [];
   return width ? { ...settings, width, height } : settings;
 }

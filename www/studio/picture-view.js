@@ -159,7 +159,7 @@ export class PictureView {
     /** @type {HTMLElement} */ (print.querySelector(".label")).textContent = text;
     /** @type {HTMLElement} */ (print.querySelector("[data-act=save]")).hidden = !frame;
     const canvas = /** @type {HTMLElement} */ (print.querySelector("canvas"));
-    const { prompt, negative } = frame?.settings ?? {};
+    const { prompt, negative_prompt: negative } = frame?.settings ?? {};
     canvas.ariaLabel = frame ? `Picture of “${prompt}”${negative ? `, negative prompt “${negative}”` : ", no negative prompt"}` : "No picture yet";
   }
 }
@@ -167,5 +167,5 @@ export class PictureView {
 /** @param {Settings[]} settings @param {number} at */
 function caption(settings, at) {
   if (settings.length === 1) return describe(settings[at]);
-  return settings[at].negative ? `With the negative prompt “${settings[at].negative}”` : "Without a negative prompt";
+  return settings[at].negative_prompt ? `With the negative prompt “${settings[at].negative_prompt}”` : "Without a negative prompt";
 }

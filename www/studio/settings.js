@@ -5,10 +5,10 @@
  * Every field as text, as in the form: what is typed survives, sensible or not.
  * @typedef {object} Settings
  * @property {string} prompt
- * @property {string} negative
+ * @property {string} negative_prompt
  * @property {string} seed 0 … 2⁶⁴−1
  * @property {string} steps 1 … 1000
- * @property {string} guidance 1 … 100; 1 makes no use of the negative prompt
+ * @property {string} guidance_scale 1 … 100; 1 makes no use of the negative prompt
  * @property {string} sampler a name of the engine's; empty: the model's own
  * @property {string} width pixels, a multiple of 8; empty: the model's own
  * @property {string} height pixels, a multiple of 8; empty: the model's own
@@ -19,10 +19,25 @@
 
 /** @typedef {keyof Settings} Field */
 
-export const FIELDS = /** @type {Field[]} */ (["prompt", "negative", "seed", "steps", "guidance", "sampler", "width", "height", "device", "model", "prediction"]);
+export const FIELDS = /** @type {Field[]} */ (["prompt", "negative_prompt", "seed", "steps", "guidance_scale", "sampler", "width", "height", "device", "model", "prediction"]);
+
+/**
+ * The name of a setting in the form and in the address bar.
+ * @param {Field} field
+ */
+export const fieldName = (field) => field.replaceAll("_", "-");
+
+/**
+ * The setting of a name in the form.
+ * @param {string} name
+ */
+export const fieldOf = (name) => /** @type {Field} */ (name.replaceAll("-", "_"));
+
+/** Names in the address bar of earlier versions: links may still have them. @type {Partial<Record<Field, string>>} */
+const OLD_NAMES = { negative_prompt: "negative", guidance_scale: "guidance" };
 
 /** @satisfies {Partial<Settings>} */
-export const DEFAULTS = { steps: "20", guidance: "7.5", device: "auto", prediction: "auto" };
+export const DEFAULTS = { steps: "20", guidance_scale: "7.5", device: "auto", prediction: "auto" };
 
 const LARGEST_SEED = 2n ** 64n - 1n;
 const MOST_STEPS = 1000;
@@ -54,11 +69,11 @@ export const randomSeed = () => String(crypto.getRandomValues(new Uint32Array(1)
 export function problemsOf(settings, multiple = 8) {
   /** @type {Map<Field, string>} */
   const problems = new Map();
-  const { seed, steps, guidance, width, height } = settings;
+  const { seed, steps, guidance_scale, width, height } = settings;
   if (!/^\d+$/.test(seed) || BigInt(seed) > LARGEST_SEED) problems.set("seed", `The seed is a whole number from 0 to ${LARGEST_SEED}.`);
   if (!/^\d+$/.test(steps) || Number(steps) < 1 || Number(steps) > MOST_STEPS) problems.set("steps", `Steps are a whole number from 1 to ${MOST_STEPS}.`);
-  const scale = guidance.trim() === "" ? NaN : Number(guidance);
-  if (!(scale >= 1 && scale <= MOST_GUIDANCE)) problems.set("guidance", `The guidance scale is a number from 1 to ${MOST_GUIDANCE}, such as 7.5.`);
+  const scale = guidance_scale.trim() === "" ? NaN : Number(guidance_scale);
+  if (!(scale >= 1 && scale <= MOST_GUIDANCE)) problems.set("guidance_scale", `The guidance scale is a number from 1 to ${MOST_GUIDANCE}, such as 7.5.`);
   for (const [field, size] of /** @type {[Field, string][]} */ ([["width", width], ["height", height]])) {
     if (size === "") continue;
     const pixels = Number(size);
@@ -74,13 +89,13 @@ export function problemsOf(settings, multiple = 8) {
  * @param {Settings} settings without problems
  * @returns {import("../engine/protocol.js").Request}
  */
-export function requestOf({ prompt, negative, seed, steps, guidance, sampler, width, height }) {
+export function requestOf({ prompt, negative_prompt, seed, steps, guidance_scale, sampler, width, height }) {
   return {
     prompt,
-    negative_prompt: negative,
+    negative_prompt,
     seed,
     steps: Number(steps),
-    guidance_scale: Number(guidance),
+    guidance_scale: Number(guidance_scale),
     ...(sampler && { sampler }),
     ...(width && { width: Number(width) }),
     ...(height && { height: Number(height) }),
@@ -94,7 +109,7 @@ export function requestOf({ prompt, negative, seed, steps, guidance, sampler, wi
  */
 export function toFragment(settings, defaults) {
   const words = new URLSearchParams();
-  for (const field of FIELDS) if (settings[field] !== (defaults[field] ?? "")) words.set(field, settings[field]);
+  for (const field of FIELDS) if (settings[field] !== (defaults[field] ?? "")) words.set(fieldName(field), settings[field]);
   return `#${words}`;
 }
 
@@ -107,14 +122,14 @@ export function fromFragment(fragment) {
   /** @type {Partial<Settings>} */
   const settings = {};
   for (const field of FIELDS) {
-    const value = words.get(field);
+    const value = words.get(fieldName(field)) ?? words.get(OLD_NAMES[field] ?? "");
     if (value !== null) settings[field] = value;
   }
   return settings;
 }
 
 /** @param {Settings} settings one line for people */
-export function describe({ seed, steps, guidance, sampler, width, height }) {
+export function describe({ seed, steps, guidance_scale, sampler, width, height }) {
   const size = width && height ? ` · ${width}\u00a0×\u00a0${height}` : "";
-  return `Seed ${seed} · ${steps} steps · guidance ${guidance}${sampler ? ` · ${samplerName(sampler)}` : ""}${size}`;
+  return `Seed ${seed} · ${steps} steps · guidance ${guidance_scale}${sampler ? ` · ${samplerName(sampler)}` : ""}${size}`;
 }

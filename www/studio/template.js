@@ -37,7 +37,7 @@ export const TEMPLATE = `
 <form class="studio" novalidate>
   <div class="prompts">
     ${prompt("prompt", "Prompt", "what you want", "Portrait photo of a man")}
-    ${prompt("negative", "Negative prompt", "what you don’t want", "mustache")}
+    ${prompt("negative-prompt", "Negative prompt", "what you don’t want", "mustache")}
   </div>
 
   <div class="actions">
@@ -73,7 +73,7 @@ export const TEMPLATE = `
         <p class="note" id="seed-note" data-note="seed"></p>
       </div>
       ${amount("steps", "Steps", 'min="1" max="60" step="1"', "numeric")}
-      ${amount("guidance", "Guidance scale", 'min="1" max="20" step="0.5"', "decimal")}
+      ${amount("guidance-scale", "Guidance scale", 'min="1" max="20" step="0.5"', "decimal")}
       <div class="field">
         <label for="sampler">Sampler</label>
         <select id="sampler" name="sampler"><option value="">The model’s own</option>${options}</select>

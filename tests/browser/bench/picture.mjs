@@ -65,7 +65,7 @@ async function page({ browser, address }, request) {
   const first = { usable: /** @type {number[]} */ ([]), ready: /** @type {number[]} */ ([]) };
   const again = { usable: /** @type {number[]} */ ([]), ready: /** @type {number[]} */ ([]) };
   const pictures = [];
-  const fields = { prompt: request.prompt, negative: request.negative_prompt, seed: String(request.seed), steps: String(STEPS), sampler: "euler" };
+  const fields = { prompt: request.prompt, negative_prompt: request.negative_prompt, seed: String(request.seed), steps: String(STEPS), sampler: "euler" };
   for (let visit = 0; visit < VISITS; visit += 1) {
     const studio = new Studio(await (await browser.newContext()).newPage());
     for (const times of [first, again]) {
