@@ -9,15 +9,15 @@
  * `generate()`. Events: `settings` when they change, `picture` with each finished one.
  */
 import { DarkroomError, problemOf } from "./base/problem.js";
-import { ON_DISK, addressOf, isCheckpoint, nameOf } from "./studio/address.js";
+import { addressOf, isCheckpoint, nameOf, ON_DISK } from "./studio/address.js";
 import { FileInput } from "./studio/file-input.js";
 import { SettingsForm } from "./studio/form.js";
 import { Gallery } from "./studio/gallery.js";
 import { fromInfotext, infotext } from "./studio/infotext.js";
 import { ModelsPanel } from "./studio/models.js";
-import { PictureView, canvasOf } from "./studio/picture-view.js";
-import { textOf } from "./studio/png-text.js";
+import { canvasOf, PictureView } from "./studio/picture-view.js";
 import { download, pngOf } from "./studio/png.js";
+import { textOf } from "./studio/png-text.js";
 import { showProblem } from "./studio/problems.js";
 import { openingText, stepText } from "./studio/progress.js";
 import { Session } from "./studio/session.js";
@@ -118,7 +118,9 @@ export class DarkroomStudio extends HTMLElement {
     if (!compare) this.#form.useSeed();
     this.#changed();
     const { settings } = this;
-    await this.#session.generate(compare ? [{ ...settings, negative_prompt: "" }, settings] : [settings]);
+    await this.#session.generate(
+      compare ? [{ ...settings, negative_prompt: "" }, settings] : [settings],
+    );
   }
 
   /** Takes files that are dragged over the page beside the studio. @param {DragEvent} event */

@@ -118,7 +118,8 @@ async function serve(event, file) {
  */
 async function kept(event, file) {
   const { clientId, resultingClientId, request } = event;
-  const edition = (request.mode === "navigate" ? null : await note(clientId)) ?? (await note(NEWEST));
+  const edition =
+    (request.mode === "navigate" ? null : await note(clientId)) ?? (await note(NEWEST));
   // The first visit's page came before there was any.
   if (!edition) return fetch(request);
   if (resultingClientId) await note(resultingClientId, edition);
@@ -126,7 +127,8 @@ async function kept(event, file) {
   const response = await cache.match(file);
   if (response) return response;
   const answer = await fetch(request);
-  if (answer.ok && file.startsWith(new URL(WHEN_USED, scope()).href)) await cache.put(file, answer.clone());
+  if (answer.ok && file.startsWith(new URL(WHEN_USED, scope()).href))
+    await cache.put(file, answer.clone());
   return answer;
 }
 
@@ -139,7 +141,8 @@ async function note(name, text) {
   if (!name) return null;
   const notes = await caches.open(NOTES);
   const address = new URL(`?note=${name}`, scope()).href;
-  if (text !== undefined) await notes.put(address, new Response(text, { headers: { [WRITTEN]: String(Date.now()) } }));
+  if (text !== undefined)
+    await notes.put(address, new Response(text, { headers: { [WRITTEN]: String(Date.now()) } }));
   return (await notes.match(address))?.text() ?? null;
 }
 
@@ -173,8 +176,15 @@ async function fetchAll() {
   try {
     const found = await Promise.all(files().map(fetchOne));
     const hashes = found.map(({ hash }) => hash).join("");
-    const answers = found.map(({ file, answer }) => /** @type {[string, Response]} */ ([file, answer]));
-    return { edition: EDITION + hex(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(hashes))).slice(0, 16), answers };
+    const answers = found.map(
+      ({ file, answer }) => /** @type {[string, Response]} */ ([file, answer]),
+    );
+    return {
+      edition:
+        EDITION +
+        hex(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(hashes))).slice(0, 16),
+      answers,
+    };
   } catch {
     return null;
   }
@@ -189,11 +199,16 @@ async function fetchOne(file) {
   // Anew, because a page may not be answered with what came by a redirect, and the body is unpacked already.
   const headers = new Headers(answer.headers);
   for (const name of ["content-encoding", "content-length"]) headers.delete(name);
-  return { file, hash: hex(await crypto.subtle.digest("SHA-256", bytes)), answer: new Response(bytes, { headers }) };
+  return {
+    file,
+    hash: hex(await crypto.subtle.digest("SHA-256", bytes)),
+    answer: new Response(bytes, { headers }),
+  };
 }
 
 /** @param {ArrayBuffer} bytes */
-const hex = (bytes) => Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("");
+const hex = (bytes) =>
+  Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 /** Forgets the notes about who has gone, and the editions that nobody uses any more. */
 async function tidy() {
@@ -203,9 +218,11 @@ async function tidy() {
     const name = new URL(url).searchParams.get("note") ?? "";
     const written = Number((await notes.match(url))?.headers.get(WRITTEN));
     // Who is just being opened is not always among the clients yet.
-    const here = Date.now() - written < SURELY_OPENED_MS || (await worker.clients.get(name)) !== undefined;
+    const here =
+      Date.now() - written < SURELY_OPENED_MS || (await worker.clients.get(name)) !== undefined;
     if (name === NEWEST || here) used.add(await note(name));
     else await notes.delete(url);
   }
-  for (const name of await caches.keys()) if (name.startsWith(EDITION) && !used.has(name)) await caches.delete(name);
+  for (const name of await caches.keys())
+    if (name.startsWith(EDITION) && !used.has(name)) await caches.delete(name);
 }

@@ -27,7 +27,10 @@ export class Studio {
    * @param {import("playwright-core").BrowserContextOptions} [options]
    */
   static async visit(browser, address, options = {}) {
-    const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+    const context = await browser.newContext({
+      viewport: { width: 1280, height: 900 },
+      ...options,
+    });
     const studio = new Studio(await context.newPage());
     await studio.page.goto(address);
     return studio;
@@ -35,7 +38,9 @@ export class Studio {
 
   /** @param {"ready" | "failed" | "loading"} [state] */
   async engine(state = "ready") {
-    await this.page.waitForSelector(`darkroom-studio[data-engine=${state}]`, { timeout: PATIENCE_MS });
+    await this.page.waitForSelector(`darkroom-studio[data-engine=${state}]`, {
+      timeout: PATIENCE_MS,
+    });
   }
 
   /** Types into the fields of these settings. @param {Record<string, string>} fields */
@@ -94,7 +99,9 @@ export class Studio {
   async decode(file) {
     return this.page.evaluate(async (base64) => {
       const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
-      const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }), { colorSpaceConversion: "none" });
+      const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }), {
+        colorSpaceConversion: "none",
+      });
       const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
       const context = canvas.getContext("2d");
       context?.drawImage(bitmap, 0, 0);
@@ -133,7 +140,8 @@ export class Studio {
  * @param {Picture} b
  */
 export function psnr(a, b) {
-  if (a.width !== b.width || a.height !== b.height) throw new Error(`${a.width}×${a.height} against ${b.width}×${b.height}`);
+  if (a.width !== b.width || a.height !== b.height)
+    throw new Error(`${a.width}×${a.height} against ${b.width}×${b.height}`);
   let sum = 0;
   let count = 0;
   a.bytes.forEach((byte, at) => {

@@ -30,7 +30,9 @@ async function choose(address) {
     choices.push(JSON.parse(await engine.tune(wish, remembered)));
     await engine.selfTest();
   }
-  const wrong = await gpu.tune("fastest", undefined).catch((/** @type {Error} */ error) => error.message);
+  const wrong = await gpu
+    .tune("fastest", undefined)
+    .catch((/** @type {Error} */ error) => error.message);
   return { choices, wrong };
 }
 
@@ -45,11 +47,19 @@ test("tiles are chosen from the table or measured, and a measurement is remember
   const { choices, wrong } = await inWorker(page, choose, server.address);
   t.diagnostic(JSON.stringify(choices));
   const [table, asked, measured, cpu] = choices;
-  assert.deepEqual(table, { preset: "registers", how: "table", timings: [] }, "SwiftShader runs on the CPU");
+  assert.deepEqual(
+    table,
+    { preset: "registers", how: "table", timings: [] },
+    "SwiftShader runs on the CPU",
+  );
   assert.deepEqual(asked, { preset: "64x64", how: "asked", timings: [] });
   assert.equal(cpu, null, "the CPU path has no such kernels");
   assert.ok(measured?.how === "measured" && measured.timings.length >= 5);
-  assert.equal(measured.preset, "registers", "what the table says of SwiftShader is what is measured");
+  assert.equal(
+    measured.preset,
+    "registers",
+    "what the table says of SwiftShader is what is measured",
+  );
   assert.match(wrong, /tiles.*fastest.*measure.*128x128/s);
 
   const kept = await page.evaluate(async () => {

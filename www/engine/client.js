@@ -46,7 +46,9 @@ export class Client {
     try {
       return await this.#ask({ tag: "open", ...what, device, reason: reason ?? null }, progress);
     } catch (error) {
-      const fell = error instanceof DarkroomError && (error.kind === "device" || (error.kind === "crash" && !loading));
+      const fell =
+        error instanceof DarkroomError &&
+        (error.kind === "device" || (error.kind === "crash" && !loading));
       if (!fell || device === "cpu" || (this.#worker && this.#worker !== worker)) throw error;
       this.#start();
       const why = `The GPU did not pass its test: ${error.message.replace(/[.\s]+$/, "")}.`;
@@ -97,7 +99,9 @@ export class Client {
     const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
     worker.addEventListener("message", ({ data }) => this.#receive(worker, data));
     worker.addEventListener("error", (event) => {
-      const message = event.message || "The engine’s worker could not be started: is worker.js where this page is served from?";
+      const message =
+        event.message ||
+        "The engine’s worker could not be started: is worker.js where this page is served from?";
       this.#receive(worker, { tag: "crashed", problem: { kind: "crash", message } });
     });
     this.#worker = worker;
@@ -119,7 +123,10 @@ export class Client {
    */
   #receive(worker, message) {
     if (worker !== this.#worker) return;
-    if (message.tag === "crashed" || (message.tag === "failed" && message.problem.kind === "crash")) {
+    if (
+      message.tag === "crashed" ||
+      (message.tag === "failed" && message.problem.kind === "crash")
+    ) {
       this.#end(new DarkroomError("crash", message.problem.message));
       this.#onCrash(message.problem);
       return;
@@ -138,9 +145,11 @@ export class Client {
    * @returns {Promise<any>}
    */
   #ask(message, progress = () => {}) {
-    const id = (this.#lastId += 1);
+    this.#lastId += 1;
+    const id = this.#lastId;
     return new Promise((resolve, reject) => {
-      if (!this.#worker) return reject(new DarkroomError("cancelled", "The engine has been stopped."));
+      if (!this.#worker)
+        return reject(new DarkroomError("cancelled", "The engine has been stopped."));
       this.#pending.set(id, { resolve, reject, progress });
       this.#worker.postMessage({ ...message, id });
     });

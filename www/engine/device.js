@@ -20,7 +20,8 @@ const cpu = (reason) => ({ kind: "cpu", name: "CPU", reason });
 
 /** @param {AdapterInfo} info */
 function nameOf(info) {
-  const name = info.description || info.device || [info.vendor, info.architecture].filter(Boolean).join(" ");
+  const name =
+    info.description || info.device || [info.vendor, info.architecture].filter(Boolean).join(" ");
   return name.trim() || "unnamed adapter";
 }
 
@@ -32,7 +33,9 @@ function nameOf(info) {
 export async function probe(choice, gpu) {
   if (choice === "cpu") return cpu("Chosen by you.");
   if (!gpu) {
-    const secure = globalThis.isSecureContext ? "This browser does not offer WebGPU." : "WebGPU needs a page served by https or from localhost.";
+    const secure = globalThis.isSecureContext
+      ? "This browser does not offer WebGPU."
+      : "WebGPU needs a page served by https or from localhost.";
     return cpu(secure);
   }
   /** @type {Adapter | null} */
@@ -40,17 +43,29 @@ export async function probe(choice, gpu) {
   try {
     adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   } catch (error) {
-    return cpu(`WebGPU could not be asked for an adapter: ${error instanceof Error ? error.message : error}`);
+    return cpu(
+      `WebGPU could not be asked for an adapter: ${error instanceof Error ? error.message : error}`,
+    );
   }
   if (!adapter) return cpu("WebGPU is here, but it has no adapter on this machine.");
 
   const info = adapter.info ?? {};
   const name = nameOf(info);
   // cubecl measures with timestamps on every stream it creates and panics without them.
-  if (!adapter.features.has("timestamp-query")) return cpu(`The adapter “${name}” lacks the feature “timestamp-query”, which the engine needs.`);
+  if (!adapter.features.has("timestamp-query"))
+    return cpu(
+      `The adapter “${name}” lacks the feature “timestamp-query”, which the engine needs.`,
+    );
   const words = [info.vendor, info.architecture, info.device, info.description].join(" ");
   const software = info.isFallbackAdapter || adapter.isFallbackAdapter || SOFTWARE.test(words);
   if (!software) return { kind: "gpu", name, reason: null };
-  if (choice === "gpu") return { kind: "gpu", name, reason: "A software adapter: it computes on the CPU, slower than Darkroom’s own CPU path." };
-  return cpu(`The only WebGPU adapter, “${name}”, is a software one, slower than Darkroom’s own CPU path.`);
+  if (choice === "gpu")
+    return {
+      kind: "gpu",
+      name,
+      reason: "A software adapter: it computes on the CPU, slower than Darkroom’s own CPU path.",
+    };
+  return cpu(
+    `The only WebGPU adapter, “${name}”, is a software one, slower than Darkroom’s own CPU path.`,
+  );
 }

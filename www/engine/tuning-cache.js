@@ -6,7 +6,8 @@
 const CACHE = "darkroom-tiles";
 
 /** Another engine may divide its work otherwise. @param {string} adapter @param {string} engine */
-const key = (adapter, engine) => `/tiles/${encodeURIComponent(engine)}/${encodeURIComponent(adapter)}`;
+const key = (adapter, engine) =>
+  `/tiles/${encodeURIComponent(engine)}/${encodeURIComponent(adapter)}`;
 
 /**
  * @param {string} adapter its name

@@ -10,7 +10,7 @@ import { LocalSource } from "../weights/local.js";
 import { ModelSource } from "../weights/source.js";
 import { probe } from "./device.js";
 import { loadFailure, startFailure, stepFailure } from "./failures.js";
-import { rememberTiles, rememberedTiles } from "./tuning-cache.js";
+import { rememberedTiles, rememberTiles } from "./tuning-cache.js";
 
 /** @typedef {import("./protocol.js").PageMessage} PageMessage */
 /** @typedef {import("../base/problem.js").ProblemKind} ProblemKind */
@@ -70,15 +70,23 @@ async function answer(message) {
   const { id } = message;
   try {
     if (message.tag === "open") page.postMessage({ tag: "done", id, value: await open(message) });
-    else if (message.tag === "count") page.postMessage({ tag: "done", id, value: count(message.text) });
-    else if (message.tag === "plan") page.postMessage({ tag: "done", id, value: JSON.parse(opened().plan(message.width, message.height)) });
+    else if (message.tag === "count")
+      page.postMessage({ tag: "done", id, value: count(message.text) });
+    else if (message.tag === "plan")
+      page.postMessage({
+        tag: "done",
+        id,
+        value: JSON.parse(opened().plan(message.width, message.height)),
+      });
     else {
       const value = await generate(message);
       page.postMessage({ tag: "done", id, value }, [value.picture.rgba.buffer]);
     }
   } catch (error) {
     const crashed = error instanceof WebAssembly.RuntimeError;
-    const problem = crashed ? { kind: /** @type {const} */ ("crash"), message: panicOr(error.message) } : problemOf(error, "engine");
+    const problem = crashed
+      ? { kind: /** @type {const} */ ("crash"), message: panicOr(error.message) }
+      : problemOf(error, "engine");
     page.postMessage({ tag: "failed", id, problem });
   }
 }
@@ -101,7 +109,8 @@ async function open({ id, model, prediction, device: choice, reason, fresh }) {
   const tell = (value) => page.postMessage({ tag: "progress", id, value });
 
   tell({ stage: "device" });
-  const gpu = /** @type {{gpu?: import("./device.js").Gpu}} */ (/** @type {unknown} */ (navigator)).gpu;
+  const gpu = /** @type {{gpu?: import("./device.js").Gpu}} */ (/** @type {unknown} */ (navigator))
+    .gpu;
   const device = await probe(choice, gpu);
   if (reason) device.reason = reason;
 
@@ -115,7 +124,10 @@ async function open({ id, model, prediction, device: choice, reason, fresh }) {
 
   let source = await load(made, model, prediction, fresh, tell);
   if (source.problem && source.again) {
-    const text = source.problem.kind === "changed" ? "The model was replaced on the server while it was read." : "A file of the model came spoilt.";
+    const text =
+      source.problem.kind === "changed"
+        ? "The model was replaced on the server while it was read."
+        : "A file of the model came spoilt.";
     tell({ stage: "notice", text: `${text} It is read again.` });
     source = await load(made, model, prediction, false, tell);
   }
@@ -154,7 +166,10 @@ async function load(engine, model, prediction, fresh, tell) {
     },
     keeps: (/** @type {number} */ bytes) => tell({ stage: "storage", bytes }),
   };
-  const source = typeof model === "string" ? await ModelSource.open(model, fresh, listener) : new LocalSource(model);
+  const source =
+    typeof model === "string"
+      ? await ModelSource.open(model, fresh, listener)
+      : new LocalSource(model);
   /** @param {number} done bytes @param {number} total bytes @param {string} what */
   const taken = (done, total, what) => {
     if (total) source.expect(total);
@@ -162,7 +177,9 @@ async function load(engine, model, prediction, fresh, tell) {
     tell({ stage: "weights", fetched, ...progress });
   };
   try {
-    await engine.load(source, taken, prediction, (/** @type {string} */ plan) => tell({ stage: "plan", plan: JSON.parse(plan) }));
+    await engine.load(source, taken, prediction, (/** @type {string} */ plan) =>
+      tell({ stage: "plan", plan: JSON.parse(plan) }),
+    );
     source.problem = null;
     await source.remember();
   } catch (error) {
@@ -183,7 +200,11 @@ async function kinded(kind, act) {
   try {
     return await act();
   } catch (error) {
-    if (error instanceof DarkroomError || (error instanceof WebAssembly.RuntimeError && kind !== "device")) throw error;
+    if (
+      error instanceof DarkroomError ||
+      (error instanceof WebAssembly.RuntimeError && kind !== "device")
+    )
+      throw error;
     const message = panicOr(problemOf(error, "engine").message);
     throw new DarkroomError(typeof kind === "string" ? kind : kind(error), message);
   }
@@ -209,7 +230,11 @@ async function generate({ id, request }) {
   /** @type {string[]} */
   const warnings = JSON.parse(run.warnings());
   const { calls } = run;
-  page.postMessage({ tag: "progress", id, value: { call: 0, calls, steps, done: false, preview: null, warnings } });
+  page.postMessage({
+    tag: "progress",
+    id,
+    value: { call: 0, calls, steps, done: false, preview: null, warnings },
+  });
   try {
     for (let done = false; !done; ) {
       await breathe();
@@ -218,8 +243,17 @@ async function generate({ id, request }) {
       done = progress.done;
       const preview = pixels(run.preview());
       // A run that has been begun anew in a safer precision says so in its warnings.
-      const more = progress.restarted ? { warnings: /** @type {string[]} */ (JSON.parse(run.warnings())) } : {};
-      page.postMessage({ tag: "progress", id, value: { call: progress.call, calls, steps, done, preview, ...more } }, [preview.rgba.buffer]);
+      const more = progress.restarted
+        ? { warnings: /** @type {string[]} */ (JSON.parse(run.warnings())) }
+        : {};
+      page.postMessage(
+        {
+          tag: "progress",
+          id,
+          value: { call: progress.call, calls, steps, done, preview, ...more },
+        },
+        [preview.rgba.buffer],
+      );
     }
     await breathe();
     const picture = pixels(await kinded(stepFailure, () => run.finish()));

@@ -16,7 +16,9 @@ const PAGE = /^\/([\w.-]+\/[\w.-]+)(?:\/(?:tree|resolve|blob)\/([^/]+)(\/.*)?)?\
 /** Whether a model is a checkpoint in one file, as it stands in the field. @param {string} text */
 export function isCheckpoint(text) {
   const model = text.trim();
-  return model.startsWith(ON_DISK) ? !model.endsWith("/") : CHECKPOINT.test(model.replace(/[?#].*$/, ""));
+  return model.startsWith(ON_DISK)
+    ? !model.endsWith("/")
+    : CHECKPOINT.test(model.replace(/[?#].*$/, ""));
 }
 
 /**
@@ -38,8 +40,15 @@ export function addressOf(text, base, hub = HUB) {
   const end = single ? "" : "/";
   const url = new URL((URL.canParse(model, base) ? model : encodeURIComponent(model)) + end, base);
   url.hash = "";
-  const [, page, branch, rest] = (url.origin === new URL(hub, base).origin && PAGE.exec(url.pathname)) || [];
-  if (page && !OWN.test(page)) return resolved(hub, page, branch && decodeURIComponent(branch), rest ? rest.replace(/\/*$/, end) : "/");
+  const [, page, branch, rest] =
+    (url.origin === new URL(hub, base).origin && PAGE.exec(url.pathname)) || [];
+  if (page && !OWN.test(page))
+    return resolved(
+      hub,
+      page,
+      branch && decodeURIComponent(branch),
+      rest ? rest.replace(/\/*$/, end) : "/",
+    );
   // A file's query stays: hosts put keys there.
   if (single) return url.href;
   url.search = "";
@@ -60,9 +69,15 @@ function resolved(hub, name, revision, rest) {
  */
 export function nameOf(address, base, hub = HUB) {
   const hubs = new URL(hub, base).href.replace(/\/*$/, "/");
-  const [, name, revision, rest] = (address.startsWith(hubs) && /^([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.*)$/.exec(address.slice(hubs.length))) || [];
+  const [, name, revision, rest] =
+    (address.startsWith(hubs) &&
+      /^([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.*)$/.exec(address.slice(hubs.length))) ||
+    [];
   if (name && !rest) return revision === "main" ? name : `${name}@${decodeURIComponent(revision)}`;
   const beside = new URL("./", base).href;
-  const short = (address.startsWith(beside) ? address.slice(beside.length) : address).replace(/\/$/, "");
+  const short = (address.startsWith(beside) ? address.slice(beside.length) : address).replace(
+    /\/$/,
+    "",
+  );
   return addressOf(short, base, hub) === address ? short : `./${short}`;
 }

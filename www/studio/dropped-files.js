@@ -25,14 +25,16 @@ export function dropped(data) {
     if (item.kind !== "file") continue;
     const entry = item.webkitGetAsEntry?.();
     const file = item.getAsFile();
-    if (entry?.isDirectory) found.push(filesIn(/** @type {FileSystemDirectoryEntry} */ (entry), entry.name, 0));
+    if (entry?.isDirectory)
+      found.push(filesIn(/** @type {FileSystemDirectoryEntry} */ (entry), entry.name, 0));
     else if (file) found.push(Promise.resolve([{ path: file.name, file }]));
   }
   return Promise.all(found).then((all) => taken(all.flat()));
 }
 
 /** What was chosen in a dialog, files or a folder. @param {FileList} files @returns {Taken} */
-export const chosen = (files) => taken(Array.from(files, (file) => ({ path: file.webkitRelativePath || file.name, file })));
+export const chosen = (files) =>
+  taken(Array.from(files, (file) => ({ path: file.webkitRelativePath || file.name, file })));
 
 /**
  * @param {FileSystemDirectoryEntry} folder
@@ -52,11 +54,22 @@ async function filesIn(folder, path, depth) {
     for (const entry of batch) {
       const inside = `${path}/${entry.name}`;
       if (entry.isFile) {
-        found.push({ path: inside, file: await new Promise((resolve, reject) => /** @type {FileSystemFileEntry} */ (entry).file(resolve, reject)) });
+        found.push({
+          path: inside,
+          file: await new Promise((resolve, reject) =>
+            /** @type {FileSystemFileEntry} */ (entry).file(resolve, reject),
+          ),
+        });
       } else if (depth < DEPTH_AT_MOST && !entry.name.startsWith(".")) {
-        found.push(...(await filesIn(/** @type {FileSystemDirectoryEntry} */ (entry), inside, depth + 1)));
+        found.push(
+          ...(await filesIn(/** @type {FileSystemDirectoryEntry} */ (entry), inside, depth + 1)),
+        );
       }
-      if (found.length > FILES_AT_MOST) throw new DarkroomError("disk", `${path}: more than ${FILES_AT_MOST} files, which no model folder has`);
+      if (found.length > FILES_AT_MOST)
+        throw new DarkroomError(
+          "disk",
+          `${path}: more than ${FILES_AT_MOST} files, which no model folder has`,
+        );
     }
   }
 }
@@ -78,10 +91,20 @@ function modelOf(found) {
   if (found.length === 0) return null;
   const mark = found.find(({ path }) => path === MARK || path.endsWith(`/${MARK}`));
   const checkpoints = found.filter(({ path }) => /\.safetensors$/i.test(path));
-  const single = found.length === 1 ? found[0] : !mark && checkpoints.length === 1 ? checkpoints[0] : null;
-  if (single) return { name: single.file.name, checkpoint: single.file.name, files: { [single.file.name]: single.file } };
+  const single =
+    found.length === 1 ? found[0] : !mark && checkpoints.length === 1 ? checkpoints[0] : null;
+  if (single)
+    return {
+      name: single.file.name,
+      checkpoint: single.file.name,
+      files: { [single.file.name]: single.file },
+    };
   const root = mark ? mark.path.slice(0, -MARK.length) : `${found[0].path.split("/")[0]}/`;
   const within = found.filter(({ path }) => path.startsWith(root));
   const name = root.replace(/\/$/, "").split("/").pop() || "folder";
-  return { name, checkpoint: null, files: Object.fromEntries(within.map(({ path, file }) => [path.slice(root.length), file])) };
+  return {
+    name,
+    checkpoint: null,
+    files: Object.fromEntries(within.map(({ path, file }) => [path.slice(root.length), file])),
+  };
 }

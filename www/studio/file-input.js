@@ -21,19 +21,24 @@ export class FileInput {
   constructor(root, options) {
     this.#root = root;
     this.#options = options;
-    for (const input of /** @type {NodeListOf<HTMLInputElement>} */ (root.querySelectorAll("input[type=file]"))) {
+    for (const input of /** @type {NodeListOf<HTMLInputElement>} */ (
+      root.querySelectorAll("input[type=file]")
+    )) {
       input.addEventListener("change", () => {
         if (input.files?.length) void this.#use(chosen(input.files));
         // The same file may be chosen again.
         input.value = "";
       });
     }
-    for (const type of ["dragenter", "dragover", "dragleave", "drop"]) root.addEventListener(type, (event) => this.drag(/** @type {DragEvent} */ (event)));
+    for (const type of ["dragenter", "dragover", "dragleave", "drop"])
+      root.addEventListener(type, (event) => this.drag(/** @type {DragEvent} */ (event)));
   }
 
   /** Opens a dialog. @param {"file" | "folder"} kind */
   choose(kind) {
-    /** @type {HTMLInputElement} */ (this.#root.querySelector(`input[type=file][data-part=${kind}]`)).click();
+    /** @type {HTMLInputElement} */ (
+      this.#root.querySelector(`input[type=file][data-part=${kind}]`)
+    ).click();
   }
 
   /** @param {DragEvent} event */
@@ -50,7 +55,13 @@ export class FileInput {
 
   /** A model at hand. @param {string} name as the field has it @returns {LocalModel} one without files where it is not */
   model(name) {
-    return this.#models.get(name) ?? { name: name.slice(ON_DISK.length).replace(/\/$/, ""), checkpoint: null, files: {} };
+    return (
+      this.#models.get(name) ?? {
+        name: name.slice(ON_DISK.length).replace(/\/$/, ""),
+        checkpoint: null,
+        files: {},
+      }
+    );
   }
 
   /** @param {Taken | Promise<Taken>} taken */

@@ -16,7 +16,8 @@ export class SettingsForm {
   /** The last picture's seed: the next one's is another unless it is kept. */
   #used = "";
   /** @type {ModelInfo | null} */ #model = null;
-  /** Notes about prompts longer than the model reads at once. @type {Partial<Record<Field, string>>} */ #long = {};
+  /** Notes about prompts longer than the model reads at once. @type {Partial<Record<Field, string>>} */ #long =
+    {};
 
   /**
    * @param {HTMLFormElement} form
@@ -30,7 +31,9 @@ export class SettingsForm {
 
   /** @returns {Settings} */
   get settings() {
-    return /** @type {Settings} */ (Object.fromEntries(FIELDS.map((field) => [field, this.#control(field).value])));
+    return /** @type {Settings} */ (
+      Object.fromEntries(FIELDS.map((field) => [field, this.#control(field).value]))
+    );
   }
 
   /** Writes into the fields named; an empty value that the model knows better becomes the model's own. @param {Partial<Settings>} settings */
@@ -42,10 +45,14 @@ export class SettingsForm {
       if (value === undefined || control.value === value) continue;
       control.value = value;
       // A link may name a device or a sampler that there is not.
-      if ((field === "device" || field === "prediction") && control.value !== value) control.value = "auto";
-      if (field === "sampler" && control.value !== value) control.value = this.#model?.default_sampler ?? "";
+      if ((field === "device" || field === "prediction") && control.value !== value)
+        control.value = "auto";
+      if (field === "sampler" && control.value !== value)
+        control.value = this.#model?.default_sampler ?? "";
     }
-    for (const slider of /** @type {NodeListOf<HTMLInputElement>} */ (this.#form.querySelectorAll("[data-slider]"))) {
+    for (const slider of /** @type {NodeListOf<HTMLInputElement>} */ (
+      this.#form.querySelectorAll("[data-slider]")
+    )) {
       slider.value = this.#control(fieldOf(slider.dataset.slider ?? "")).value;
     }
     if (settings.model !== undefined) this.#settleGuidance(settings.guidance_scale !== undefined);
@@ -56,7 +63,8 @@ export class SettingsForm {
     const { model, guidance_scale } = this.settings;
     const before = this.#guided;
     this.#guided = model;
-    if (!chosen && guidance_scale === this.#usualGuidance(before)) this.fill({ guidance_scale: this.#usualGuidance(model) });
+    if (!chosen && guidance_scale === this.#usualGuidance(before))
+      this.fill({ guidance_scale: this.#usualGuidance(model) });
   }
 
   /** Takes over what the visitor moved or typed elsewhere than in the field itself. @param {HTMLInputElement} input */
@@ -68,8 +76,13 @@ export class SettingsForm {
   /** @param {ModelInfo} model which samplers there are, and what its own settings are */
   offer(model) {
     const { sampler, width, height } = this.settings;
-    const names = model.samplers.map((name) => new Option(samplerName(name) + (name === model.default_sampler ? " (default)" : ""), name));
-    /** @type {HTMLSelectElement} */ (/** @type {unknown} */ (this.#control("sampler"))).replaceChildren(...names);
+    const names = model.samplers.map(
+      (name) =>
+        new Option(samplerName(name) + (name === model.default_sampler ? " (default)" : ""), name),
+    );
+    /** @type {HTMLSelectElement} */ (
+      /** @type {unknown} */ (this.#control("sampler"))
+    ).replaceChildren(...names);
     this.#model = model;
     this.fill({ sampler, width, height });
   }
@@ -86,7 +99,13 @@ export class SettingsForm {
   /** Another model is to come, its name may stand there already: nothing of the old one's stays. */
   forgetModel() {
     this.#model = null;
-    this.fill({ sampler: "", width: "", height: "", prediction: "auto", model: this.settings.model });
+    this.fill({
+      sampler: "",
+      width: "",
+      height: "",
+      prediction: "auto",
+      model: this.settings.model,
+    });
   }
 
   keepSeed() {
@@ -119,7 +138,8 @@ export class SettingsForm {
       const long = this.#long[field];
       if (long) notes.set(field, long);
     }
-    if (Number(guidance_scale) <= 1) notes.set("negative_prompt", "At a guidance scale of 1 the negative prompt has no effect.");
+    if (Number(guidance_scale) <= 1)
+      notes.set("negative_prompt", "At a guidance scale of 1 the negative prompt has no effect.");
     for (const field of FIELDS) {
       this.note(field, notes.get(field) ?? "");
       const control = this.#control(field);
@@ -141,7 +161,10 @@ export class SettingsForm {
     if (output) output.textContent = `${count} / ${limit} tokens`;
     output?.toggleAttribute("data-over", cut !== null);
     const parts = Math.ceil(count / limit);
-    this.#long[field] = cut === null ? "" : `The model reads ${limit} tokens at once, so this in ${parts} parts. The first ends before “${excerpt(cut)}”.`;
+    this.#long[field] =
+      cut === null
+        ? ""
+        : `The model reads ${limit} tokens at once, so this in ${parts} parts. The first ends before “${excerpt(cut)}”.`;
   }
 
   /** @param {Field} field @param {string} text */
@@ -176,7 +199,13 @@ function excerpt(text) {
  * @returns {T}
  */
 export function completed(settings, model) {
-  const own = { sampler: model.default_sampler, width: String(model.default_width), height: String(model.default_height) };
-  const open = Object.entries(own).filter(([field]) => settings[/** @type {Field} */ (field)] === "");
+  const own = {
+    sampler: model.default_sampler,
+    width: String(model.default_width),
+    height: String(model.default_height),
+  };
+  const open = Object.entries(own).filter(
+    ([field]) => settings[/** @type {Field} */ (field)] === "",
+  );
   return { ...settings, ...Object.fromEntries(open) };
 }

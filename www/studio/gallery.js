@@ -46,6 +46,7 @@ export class Gallery {
 
   /** @param {Element | null} chosen the picture on the easel */
   mark(chosen) {
-    for (const button of this.#list.querySelectorAll("button")) button.ariaCurrent = button === chosen ? "true" : null;
+    for (const button of this.#list.querySelectorAll("button"))
+      button.ariaCurrent = button === chosen ? "true" : null;
   }
 }

@@ -9,16 +9,47 @@ const NEGATIVE = "Negative prompt:";
 /** How the last line begins, in every version of the format. */
 const LAST = /^Steps: *\d/;
 /** Names of other programs for what is the same. @type {Readonly<Record<string, string>>} */
-const OTHER_NAMES = { plms: "pndm", "euler ancestral": "euler-a", "dpm++ 2m karras": "dpm++2m-karras" };
+const OTHER_NAMES = {
+  plms: "pndm",
+  "euler ancestral": "euler-a",
+  "dpm++ 2m karras": "dpm++2m-karras",
+};
 /** Settings of others that change the picture and that there are none of here. */
-const UNKNOWN_HERE = ["Clip skip", "Denoising strength", "Hires upscale", "Lora hashes", "TI hashes", "Variation seed", "Refiner", "ENSD", "Eta"];
+const UNKNOWN_HERE = [
+  "Clip skip",
+  "Denoising strength",
+  "Hires upscale",
+  "Lora hashes",
+  "TI hashes",
+  "Variation seed",
+  "Refiner",
+  "ENSD",
+  "Eta",
+];
 
 /**
  * @param {Settings} settings
  * @returns {string}
  */
-export function infotext({ prompt, negative_prompt, seed, steps, guidance_scale, sampler, width, height, model }) {
-  const name = (model.replace(ON_DISK, "").replace(/[?#].*$/, "").replace(/\/+$/, "").split("/").pop() ?? "").replace(/\.safetensors$/i, "");
+export function infotext({
+  prompt,
+  negative_prompt,
+  seed,
+  steps,
+  guidance_scale,
+  sampler,
+  width,
+  height,
+  model,
+}) {
+  const name = (
+    model
+      .replace(ON_DISK, "")
+      .replace(/[?#].*$/, "")
+      .replace(/\/+$/, "")
+      .split("/")
+      .pop() ?? ""
+  ).replace(/\.safetensors$/i, "");
   const lines = [prompt];
   if (negative_prompt) lines.push(`${NEGATIVE} ${negative_prompt}`);
   lines.push(
@@ -47,15 +78,20 @@ export function fromInfotext(text) {
   /** @type {Partial<Settings>} */
   const settings = {
     prompt: lines.slice(0, to).join("\n"),
-    negative_prompt: from < 0 ? "" : lines.slice(from, last).join("\n").slice(NEGATIVE.length).replace(/^ /, ""),
+    negative_prompt:
+      from < 0 ? "" : lines.slice(from, last).join("\n").slice(NEGATIVE.length).replace(/^ /, ""),
     ...numbers(values),
   };
   const sampler = samplerOf(values);
   if (sampler) settings.sampler = sampler;
-  else if (values.has("Sampler")) notes.push(`There is no sampler “${excerpt(values.get("Sampler"))}” here: the one chosen stays.`);
+  else if (values.has("Sampler"))
+    notes.push(
+      `There is no sampler “${excerpt(values.get("Sampler"))}” here: the one chosen stays.`,
+    );
   const model = values.get("Model");
   if (values.get("Version") !== "Darkroom") {
-    if (values.get("RNG") !== "CPU") notes.push("Its noise came from another generator, so the same seed gives another picture.");
+    if (values.get("RNG") !== "CPU")
+      notes.push("Its noise came from another generator, so the same seed gives another picture.");
     const others = UNKNOWN_HERE.filter((key) => values.has(key));
     if (others.length) notes.push(`Not applied here: ${others.join(", ")}.`);
   }
@@ -70,7 +106,11 @@ const excerpt = (text = "") => (text.length > 60 ? `${text.slice(0, 60)}…` : t
 function numbers(values) {
   /** @type {Partial<Settings>} */
   const settings = {};
-  const take = (/** @type {keyof Settings} */ field, /** @type {string | undefined} */ value, /** @type {RegExp} */ form) => {
+  const take = (
+    /** @type {keyof Settings} */ field,
+    /** @type {string | undefined} */ value,
+    /** @type {RegExp} */ form,
+  ) => {
     if (value !== undefined && form.test(value)) settings[field] = value;
   };
   take("steps", values.get("Steps"), /^\d{1,4}$/);
@@ -83,7 +123,11 @@ function numbers(values) {
 /** @param {Map<string, string>} values @returns {string | null} */
 function samplerOf(values) {
   const name = values.get("Sampler")?.toLowerCase() ?? "";
-  const known = OTHER_NAMES[name] ?? Object.entries(SAMPLER_NAMES).find(([key, shown]) => name === key || name === shown.toLowerCase())?.[0];
+  const known =
+    OTHER_NAMES[name] ??
+    Object.entries(SAMPLER_NAMES).find(
+      ([key, shown]) => name === key || name === shown.toLowerCase(),
+    )?.[0];
   // Since 2024 the schedule stands apart; left to itself, it is Karras's for this sampler and the plain one for the others.
   const schedule = values.get("Schedule type")?.toLowerCase() ?? "";
   if (known === "dpm++2m" && /^(karras|automatic)$/.test(schedule)) return "dpm++2m-karras";

@@ -5,7 +5,10 @@ import { forget, keptModels, room } from "../weights/cache.js";
 /** @typedef {import("../weights/cache.js").Kept} Kept */
 
 /** @param {number} bytes */
-export const size = (bytes) => (bytes < 1e9 ? `${(bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0)} MB` : `${(bytes / 1e9).toFixed(2)} GB`);
+export const size = (bytes) =>
+  bytes < 1e9
+    ? `${(bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0)} MB`
+    : `${(bytes / 1e9).toFixed(2)} GB`;
 
 const day = new Intl.DateTimeFormat("en", { dateStyle: "medium" });
 
@@ -39,14 +42,17 @@ export class ModelsPanel {
   async #click({ target, clientX, clientY }) {
     // A click beside the panel is on the dialog itself, outside its edges.
     const { left, right, top, bottom } = this.#dialog.getBoundingClientRect();
-    const beside = target === this.#dialog && (clientX < left || clientX > right || clientY < top || clientY > bottom);
+    const beside =
+      target === this.#dialog &&
+      (clientX < left || clientX > right || clientY < top || clientY > bottom);
     const { act, address } = /** @type {Element} */ (target).closest("button")?.dataset ?? {};
     if (act === "close" || beside) this.#dialog.close();
     if (act === "use" && address) {
       this.#dialog.close();
       this.#options.onUse(this.#options.nameOf(address));
     }
-    if (act === "forget" && address) await this.#forget(address, `${this.#options.nameOf(address)} has been deleted.`);
+    if (act === "forget" && address)
+      await this.#forget(address, `${this.#options.nameOf(address)} has been deleted.`);
     if (act === "forget-all") await this.#forget(null, "All models have been deleted.");
   }
 
@@ -57,18 +63,28 @@ export class ModelsPanel {
     await this.#show(this.#dialog.dataset.inUse ?? "");
     // The button that was pressed is gone.
     this.#part("models-spoken").textContent = spoken;
-    /** @type {HTMLElement} */ (this.#dialog.querySelector("[data-act=forget], [data-act=close]")).focus();
+    /** @type {HTMLElement} */ (
+      this.#dialog.querySelector("[data-act=forget], [data-act=close]")
+    ).focus();
   }
 
   /** @param {string} inUse */
   async #show(inUse) {
-    const [models, space, lasting] = await Promise.all([keptModels(), room(), navigator.storage?.persisted?.() ?? false]);
+    const [models, space, lasting] = await Promise.all([
+      keptModels(),
+      room(),
+      navigator.storage?.persisted?.() ?? false,
+    ]);
     this.#list.replaceChildren(...models.map((model) => this.#row(model, model.address === inUse)));
     this.#list.hidden = models.length === 0;
     const total = models.reduce((sum, { bytes }) => sum + bytes, 0);
-    const taken = models.length ? `${size(total)} in ${models.length === 1 ? "one model" : `${models.length} models`}.` : "None yet.";
+    const taken = models.length
+      ? `${size(total)} in ${models.length === 1 ? "one model" : `${models.length} models`}.`
+      : "None yet.";
     const left = space ? ` This browser has ${size(space.free)} left for this page.` : "";
-    const how = lasting ? " It gives them up only when you delete them." : " When its storage runs short it may delete them.";
+    const how = lasting
+      ? " It gives them up only when you delete them."
+      : " When its storage runs short it may delete them.";
     this.#part("room").textContent = taken + left + (models.length ? how : "");
     this.#button("forget-all").hidden = models.length < 2;
   }
@@ -81,7 +97,14 @@ export class ModelsPanel {
     const title = document.createElement("strong");
     title.textContent = name;
     const about = document.createElement("p");
-    about.textContent = [size(bytes), day.format(when), complete ? "" : "not all of it yet", inUse ? "in use" : ""].filter(Boolean).join(" · ");
+    about.textContent = [
+      size(bytes),
+      day.format(when),
+      complete ? "" : "not all of it yet",
+      inUse ? "in use" : "",
+    ]
+      .filter(Boolean)
+      .join(" · ");
     words.append(title, about);
     if (!address.includes(name)) {
       const where = document.createElement("p");
@@ -89,7 +112,11 @@ export class ModelsPanel {
       where.textContent = address;
       words.append(where);
     }
-    item.append(words, ...(inUse ? [] : [this.#act("use", "Use", address, name)]), this.#act("forget", "Delete", address, name));
+    item.append(
+      words,
+      ...(inUse ? [] : [this.#act("use", "Use", address, name)]),
+      this.#act("forget", "Delete", address, name),
+    );
     return item;
   }
 

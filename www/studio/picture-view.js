@@ -51,7 +51,8 @@ export class PictureView {
     this.#root = root;
     root.addEventListener("click", (event) => {
       const button = /** @type {Element} */ (event.target).closest("[data-act=save]");
-      const frame = button && this.#frames[this.#prints.findIndex((print) => print.contains(button))];
+      const frame =
+        button && this.#frames[this.#prints.findIndex((print) => print.contains(button))];
       if (frame) onSave(frame);
     });
     this.#lay(1);
@@ -115,21 +116,30 @@ export class PictureView {
     const print = this.#prints[at];
     this.#paint(print, frame.canvas.width, frame.canvas.height).drawImage(frame.canvas, 0, 0);
     print.dataset.state = "finished";
-    this.#label(print, settings.length > 1 ? caption(settings, at) : `${describe(frame.settings)} · ${spent(frame.seconds)}`, frame);
+    this.#label(
+      print,
+      settings.length > 1
+        ? caption(settings, at)
+        : `${describe(frame.settings)} · ${spent(frame.seconds)}`,
+      frame,
+    );
   }
 
   /** All is done or given up: prints without a picture of their own go back to what they showed. */
   rest() {
     delete this.#root.dataset.exposing;
-    this.#prints.forEach((print, at) => {
+    for (const [at, print] of this.#prints.entries()) {
       const frame = this.#frames[at];
-      if (print.dataset.state === "finished") return;
-      if (frame) return this.finish(at, frame, [frame.settings]);
+      if (print.dataset.state === "finished") continue;
+      if (frame) {
+        this.finish(at, frame, [frame.settings]);
+        continue;
+      }
       const { width, height } = /** @type {HTMLCanvasElement} */ (print.querySelector("canvas"));
       this.#paint(print, width, height).clearRect(0, 0, width, height);
       print.dataset.state = "empty";
       this.#label(print, "", null);
-    });
+    }
   }
 
   /** @param {Frame} frame */
@@ -145,7 +155,8 @@ export class PictureView {
    */
   #paint(print, width, height) {
     const canvas = /** @type {HTMLCanvasElement} */ (print.querySelector("canvas"));
-    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    if (canvas.width !== width || canvas.height !== height)
+      Object.assign(canvas, { width, height });
     print.style.setProperty("--ratio", String(width / height));
     return contextOf(canvas);
   }
@@ -160,12 +171,16 @@ export class PictureView {
     /** @type {HTMLElement} */ (print.querySelector("[data-act=save]")).hidden = !frame;
     const canvas = /** @type {HTMLElement} */ (print.querySelector("canvas"));
     const { prompt, negative_prompt: negative } = frame?.settings ?? {};
-    canvas.ariaLabel = frame ? `Picture of “${prompt}”${negative ? `, negative prompt “${negative}”` : ", no negative prompt"}` : "No picture yet";
+    canvas.ariaLabel = frame
+      ? `Picture of “${prompt}”${negative ? `, negative prompt “${negative}”` : ", no negative prompt"}`
+      : "No picture yet";
   }
 }
 
 /** @param {Settings[]} settings @param {number} at */
 function caption(settings, at) {
   if (settings.length === 1) return describe(settings[at]);
-  return settings[at].negative_prompt ? `With the negative prompt “${settings[at].negative_prompt}”` : "Without a negative prompt";
+  return settings[at].negative_prompt
+    ? `With the negative prompt “${settings[at].negative_prompt}”`
+    : "Without a negative prompt";
 }

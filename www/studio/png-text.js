@@ -63,19 +63,28 @@ function textIn(type, data) {
   const keyword = latin1(data.subarray(0, end));
   const rest = data.subarray(end + 1);
   if (type === "tEXt") return { keyword, bytes: rest, compressed: false, encoding: "latin1" };
-  if (type === "zTXt") return rest[0] === 0 ? { keyword, bytes: rest.subarray(1), compressed: true, encoding: "latin1" } : null;
+  if (type === "zTXt")
+    return rest[0] === 0
+      ? { keyword, bytes: rest.subarray(1), compressed: true, encoding: "latin1" }
+      : null;
   // Flag, method, language, translated keyword.
   const [flag, method] = rest;
   const language = rest.indexOf(0, 2);
   const translated = language < 0 ? -1 : rest.indexOf(0, language + 1);
   if (translated < 0 || flag > 1 || (flag === 1 && method !== 0)) return null;
-  return { keyword, bytes: rest.subarray(translated + 1), compressed: flag === 1, encoding: "utf8" };
+  return {
+    keyword,
+    bytes: rest.subarray(translated + 1),
+    compressed: flag === 1,
+    encoding: "utf8",
+  };
 }
 
 /** Not TextDecoder's "latin1", which is Windows's code page. @param {Uint8Array} bytes */
 function latin1(bytes) {
   const parts = [];
-  for (let at = 0; at < bytes.length; at += 4096) parts.push(String.fromCharCode(...bytes.subarray(at, at + 4096)));
+  for (let at = 0; at < bytes.length; at += 4096)
+    parts.push(String.fromCharCode(...bytes.subarray(at, at + 4096)));
   return parts.join("");
 }
 
@@ -88,7 +97,10 @@ async function unpack(packed) {
   const parts = [];
   let length = 0;
   try {
-    const reader = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate")).getReader();
+    const reader = new Blob([packed])
+      .stream()
+      .pipeThrough(new DecompressionStream("deflate"))
+      .getReader();
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
       length += part.value.length;
       if (length > packed.length * UNPACKED) {

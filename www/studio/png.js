@@ -36,7 +36,7 @@ const latin1 = (text) => Uint8Array.from(text, (character) => character.charCode
  * @param {string} text
  */
 function textChunk(keyword, text) {
-  if (/^[\u0000-\u00ff]*$/.test(text)) return chunk("tEXt", latin1(`${keyword}\0${text}`));
+  if (!/[\u0100-\uffff]/.test(text)) return chunk("tEXt", latin1(`${keyword}\0${text}`));
   // Not compressed, no language, no translated keyword.
   const head = latin1(`${keyword}\0\0\0\0\0`);
   const body = new TextEncoder().encode(text);
@@ -56,7 +56,9 @@ export async function pngOf(canvas, parameters) {
   const plain = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
   if (!plain) throw new Error("This browser could not write the picture as PNG.");
   const text = textChunk("parameters", parameters);
-  return new Blob([plain.slice(0, SIGNATURE_AND_HEADER), text, plain.slice(SIGNATURE_AND_HEADER)], { type: "image/png" });
+  return new Blob([plain.slice(0, SIGNATURE_AND_HEADER), text, plain.slice(SIGNATURE_AND_HEADER)], {
+    type: "image/png",
+  });
 }
 
 /**

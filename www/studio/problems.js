@@ -8,12 +8,14 @@
 const WORDS = {
   network: {
     title: "The model could not be fetched",
-    advice: "Check the connection, or whether the server allows other sites to read from it. What has come so far is kept: trying again goes on from there.",
+    advice:
+      "Check the connection, or whether the server allows other sites to read from it. What has come so far is kept: trying again goes on from there.",
     remedies: ["again"],
   },
   missing: {
     title: "The model folder is not complete",
-    advice: "The model folder has the layout of diffusers: model_index.json, scheduler/, text_encoder/, tokenizer/, unet/ and vae/. Check its address under “Model”.",
+    advice:
+      "The model folder has the layout of diffusers: model_index.json, scheduler/, text_encoder/, tokenizer/, unet/ and vae/. Check its address under “Model”.",
     remedies: ["again"],
   },
   changed: {
@@ -23,17 +25,20 @@ const WORDS = {
   },
   damaged: {
     title: "A file of the model is damaged",
-    advice: "It was cut short on its way, or it is broken where it is served from. Load it afresh; if that does not help, the server’s copy needs mending.",
+    advice:
+      "It was cut short on its way, or it is broken where it is served from. Load it afresh; if that does not help, the server’s copy needs mending.",
     remedies: ["fresh"],
   },
   disk: {
     title: "The file is not at hand",
-    advice: "A page may read files of yours only while it is open and they stay as they are. Choose it again, or drop it onto the page.",
+    advice:
+      "A page may read files of yours only while it is open and they stay as they are. Choose it again, or drop it onto the page.",
     remedies: ["file"],
   },
   model: {
     title: "This model cannot be used",
-    advice: "If the file has just been changed or was cut short, load it afresh. Otherwise choose another one under “Model”.",
+    advice:
+      "If the file has just been changed or was cut short, load it afresh. Otherwise choose another one under “Model”.",
     remedies: ["fresh"],
   },
   device: {
@@ -53,18 +58,25 @@ const WORDS = {
   },
   engine: {
     title: "The picture could not be made",
-    advice: "Your prompts and the seed are still here. Try again; if it happens again, a smaller size or the CPU may do.",
+    advice:
+      "Your prompts and the seed are still here. Try again; if it happens again, a smaller size or the CPU may do.",
     remedies: ["cpu"],
   },
   crash: {
     title: "The engine has stopped",
-    advice: "It is being started anew. Your prompts, the seed and the finished pictures are still here: generate again, with a smaller size if memory was short.",
+    advice:
+      "It is being started anew. Your prompts, the seed and the finished pictures are still here: generate again, with a smaller size if memory was short.",
     remedies: ["cpu"],
   },
 };
 
 /** @type {Record<Remedy, string>} */
-const REMEDIES = { again: "Try again", fresh: "Load it afresh", cpu: "Use the CPU", file: "Choose it…" };
+const REMEDIES = {
+  again: "Try again",
+  fresh: "Load it afresh",
+  cpu: "Use the CPU",
+  file: "Choose it…",
+};
 
 /**
  * @param {HTMLElement} root

@@ -39,7 +39,11 @@ function duration(seconds) {
   return `about ${Math.round(seconds / 60)} min`;
 }
 
-const STAGES = { device: "Looking for a device", engine: "Starting the engine", test: "Testing the device" };
+const STAGES = {
+  device: "Looking for a device",
+  engine: "Starting the engine",
+  test: "Testing the device",
+};
 
 const megabytes = (/** @type {number} */ bytes) => (bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0);
 
@@ -50,12 +54,16 @@ const megabytes = (/** @type {number} */ bytes) => (bytes / 1e6).toFixed(bytes <
  */
 export function openingText(progress, waiting) {
   const then = waiting ? ", then the picture" : "";
-  if (progress.stage !== "weights") return { text: `${STAGES[progress.stage]}${then}`, share: null };
+  if (progress.stage !== "weights")
+    return { text: `${STAGES[progress.stage]}${then}`, share: null };
   const { total, fetched } = progress;
   if (!total) return { text: `Loading the model${then}`, share: null };
   // Bytes that have come and bytes that the engine has taken: of a kept model only the latter move.
   const done = Math.min(total, Math.max(progress.done, fetched));
-  return { text: `Loading the model · ${megabytes(done)} of ${megabytes(total)} MB${then}`, share: done / total };
+  return {
+    text: `Loading the model · ${megabytes(done)} of ${megabytes(total)} MB${then}`,
+    share: done / total,
+  };
 }
 
 /**
@@ -70,7 +78,14 @@ export function stepText({ call, calls, steps, done }, watch, at, count) {
   const which = count > 1 ? `Picture ${at + 1} of ${count} · ` : "";
   const share = (at + call / calls) / count;
   if (done) return { text: `${which}Developing`, share };
-  const time = left === null ? "" : ` · ${duration(left + (count - at - 1) * watch.seconds * (calls / call))} left`;
+  const time =
+    left === null
+      ? ""
+      : ` · ${duration(left + (count - at - 1) * watch.seconds * (calls / call))} left`;
   const halfway = call > 0 && call - 1 < calls / 2 && call >= calls / 2;
-  return { text: `${which}Step ${Math.min(call + 1, steps)} of ${steps}${time}`, spoken: halfway ? "Halfway." : undefined, share };
+  return {
+    text: `${which}Step ${Math.min(call + 1, steps)} of ${steps}${time}`,
+    spoken: halfway ? "Halfway." : undefined,
+    share,
+  };
 }

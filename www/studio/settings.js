@@ -19,7 +19,19 @@
 
 /** @typedef {keyof Settings} Field */
 
-export const FIELDS = /** @type {Field[]} */ (["prompt", "negative_prompt", "seed", "steps", "guidance_scale", "sampler", "width", "height", "device", "model", "prediction"]);
+export const FIELDS = /** @type {Field[]} */ ([
+  "prompt",
+  "negative_prompt",
+  "seed",
+  "steps",
+  "guidance_scale",
+  "sampler",
+  "width",
+  "height",
+  "device",
+  "model",
+  "prediction",
+]);
 
 /**
  * The name of a setting in the form and in the address bar.
@@ -70,16 +82,28 @@ export function problemsOf(settings, multiple = 8) {
   /** @type {Map<Field, string>} */
   const problems = new Map();
   const { seed, steps, guidance_scale, width, height } = settings;
-  if (!/^\d+$/.test(seed) || BigInt(seed) > LARGEST_SEED) problems.set("seed", `The seed is a whole number from 0 to ${LARGEST_SEED}.`);
-  if (!/^\d+$/.test(steps) || Number(steps) < 1 || Number(steps) > MOST_STEPS) problems.set("steps", `Steps are a whole number from 1 to ${MOST_STEPS}.`);
+  if (!/^\d+$/.test(seed) || BigInt(seed) > LARGEST_SEED)
+    problems.set("seed", `The seed is a whole number from 0 to ${LARGEST_SEED}.`);
+  if (!/^\d+$/.test(steps) || Number(steps) < 1 || Number(steps) > MOST_STEPS)
+    problems.set("steps", `Steps are a whole number from 1 to ${MOST_STEPS}.`);
   const scale = guidance_scale.trim() === "" ? NaN : Number(guidance_scale);
-  if (!(scale >= 1 && scale <= MOST_GUIDANCE)) problems.set("guidance_scale", `The guidance scale is a number from 1 to ${MOST_GUIDANCE}, such as 7.5.`);
-  for (const [field, size] of /** @type {[Field, string][]} */ ([["width", width], ["height", height]])) {
+  if (!(scale >= 1 && scale <= MOST_GUIDANCE))
+    problems.set(
+      "guidance_scale",
+      `The guidance scale is a number from 1 to ${MOST_GUIDANCE}, such as 7.5.`,
+    );
+  for (const [field, size] of /** @type {[Field, string][]} */ ([
+    ["width", width],
+    ["height", height],
+  ])) {
     if (size === "") continue;
     const pixels = Number(size);
     if (!Number.isInteger(pixels) || pixels < multiple || pixels % multiple !== 0) {
       const near = Math.max(1, Math.round(pixels / multiple)) * multiple;
-      problems.set(field, `The ${field} is a multiple of ${multiple} pixels${Number.isFinite(near) ? `, such as ${near}` : ""}.`);
+      problems.set(
+        field,
+        `The ${field} is a multiple of ${multiple} pixels${Number.isFinite(near) ? `, such as ${near}` : ""}.`,
+      );
     }
   }
   return problems;
@@ -89,7 +113,16 @@ export function problemsOf(settings, multiple = 8) {
  * @param {Settings} settings without problems
  * @returns {import("../engine/protocol.js").Request}
  */
-export function requestOf({ prompt, negative_prompt, seed, steps, guidance_scale, sampler, width, height }) {
+export function requestOf({
+  prompt,
+  negative_prompt,
+  seed,
+  steps,
+  guidance_scale,
+  sampler,
+  width,
+  height,
+}) {
   return {
     prompt,
     negative_prompt,
@@ -109,7 +142,8 @@ export function requestOf({ prompt, negative_prompt, seed, steps, guidance_scale
  */
 export function toFragment(settings, defaults) {
   const words = new URLSearchParams();
-  for (const field of FIELDS) if (settings[field] !== (defaults[field] ?? "")) words.set(fieldName(field), settings[field]);
+  for (const field of FIELDS)
+    if (settings[field] !== (defaults[field] ?? "")) words.set(fieldName(field), settings[field]);
   return `#${words}`;
 }
 

@@ -13,13 +13,24 @@ export function planText({ weights, total, tiled, width, height }) {
  * @param {boolean} checkpoint whether it is one: then it is worth saying what was found out about it
  */
 export function modelText({ model, stored, why }, checkpoint) {
-  const where = { browser: "kept in this browser for the next visit", memory: `in memory only, fetched again next time: ${why}`, disk: "read from your disk" }[stored];
-  const predicts = checkpoint ? [`It predicts ${model.prediction_type === "epsilon" ? "the noise" : "v"}.`] : [];
-  return [`${size(model.weight_bytes)} of weights, ${where}.`, ...predicts, ...model.warnings.map(sentence)].join(" ");
+  const where = {
+    browser: "kept in this browser for the next visit",
+    memory: `in memory only, fetched again next time: ${why}`,
+    disk: "read from your disk",
+  }[stored];
+  const predicts = checkpoint
+    ? [`It predicts ${model.prediction_type === "epsilon" ? "the noise" : "v"}.`]
+    : [];
+  return [
+    `${size(model.weight_bytes)} of weights, ${where}.`,
+    ...predicts,
+    ...model.warnings.map(sentence),
+  ].join(" ");
 }
 
 /** After it has been deleted from the browser's storage. @param {import("../engine/protocol.js").Opened} opened */
-export const deletedText = ({ model }) => `${size(model.weight_bytes)} of weights, in memory only now: deleted from this browser.`;
+export const deletedText = ({ model }) =>
+  `${size(model.weight_bytes)} of weights, in memory only now: deleted from this browser.`;
 
 /** The engine's words as a sentence. @param {string} text */
 const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1).replace(/\.$/, "")}.`;

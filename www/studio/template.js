@@ -7,7 +7,9 @@ const icon = {
     cx="13.4" cy="6.6" r="1.3"/><circle cx="10" cy="10" r="1.3"/><circle cx="6.6" cy="13.4" r="1.3"/><circle cx="13.4" cy="13.4" r="1.3"/></g></svg>`,
 };
 
-const options = Object.entries(SAMPLER_NAMES).map(([value, name]) => `<option value="${value}">${name}</option>`).join("");
+const options = Object.entries(SAMPLER_NAMES)
+  .map(([value, name]) => `<option value="${value}">${name}</option>`)
+  .join("");
 
 /** @param {string} name @param {string} title @param {string} hint @param {string} placeholder */
 const prompt = (name, title, hint, placeholder) => `
@@ -31,7 +33,8 @@ const amount = (name, title, range, mode) => `
   </div>`;
 
 /** @param {string} value @param {string} title */
-const device = (value, title) => `<label><input type="radio" name="device" value="${value}"><span>${title}</span></label>`;
+const device = (value, title) =>
+  `<label><input type="radio" name="device" value="${value}"><span>${title}</span></label>`;
 
 export const TEMPLATE = `
 <form class="studio" novalidate>

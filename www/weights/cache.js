@@ -57,7 +57,9 @@ export class Store {
     } catch (error) {
       // No Cache Storage outside secure contexts, nor in some private windows.
       const store = new Store(null, tell);
-      store.stop(`this browser offers no storage here (${error instanceof Error ? error.message : error})`);
+      store.stop(
+        `this browser offers no storage here (${error instanceof Error ? error.message : error})`,
+      );
       return store;
     }
   }
@@ -82,9 +84,14 @@ export class Store {
     if (!response) return null;
     const bytes = await response.arrayBuffer().catch(() => null);
     if (bytes && (await digest(bytes)) === response.headers.get(SHA256)) {
-      return { bytes: new Uint8Array(bytes), version: JSON.parse(decodeURIComponent(response.headers.get(VERSION) ?? "%7B%7D")) };
+      return {
+        bytes: new Uint8Array(bytes),
+        version: JSON.parse(decodeURIComponent(response.headers.get(VERSION) ?? "%7B%7D")),
+      };
     }
-    this.#tell(`${key.slice(key.lastIndexOf("/") + 1, key.lastIndexOf(MARK))}: a piece kept in this browser was spoilt and is fetched again.`);
+    this.#tell(
+      `${key.slice(key.lastIndexOf("/") + 1, key.lastIndexOf(MARK))}: a piece kept in this browser was spoilt and is fetched again.`,
+    );
     await this.delete(key);
     return null;
   }
@@ -97,11 +104,16 @@ export class Store {
   async put(key, bytes, version) {
     if (!this.#cache || !this.keeping) return;
     try {
-      const headers = { [VERSION]: encodeURIComponent(JSON.stringify(version)), [SHA256]: await digest(bytes) };
+      const headers = {
+        [VERSION]: encodeURIComponent(JSON.stringify(version)),
+        [SHA256]: await digest(bytes),
+      };
       await this.#cache.put(key, new Response(bytes, { headers }));
     } catch (error) {
       const full = error instanceof DOMException && error.name === "QuotaExceededError";
-      this.stop(full ? "this browser’s storage is full" : `this browser’s storage failed (${error})`);
+      this.stop(
+        full ? "this browser’s storage is full" : `this browser’s storage failed (${error})`,
+      );
     }
   }
 
@@ -118,7 +130,10 @@ export class Store {
 
   /** @param {string} address @param {Manifest} manifest */
   async describe(address, manifest) {
-    await this.put(address + MANIFEST, new TextEncoder().encode(JSON.stringify(manifest)), { etag: "", modified: "" });
+    await this.put(address + MANIFEST, new TextEncoder().encode(JSON.stringify(manifest)), {
+      etag: "",
+      modified: "",
+    });
   }
 
   /** Bytes kept of a model. @param {string} address */
@@ -133,7 +148,10 @@ export class Store {
 
   /** Forgets a file. @param {string} url */
   async dropFile(url) {
-    await drop(this.#cache, (await keys(this.#cache)).filter((key) => key.startsWith(url + MARK)));
+    await drop(
+      this.#cache,
+      (await keys(this.#cache)).filter((key) => key.startsWith(url + MARK)),
+    );
   }
 }
 
@@ -154,7 +172,8 @@ async function drop(cache, keys) {
 }
 
 /** The addresses of all models, whole or begun. @param {string[]} keys */
-const addresses = (keys) => keys.filter((key) => key.endsWith(MANIFEST)).map((key) => key.slice(0, -MANIFEST.length));
+const addresses = (keys) =>
+  keys.filter((key) => key.endsWith(MANIFEST)).map((key) => key.slice(0, -MANIFEST.length));
 
 /**
  * The keys that belong to a model. A folder's address is the beginning of many others, among them such as have a manifest of their own.
@@ -162,9 +181,15 @@ const addresses = (keys) => keys.filter((key) => key.endsWith(MANIFEST)).map((ke
  * @param {string[]} keys
  */
 function keysOf(address, keys) {
-  const within = addresses(keys).filter((other) => other.length > address.length && other.startsWith(address));
+  const within = addresses(keys).filter(
+    (other) => other.length > address.length && other.startsWith(address),
+  );
   const starts = address.endsWith("/") ? address : address + MARK;
-  return keys.filter((key) => key.startsWith(starts) && !within.some((other) => key.startsWith(other.endsWith("/") ? other : other + MARK)));
+  return keys.filter(
+    (key) =>
+      key.startsWith(starts) &&
+      !within.some((other) => key.startsWith(other.endsWith("/") ? other : other + MARK)),
+  );
 }
 
 /** @param {string[]} keys */
@@ -203,5 +228,7 @@ export async function forget(address) {
 /** What this browser offers to this site, in bytes. @returns {Promise<{used: number, free: number} | null>} null where it does not say */
 export async function room() {
   const { usage, quota } = (await navigator.storage?.estimate?.().catch(() => null)) ?? {};
-  return usage === undefined || quota === undefined ? null : { used: usage, free: Math.max(0, quota - usage) };
+  return usage === undefined || quota === undefined
+    ? null
+    : { used: usage, free: Math.max(0, quota - usage) };
 }

@@ -31,10 +31,14 @@ export async function pointedSha256(url, size, net) {
   if (!repository) return null;
   try {
     // Only so many bytes: elsewhere this may be the address of the file itself.
-    const text = await net.ask(`${repository}/raw/${path}`, { headers: { range: `bytes=0-${POINTER_AT_MOST - 1}` } }, async (answer) => {
-      const part = answer.response.ok ? await answer.next() : null;
-      return new TextDecoder().decode(part?.subarray(0, POINTER_AT_MOST));
-    });
+    const text = await net.ask(
+      `${repository}/raw/${path}`,
+      { headers: { range: `bytes=0-${POINTER_AT_MOST - 1}` } },
+      async (answer) => {
+        const part = answer.response.ok ? await answer.next() : null;
+        return new TextDecoder().decode(part?.subarray(0, POINTER_AT_MOST));
+      },
+    );
     const ours = POINTER.test(text) && Number(/^size (\d+)$/m.exec(text)?.[1]) === size;
     return (ours && /^oid sha256:([0-9a-f]{64})$/m.exec(text)?.[1]) || null;
   } catch {

@@ -38,7 +38,9 @@ export class Pieces {
  * @param {Uint8Array<ArrayBuffer>} bytes of no use any more
  */
 export function free(bytes) {
-  const buffer = /** @type {ArrayBuffer & {transfer?: (length: number) => ArrayBuffer}} */ (bytes.buffer);
+  const buffer = /** @type {ArrayBuffer & {transfer?: (length: number) => ArrayBuffer}} */ (
+    bytes.buffer
+  );
   // Not where somebody else may have a part of it. Browsers of before 2024 leave it to the collector.
   if (bytes.byteLength === buffer.byteLength) buffer.transfer?.(0);
 }

@@ -97,12 +97,18 @@ export class Net {
         if (this.#signal.aborted) throw new DarkroomError("cancelled", "Cancelled.");
         if (!(error instanceof Passing)) throw error;
         failures = error.progress ? 1 : failures + 1;
-        if (failures >= attempts) throw new DarkroomError("network", `${error.message}, ${attempts} times in a row`);
+        if (failures >= attempts)
+          throw new DarkroomError("network", `${error.message}, ${attempts} times in a row`);
         if (error.waitS > LONGEST_WAIT_S) {
-          throw new DarkroomError("network", `${error.message}, and asks to be left alone for ${Math.ceil(error.waitS / 60)} minutes`);
+          throw new DarkroomError(
+            "network",
+            `${error.message}, and asks to be left alone for ${Math.ceil(error.waitS / 60)} minutes`,
+          );
         }
         const wait = Math.max(error.waitS * 1000, waitMs * 2 ** (failures - 1));
-        notice(`${name}: ${error.message}. Trying again in ${Number((wait / 1000).toPrecision(2))} s.`);
+        notice(
+          `${name}: ${error.message}. Trying again in ${Number((wait / 1000).toPrecision(2))} s.`,
+        );
         told = true;
         await pause(wait, this.#signal);
       }
@@ -137,7 +143,9 @@ export class Answer {
    */
   constructor(response, abort, patience, onBytes) {
     this.response = response;
-    this.#body = /** @type {ReadableStream<Uint8Array<ArrayBuffer>> | null} */ (response.body)?.getReader();
+    this.#body = /** @type {ReadableStream<Uint8Array<ArrayBuffer>> | null} */ (
+      response.body
+    )?.getReader();
     this.#abort = abort;
     this.#patience = patience;
     this.#onBytes = onBytes;
@@ -158,11 +166,16 @@ export class Answer {
     let response;
     try {
       // Cache Storage keeps what is to be kept: no second copy in the browser's HTTP cache.
-      response = await within(patience.stallMs, fetch(address, { cache: "no-store", ...init, signal: abort.signal }));
+      response = await within(
+        patience.stallMs,
+        fetch(address, { cache: "no-store", ...init, signal: abort.signal }),
+      );
     } catch (error) {
       abort.abort();
       // A refused connection, a missing network and a server that does not allow other sites to read all look alike from here.
-      throw error instanceof Passing ? error : new Passing(navigator.onLine ? "the server could not be reached" : "there is no network");
+      throw error instanceof Passing
+        ? error
+        : new Passing(navigator.onLine ? "the server could not be reached" : "there is no network");
     }
     const answer = new Answer(response, abort, patience, onBytes);
     if (!PASSING.has(response.status)) return answer;
@@ -209,7 +222,14 @@ export class Answer {
    * @returns {Promise<boolean>} whether there was more
    */
   async finish() {
-    const more = this.#rest ?? (await Promise.race([this.#body?.read().catch(() => null), new Promise((resolve) => setTimeout(resolve, END_MS))]))?.value;
+    const more =
+      this.#rest ??
+      (
+        await Promise.race([
+          this.#body?.read().catch(() => null),
+          new Promise((resolve) => setTimeout(resolve, END_MS)),
+        ])
+      )?.value;
     this.#abort.abort();
     return Boolean(more);
   }
@@ -224,10 +244,19 @@ export class Answer {
 function within(milliseconds, promise) {
   let timer = 0;
   const stalled = new Promise((_, reject) => {
-    const give = () => reject(new Passing(`the server sent nothing for ${Number((milliseconds / 1000).toPrecision(2))} s`));
-    timer = /** @type {any} */ (setTimeout(() => (timer = /** @type {any} */ (setTimeout(give, GRACE_MS))), milliseconds));
+    const give = () =>
+      reject(
+        new Passing(
+          `the server sent nothing for ${Number((milliseconds / 1000).toPrecision(2))} s`,
+        ),
+      );
+    timer = /** @type {any} */ (
+      setTimeout(() => (timer = /** @type {any} */ (setTimeout(give, GRACE_MS))), milliseconds)
+    );
   });
-  return Promise.race([promise, /** @type {Promise<never>} */ (stalled)]).finally(() => clearTimeout(timer));
+  return Promise.race([promise, /** @type {Promise<never>} */ (stalled)]).finally(() =>
+    clearTimeout(timer),
+  );
 }
 
 /** An answer that no further attempt will better. */
@@ -236,7 +265,10 @@ export class Refusal extends DarkroomError {
   constructor({ status, statusText }) {
     const said = `the server answered ${status} ${statusText}`.trimEnd();
     const closed = status === 401 || status === 403;
-    super("network", `${said}${closed ? ": there is no such model, or it is not open to everyone (Darkroom sends no password)" : ""}`);
+    super(
+      "network",
+      `${said}${closed ? ": there is no such model, or it is not open to everyone (Darkroom sends no password)" : ""}`,
+    );
     /** Without the explanation. */
     this.said = said;
     this.closed = closed;
@@ -262,7 +294,10 @@ export function isMissing(response) {
 /** @param {Response} response @returns {Version} */
 export function versionOf({ headers }) {
   // Weak or strong makes no difference where the same bytes are asked for in the same way.
-  return { etag: (headers.get("etag") ?? "").replace(/^W\//, ""), modified: headers.get("last-modified") ?? "" };
+  return {
+    etag: (headers.get("etag") ?? "").replace(/^W\//, ""),
+    modified: headers.get("last-modified") ?? "",
+  };
 }
 
 /**
@@ -281,5 +316,7 @@ export function sizeOf({ status, headers }) {
     const total = /\/(\d+)$/.exec(headers.get("content-range") ?? "")?.[1];
     return total === undefined ? null : Number(total);
   }
-  return headers.has("content-length") && !headers.has("content-encoding") ? Number(headers.get("content-length")) : null;
+  return headers.has("content-length") && !headers.has("content-encoding")
+    ? Number(headers.get("content-length"))
+    : null;
 }

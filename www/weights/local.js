@@ -48,7 +48,8 @@ export class LocalSource {
   size(path) {
     return this.#noting(async () => {
       const { files } = this.#model;
-      if (Object.keys(files).length === 0) throw new DarkroomError("disk", "pages forget files on your disk when they are closed");
+      if (Object.keys(files).length === 0)
+        throw new DarkroomError("disk", "pages forget files on your disk when they are closed");
       const file = files[path];
       if (file) return file.size;
       if (this.#isVocabulary(path)) return (await this.#vocabulary.bytes(path)).length;
@@ -65,11 +66,15 @@ export class LocalSource {
    */
   read(path, start, end) {
     return this.#noting(async () => {
-      if (this.#isVocabulary(path)) return (await this.#vocabulary.bytes(path)).subarray(start, end);
+      if (this.#isVocabulary(path))
+        return (await this.#vocabulary.bytes(path)).subarray(start, end);
       const file = this.#model.files[path];
       if (!file) throw new DarkroomError("missing", "there is no such file");
       if (start < 0 || end < start || end > file.size) {
-        throw new DarkroomError("damaged", `bytes ${start} to ${end} were asked for, the file has ${file.size}; it may be cut short`);
+        throw new DarkroomError(
+          "damaged",
+          `bytes ${start} to ${end} were asked for, the file has ${file.size}; it may be cut short`,
+        );
       }
       try {
         free(this.#last);
@@ -77,7 +82,10 @@ export class LocalSource {
         return this.#last;
       } catch (error) {
         // Browsers refuse a file that has changed since it was chosen, and one that is gone.
-        throw new DarkroomError("disk", `it could not be read (${error instanceof Error ? error.message : error})`);
+        throw new DarkroomError(
+          "disk",
+          `it could not be read (${error instanceof Error ? error.message : error})`,
+        );
       }
     });
   }

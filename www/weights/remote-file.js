@@ -3,7 +3,7 @@
 import { DarkroomError } from "../base/problem.js";
 import { linkedSha256 } from "./checksum.js";
 import { free } from "./chunks.js";
-import { Passing, Refusal, isMissing, sameVersion, sizeOf, versionOf } from "./fetch.js";
+import { isMissing, Passing, Refusal, sameVersion, sizeOf, versionOf } from "./fetch.js";
 
 /** @typedef {import("./fetch.js").Answer} Answer */
 /** @typedef {import("./fetch.js").Net} Net */
@@ -20,7 +20,8 @@ export class RemoteFile {
   #turn = null;
   /** All of it, where it came in one. @type {Blob | null} */ whole = null;
   /** Its SHA-256, where the server's headers tell it. @type {string | null} */ sha256 = null;
-  /** Where its pieces are compared with that. @type {import("./checksum.js").Checksum | null} */ checksum = null;
+  /** Where its pieces are compared with that. @type {import("./checksum.js").Checksum | null} */ checksum =
+    null;
   /** Whether it was found to be so at an earlier visit. */
   verified = false;
 
@@ -50,7 +51,11 @@ export class RemoteFile {
       net.ask(url, init, async (answer) => {
         const { response } = answer;
         // There are no first bytes of an empty file.
-        if (response.status === 416) return { file: new RemoteFile(url, { size: 0, ...versionOf(response) }, net), head: null };
+        if (response.status === 416)
+          return {
+            file: new RemoteFile(url, { size: 0, ...versionOf(response) }, net),
+            head: null,
+          };
         if (isMissing(response)) return null;
         if (!response.ok) throw new Refusal(response);
         const size = TEXT.test(url) ? null : await fullSize(url, response, net);
@@ -105,7 +110,12 @@ export class RemoteFile {
     const attempt = async () => {
       const before = filled;
       try {
-        return await this.#receive(bytes, from, () => filled, (count) => (filled = count));
+        return await this.#receive(
+          bytes,
+          from,
+          () => filled,
+          (count) => (filled = count),
+        );
       } catch (error) {
         this.#dropStream();
         if (error instanceof Passing) error.progress = filled > before;
@@ -119,7 +129,11 @@ export class RemoteFile {
         await this.#turn;
       }
     } catch (error) {
-      if (filled > (part?.length ?? 0) && !(error instanceof DarkroomError && error.kind === "damaged")) await giveUp(bytes.slice(0, filled));
+      if (
+        filled > (part?.length ?? 0) &&
+        !(error instanceof DarkroomError && error.kind === "damaged")
+      )
+        await giveUp(bytes.slice(0, filled));
       throw error;
     }
     return bytes;
@@ -141,12 +155,18 @@ export class RemoteFile {
     const at = from + filled();
     if (!this.#stream || this.#stream.at > at) {
       this.#dropStream();
-      const answer = await this.#net.request(this.url, { headers: { range: `bytes=${at}-${from + bytes.length - 1}` } });
+      const answer = await this.#net.request(this.url, {
+        headers: { range: `bytes=${at}-${from + bytes.length - 1}` },
+      });
       try {
         this.#check(at, answer.response);
         if (answer.response.status === 206) {
           await fill(bytes, filled(), answer, told);
-          if (await answer.finish()) throw new DarkroomError("damaged", `the server sent more than the ${bytes.length} bytes asked for`);
+          if (await answer.finish())
+            throw new DarkroomError(
+              "damaged",
+              `the server sent more than the ${bytes.length} bytes asked for`,
+            );
           return true;
         }
         // Others are under way beside this one: from now on they go one after the other.
@@ -180,7 +200,8 @@ export class RemoteFile {
     if (this.whole) return;
     const again = await RemoteFile.look(this.url, 0, this.#net);
     if (!again) throw gone();
-    if (again.file.size !== this.size || !sameVersion(again.file.version, this.version)) throw changed("is another one");
+    if (again.file.size !== this.size || !sameVersion(again.file.version, this.version))
+      throw changed("is another one");
     this.whole = again.file.whole;
   }
 
@@ -192,7 +213,8 @@ export class RemoteFile {
   #check(at, response) {
     const { status, ok } = response;
     // The sign-in page of a network one has just come into, or a server in trouble that says so politely.
-    if (ok && isMissing(response)) throw new Passing("the server sent a web page in the file’s place");
+    if (ok && isMissing(response))
+      throw new Passing("the server sent a web page in the file’s place");
     if (isMissing(response)) throw gone();
     if (status === 416) throw changed("is shorter than it was");
     if (!ok) {
@@ -201,7 +223,8 @@ export class RemoteFile {
       throw refusal.closed ? new Passing(refusal.said) : refusal;
     }
     const size = sizeOf(response);
-    if (size !== null && size !== this.size) throw changed(`has ${size} bytes, expected ${this.size}`);
+    if (size !== null && size !== this.size)
+      throw changed(`has ${size} bytes, expected ${this.size}`);
     if (!sameVersion(versionOf(response), this.version)) throw changed("is another one");
     checkPlace(response, at);
   }
@@ -210,7 +233,8 @@ export class RemoteFile {
 /** Throws where an answer says that it begins at another byte. @param {Response} response @param {number} at */
 function checkPlace({ headers }, at) {
   const start = /^bytes (\d+)-/.exec(headers.get("content-range") ?? "")?.[1];
-  if (start !== undefined && Number(start) !== at) throw new Passing(`the server sent bytes from ${start} on instead of ${at}`);
+  if (start !== undefined && Number(start) !== at)
+    throw new Passing(`the server sent bytes from ${start} on instead of ${at}`);
 }
 
 /**
@@ -224,7 +248,9 @@ async function fullSize(url, response, net) {
   if (size !== null || response.status !== 206) return size;
   // Content-Range is not for other sites' eyes unless the server says so; Content-Length is.
   for (const method of ["HEAD", "GET"]) {
-    const size = await net.ask(url, { method }, async ({ response }) => (response.ok ? sizeOf(response) : null));
+    const size = await net.ask(url, { method }, async ({ response }) =>
+      response.ok ? sizeOf(response) : null,
+    );
     if (size !== null) return size;
   }
   throw new DarkroomError("network", "the server does not tell how large it is");
@@ -259,7 +285,11 @@ async function fill(bytes, filled, answer, told) {
  */
 export async function hasChanged(url, file, text, signal) {
   try {
-    const response = await fetch(url, { method: text === null ? "HEAD" : "GET", cache: "no-store", signal });
+    const response = await fetch(url, {
+      method: text === null ? "HEAD" : "GET",
+      cache: "no-store",
+      signal,
+    });
     if (!response.ok || isMissing(response)) return false;
     if (text !== null) return (await response.text()) !== text;
     const size = sizeOf(response);
@@ -270,6 +300,10 @@ export async function hasChanged(url, file, text, signal) {
 }
 
 /** @param {string} how */
-const changed = (how) => new DarkroomError("changed", `the file ${how}: it has been replaced on the server while it was read`);
+const changed = (how) =>
+  new DarkroomError(
+    "changed",
+    `the file ${how}: it has been replaced on the server while it was read`,
+  );
 
 const gone = () => new DarkroomError("missing", "the file was there a moment ago and is gone");

@@ -7,10 +7,14 @@ const [ROUND, START] = constants();
 function constants() {
   /** @type {number[]} */
   const primes = [];
-  for (let n = 2; primes.length < 64; n += 1) if (primes.every((prime) => n % prime)) primes.push(n);
+  for (let n = 2; primes.length < 64; n += 1)
+    if (primes.every((prime) => n % prime)) primes.push(n);
   // 2³² · root, without its whole part. Exact in doubles: 32 bits after at most 5 before the point.
   const fraction = (/** @type {number} */ root) => Math.floor((root % 1) * 2 ** 32);
-  return [Int32Array.from(primes, (prime) => fraction(Math.cbrt(prime))), Int32Array.from(primes.slice(0, 8), (prime) => fraction(Math.sqrt(prime)))];
+  return [
+    Int32Array.from(primes, (prime) => fraction(Math.cbrt(prime))),
+    Int32Array.from(primes.slice(0, 8), (prime) => fraction(Math.sqrt(prime))),
+  ];
 }
 
 const BLOCK = 64;
@@ -59,12 +63,14 @@ export class Sha256 {
     const round = ROUND;
     for (let at = start; at < end; at += BLOCK) {
       for (let i = 0, from = at; i < 16; i += 1, from += 4) {
-        w[i] = (bytes[from] << 24) | (bytes[from + 1] << 16) | (bytes[from + 2] << 8) | bytes[from + 3];
+        w[i] =
+          (bytes[from] << 24) | (bytes[from + 1] << 16) | (bytes[from + 2] << 8) | bytes[from + 3];
       }
       for (let i = 16; i < 64; i += 1) {
         const early = w[i - 15];
         const late = w[i - 2];
-        const s0 = ((early >>> 7) | (early << 25)) ^ ((early >>> 18) | (early << 14)) ^ (early >>> 3);
+        const s0 =
+          ((early >>> 7) | (early << 25)) ^ ((early >>> 18) | (early << 14)) ^ (early >>> 3);
         const s1 = ((late >>> 17) | (late << 15)) ^ ((late >>> 19) | (late << 13)) ^ (late >>> 10);
         w[i] = (w[i - 16] + s0 + w[i - 7] + s1) | 0;
       }

@@ -13,12 +13,12 @@
  * - Where Cache Storage is missing, too small or fails, pieces only pass through memory, and the visitor is told.
  */
 import { DarkroomError } from "../base/problem.js";
-import { Net, PATIENCE, Refusal, sameVersion } from "./fetch.js";
-import { RemoteFile, hasChanged } from "./remote-file.js";
+import { partKey, room, Store } from "./cache.js";
 import { Checksum, pointedSha256 } from "./checksum.js";
-import { Order, Pieces, free } from "./chunks.js";
+import { free, Order, Pieces } from "./chunks.js";
+import { Net, PATIENCE, Refusal, sameVersion } from "./fetch.js";
 import { Places } from "./limiter.js";
-import { Store, partKey, room } from "./cache.js";
+import { hasChanged, RemoteFile } from "./remote-file.js";
 import { Vocabulary } from "./vocabulary.js";
 
 /** @typedef {Uint8Array<ArrayBuffer>} Bytes */
@@ -65,7 +65,8 @@ export class ModelSource {
   /** @type {Map<string, Promise<RemoteFile | null>>} */ #files = new Map();
   /** Pieces asked for, by key. @type {Map<string, Held>} */ #held = new Map();
   #places;
-  /** Settled once it is clear whether the weights can be kept; null before they begin. @type {Promise<void> | null} */ #room = null;
+  /** Settled once it is clear whether the weights can be kept; null before they begin. @type {Promise<void> | null} */ #room =
+    null;
   #pieces;
   /** Where the engine has said what it will read. @type {Order | null} */ #order = null;
   /** Whether the server has given us anything. */ #welcome = false;
@@ -86,7 +87,9 @@ export class ModelSource {
    */
   constructor(address, store, manifest, listener, tuning) {
     this.#address = address;
-    this.#checkpoint = address.endsWith("/") ? null : decodeURIComponent(new URL(address).pathname.replace(/^.*\//, ""));
+    this.#checkpoint = address.endsWith("/")
+      ? null
+      : decodeURIComponent(new URL(address).pathname.replace(/^.*\//, ""));
     this.#store = store;
     this.#manifest = manifest;
     this.#listener = listener;
@@ -105,7 +108,10 @@ export class ModelSource {
   static async open(address, fresh, listener, tuning) {
     const store = await Store.open(listener.notice);
     if (fresh) await store.drop(address);
-    const source = new ModelSource(address, store, await store.manifest(address), listener, { ...TUNING, ...tuning });
+    const source = new ModelSource(address, store, await store.manifest(address), listener, {
+      ...TUNING,
+      ...tuning,
+    });
     await source.#lookAgain();
     return source;
   }
@@ -160,11 +166,15 @@ export class ModelSource {
    */
   read(path, start, end) {
     return this.#noting(async () => {
-      if (this.#isVocabulary(path)) return (await this.#vocabulary.bytes(path)).subarray(start, end);
+      if (this.#isVocabulary(path))
+        return (await this.#vocabulary.bytes(path)).subarray(start, end);
       const file = await this.#file(path);
       if (!file) throw new DarkroomError("missing", "there is no such file");
       if (start < 0 || end < start || end > file.size) {
-        throw new DarkroomError("damaged", `bytes ${start} to ${end} were asked for, the file has ${file.size}; it may be cut short`);
+        throw new DarkroomError(
+          "damaged",
+          `bytes ${start} to ${end} were asked for, the file has ${file.size}; it may be cut short`,
+        );
       }
       if (start === end) return new Uint8Array(0);
       await this.#room;
@@ -177,7 +187,10 @@ export class ModelSource {
       for (let index = first; index <= last; index += 1) {
         const { from, to } = this.#pieces.bounds(file, index);
         const piece = await this.#demand(path, file, index);
-        bytes.set(piece.subarray(Math.max(start, from) - from, Math.min(end, to) - from), Math.max(start, from) - start);
+        bytes.set(
+          piece.subarray(Math.max(start, from) - from, Math.min(end, to) - from),
+          Math.max(start, from) - start,
+        );
       }
       return bytes;
     });
@@ -189,7 +202,9 @@ export class ModelSource {
    */
   async plan(ranges) {
     const order = new Order(this.#pieces);
-    for (const [path, start, end] of /** @type {[string, number, number][]} */ (JSON.parse(ranges))) {
+    for (const [path, start, end] of /** @type {[string, number, number][]} */ (
+      JSON.parse(ranges)
+    )) {
       const file = await this.#noting(() => this.#file(path));
       if (file && end > start) order.add(file, start, end);
     }
@@ -219,10 +234,20 @@ export class ModelSource {
 
   async #note() {
     /** @type {Manifest} */
-    const manifest = { index: this.#manifest?.index ?? "", files: {}, complete: this.#loaded, when: Date.now() };
+    const manifest = {
+      index: this.#manifest?.index ?? "",
+      files: {},
+      complete: this.#loaded,
+      when: Date.now(),
+    };
     for (const [path, looked] of this.#files) {
       const file = await looked.catch(() => undefined);
-      if (file !== undefined) manifest.files[path] = file && { size: file.size, ...file.version, verified: file.checksum?.verified ?? file.verified };
+      if (file !== undefined)
+        manifest.files[path] = file && {
+          size: file.size,
+          ...file.version,
+          verified: file.checksum?.verified ?? file.verified,
+        };
       if (path === INDEX && file?.whole) manifest.index = await file.whole.text();
     }
     await this.#store.describe(this.#address, manifest);
@@ -235,7 +260,16 @@ export class ModelSource {
     const signal = AbortSignal.timeout(this.#tuning.lookAgainMs);
     await Promise.all(
       Object.entries(manifest.files).map(async ([path, file]) => {
-        if (!file || !(await hasChanged(this.describe(path), file, path === INDEX ? manifest.index : null, signal))) return;
+        if (
+          !file ||
+          !(await hasChanged(
+            this.describe(path),
+            file,
+            path === INDEX ? manifest.index : null,
+            signal,
+          ))
+        )
+          return;
         this.#listener.notice(`${path} has been replaced on the server and is fetched anew.`);
         delete manifest.files[path];
         await this.#store.dropFile(this.describe(path));
@@ -254,7 +288,9 @@ export class ModelSource {
     const there = await room();
     if (missing === 0 || !there) return;
     if (missing * ROOM_TO_SPARE <= there.free) return this.#listener.keeps?.(missing);
-    this.#store.stop(`it needs ${megabytes(missing)} MB more of this browser’s storage, which has ${megabytes(there.free)} MB left`);
+    this.#store.stop(
+      `it needs ${megabytes(missing)} MB more of this browser’s storage, which has ${megabytes(there.free)} MB left`,
+    );
   }
 
   /** @param {string} path */
@@ -279,7 +315,12 @@ export class ModelSource {
       // What has been loaded from end to end once had all its chances to be compared.
       return file.verified || this.#manifest?.complete ? file : this.#watched(file);
     }
-    const found = known === null ? null : await RemoteFile.look(url, this.#tuning.head, this.#net).catch((error) => this.#refused(path, error));
+    const found =
+      known === null
+        ? null
+        : await RemoteFile.look(url, this.#tuning.head, this.#net).catch((error) =>
+            this.#refused(path, error),
+          );
     if (!found) {
       if (!this.absent.has(path)) this.absent.set(path, "");
       return null;
@@ -315,7 +356,10 @@ export class ModelSource {
     const { inFlight } = this.#tuning;
     if (this.#order) return this.#order.behind(this.#pieces.bounds(file, index).key, inFlight);
     const last = Math.min(index + inFlight, this.#pieces.count(file) - 1);
-    return Array.from({ length: Math.max(0, last - index) }, (_, ahead) => [file, index + 1 + ahead]);
+    return Array.from({ length: Math.max(0, last - index) }, (_, ahead) => [
+      file,
+      index + 1 + ahead,
+    ]);
   }
 
   /**
@@ -334,7 +378,10 @@ export class ModelSource {
     await this.#store.dropFile(file.url);
     this.#dropped = true;
     const { actual, expected } = wrong;
-    throw new DarkroomError("damaged", `its SHA-256 is ${actual}, expected ${expected}, as its host says: it was spoilt on its way or is broken there`);
+    throw new DarkroomError(
+      "damaged",
+      `its SHA-256 is ${actual}, expected ${expected}, as its host says: it was spoilt on its way or is broken there`,
+    );
   }
 
   /**
@@ -357,7 +404,11 @@ export class ModelSource {
     if (this.#room) for (const [next, at] of this.#following(file, index)) hold(next, at);
     else for (const [key, piece] of this.#held) held.set(key, piece);
     for (const [key, { piece, stored }] of this.#held) {
-      if (!held.has(key)) void Promise.all([piece, stored]).then(([bytes]) => free(bytes), () => {});
+      if (!held.has(key))
+        void Promise.all([piece, stored]).then(
+          ([bytes]) => free(bytes),
+          () => {},
+        );
     }
     this.#held = held;
     return wanted.piece;
@@ -381,14 +432,22 @@ export class ModelSource {
     });
     // Who asks again after a failure has it tried again.
     piece.catch(() => this.#held.get(key)?.piece === piece && this.#held.delete(key));
-    return { piece, stored: piece.then(() => stored, () => {}) };
+    return {
+      piece,
+      stored: piece.then(
+        () => stored,
+        () => {},
+      ),
+    };
   }
 
   /** @param {RemoteFile} file @param {number} index */
   async #kept(file, index) {
     const { from, to, key } = this.#pieces.bounds(file, index);
     const kept = await this.#store.get(key);
-    return kept && kept.bytes.length === to - from && sameVersion(kept.version, file.version) ? kept.bytes : null;
+    return kept && kept.bytes.length === to - from && sameVersion(kept.version, file.version)
+      ? kept.bytes
+      : null;
   }
 
   /** @param {RemoteFile} file @param {number} index */

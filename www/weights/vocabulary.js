@@ -43,7 +43,12 @@ export class Vocabulary {
       const bytes = await response.arrayBuffer().catch(() => null);
       if (bytes) return new Uint8Array(bytes);
     }
-    const said = response ? `the server answered ${response.status} ${response.statusText}`.trimEnd() : "the server could not be reached";
-    throw new DarkroomError("network", `${said}; a checkpoint in one file needs CLIP’s vocabulary from there`);
+    const said = response
+      ? `the server answered ${response.status} ${response.statusText}`.trimEnd()
+      : "the server could not be reached";
+    throw new DarkroomError(
+      "network",
+      `${said}; a checkpoint in one file needs CLIP’s vocabulary from there`,
+    );
   }
 }
