@@ -70,7 +70,7 @@ export class DarkroomStudio extends HTMLElement {
       this.#say(stepText(progress, watch, at, all.length));
     },
     onPicture: (result, job) => this.#finish(result, job),
-    onCancelling: () => this.#say({ text: "Ending after this step", share: null }),
+    onCancelling: () => this.#say({ text: "Ending after this step", fraction: null }),
     onFailed: (cancelled) => this.#say(cancelled ? said("Cancelled.") : { text: "" }),
     onEnd: () => this.#view.rest(),
   });
@@ -97,7 +97,7 @@ export class DarkroomStudio extends HTMLElement {
     }
     const before = this.settings;
     this.#form.fill(settings);
-    if (settings.seed) this.#form.keepSeed();
+    if (settings.seed) this.#form.lockSeed();
     this.#changed();
     const { device, model, prediction } = this.settings;
     const same =
@@ -108,7 +108,7 @@ export class DarkroomStudio extends HTMLElement {
   /** Makes a picture; with `compare` two of the same seed, the first without the negative prompt. */
   async generate({ compare = false } = {}) {
     await this.#session.stop();
-    if (!this.#form.isSound()) return;
+    if (!this.#form.isValid()) return;
     if (compare && !this.settings.negative_prompt.trim()) {
       this.#form.note("negative_prompt", "Write here what you don’t want, then compare.");
       this.#form.focus("negative_prompt");
@@ -133,18 +133,18 @@ export class DarkroomStudio extends HTMLElement {
     const form = /** @type {HTMLFormElement} */ (this.querySelector("form"));
     const attribute = (/** @type {string} */ name) => this.getAttribute(name) ?? "";
     // The attribute's guidance scale is for the attribute's model.
-    const usualGuidance = (/** @type {string} */ model) =>
+    const defaultGuidance = (/** @type {string} */ model) =>
       (model === attribute("model") && attribute("guidance-scale")) || DEFAULTS.guidance_scale;
-    this.#form = new SettingsForm(form, usualGuidance);
-    this.#view = new PictureView(this.#part("easel"), (frame) => void this.#save(frame));
-    this.#gallery = new Gallery(this.#part("sheet"), (frame) => this.#restoreFrame(frame));
+    this.#form = new SettingsForm(form, defaultGuidance);
+    this.#view = new PictureView(this.#part("pictures"), (frame) => void this.#save(frame));
+    this.#gallery = new Gallery(this.#part("gallery"), (frame) => this.#restoreFrame(frame));
     this.#models = new ModelsPanel(this.#part("models", HTMLDialogElement), {
       nameOf: (address) => nameOf(address, document.baseURI, this.#hub),
       onUse: (model) => {
         this.#form.forgetModel();
         this.settings = { model };
       },
-      onForget: (address) => this.#deleted(address),
+      onDelete: (address) => this.#deleted(address),
     });
     this.#files = new FileInput(this, {
       onModel: (name) => this.#useFile(name),
@@ -156,11 +156,11 @@ export class DarkroomStudio extends HTMLElement {
       prompt: attribute("prompt"),
       negative_prompt: attribute("negative-prompt"),
       seed: attribute("seed") || randomSeed(),
-      guidance_scale: usualGuidance(this.#early.model ?? attribute("model")),
+      guidance_scale: defaultGuidance(this.#early.model ?? attribute("model")),
       model: attribute("model"),
       ...this.#early,
     });
-    if (this.#early.seed) this.#form.keepSeed();
+    if (this.#early.seed) this.#form.lockSeed();
     this.#form.review();
     this.#listen(form);
   }
@@ -180,7 +180,7 @@ export class DarkroomStudio extends HTMLElement {
       if (button) this.#press(button.dataset);
     });
     form.addEventListener("input", ({ target }) => {
-      this.#form.follow(/** @type {HTMLInputElement} */ (target));
+      this.#form.apply(/** @type {HTMLInputElement} */ (target));
       this.#changed();
     });
     form.addEventListener("change", ({ target }) => {
@@ -190,7 +190,7 @@ export class DarkroomStudio extends HTMLElement {
         this.#changed();
       }
       // The prediction type also decides on the model's default sampler and size.
-      if (name === "prediction") this.#form.leaveOpen();
+      if (name === "prediction") this.#form.resetModelDefaults();
       if (name === "model" || name === "device" || name === "prediction") this.#session.open();
     });
   }
@@ -199,8 +199,8 @@ export class DarkroomStudio extends HTMLElement {
   #press({ act, remedy }) {
     if (act === "cancel") this.#session.cancel();
     if (act === "compare" && this.#session.idle) void this.generate({ compare: true });
-    if (act === "dice") {
-      this.#form.rollSeed();
+    if (act === "new-seed") {
+      this.#form.newSeed();
       this.#changed();
     }
     if (act === "models") void this.#models.open(this.#address);
@@ -279,7 +279,7 @@ export class DarkroomStudio extends HTMLElement {
   async #plan() {
     const { width, height } = this.settings;
     const { opened } = this.#session;
-    if (!opened || !this.#form.isSound({ quietly: true })) return;
+    if (!opened || !this.#form.isValid({ quietly: true })) return;
     const { default_width, default_height } = opened.model;
     const size = [Number(width || default_width), Number(height || default_height)];
     const plan = await this.#session.plan(size[0], size[1]);
@@ -322,7 +322,7 @@ export class DarkroomStudio extends HTMLElement {
     const about = device.reason ? `: ${device.reason}` : ", by WebGPU.";
     this.#part("device").replaceChildren(name, about);
     this.#part("model").textContent = modelText(opened, isCheckpoint(this.settings.model));
-    this.#form.offer(model);
+    this.#form.showModel(model);
     this.#form.review();
     if (this.#session.idle) {
       this.#say({ text: "Ready.", spoken: `Ready. Pictures are made on ${device.name}.` });
@@ -371,12 +371,12 @@ export class DarkroomStudio extends HTMLElement {
   }
 
   /** @param {import("./studio/progress.js").Status} status */
-  #say({ text, spoken, share }) {
+  #say({ text, spoken, fraction }) {
     this.#part("status").textContent = text;
     if (spoken !== undefined) this.#part("spoken").textContent = spoken;
     const bar = this.#part("progress", HTMLProgressElement);
-    bar.hidden = share === undefined;
-    if (typeof share === "number") bar.value = share;
+    bar.hidden = fraction === undefined;
+    if (typeof fraction === "number") bar.value = fraction;
     else bar.removeAttribute("value");
   }
 

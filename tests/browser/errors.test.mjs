@@ -225,7 +225,7 @@ describe("trouble", () => {
         await studio.page.locator(`[data-note=${name}]`).innerText(),
         /** @type {RegExp} */ (words),
       );
-      assert.equal(await studio.page.locator(".print[data-state=finished]").count(), 0);
+      assert.equal(await studio.page.locator(".picture[data-state=finished]").count(), 0);
       await studio.fill({ [name]: before });
     }
     // A field left empty is the model's own.
@@ -295,7 +295,7 @@ describe("trouble", () => {
     await studio.generate({ ...QUICK, prompt: "typed before", seed: "7" });
     await studio.fill({ steps: "500" });
     await studio.button("generate").click();
-    await studio.page.waitForSelector(".print[data-state=preview]");
+    await studio.page.waitForSelector(".picture[data-state=preview]");
     const [worker] = studio.page.workers();
     await worker.evaluate(
       () =>
@@ -306,8 +306,8 @@ describe("trouble", () => {
     assert.match(await studio.problem(), /The engine has stopped/);
     await studio.engine();
     assert.equal(await studio.page.locator("[name=prompt]").inputValue(), "typed before");
-    assert.equal(await studio.page.locator(".sheet li").count(), 1);
-    assert.equal(await studio.page.locator(".print[data-state=finished]").count(), 1);
+    assert.equal(await studio.page.locator(".gallery li").count(), 1);
+    assert.equal(await studio.page.locator(".picture[data-state=finished]").count(), 1);
     await works(studio);
   });
 });

@@ -52,7 +52,7 @@ describe("files of the visitor's own", () => {
    * @param {string[]} files
    * @param {string} [onto]
    */
-  async function drop(studio, files, onto = "darkroom-studio .stand") {
+  async function drop(studio, files, onto = "darkroom-studio .stage") {
     const target = studio.page.locator(onto);
     // What is scrolled out of sight cannot be dropped onto.
     await target.scrollIntoViewIfNeeded();

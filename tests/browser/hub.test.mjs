@@ -20,12 +20,12 @@ const SIZE = 600_011;
 /** Pieces in proportion to what is under way as they are of a model of 1 GB; patience enough for a machine that does other work too. */
 const TUNING = {
   head: 4096,
-  piece: 15_000,
+  chunk: 15_000,
   inFlight: 2,
   stallMs: 1200,
   attempts: 3,
   waitMs: 20,
-  lookAgainMs: 5000,
+  revalidateMs: 5000,
 };
 const TWICE_AT_MOST = 0.05;
 /** Cases at once, each with hosts of its own. */
@@ -73,7 +73,7 @@ async function visit({ address, tuning, paths, until = Infinity }) {
           if (at >= until) await new Promise(() => {});
         }
       }
-      await source.remember();
+      await source.complete();
       const hash = new Uint8Array(
         await crypto.subtle.digest(
           "SHA-256",
@@ -85,7 +85,7 @@ async function visit({ address, tuning, paths, until = Infinity }) {
         hash: Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join(""),
         message: "",
         kind: "",
-        place: source.place,
+        place: source.storage,
         notices,
       };
     } catch (error) {
@@ -93,11 +93,11 @@ async function visit({ address, tuning, paths, until = Infinity }) {
       const said = [...source.absent.values()].find(Boolean);
       const message = [/** @type {Error} */ (error).message, said].filter(Boolean).join("; ");
       return {
-        again: source.again,
+        again: source.retryable,
         hash: null,
         message,
         kind: source.problem?.kind ?? "missing",
-        place: source.place,
+        place: source.storage,
         notices,
       };
     }
@@ -344,7 +344,7 @@ describe("a hub that misbehaves", () => {
       const repository = model(name.replaceAll(" ", "-"), large);
       const page = await newPage();
       await spoil(page);
-      const found = await load(page, name.replaceAll(" ", "-"), { tuning: { piece: 15_000 * 20 } });
+      const found = await load(page, name.replaceAll(" ", "-"), { tuning: { chunk: 15_000 * 20 } });
       told(`storage ${name}`, found, repository.traffic.twice, notice, large);
       assert.equal(found.place, "memory");
       await page.context().close();
@@ -352,12 +352,12 @@ describe("a hub that misbehaves", () => {
   });
 
   test("what was kept and is spoilt, cut short or lost is fetched again, and nothing else", async () => {
-    const piece = TUNING.head + 2 * TUNING.piece;
+    const piece = TUNING.head + 2 * TUNING.chunk;
     /** @type {[string, number, (cache: Cache, key: string, bytes: Uint8Array<ArrayBuffer>, headers: Headers) => Promise<unknown>][]} */
     const cases = [
       [
         "a spoilt piece",
-        TUNING.piece,
+        TUNING.chunk,
         (cache, key, bytes, headers) =>
           cache.put(
             key,
@@ -369,14 +369,14 @@ describe("a hub that misbehaves", () => {
       ],
       [
         "a piece cut short",
-        TUNING.piece,
+        TUNING.chunk,
         (cache, key, bytes, headers) =>
           cache.put(key, new Response(bytes.subarray(1), { headers })),
       ],
-      ["a lost piece", TUNING.piece, (cache, key) => cache.delete(key)],
+      ["a lost piece", TUNING.chunk, (cache, key) => cache.delete(key)],
       [
         "a piece without its hash",
-        TUNING.piece,
+        TUNING.chunk,
         (cache, key, bytes) => cache.put(key, new Response(bytes)),
       ],
     ];
@@ -404,7 +404,7 @@ describe("a hub that misbehaves", () => {
         name,
         found,
         twice,
-        again === TUNING.piece && name.includes("lost")
+        again === TUNING.chunk && name.includes("lost")
           ? undefined
           : /was spoilt and is fetched again/,
       );
@@ -444,7 +444,7 @@ describe("a hub that misbehaves", () => {
     // A model within another's folder is one of its own.
     const kept = () =>
       page.evaluate(async () =>
-        (await (await import(/** @type {any} */ ("/weights/cache.js"))).keptModels()).map(
+        (await (await import(/** @type {any} */ ("/weights/cache.js"))).cachedModels()).map(
           (/** @type {any} */ { address, bytes }) => [address, bytes],
         ),
       );

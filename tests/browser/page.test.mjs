@@ -182,12 +182,12 @@ describe("the page", () => {
     // More steps than it will get to do.
     await studio.fill({ ...MAN, steps: "500" });
     await studio.button("generate").click();
-    await studio.page.waitForSelector(".print[data-state=preview]");
+    await studio.page.waitForSelector(".picture[data-state=preview]");
     assert.match(await studio.text("status"), /Step \d+ of 500/);
     await studio.button("cancel").click();
     await studio.idle();
     assert.equal(await studio.text("status"), "Cancelled.");
-    assert.equal(await studio.page.locator(".print[data-state=finished]").count(), 0);
+    assert.equal(await studio.page.locator(".picture[data-state=finished]").count(), 0);
     await studio.generate({ steps: "3" });
     assert.equal((await studio.picture()).width, 128);
     assert.deepEqual(studio.errors, []);
@@ -208,7 +208,7 @@ describe("the page", () => {
     await studio.generate({ negative_prompt: "" });
     assert.deepEqual(await studio.picture(), without);
     // The contact sheet brings the older one back.
-    await studio.page.locator(".sheet li").nth(1).getByRole("button").click();
+    await studio.page.locator(".gallery li").nth(1).getByRole("button").click();
     assert.equal(await studio.page.locator("[name=negative-prompt]").inputValue(), "mustache");
     assert.deepEqual(await studio.picture(), withIt);
     await studio.close();
@@ -316,7 +316,7 @@ describe("the page", () => {
     );
     await studio.page.keyboard.type(", hat");
     await studio.page.keyboard.press("Control+Enter");
-    await studio.page.waitForSelector(".print[data-state=finished]");
+    await studio.page.waitForSelector(".picture[data-state=finished]");
     const [content, window] = await studio.page.evaluate(() => [
       document.documentElement.scrollWidth,
       innerWidth,

@@ -82,7 +82,7 @@ export class Studio {
    * @returns {Promise<Picture>}
    */
   async picture(print = 0) {
-    const canvas = this.page.locator(".print[data-state=finished] canvas").nth(print);
+    const canvas = this.page.locator(".picture[data-state=finished] canvas").nth(print);
     return canvas.evaluate((canvas) => {
       if (!(canvas instanceof HTMLCanvasElement)) throw new TypeError("not a canvas");
       const { width, height } = canvas;

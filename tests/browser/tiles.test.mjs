@@ -64,16 +64,16 @@ test("tiles are chosen from the table or measured, and a measurement is remember
 
   const kept = await page.evaluate(async () => {
     const address = "/engine/tuning-cache.js";
-    const { rememberTiles, rememberedTiles } = await import(address);
-    await rememberTiles("A GPU/1", "0.1", "32x32");
-    await rememberTiles("A GPU/1", "0.1", "128x128");
+    const { cacheTiling, cachedTiling } = await import(address);
+    await cacheTiling("A GPU/1", "0.1", "32x32");
+    await cacheTiling("A GPU/1", "0.1", "128x128");
     const found = [];
     for (const [adapter, engine] of [
       ["A GPU/1", "0.1"],
       ["A GPU", "0.1"],
       ["A GPU/1", "0.2"],
     ]) {
-      found.push((await rememberedTiles(adapter, engine)) ?? null);
+      found.push((await cachedTiling(adapter, engine)) ?? null);
     }
     return found;
   });

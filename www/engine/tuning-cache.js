@@ -14,7 +14,7 @@ const key = (adapter, engine) =>
  * @param {string} engine its version
  * @returns {Promise<string | undefined>} the preset's name
  */
-export async function rememberedTiles(adapter, engine) {
+export async function cachedTiling(adapter, engine) {
   try {
     const found = await (await caches.open(CACHE)).match(key(adapter, engine));
     return await found?.text();
@@ -24,7 +24,7 @@ export async function rememberedTiles(adapter, engine) {
 }
 
 /** @param {string} adapter @param {string} engine @param {string} preset */
-export async function rememberTiles(adapter, engine, preset) {
+export async function cacheTiling(adapter, engine, preset) {
   try {
     await (await caches.open(CACHE)).put(key(adapter, engine), new Response(preset));
   } catch {

@@ -10,7 +10,7 @@ import { LocalSource } from "../weights/local.js";
 import { ModelSource } from "../weights/source.js";
 import { probe } from "./device.js";
 import { loadFailure, startFailure, stepFailure } from "./failures.js";
-import { rememberedTiles, rememberTiles } from "./tuning-cache.js";
+import { cachedTiling, cacheTiling } from "./tuning-cache.js";
 
 /** @typedef {import("./protocol.js").PageMessage} PageMessage */
 /** @typedef {import("../base/problem.js").ProblemKind} ProblemKind */
@@ -37,10 +37,10 @@ self.addEventListener("message", (event) => {
 });
 
 // A panic inside a future reaches no promise: it surfaces here, after its text went to console.error.
-let lastWords = "";
+let lastError = "";
 const report = console.error;
 console.error = (...words) => {
-  lastWords = String(words[0]);
+  lastError = String(words[0]);
   report(...words);
 };
 self.addEventListener("error", (event) => crash(event.message));
@@ -48,12 +48,12 @@ self.addEventListener("unhandledrejection", (event) => crash(String(event.reason
 
 /** @param {string} what */
 function crash(what) {
-  page.postMessage({ tag: "crashed", problem: { kind: "crash", message: panicOr(what) } });
+  page.postMessage({ tag: "crashed", problem: { kind: "crash", message: panicTextOr(what) } });
 }
 
 /** The panic's own words where there are any: "unreachable executed" helps nobody. @param {string} what */
-function panicOr(what) {
-  return /panicked at/.test(lastWords) ? lastWords.split("\n\nStack:")[0].trim() : what;
+function panicTextOr(what) {
+  return /panicked at/.test(lastError) ? lastError.split("\n\nStack:")[0].trim() : what;
 }
 
 async function work() {
@@ -85,7 +85,7 @@ async function answer(message) {
   } catch (error) {
     const crashed = error instanceof WebAssembly.RuntimeError;
     const problem = crashed
-      ? { kind: /** @type {const} */ ("crash"), message: panicOr(error.message) }
+      ? { kind: /** @type {const} */ ("crash"), message: panicTextOr(error.message) }
       : problemOf(error, "engine");
     page.postMessage({ tag: "failed", id, problem });
   }
@@ -115,15 +115,15 @@ async function open({ id, model, prediction, device: choice, reason, fresh }) {
   if (reason) device.reason = reason;
 
   tell({ stage: "engine" });
-  const wasm = await kinded("start", () => import("../pkg/darkroom.js"));
-  await kinded("start", () => wasm.default());
-  const made = await kinded("device", () => wasm.Engine.create(device.kind));
+  const wasm = await withKind("start", () => import("../pkg/darkroom.js"));
+  await withKind("start", () => wasm.default());
+  const made = await withKind("device", () => wasm.Engine.create(device.kind));
   tell({ stage: "test" });
-  await kinded("device", () => made.selfTest());
-  await kinded("device", () => tune(made, device.name, wasm.version()));
+  await withKind("device", () => made.selfTest());
+  await withKind("device", () => tune(made, device.name, wasm.version()));
 
   let source = await load(made, model, prediction, fresh, tell);
-  if (source.problem && source.again) {
+  if (source.problem && source.retryable) {
     const text =
       source.problem.kind === "changed"
         ? "The model was replaced on the server while it was read."
@@ -133,7 +133,7 @@ async function open({ id, model, prediction, device: choice, reason, fresh }) {
   }
   if (source.problem) throw source.problem;
   engine = made;
-  return { device, model: JSON.parse(made.modelInfo()), stored: source.place, why: source.why };
+  return { device, model: JSON.parse(made.modelInfo()), stored: source.storage, why: source.why };
 }
 
 /**
@@ -143,8 +143,8 @@ async function open({ id, model, prediction, device: choice, reason, fresh }) {
  * @param {string} version of the engine
  */
 async function tune(engine, adapter, version) {
-  const choice = JSON.parse(await engine.tune("auto", await rememberedTiles(adapter, version)));
-  if (choice?.how === "measured") await rememberTiles(adapter, version, choice.preset);
+  const choice = JSON.parse(await engine.tune("auto", await cachedTiling(adapter, version)));
+  if (choice?.how === "measured") await cacheTiling(adapter, version, choice.preset);
 }
 
 /**
@@ -181,7 +181,7 @@ async function load(engine, model, prediction, fresh, tell) {
       tell({ stage: "plan", plan: JSON.parse(plan) }),
     );
     source.problem = null;
-    await source.remember();
+    await source.complete();
   } catch (error) {
     await source.close();
     if (error instanceof WebAssembly.RuntimeError) throw error;
@@ -196,7 +196,7 @@ async function load(engine, model, prediction, fresh, tell) {
  * @param {ProblemKind | ((error: unknown) => ProblemKind)} kind of errors that are no `DarkroomError`
  * @param {() => Promise<T>} act
  */
-async function kinded(kind, act) {
+async function withKind(kind, act) {
   try {
     return await act();
   } catch (error) {
@@ -205,7 +205,7 @@ async function kinded(kind, act) {
       (error instanceof WebAssembly.RuntimeError && kind !== "device")
     )
       throw error;
-    const message = panicOr(problemOf(error, "engine").message);
+    const message = panicTextOr(problemOf(error, "engine").message);
     throw new DarkroomError(typeof kind === "string" ? kind : kind(error), message);
   }
 }
@@ -226,7 +226,7 @@ function count(text) {
  */
 async function generate({ id, request }) {
   const { steps } = request;
-  const run = await kinded(startFailure, () => opened().start(JSON.stringify(request)));
+  const run = await withKind(startFailure, () => opened().start(JSON.stringify(request)));
   /** @type {string[]} */
   const warnings = JSON.parse(run.warnings());
   const { calls } = run;
@@ -237,9 +237,9 @@ async function generate({ id, request }) {
   });
   try {
     for (let done = false; !done; ) {
-      await breathe();
+      await handleMessages();
       if (cancelled) throw new DarkroomError("cancelled", "Cancelled.");
-      const progress = JSON.parse(await kinded(stepFailure, () => run.step()));
+      const progress = JSON.parse(await withKind(stepFailure, () => run.step()));
       done = progress.done;
       const preview = pixels(run.preview());
       // A run that has been begun anew in a safer precision says so in its warnings.
@@ -255,8 +255,8 @@ async function generate({ id, request }) {
         [preview.rgba.buffer],
       );
     }
-    await breathe();
-    const picture = pixels(await kinded(stepFailure, () => run.finish()));
+    await handleMessages();
+    const picture = pixels(await withKind(stepFailure, () => run.finish()));
     // Decoding has its own, where memory ran short.
     return { picture, warnings: JSON.parse(run.warnings()) };
   } finally {
@@ -274,7 +274,7 @@ function free(held) {
 }
 
 /** Lets messages in, and answers the quick ones. */
-async function breathe() {
+async function handleMessages() {
   await new Promise((resolve) => setTimeout(resolve));
   for (let at = queue.length - 1; at >= 0; at -= 1) {
     const message = queue[at];

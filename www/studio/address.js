@@ -4,7 +4,7 @@
 /** Where `owner/name` is looked for. */
 export const HUB = "https://huggingface.co/";
 const OWN = /^models\//;
-/** A checkpoint, wherever it is; a query may follow. */
+/** A checkpoint, wherever it is; a query may apply. */
 const CHECKPOINT = /\.safetensors$/i;
 /** What is written into the field for a model on the visitor's disk: its name behind this, and a slash behind a folder's. */
 export const ON_DISK = "file:";

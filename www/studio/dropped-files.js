@@ -3,23 +3,23 @@
 import { DarkroomError } from "../base/problem.js";
 
 /** @typedef {import("../engine/protocol.js").LocalModel} LocalModel */
-/** @typedef {{path: string, file: File}} Found `path`: with "/", beginning with the name of what was dropped */
+/** @typedef {{path: string, file: File}} FoundFile `path`: with "/", beginning with the name of what was dropped */
 
-/** @typedef {{picture: File | null, model: LocalModel | null}} Taken */
+/** @typedef {{picture: File | null, model: LocalModel | null}} ChosenFiles */
 
 /** No model folder has so many files; a whole home directory may. */
 const FILES_AT_MOST = 2000;
 const DEPTH_AT_MOST = 4;
 /** What tells a model folder, wherever it lies in what was dropped. */
-const MARK = "unet/config.json";
+const MARKER = "unet/config.json";
 
 /**
  * What was dropped. To be called in the event itself: after it, the data is gone.
  * @param {DataTransfer} data
- * @returns {Promise<Taken>}
+ * @returns {Promise<ChosenFiles>}
  */
 export function dropped(data) {
-  /** @type {Promise<Found[]>[]} */
+  /** @type {Promise<FoundFile[]>[]} */
   const found = [];
   for (const item of data.items) {
     if (item.kind !== "file") continue;
@@ -32,7 +32,7 @@ export function dropped(data) {
   return Promise.all(found).then((all) => taken(all.flat()));
 }
 
-/** What was chosen in a dialog, files or a folder. @param {FileList} files @returns {Taken} */
+/** What was chosen in a dialog, files or a folder. @param {FileList} files @returns {ChosenFiles} */
 export const chosen = (files) =>
   taken(Array.from(files, (file) => ({ path: file.webkitRelativePath || file.name, file })));
 
@@ -40,11 +40,11 @@ export const chosen = (files) =>
  * @param {FileSystemDirectoryEntry} folder
  * @param {string} path
  * @param {number} depth
- * @returns {Promise<Found[]>}
+ * @returns {Promise<FoundFile[]>}
  */
 async function filesIn(folder, path, depth) {
   const reader = folder.createReader();
-  /** @type {Found[]} */
+  /** @type {FoundFile[]} */
   const found = [];
   // Entries come in batches, an empty one at the end.
   for (;;) {
@@ -74,9 +74,9 @@ async function filesIn(folder, path, depth) {
   }
 }
 
-/** @param {Found[]} found @returns {Taken} */
+/** @param {FoundFile[]} found @returns {ChosenFiles} */
 function taken(found) {
-  const isPicture = (/** @type {Found} */ { file }) => file.type.startsWith("image/");
+  const isPicture = (/** @type {FoundFile} */ { file }) => file.type.startsWith("image/");
   const pictures = found.filter((found) => isPicture(found) && !found.path.includes("/"));
   const others = found.filter((found) => !isPicture(found));
   return { picture: pictures.at(-1)?.file ?? null, model: modelOf(others) };
@@ -84,12 +84,12 @@ function taken(found) {
 
 /**
  * A single file is taken for a checkpoint whatever its name is: the engine says what it is if it is none.
- * @param {Found[]} found
+ * @param {FoundFile[]} found
  * @returns {LocalModel | null}
  */
 function modelOf(found) {
   if (found.length === 0) return null;
-  const mark = found.find(({ path }) => path === MARK || path.endsWith(`/${MARK}`));
+  const mark = found.find(({ path }) => path === MARKER || path.endsWith(`/${MARKER}`));
   const checkpoints = found.filter(({ path }) => /\.safetensors$/i.test(path));
   const single =
     found.length === 1 ? found[0] : !mark && checkpoints.length === 1 ? checkpoints[0] : null;
@@ -99,7 +99,7 @@ function modelOf(found) {
       checkpoint: single.file.name,
       files: { [single.file.name]: single.file },
     };
-  const root = mark ? mark.path.slice(0, -MARK.length) : `${found[0].path.split("/")[0]}/`;
+  const root = mark ? mark.path.slice(0, -MARKER.length) : `${found[0].path.split("/")[0]}/`;
   const within = found.filter(({ path }) => path.startsWith(root));
   const name = root.replace(/\/$/, "").split("/").pop() || "folder";
   return {

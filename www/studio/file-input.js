@@ -4,7 +4,7 @@ import { ON_DISK } from "./address.js";
 import { chosen, dropped } from "./dropped-files.js";
 
 /** @typedef {import("../engine/protocol.js").LocalModel} LocalModel */
-/** @typedef {import("./dropped-files.js").Taken} Taken */
+/** @typedef {import("./dropped-files.js").ChosenFiles} ChosenFiles */
 
 export class FileInput {
   #root;
@@ -64,7 +64,7 @@ export class FileInput {
     );
   }
 
-  /** @param {Taken | Promise<Taken>} taken */
+  /** @param {ChosenFiles | Promise<ChosenFiles>} taken */
   async #use(taken) {
     try {
       const { picture, model } = await taken;

@@ -1,7 +1,7 @@
 // @ts-check
 /** The fields: what they hold, and what stands beside them. */
 import { isCheckpoint } from "./address.js";
-import { FIELDS, fieldName, fieldOf, problemsOf, randomSeed, samplerName } from "./settings.js";
+import { FIELDS, fieldName, fieldOf, invalidFields, randomSeed, samplerName } from "./settings.js";
 
 /** @typedef {import("../engine/protocol.js").ModelInfo} ModelInfo */
 /** @typedef {import("../engine/protocol.js").TokenCount} TokenCount */
@@ -10,23 +10,23 @@ import { FIELDS, fieldName, fieldOf, problemsOf, randomSeed, samplerName } from 
 
 export class SettingsForm {
   #form;
-  #keep;
-  #usualGuidance;
+  #lock;
+  #defaultGuidance;
   /** The model that the guidance scale was last settled for. */ #guided = "";
   /** The last picture's seed: the next one's is another unless it is kept. */
   #used = "";
   /** @type {ModelInfo | null} */ #model = null;
-  /** Notes about prompts longer than the model reads at once. @type {Partial<Record<Field, string>>} */ #long =
+  /** Notes about prompts longer than the model reads at once. @type {Partial<Record<Field, string>>} */ #longPrompts =
     {};
 
   /**
    * @param {HTMLFormElement} form
-   * @param {(model: string) => string} usualGuidance the guidance scale that a model starts with
+   * @param {(model: string) => string} defaultGuidance the guidance scale that a model starts with
    */
-  constructor(form, usualGuidance) {
+  constructor(form, defaultGuidance) {
     this.#form = form;
-    this.#usualGuidance = usualGuidance;
-    this.#keep = /** @type {HTMLInputElement} */ (form.querySelector("[data-part=keep]"));
+    this.#defaultGuidance = defaultGuidance;
+    this.#lock = /** @type {HTMLInputElement} */ (form.querySelector("[data-part=lock]"));
   }
 
   /** @returns {Settings} */
@@ -38,7 +38,7 @@ export class SettingsForm {
 
   /** Writes into the fields named; an empty value that the model knows better becomes the model's own. @param {Partial<Settings>} settings */
   fill(settings) {
-    const wanted = this.#model ? completed(settings, this.#model) : settings;
+    const wanted = this.#model ? withModelDefaults(settings, this.#model) : settings;
     for (const field of FIELDS) {
       const value = wanted[field];
       const control = this.#control(field);
@@ -63,18 +63,18 @@ export class SettingsForm {
     const { model, guidance_scale } = this.settings;
     const before = this.#guided;
     this.#guided = model;
-    if (!chosen && guidance_scale === this.#usualGuidance(before))
-      this.fill({ guidance_scale: this.#usualGuidance(model) });
+    if (!chosen && guidance_scale === this.#defaultGuidance(before))
+      this.fill({ guidance_scale: this.#defaultGuidance(model) });
   }
 
   /** Takes over what the visitor moved or typed elsewhere than in the field itself. @param {HTMLInputElement} input */
-  follow({ name, value, dataset }) {
+  apply({ name, value, dataset }) {
     this.fill(dataset.slider ? { [fieldOf(dataset.slider)]: value } : {});
-    if (name === "seed") this.keepSeed();
+    if (name === "seed") this.lockSeed();
   }
 
   /** @param {ModelInfo} model which samplers there are, and what its own settings are */
-  offer(model) {
+  showModel(model) {
     const { sampler, width, height } = this.settings;
     const names = model.samplers.map(
       (name) =>
@@ -88,9 +88,10 @@ export class SettingsForm {
   }
 
   /** The model is to come again, otherwise than before: what was its own choice is so again. */
-  leaveOpen() {
+  resetModelDefaults() {
     const { sampler, width, height } = this.settings;
-    const own = this.#model && completed({ sampler: "", width: "", height: "" }, this.#model);
+    const own =
+      this.#model && withModelDefaults({ sampler: "", width: "", height: "" }, this.#model);
     this.#model = null;
     if (sampler === own?.sampler) this.fill({ sampler: "" });
     if (width === own?.width && height === own?.height) this.fill({ width: "", height: "" });
@@ -108,18 +109,18 @@ export class SettingsForm {
     });
   }
 
-  keepSeed() {
-    this.#keep.checked = true;
+  lockSeed() {
+    this.#lock.checked = true;
     this.#used = "";
   }
 
-  rollSeed() {
+  newSeed() {
     this.fill({ seed: randomSeed() });
   }
 
   /** Notes that a picture is made with this seed; a seed that is not to be kept serves one picture. */
   useSeed() {
-    if (!this.#keep.checked && this.settings.seed === this.#used) this.rollSeed();
+    if (!this.#lock.checked && this.settings.seed === this.#used) this.newSeed();
     this.#used = this.settings.seed;
   }
 
@@ -132,10 +133,10 @@ export class SettingsForm {
     // Folders say what they predict; of checkpoints people know it who have them.
     const asked = this.#form.querySelector("[data-part=prediction]");
     asked?.toggleAttribute("hidden", !isCheckpoint(model) && prediction === "auto");
-    const problems = problemsOf(this.settings, this.#model?.size_multiple);
+    const problems = invalidFields(this.settings, this.#model?.size_multiple);
     const notes = new Map(problems);
     for (const field of /** @type {const} */ (["prompt", "negative_prompt"])) {
-      const long = this.#long[field];
+      const long = this.#longPrompts[field];
       if (long) notes.set(field, long);
     }
     if (Number(guidance_scale) <= 1)
@@ -149,7 +150,7 @@ export class SettingsForm {
   }
 
   /** Whether pictures can be made with this; where not, the first field in question gets the focus. */
-  isSound({ quietly = false } = {}) {
+  isValid({ quietly = false } = {}) {
     const [field] = this.review().keys();
     if (field && !quietly) this.focus(field);
     return field === undefined;
@@ -161,7 +162,7 @@ export class SettingsForm {
     if (output) output.textContent = `${count} / ${limit} tokens`;
     output?.toggleAttribute("data-over", cut !== null);
     const parts = Math.ceil(count / limit);
-    this.#long[field] =
+    this.#longPrompts[field] =
       cut === null
         ? ""
         : `The model reads ${limit} tokens at once, so this in ${parts} parts. The first ends before “${excerpt(cut)}”.`;
@@ -198,7 +199,7 @@ function excerpt(text) {
  * @param {ModelInfo} model
  * @returns {T}
  */
-export function completed(settings, model) {
+export function withModelDefaults(settings, model) {
   const own = {
     sampler: model.default_sampler,
     width: String(model.default_width),

@@ -1,8 +1,8 @@
 // @ts-check
 /** The panel of kept models: what is in this browser's storage, how much it takes, and how to be rid of it. */
-import { forget, keptModels, room } from "../weights/cache.js";
+import { cachedModels, deleteModel, storageEstimate } from "../weights/cache.js";
 
-/** @typedef {import("../weights/cache.js").Kept} Kept */
+/** @typedef {import("../weights/cache.js").CachedModel} CachedModel */
 
 /** @param {number} bytes */
 export const size = (bytes) =>
@@ -22,7 +22,7 @@ export class ModelsPanel {
    * @param {object} options
    * @param {(address: string) => string} options.nameOf a model's address as the visitor would write it
    * @param {(name: string) => void} options.onUse
-   * @param {(address: string | null) => void} options.onForget null: all
+   * @param {(address: string | null) => void} options.onDelete null: all
    */
   constructor(dialog, options) {
     this.#dialog = dialog;
@@ -51,28 +51,28 @@ export class ModelsPanel {
       this.#dialog.close();
       this.#options.onUse(this.#options.nameOf(address));
     }
-    if (act === "forget" && address)
-      await this.#forget(address, `${this.#options.nameOf(address)} has been deleted.`);
-    if (act === "forget-all") await this.#forget(null, "All models have been deleted.");
+    if (act === "delete" && address)
+      await this.#deleteModel(address, `${this.#options.nameOf(address)} has been deleted.`);
+    if (act === "delete-all") await this.#deleteModel(null, "All models have been deleted.");
   }
 
   /** @param {string | null} address @param {string} spoken */
-  async #forget(address, spoken) {
-    await forget(address);
-    this.#options.onForget(address);
+  async #deleteModel(address, spoken) {
+    await deleteModel(address);
+    this.#options.onDelete(address);
     await this.#show(this.#dialog.dataset.inUse ?? "");
     // The button that was pressed is gone.
     this.#part("models-spoken").textContent = spoken;
     /** @type {HTMLElement} */ (
-      this.#dialog.querySelector("[data-act=forget], [data-act=close]")
+      this.#dialog.querySelector("[data-act=delete], [data-act=close]")
     ).focus();
   }
 
   /** @param {string} inUse */
   async #show(inUse) {
     const [models, space, lasting] = await Promise.all([
-      keptModels(),
-      room(),
+      cachedModels(),
+      storageEstimate(),
       navigator.storage?.persisted?.() ?? false,
     ]);
     this.#list.replaceChildren(...models.map((model) => this.#row(model, model.address === inUse)));
@@ -85,11 +85,11 @@ export class ModelsPanel {
     const how = lasting
       ? " It gives them up only when you delete them."
       : " When its storage runs short it may delete them.";
-    this.#part("room").textContent = taken + left + (models.length ? how : "");
-    this.#button("forget-all").hidden = models.length < 2;
+    this.#part("storage").textContent = taken + left + (models.length ? how : "");
+    this.#button("delete-all").hidden = models.length < 2;
   }
 
-  /** @param {Kept} model @param {boolean} inUse */
+  /** @param {CachedModel} model @param {boolean} inUse */
   #row({ address, bytes, complete, when }, inUse) {
     const name = this.#options.nameOf(address);
     const item = document.createElement("li");
@@ -115,7 +115,7 @@ export class ModelsPanel {
     item.append(
       words,
       ...(inUse ? [] : [this.#act("use", "Use", address, name)]),
-      this.#act("forget", "Delete", address, name),
+      this.#act("delete", "Delete", address, name),
     );
     return item;
   }

@@ -35,7 +35,7 @@ function contextOf(canvas) {
 /** @param {number} seconds */
 const spent = (seconds) => `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
 
-const PRINT = `<canvas width="128" height="128" role="img"></canvas>
+const FIGURE = `<canvas width="128" height="128" role="img"></canvas>
   <figcaption><span class="label"></span><button type="button" class="quiet" data-act="save" hidden>Save</button></figcaption>`;
 
 export class PictureView {
@@ -52,29 +52,29 @@ export class PictureView {
     root.addEventListener("click", (event) => {
       const button = /** @type {Element} */ (event.target).closest("[data-act=save]");
       const frame =
-        button && this.#frames[this.#prints.findIndex((print) => print.contains(button))];
+        button && this.#frames[this.#figures.findIndex((print) => print.contains(button))];
       if (frame) onSave(frame);
     });
-    this.#lay(1);
+    this.#setCount(1);
   }
 
-  get #prints() {
+  get #figures() {
     return /** @type {HTMLElement[]} */ ([...this.#root.children]);
   }
 
   /** @param {number} count */
-  #lay(count) {
-    if (this.#prints.length === count) return;
+  #setCount(count) {
+    if (this.#figures.length === count) return;
     this.#root.replaceChildren(
       ...Array.from({ length: count }, () => {
         const print = document.createElement("figure");
-        print.className = "print";
+        print.className = "picture";
         print.dataset.state = "empty";
-        print.innerHTML = PRINT;
+        print.innerHTML = FIGURE;
         return print;
       }),
     );
-    this.#root.dataset.prints = String(count);
+    this.#root.dataset.pictures = String(count);
     this.#frames = Array(count).fill(null);
   }
 
@@ -83,9 +83,9 @@ export class PictureView {
    * @param {Settings[]} settings
    */
   prepare(settings) {
-    this.#lay(settings.length);
-    this.#root.dataset.exposing = "";
-    this.#prints.forEach((print, at) => {
+    this.#setCount(settings.length);
+    this.#root.dataset.generating = "";
+    this.#figures.forEach((print, at) => {
       if (print.dataset.state === "finished") print.dataset.state = "waiting";
       this.#label(print, caption(settings, at), null);
     });
@@ -98,7 +98,7 @@ export class PictureView {
    * @param {{width: number, height: number}} size
    */
   preview(at, preview, { width, height }) {
-    const print = this.#prints[at];
+    const print = this.#figures[at];
     const context = this.#paint(print, width, height);
     context.imageSmoothingEnabled = true;
     context.imageSmoothingQuality = "high";
@@ -113,7 +113,7 @@ export class PictureView {
    */
   finish(at, frame, settings) {
     this.#frames[at] = frame;
-    const print = this.#prints[at];
+    const print = this.#figures[at];
     this.#paint(print, frame.canvas.width, frame.canvas.height).drawImage(frame.canvas, 0, 0);
     print.dataset.state = "finished";
     this.#label(
@@ -127,8 +127,8 @@ export class PictureView {
 
   /** All is done or given up: prints without a picture of their own go back to what they showed. */
   rest() {
-    delete this.#root.dataset.exposing;
-    for (const [at, print] of this.#prints.entries()) {
+    delete this.#root.dataset.generating;
+    for (const [at, print] of this.#figures.entries()) {
       const frame = this.#frames[at];
       if (print.dataset.state === "finished") continue;
       if (frame) {
@@ -144,7 +144,7 @@ export class PictureView {
 
   /** @param {Frame} frame */
   show(frame) {
-    this.#lay(1);
+    this.#setCount(1);
     this.finish(0, frame, [frame.settings]);
   }
 

@@ -2,7 +2,7 @@
 /** Problems in words for people: what happened, and what can be done about it. Where it happened is in the message itself. */
 
 /** @typedef {import("../base/problem.js").ProblemKind} ProblemKind */
-/** @typedef {"again" | "fresh" | "cpu" | "file"} Remedy load again; forget what is kept of the model and load again; go over to the CPU; choose file or folder again */
+/** @typedef {"again" | "fresh" | "cpu" | "file"} Remedy load again; deleteModel what is kept of the model and load again; go over to the CPU; choose file or folder again */
 
 /** @type {Record<Exclude<ProblemKind, "cancelled">, {title: string, advice: string, remedies: Remedy[]}>} */
 const WORDS = {

@@ -8,7 +8,7 @@
  * @typedef {object} Status
  * @property {string} text beside the bar; empty: nothing to say
  * @property {string} [spoken] for screen readers, at turning points only
- * @property {number | null} [share] 0 … 1 on the bar; null: nobody knows how long; absent: no bar
+ * @property {number | null} [fraction] 0 … 1 on the bar; null: nobody knows how long; absent: no bar
  */
 
 /** Measures from its making, and how long what is left will take. */
@@ -55,14 +55,14 @@ const megabytes = (/** @type {number} */ bytes) => (bytes / 1e6).toFixed(bytes <
 export function openingText(progress, waiting) {
   const then = waiting ? ", then the picture" : "";
   if (progress.stage !== "weights")
-    return { text: `${STAGES[progress.stage]}${then}`, share: null };
+    return { text: `${STAGES[progress.stage]}${then}`, fraction: null };
   const { total, fetched } = progress;
-  if (!total) return { text: `Loading the model${then}`, share: null };
+  if (!total) return { text: `Loading the model${then}`, fraction: null };
   // Bytes that have come and bytes that the engine has taken: of a kept model only the latter move.
   const done = Math.min(total, Math.max(progress.done, fetched));
   return {
     text: `Loading the model · ${megabytes(done)} of ${megabytes(total)} MB${then}`,
-    share: done / total,
+    fraction: done / total,
   };
 }
 
@@ -76,8 +76,8 @@ export function openingText(progress, waiting) {
 export function stepText({ call, calls, steps, done }, watch, at, count) {
   const left = watch.left(call, calls);
   const which = count > 1 ? `Picture ${at + 1} of ${count} · ` : "";
-  const share = (at + call / calls) / count;
-  if (done) return { text: `${which}Developing`, share };
+  const fraction = (at + call / calls) / count;
+  if (done) return { text: `${which}Developing`, fraction };
   const time =
     left === null
       ? ""
@@ -86,6 +86,6 @@ export function stepText({ call, calls, steps, done }, watch, at, count) {
   return {
     text: `${which}Step ${Math.min(call + 1, steps)} of ${steps}${time}`,
     spoken: halfway ? "Halfway." : undefined,
-    share,
+    fraction,
   };
 }

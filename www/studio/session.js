@@ -5,7 +5,7 @@
  */
 import { DarkroomError, problemOf } from "../base/problem.js";
 import { Client } from "../engine/client.js";
-import { completed } from "./form.js";
+import { withModelDefaults } from "./form.js";
 import { Stopwatch } from "./progress.js";
 import { requestOf } from "./settings.js";
 
@@ -195,7 +195,7 @@ export class Session {
     try {
       if (this.engine === "failed") this.open();
       const { model, device } = await this.#loaded(signal);
-      const all = wanted.map((settings) => completed(settings, model));
+      const all = wanted.map((settings) => withModelDefaults(settings, model));
       host.onPrompts();
       for (const at of all.keys()) await this.#picture({ at, all }, device.name, signal);
     } catch (error) {

@@ -78,7 +78,7 @@ export const randomSeed = () => String(crypto.getRandomValues(new Uint32Array(1)
  * @param {number} multiple of which sizes must be
  * @returns {Map<Field, string>}
  */
-export function problemsOf(settings, multiple = 8) {
+export function invalidFields(settings, multiple = 8) {
   /** @type {Map<Field, string>} */
   const problems = new Map();
   const { seed, steps, guidance_scale, width, height } = settings;

@@ -59,9 +59,9 @@ export const TEMPLATE = `
     <p class="remedies"></p>
   </section>
 
-  <div class="bench">
-    <section class="stand" aria-label="Picture">
-      <div class="easel" data-part="easel"></div>
+  <div class="workspace">
+    <section class="stage" aria-label="Picture">
+      <div class="pictures" data-part="pictures"></div>
       <ul class="warnings" data-part="warnings"></ul>
     </section>
 
@@ -70,8 +70,8 @@ export const TEMPLATE = `
         <label for="seed">Seed</label>
         <div class="row">
           <input id="seed" name="seed" inputmode="numeric" autocomplete="off" spellcheck="false" aria-describedby="seed-note">
-          <button type="button" class="icon" data-act="dice" aria-label="Roll a new seed" title="Roll a new seed">${icon.die}</button>
-          <label class="switch" title="Otherwise every picture gets a new seed"><input type="checkbox" data-part="keep"><span>Keep</span></label>
+          <button type="button" class="icon" data-act="new-seed" aria-label="Roll a new seed" title="Roll a new seed">${icon.die}</button>
+          <label class="switch" title="Otherwise every picture gets a new seed"><input type="checkbox" data-part="lock"><span>Keep</span></label>
         </div>
         <p class="note" id="seed-note" data-note="seed"></p>
       </div>
@@ -103,7 +103,7 @@ export const TEMPLATE = `
           <span class="links">
             <button type="button" class="plain" data-act="file" title="A checkpoint in one .safetensors file; it stays on your disk">File…</button>
             <button type="button" class="plain" data-act="folder" title="A folder in diffusers’ layout; it stays on your disk">Folder…</button>
-            <button type="button" class="plain" data-act="models" title="Models that this browser keeps">Kept…</button>
+            <button type="button" class="plain" data-act="models" title="Models that this browser keeps">CachedModel…</button>
           </span>
         </div>
         <input type="file" data-part="file" accept=".safetensors,.png,image/png" hidden>
@@ -124,7 +124,7 @@ export const TEMPLATE = `
 
   <p class="drop" data-part="drop" aria-hidden="true"><span>Drop a model, or a picture that tells how it was made</span></p>
 
-  <section class="sheet" data-part="sheet" hidden>
+  <section class="gallery" data-part="gallery" hidden>
     <h2>Contact sheet <span class="hint">this visit’s pictures; choose one to bring its settings back</span></h2>
     <ol></ol>
   </section>
@@ -132,14 +132,14 @@ export const TEMPLATE = `
 
 <dialog class="models" data-part="models" aria-labelledby="models-title">
   <div class="title">
-    <h2 id="models-title">Kept models</h2>
+    <h2 id="models-title">CachedModel models</h2>
     <button type="button" data-act="close" autofocus>Close</button>
   </div>
   <p class="soft">Models that this browser keeps, so that they load without a network.</p>
   <ul></ul>
   <div class="sum">
-    <p class="soft" data-part="room"></p>
-    <button type="button" data-act="forget-all">Delete all</button>
+    <p class="soft" data-part="storage"></p>
+    <button type="button" data-act="delete-all">Delete all</button>
   </div>
   <p class="unseen" aria-live="polite" data-part="models-spoken"></p>
 </dialog>`;

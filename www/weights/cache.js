@@ -1,5 +1,5 @@
 // @ts-check
-/** What this browser keeps of models: pieces of files in Cache Storage, each with its server's name of the version and its own SHA-256. */
+/** What this browser keeps of models: chunks of files in Cache Storage, each with its server's name of the version and its own SHA-256. */
 
 /** @typedef {import("./fetch.js").Version} Version */
 
@@ -15,7 +15,7 @@
 
 /**
  * A model as the visitor sees it.
- * @typedef {object} Kept
+ * @typedef {object} CachedModel
  * @property {string} address
  * @property {number} bytes
  * @property {boolean} complete
@@ -30,12 +30,12 @@ const MARK = "?darkroom=";
 const MANIFEST = `${MARK}manifest`;
 
 /** The key of bytes `start … end` of a file. @param {string} url @param {number} start @param {number} end */
-export const pieceKey = (url, start, end) => `${url}${MARK}${start}-${end}`;
-/** The key of as much of a piece as had come when its download was given up. @param {string} key */
+export const chunkKey = (url, start, end) => `${url}${MARK}${start}-${end}`;
+/** The key of as much of a chunk as had come when its download was given up. @param {string} key */
 export const partKey = (key) => `${key}-part`;
 
 /** Blobs by name in Cache Storage; keeps nothing where that cannot be had. */
-export class Store {
+export class ModelCache {
   #cache;
   #tell;
   /** Why nothing more is kept, as a part of a sentence; empty: it is kept. */
@@ -53,10 +53,10 @@ export class Store {
   /** @param {(notice: string) => void} tell */
   static async open(tell) {
     try {
-      return new Store(await caches.open(CACHE), tell);
+      return new ModelCache(await caches.open(CACHE), tell);
     } catch (error) {
       // No Cache Storage outside secure contexts, nor in some private windows.
-      const store = new Store(null, tell);
+      const store = new ModelCache(null, tell);
       store.stop(
         `this browser offers no storage here (${error instanceof Error ? error.message : error})`,
       );
@@ -90,7 +90,7 @@ export class Store {
       };
     }
     this.#tell(
-      `${key.slice(key.lastIndexOf("/") + 1, key.lastIndexOf(MARK))}: a piece kept in this browser was spoilt and is fetched again.`,
+      `${key.slice(key.lastIndexOf("/") + 1, key.lastIndexOf(MARK))}: a chunk kept in this browser was spoilt and is fetched again.`,
     );
     await this.delete(key);
     return null;
@@ -181,14 +181,14 @@ const addresses = (keys) =>
  * @param {string[]} keys
  */
 function keysOf(address, keys) {
-  const within = addresses(keys).filter(
+  const nested = addresses(keys).filter(
     (other) => other.length > address.length && other.startsWith(address),
   );
   const starts = address.endsWith("/") ? address : address + MARK;
   return keys.filter(
     (key) =>
       key.startsWith(starts) &&
-      !within.some((other) => key.startsWith(other.endsWith("/") ? other : other + MARK)),
+      !nested.some((other) => key.startsWith(other.endsWith("/") ? other : other + MARK)),
   );
 }
 
@@ -203,10 +203,10 @@ function bytesOf(key) {
 
 // For the page
 
-/** All that is kept, the newest first. @returns {Promise<Kept[]>} */
-export async function keptModels() {
+/** All that is kept, the newest first. @returns {Promise<CachedModel[]>} */
+export async function cachedModels() {
   if (!globalThis.caches || !(await caches.has(CACHE))) return [];
-  const store = new Store(await caches.open(CACHE), () => {});
+  const store = new ModelCache(await caches.open(CACHE), () => {});
   const all = await keys(await caches.open(CACHE));
   const models = await Promise.all(
     addresses(all).map(async (address) => {
@@ -218,7 +218,7 @@ export async function keptModels() {
 }
 
 /** @param {string | null} address null: all models, and what may be left of others */
-export async function forget(address) {
+export async function deleteModel(address) {
   // The cache itself stays: a worker may have it open, and would go on filling one that nobody sees any more.
   const cache = await caches.open(CACHE);
   const all = await keys(cache);
@@ -226,7 +226,7 @@ export async function forget(address) {
 }
 
 /** What this browser offers to this site, in bytes. @returns {Promise<{used: number, free: number} | null>} null where it does not say */
-export async function room() {
+export async function storageEstimate() {
   const { usage, quota } = (await navigator.storage?.estimate?.().catch(() => null)) ?? {};
   return usage === undefined || quota === undefined
     ? null

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Whether a file that came in pieces is the one its host means. Git LFS, which model hubs keep their large files with, knows a file by its SHA-256.
+ * Whether a file that came in chunks is the one its host means. Git LFS, which model hubs keep their large files with, knows a file by its SHA-256.
  * Hubs tell it in the header `X-Linked-ETag`, but on the answer that redirects, which no script gets to see; and in the file's pointer, the small text
  * that stands for it in the repository. A plain ETag is no such hash, even where it looks like one: hubs put hashes of other things there.
  */
@@ -26,7 +26,7 @@ export function linkedSha256({ headers }) {
  * @param {Net} net
  * @returns {Promise<string | null>}
  */
-export async function pointedSha256(url, size, net) {
+export async function pointerSha256(url, size, net) {
   const [, repository, path] = ON_HUB.exec(url) ?? [];
   if (!repository) return null;
   try {
@@ -46,29 +46,29 @@ export async function pointedSha256(url, size, net) {
   }
 }
 
-/** Hashes a file whose pieces pass by in order. */
+/** Hashes a file whose chunks pass by in order. */
 export class Checksum {
   #expected;
-  #pieces;
+  #chunks;
   #hash = new Sha256();
-  /** The piece to come; −1: the whole will not be known. */
+  /** The chunk to come; −1: the whole will not be known. */
   #next = 0;
   /** Whether all of the file has been here and is what its host says. */
   verified = false;
 
   /**
    * @param {Promise<string | null>} expected
-   * @param {number} pieces of the whole file
+   * @param {number} chunks of the whole file
    */
-  constructor(expected, pieces) {
+  constructor(expected, chunks) {
     this.#expected = expected;
-    this.#pieces = pieces;
+    this.#chunks = chunks;
   }
 
   /**
-   * @param {number} index of a piece; one that was here before changes nothing
+   * @param {number} index of a chunk; one that was here before changes nothing
    * @param {Uint8Array} bytes
-   * @returns {Promise<{actual: string, expected: string} | null>} after the last piece, where the file is another one
+   * @returns {Promise<{actual: string, expected: string} | null>} after the last chunk, where the file is another one
    */
   async take(index, bytes) {
     // Where parts are left out, as a VAE's encoder is, there is nothing to compare.
@@ -80,7 +80,7 @@ export class Checksum {
     }
     this.#hash.update(bytes);
     this.#next += 1;
-    if (this.#next < this.#pieces) return null;
+    if (this.#next < this.#chunks) return null;
     const expected = (await this.#expected) ?? "";
     const actual = this.#hash.digest();
     this.#next = -1;

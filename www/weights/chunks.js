@@ -1,23 +1,23 @@
 // @ts-check
-/** How files are cut into pieces, and which pieces will be read. */
-import { pieceKey } from "./cache.js";
+/** How files are cut into chunks, and which chunks will be read. */
+import { chunkKey } from "./cache.js";
 
 /** @typedef {import("./remote-file.js").RemoteFile} RemoteFile */
 
-/** A small piece first, for a file's head is read before anything is decided; then larger ones of one size. */
-export class Pieces {
+/** A small chunk first, for a file's head is read before anything is decided; then larger ones of one size. */
+export class Chunks {
   #head;
-  #piece;
+  #chunk;
 
-  /** @param {{head: number, piece: number}} sizes in bytes */
-  constructor({ head, piece }) {
+  /** @param {{head: number, chunk: number}} sizes in bytes */
+  constructor({ head, chunk }) {
     this.#head = head;
-    this.#piece = piece;
+    this.#chunk = chunk;
   }
 
-  /** Which piece holds this byte. @param {number} offset */
+  /** Which chunk holds this byte. @param {number} offset */
   at(offset) {
-    return offset < this.#head ? 0 : 1 + Math.floor((offset - this.#head) / this.#piece);
+    return offset < this.#head ? 0 : 1 + Math.floor((offset - this.#head) / this.#chunk);
   }
 
   /** @param {RemoteFile} file with a byte at least */
@@ -27,9 +27,9 @@ export class Pieces {
 
   /** @param {RemoteFile} file @param {number} index */
   bounds({ url, size }, index) {
-    const from = index === 0 ? 0 : this.#head + (index - 1) * this.#piece;
-    const to = Math.min(size, this.#head + index * this.#piece);
-    return { from, to, key: pieceKey(url, from, to) };
+    const from = index === 0 ? 0 : this.#head + (index - 1) * this.#chunk;
+    const to = Math.min(size, this.#head + index * this.#chunk);
+    return { from, to, key: chunkKey(url, from, to) };
   }
 }
 
@@ -45,31 +45,31 @@ export function free(bytes) {
   if (bytes.byteLength === buffer.byteLength) buffer.transfer?.(0);
 }
 
-/** The pieces that will be read, in order, where the engine has said. */
-export class Order {
-  #pieces;
+/** The chunks that will be read, in order, where the engine has said. */
+export class ReadOrder {
+  #chunks;
   /** @type {[RemoteFile, number][]} */ #order = [];
   /** @type {Map<string, number>} */ #at = new Map();
   /** Bytes of them all. */
   total = 0;
 
-  /** @param {Pieces} pieces */
-  constructor(pieces) {
-    this.#pieces = pieces;
+  /** @param {Chunks} chunks */
+  constructor(chunks) {
+    this.#chunks = chunks;
   }
 
   /** Those with bytes `start … end` come next. @param {RemoteFile} file @param {number} start @param {number} end */
   add(file, start, end) {
-    for (let index = this.#pieces.at(start); index <= this.#pieces.at(end - 1); index += 1) {
-      const { key, from, to } = this.#pieces.bounds(file, index);
+    for (let index = this.#chunks.at(start); index <= this.#chunks.at(end - 1); index += 1) {
+      const { key, from, to } = this.#chunks.bounds(file, index);
       if (this.#at.has(key)) continue;
       this.#at.set(key, this.#order.push([file, index]) - 1);
       this.total += to - from;
     }
   }
 
-  /** The next so many behind a piece. @param {string} key @param {number} count @returns {[RemoteFile, number][]} */
-  behind(key, count) {
+  /** The next so many after a chunk. @param {string} key @param {number} count @returns {[RemoteFile, number][]} */
+  after(key, count) {
     const at = this.#at.get(key) ?? Infinity;
     return this.#order.slice(at + 1, at + 1 + count);
   }

@@ -5,14 +5,14 @@ import { DarkroomError } from "../base/problem.js";
 /** @typedef {{etag: string, modified: string}} Version what a server calls this version of a file; empty where it does not say, or does not say it to us */
 
 /**
- * @typedef {object} Patience
+ * @typedef {object} RetryPolicy
  * @property {number} stallMs how long nothing may come before the connection is given up
  * @property {number} attempts how many in a row may bring nothing new
  * @property {number} waitMs before the second attempt; twice as long before each further one
  */
 
-/** @type {Readonly<Patience>} */
-export const PATIENCE = { stallMs: 20_000, attempts: 5, waitMs: 500 };
+/** @type {Readonly<RetryPolicy>} */
+export const RETRY_POLICY = { stallMs: 20_000, attempts: 5, waitMs: 500 };
 /** What comes late because this thread was busy has come all the same. */
 const GRACE_MS = 100;
 /** How long the end of a body may stay away after its last byte. */
@@ -20,10 +20,10 @@ const END_MS = 250;
 /** A server that asks for more is not waited for. */
 const LONGEST_WAIT_S = 60;
 /** Answers that another attempt may better: timeout, too many requests, and the server's own troubles. */
-const PASSING = new Set([408, 429, 500, 502, 503, 504]);
+const TRANSIENT = new Set([408, 429, 500, 502, 503, 504]);
 
 /** What another attempt may better. */
-export class Passing extends Error {
+export class TransientError extends Error {
   /**
    * @param {string} message
    * @param {number} [waitS] as long as the server asks to be left alone
@@ -36,19 +36,19 @@ export class Passing extends Error {
   }
 }
 
-/** How a model's files are asked for: with patience, and audibly. */
+/** How a model's files are asked for: with policy, and audibly. */
 export class Net {
-  #patience;
+  #policy;
   #signal;
   #listener;
 
   /**
-   * @param {Patience} patience
+   * @param {RetryPolicy} policy
    * @param {AbortSignal} signal ends everything
    * @param {{notice(text: string): void, fetched(bytes: number): void}} listener
    */
-  constructor(patience, signal, listener) {
-    this.#patience = patience;
+  constructor(policy, signal, listener) {
+    this.#policy = policy;
     this.#signal = signal;
     this.#listener = listener;
   }
@@ -59,7 +59,7 @@ export class Net {
    * @returns {Promise<Answer>} whatever the server said, except what another attempt may better
    */
   request(url, init) {
-    return Answer.to(url, init, this.#signal, this.#patience, this.#listener.fetched);
+    return Answer.to(url, init, this.#signal, this.#policy, this.#listener.fetched);
   }
 
   /**
@@ -81,21 +81,21 @@ export class Net {
    * Acts until it goes well. An attempt that brought new bytes does not count: a connection that breaks every minute still ends in a whole file.
    * @template T
    * @param {string} url
-   * @param {() => Promise<T>} act throws {@link Passing} where another attempt may help
+   * @param {() => Promise<T>} act throws {@link TransientError} where another attempt may help
    * @returns {Promise<T>}
    */
-  async insist(url, act) {
-    const { attempts, waitMs } = this.#patience;
+  async retry(url, act) {
+    const { attempts, waitMs } = this.#policy;
     const { notice } = this.#listener;
     const name = url.slice(url.lastIndexOf("/") + 1);
-    for (let failures = 0, told = false; ; ) {
+    for (let failures = 0, onFilled = false; ; ) {
       try {
         const result = await act();
-        if (told) notice("");
+        if (onFilled) notice("");
         return result;
       } catch (error) {
         if (this.#signal.aborted) throw new DarkroomError("cancelled", "Cancelled.");
-        if (!(error instanceof Passing)) throw error;
+        if (!(error instanceof TransientError)) throw error;
         failures = error.progress ? 1 : failures + 1;
         if (failures >= attempts)
           throw new DarkroomError("network", `${error.message}, ${attempts} times in a row`);
@@ -109,7 +109,7 @@ export class Net {
         notice(
           `${name}: ${error.message}. Trying again in ${Number((wait / 1000).toPrecision(2))} s.`,
         );
-        told = true;
+        onFilled = true;
         await pause(wait, this.#signal);
       }
     }
@@ -131,23 +131,23 @@ function pause(milliseconds, signal) {
 export class Answer {
   #body;
   #abort;
-  #patience;
+  #policy;
   #onBytes;
   /** What was read and not used. @type {Uint8Array<ArrayBuffer> | null} */ #rest = null;
 
   /**
    * @param {Response} response
    * @param {AbortController} abort
-   * @param {Patience} patience
+   * @param {RetryPolicy} policy
    * @param {(count: number) => void} onBytes
    */
-  constructor(response, abort, patience, onBytes) {
+  constructor(response, abort, policy, onBytes) {
     this.response = response;
     this.#body = /** @type {ReadableStream<Uint8Array<ArrayBuffer>> | null} */ (
       response.body
     )?.getReader();
     this.#abort = abort;
-    this.#patience = patience;
+    this.#policy = policy;
     this.#onBytes = onBytes;
   }
 
@@ -155,32 +155,34 @@ export class Answer {
    * @param {string} address
    * @param {RequestInit} init
    * @param {AbortSignal} signal
-   * @param {Patience} patience
-   * @param {(count: number) => void} onBytes told of each part of the body
+   * @param {RetryPolicy} policy
+   * @param {(count: number) => void} onBytes onFilled of each part of the body
    * @returns {Promise<Answer>} whatever the server said, except what another attempt may better
    */
-  static async to(address, init, signal, patience, onBytes) {
+  static async to(address, init, signal, policy, onBytes) {
     const abort = new AbortController();
     if (signal.aborted) abort.abort();
     signal.addEventListener("abort", () => abort.abort(), { once: true });
     let response;
     try {
       // Cache Storage keeps what is to be kept: no second copy in the browser's HTTP cache.
-      response = await within(
-        patience.stallMs,
+      response = await withTimeout(
+        policy.stallMs,
         fetch(address, { cache: "no-store", ...init, signal: abort.signal }),
       );
     } catch (error) {
       abort.abort();
       // A refused connection, a missing network and a server that does not allow other sites to read all look alike from here.
-      throw error instanceof Passing
+      throw error instanceof TransientError
         ? error
-        : new Passing(navigator.onLine ? "the server could not be reached" : "there is no network");
+        : new TransientError(
+            navigator.onLine ? "the server could not be reached" : "there is no network",
+          );
     }
-    const answer = new Answer(response, abort, patience, onBytes);
-    if (!PASSING.has(response.status)) return answer;
+    const answer = new Answer(response, abort, policy, onBytes);
+    if (!TRANSIENT.has(response.status)) return answer;
     answer.end();
-    throw new Passing(new Refusal(response).said, retryAfter(response));
+    throw new TransientError(new HttpError(response).said, retryAfter(response));
   }
 
   /** @returns {Promise<Uint8Array<ArrayBuffer> | null>} the next part of the body; null at its end */
@@ -189,13 +191,13 @@ export class Answer {
     this.#rest = null;
     if (rest || !this.#body) return rest;
     try {
-      const { value } = await within(this.#patience.stallMs, this.#body.read());
+      const { value } = await withTimeout(this.#policy.stallMs, this.#body.read());
       if (!value) return null;
       this.#onBytes(value.length);
       return value;
     } catch (error) {
       this.#abort.abort();
-      throw error instanceof Passing ? error : new Passing("the connection broke");
+      throw error instanceof TransientError ? error : new TransientError("the connection broke");
     }
   }
 
@@ -241,12 +243,12 @@ export class Answer {
  * @param {Promise<T>} promise
  * @returns {Promise<T>}
  */
-function within(milliseconds, promise) {
+function withTimeout(milliseconds, promise) {
   let timer = 0;
   const stalled = new Promise((_, reject) => {
     const give = () =>
       reject(
-        new Passing(
+        new TransientError(
           `the server sent nothing for ${Number((milliseconds / 1000).toPrecision(2))} s`,
         ),
       );
@@ -260,7 +262,7 @@ function within(milliseconds, promise) {
 }
 
 /** An answer that no further attempt will better. */
-export class Refusal extends DarkroomError {
+export class HttpError extends DarkroomError {
   /** @param {Response} response */
   constructor({ status, statusText }) {
     const said = `the server answered ${status} ${statusText}`.trimEnd();

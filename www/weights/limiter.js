@@ -3,8 +3,8 @@
 
 /** @typedef {Uint8Array<ArrayBuffer>} Bytes */
 
-export class Places {
-  /** Places left, and who waits for one. */
+export class Limiter {
+  /** Limiter left, and who waits for one. */
   #free;
   /** @type {(() => void)[]} */ #waiting = [];
   /** What must not be lost: fetching, storing. @type {Set<Promise<unknown>>} */ #busy = new Set();

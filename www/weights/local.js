@@ -23,10 +23,10 @@ export class LocalSource {
   #last = new Uint8Array(0);
   /** @type {DarkroomError | null} */ problem = null;
   /** Paths that turned out to be no files. @type {Map<string, string>} */ absent = new Map();
-  place = /** @type {const} */ ("disk");
+  storage = /** @type {const} */ ("disk");
   why = "";
   /** What is wrong with a file on a disk stays wrong. */
-  again = false;
+  retryable = false;
 
   /** @param {LocalModel} model */
   constructor(model) {
@@ -46,10 +46,13 @@ export class LocalSource {
 
   /** @param {string} path @returns {Promise<number | null>} */
   size(path) {
-    return this.#noting(async () => {
+    return this.#recordingProblem(async () => {
       const { files } = this.#model;
       if (Object.keys(files).length === 0)
-        throw new DarkroomError("disk", "pages forget files on your disk when they are closed");
+        throw new DarkroomError(
+          "disk",
+          "pages deleteModel files on your disk when they are closed",
+        );
       const file = files[path];
       if (file) return file.size;
       if (this.#isVocabulary(path)) return (await this.#vocabulary.bytes(path)).length;
@@ -65,7 +68,7 @@ export class LocalSource {
    * @returns {Promise<Uint8Array<ArrayBuffer>>} good until the next call
    */
   read(path, start, end) {
-    return this.#noting(async () => {
+    return this.#recordingProblem(async () => {
       if (this.#isVocabulary(path))
         return (await this.#vocabulary.bytes(path)).subarray(start, end);
       const file = this.#model.files[path];
@@ -98,7 +101,7 @@ export class LocalSource {
   /** @param {number} _bytes */
   expect(_bytes) {}
 
-  async remember() {}
+  async complete() {}
 
   async close() {}
 
@@ -106,7 +109,7 @@ export class LocalSource {
    * @template T
    * @param {() => Promise<T>} act
    */
-  async #noting(act) {
+  async #recordingProblem(act) {
     try {
       return await act();
     } catch (error) {

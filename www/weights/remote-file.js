@@ -3,7 +3,7 @@
 import { DarkroomError } from "../base/problem.js";
 import { linkedSha256 } from "./checksum.js";
 import { free } from "./chunks.js";
-import { isMissing, Passing, Refusal, sameVersion, sizeOf, versionOf } from "./fetch.js";
+import { HttpError, isMissing, sameVersion, sizeOf, TransientError, versionOf } from "./fetch.js";
 
 /** @typedef {import("./fetch.js").Answer} Answer */
 /** @typedef {import("./fetch.js").Net} Net */
@@ -17,10 +17,10 @@ export class RemoteFile {
   #net;
   /** What is left of the file where it can only stream. @type {Stream | null} */ #stream = null;
   /** The end of those who wait for the stream, which serves one after the other; null where ranges are honoured. @type {Promise<unknown> | null} */
-  #turn = null;
+  #queue = null;
   /** All of it, where it came in one. @type {Blob | null} */ whole = null;
   /** Its SHA-256, where the server's headers tell it. @type {string | null} */ sha256 = null;
-  /** Where its pieces are compared with that. @type {import("./checksum.js").Checksum | null} */ checksum =
+  /** Where its chunks are compared with that. @type {import("./checksum.js").Checksum | null} */ checksum =
     null;
   /** Whether it was found to be so at an earlier visit. */
   verified = false;
@@ -47,7 +47,7 @@ export class RemoteFile {
    */
   static look(url, count, net) {
     const init = TEXT.test(url) ? {} : { headers: { range: `bytes=0-${count - 1}` } };
-    return net.insist(url, () =>
+    return net.retry(url, () =>
       net.ask(url, init, async (answer) => {
         const { response } = answer;
         // There are no first bytes of an empty file.
@@ -57,13 +57,13 @@ export class RemoteFile {
             head: null,
           };
         if (isMissing(response)) return null;
-        if (!response.ok) throw new Refusal(response);
+        if (!response.ok) throw new HttpError(response);
         const size = TEXT.test(url) ? null : await fullSize(url, response, net);
         if (size === null) return { file: await RemoteFile.#taken(url, answer, net), head: null };
         const file = new RemoteFile(url, { size, ...versionOf(response) }, net);
         file.sha256 = linkedSha256(response);
-        if (response.status !== 206) file.#turn = Promise.resolve();
-        checkPlace(response, 0);
+        if (response.status !== 206) file.#queue = Promise.resolve();
+        checkStart(response, 0);
         return { file, head: await file.#first(Math.min(count, size), answer) };
       }),
     );
@@ -81,7 +81,7 @@ export class RemoteFile {
       await fill(bytes, 0, answer, (count) => (filled = count));
       return bytes;
     } catch (error) {
-      if (!(error instanceof Passing) || filled === 0) throw error;
+      if (!(error instanceof TransientError) || filled === 0) throw error;
       return this.fetch(0, count, bytes.slice(0, filled), async () => {});
     }
   }
@@ -99,10 +99,10 @@ export class RemoteFile {
    * @param {number} from
    * @param {number} to
    * @param {Uint8Array<ArrayBuffer> | null} part the first of them, where they are here already
-   * @param {(part: Uint8Array<ArrayBuffer>) => Promise<void>} giveUp told what has come where the rest does not
+   * @param {(part: Uint8Array<ArrayBuffer>) => Promise<void>} savePart onFilled what has come where the rest does not
    */
-  async fetch(from, to, part, giveUp) {
-    if (TEXT.test(this.url)) await this.#takeAgain();
+  async fetch(from, to, part, savePart) {
+    if (TEXT.test(this.url)) await this.#reload();
     if (this.whole) return new Uint8Array(await this.whole.slice(from, to).arrayBuffer());
     const bytes = new Uint8Array(to - from);
     bytes.set(part ?? []);
@@ -118,22 +118,22 @@ export class RemoteFile {
         );
       } catch (error) {
         this.#dropStream();
-        if (error instanceof Passing) error.progress = filled > before;
+        if (error instanceof TransientError) error.progress = filled > before;
         throw error;
       }
     };
     try {
-      if (this.#turn || !(await this.#net.insist(this.url, attempt))) {
-        const wait = () => this.#net.insist(this.url, attempt);
-        this.#turn = (this.#turn ?? Promise.resolve()).then(wait, wait);
-        await this.#turn;
+      if (this.#queue || !(await this.#net.retry(this.url, attempt))) {
+        const wait = () => this.#net.retry(this.url, attempt);
+        this.#queue = (this.#queue ?? Promise.resolve()).then(wait, wait);
+        await this.#queue;
       }
     } catch (error) {
       if (
         filled > (part?.length ?? 0) &&
         !(error instanceof DarkroomError && error.kind === "damaged")
       )
-        await giveUp(bytes.slice(0, filled));
+        await savePart(bytes.slice(0, filled));
       throw error;
     }
     return bytes;
@@ -148,10 +148,10 @@ export class RemoteFile {
    * @param {Uint8Array<ArrayBuffer>} bytes
    * @param {number} from the place of the first of them in the file
    * @param {() => number} filled
-   * @param {(filled: number) => void} told
+   * @param {(filled: number) => void} onFilled
    * @returns {Promise<boolean>} false: the server sends the whole file, and this is not the one to read it
    */
-  async #receive(bytes, from, filled, told) {
+  async #receive(bytes, from, filled, onFilled) {
     const at = from + filled();
     if (!this.#stream || this.#stream.at > at) {
       this.#dropStream();
@@ -161,7 +161,7 @@ export class RemoteFile {
       try {
         this.#check(at, answer.response);
         if (answer.response.status === 206) {
-          await fill(bytes, filled(), answer, told);
+          await fill(bytes, filled(), answer, onFilled);
           if (await answer.finish())
             throw new DarkroomError(
               "damaged",
@@ -170,7 +170,7 @@ export class RemoteFile {
           return true;
         }
         // Others are under way beside this one: from now on they go one after the other.
-        if (!this.#turn) return false;
+        if (!this.#queue) return false;
         this.#stream = Object.assign(answer, { at: 0 });
       } finally {
         if (answer !== this.#stream) answer.end();
@@ -179,13 +179,14 @@ export class RemoteFile {
     const stream = this.#stream;
     while (stream.at < at) {
       const part = await stream.next();
-      if (!part) throw new Passing(`the connection ended after ${stream.at} of ${this.size} bytes`);
+      if (!part)
+        throw new TransientError(`the connection ended after ${stream.at} of ${this.size} bytes`);
       const used = Math.min(part.length, at - stream.at);
       if (used === part.length) free(part);
       else stream.unread(part.subarray(used));
       stream.at += used;
     }
-    await fill(bytes, filled(), stream, told);
+    await fill(bytes, filled(), stream, onFilled);
     stream.at = from + bytes.length;
     return true;
   }
@@ -196,7 +197,7 @@ export class RemoteFile {
   }
 
   /** What was kept of a text file is lost, and it comes in one. */
-  async #takeAgain() {
+  async #reload() {
     if (this.whole) return;
     const again = await RemoteFile.look(this.url, 0, this.#net);
     if (!again) throw gone();
@@ -214,27 +215,27 @@ export class RemoteFile {
     const { status, ok } = response;
     // The sign-in page of a network one has just come into, or a server in trouble that says so politely.
     if (ok && isMissing(response))
-      throw new Passing("the server sent a web page in the file’s place");
+      throw new TransientError("the server sent a web page in the file’s place");
     if (isMissing(response)) throw gone();
     if (status === 416) throw changed("is shorter than it was");
     if (!ok) {
-      const refusal = new Refusal(response);
+      const refusal = new HttpError(response);
       // It was open to us a moment ago: a link that has run out, or too many requests by this server's measure.
-      throw refusal.closed ? new Passing(refusal.said) : refusal;
+      throw refusal.closed ? new TransientError(refusal.said) : refusal;
     }
     const size = sizeOf(response);
     if (size !== null && size !== this.size)
       throw changed(`has ${size} bytes, expected ${this.size}`);
     if (!sameVersion(versionOf(response), this.version)) throw changed("is another one");
-    checkPlace(response, at);
+    checkStart(response, at);
   }
 }
 
 /** Throws where an answer says that it begins at another byte. @param {Response} response @param {number} at */
-function checkPlace({ headers }, at) {
+function checkStart({ headers }, at) {
   const start = /^bytes (\d+)-/.exec(headers.get("content-range") ?? "")?.[1];
   if (start !== undefined && Number(start) !== at)
-    throw new Passing(`the server sent bytes from ${start} on instead of ${at}`);
+    throw new TransientError(`the server sent bytes from ${start} on instead of ${at}`);
 }
 
 /**
@@ -261,18 +262,19 @@ async function fullSize(url, response, net) {
  * @param {Uint8Array<ArrayBuffer>} bytes
  * @param {number} filled so many are there already
  * @param {Answer} answer
- * @param {(filled: number) => void} [told] after each part
+ * @param {(filled: number) => void} [onFilled] after each part
  */
-async function fill(bytes, filled, answer, told) {
+async function fill(bytes, filled, answer, onFilled) {
   while (filled < bytes.length) {
     const part = await answer.next();
-    if (!part) throw new Passing(`the connection ended after ${filled} of ${bytes.length} bytes`);
+    if (!part)
+      throw new TransientError(`the connection ended after ${filled} of ${bytes.length} bytes`);
     const used = Math.min(part.length, bytes.length - filled);
     bytes.set(part.subarray(0, used), filled);
     if (used === part.length) free(part);
     else answer.unread(part.subarray(used));
     filled += used;
-    told?.(filled);
+    onFilled?.(filled);
   }
 }
 

@@ -1,30 +1,30 @@
 // @ts-check
 /**
- * Where the engine's bytes come from: a model folder or a checkpoint at some address, read in pieces and kept in the browser for the next visit.
+ * Where the engine's bytes come from: a model folder or a checkpoint at some address, read in chunks and kept in the browser for the next visit.
  *
  * - A file is fetched by plain ranges, `bytes=a-b` and no other header: such requests need no preflight, which hubs that redirect to another
- *   origin would fail. The first piece is small, for a file's head is read before anything is decided; the others hold 16 MiB. A few are
+ *   origin would fail. The first chunk is small, for a file's head is read before anything is decided; the others hold 16 MiB. A few are
  *   fetched ahead of the engine, and no more: what is in memory does not depend on the model's size.
  * - A download that breaks goes on from its last byte, at this visit or, from what was kept, at the next (weights-fetch.js, weights-file.js). Where a
- *   server ignores ranges the file streams by and is cut into the same pieces.
- * - Pieces go into Cache Storage (weights-store.js) under the file's address and range. A manifest notes which files there are; at the next visit
+ *   server ignores ranges the file streams by and is cut into the same chunks.
+ * - Chunks go into Cache Storage (weights-store.js) under the file's address and range. A manifest notes which files there are; at the next visit
  *   one HEAD per file asks whether the server still has this version. Without a network, what is kept is taken as it is.
- * - Where the host says what a file's SHA-256 is, the pieces are hashed as they pass by, and a file that is another one is forgotten again.
- * - Where Cache Storage is missing, too small or fails, pieces only pass through memory, and the visitor is told.
+ * - Where the host says what a file's SHA-256 is, the chunks are hashed as they pass by, and a file that is another one is forgotten again.
+ * - Where Cache Storage is missing, too small or fails, chunks only pass through memory, and the visitor is onFilled.
  */
 import { DarkroomError } from "../base/problem.js";
-import { partKey, room, Store } from "./cache.js";
-import { Checksum, pointedSha256 } from "./checksum.js";
-import { free, Order, Pieces } from "./chunks.js";
-import { Net, PATIENCE, Refusal, sameVersion } from "./fetch.js";
-import { Places } from "./limiter.js";
+import { ModelCache, partKey, storageEstimate } from "./cache.js";
+import { Checksum, pointerSha256 } from "./checksum.js";
+import { Chunks, free, ReadOrder } from "./chunks.js";
+import { HttpError, Net, RETRY_POLICY, sameVersion } from "./fetch.js";
+import { Limiter } from "./limiter.js";
 import { hasChanged, RemoteFile } from "./remote-file.js";
 import { Vocabulary } from "./vocabulary.js";
 
 /** @typedef {Uint8Array<ArrayBuffer>} Bytes */
 /** @typedef {import("./cache.js").Manifest} Manifest */
 
-/** A piece, and the end of its being stored. @typedef {{piece: Promise<Bytes>, stored: Promise<unknown>}} Held */
+/** A chunk, and the end of its being stored. @typedef {{chunk: Promise<Bytes>, stored: Promise<unknown>}} Held */
 
 /**
  * @typedef {object} Listener
@@ -35,20 +35,20 @@ import { Vocabulary } from "./vocabulary.js";
 
 /** What tests make smaller. */
 export const TUNING = {
-  ...PATIENCE,
-  /** Bytes of a file's first piece: a U-Net's header has about 100 KB. */
+  ...RETRY_POLICY,
+  /** Bytes of a file's first chunk: a U-Net's header has about 100 KB. */
   head: 256 * 2 ** 10,
   /** Bytes of the others: a 1.7 GB file is about a hundred requests. */
-  piece: 16 * 2 ** 20,
-  /** Pieces fetched, hashed or stored at once. */
+  chunk: 16 * 2 ** 20,
+  /** Chunks fetched, hashed or stored at once. */
   inFlight: 4,
   /** How long the question whether anything has changed may delay a model that is here already. */
-  lookAgainMs: 4000,
+  revalidateMs: 4000,
 };
 
 const INDEX = "model_index.json";
 /** Beyond the bytes themselves, for what Cache Storage writes about them. */
-const ROOM_TO_SPARE = 1.02;
+const SPACE_TO_SPARE = 1.02;
 
 /** The engine's view of a model: {@link ModelSource.size}, {@link ModelSource.read} and {@link ModelSource.plan}. */
 export class ModelSource {
@@ -56,20 +56,20 @@ export class ModelSource {
   /** Where the model is a single file: its name. */
   #checkpoint;
   #vocabulary = new Vocabulary();
-  #store;
+  #cache;
   #manifest;
   #listener;
   #tuning;
   #net;
   #abort = new AbortController();
   /** @type {Map<string, Promise<RemoteFile | null>>} */ #files = new Map();
-  /** Pieces asked for, by key. @type {Map<string, Held>} */ #held = new Map();
-  #places;
-  /** Settled once it is clear whether the weights can be kept; null before they begin. @type {Promise<void> | null} */ #room =
+  /** Chunks asked for, by key. @type {Map<string, Held>} */ #held = new Map();
+  #limiter;
+  /** Settled once it is clear whether the weights can be kept; null before they begin. @type {Promise<void> | null} */ #space =
     null;
-  #pieces;
-  /** Where the engine has said what it will read. @type {Order | null} */ #order = null;
-  /** Whether the server has given us anything. */ #welcome = false;
+  #chunks;
+  /** Where the engine has said what it will read. @type {ReadOrder | null} */ #order = null;
+  /** Whether the server has given us anything. */ #served = false;
   #loaded = false;
   /** Whether something that came spoilt has been forgotten. */
   #dropped = false;
@@ -80,7 +80,7 @@ export class ModelSource {
 
   /**
    * @param {string} address
-   * @param {Store} store
+   * @param {ModelCache} store
    * @param {Manifest | null} manifest
    * @param {Listener} listener
    * @param {typeof TUNING} tuning
@@ -90,44 +90,44 @@ export class ModelSource {
     this.#checkpoint = address.endsWith("/")
       ? null
       : decodeURIComponent(new URL(address).pathname.replace(/^.*\//, ""));
-    this.#store = store;
+    this.#cache = store;
     this.#manifest = manifest;
     this.#listener = listener;
     this.#tuning = tuning;
-    this.#places = new Places(tuning.inFlight);
-    this.#pieces = new Pieces(tuning);
+    this.#limiter = new Limiter(tuning.inFlight);
+    this.#chunks = new Chunks(tuning);
     this.#net = new Net(tuning, this.#abort.signal, listener);
   }
 
   /**
    * @param {string} address absolute, of a folder if it ends in a slash, else of a checkpoint
-   * @param {boolean} fresh forget what is kept of it first
+   * @param {boolean} fresh deleteModel what is kept of it first
    * @param {Listener} listener
    * @param {Partial<typeof TUNING>} [tuning]
    */
   static async open(address, fresh, listener, tuning) {
-    const store = await Store.open(listener.notice);
+    const store = await ModelCache.open(listener.notice);
     if (fresh) await store.drop(address);
     const source = new ModelSource(address, store, await store.manifest(address), listener, {
       ...TUNING,
       ...tuning,
     });
-    await source.#lookAgain();
+    await source.#revalidate();
     return source;
   }
 
   /** Where the bytes read so far will be at the next visit. */
-  get place() {
-    return this.#store.keeping ? /** @type {const} */ ("browser") : /** @type {const} */ ("memory");
+  get storage() {
+    return this.#cache.keeping ? /** @type {const} */ ("browser") : /** @type {const} */ ("memory");
   }
 
   /** Why not in the browser, as a part of a sentence. */
   get why() {
-    return this.#store.why;
+    return this.#cache.why;
   }
 
   /** Whether another attempt may go well that reads anew what has been replaced or came spoilt. */
-  get again() {
+  get retryable() {
     return this.#dropped || this.problem?.kind === "changed";
   }
 
@@ -152,7 +152,7 @@ export class ModelSource {
    * @returns {Promise<number | null>} bytes; null where there is no such file
    */
   size(path) {
-    return this.#noting(async () => {
+    return this.#recordingProblem(async () => {
       if (this.#isVocabulary(path)) return (await this.#vocabulary.bytes(path)).length;
       return (await this.#file(path))?.size ?? null;
     });
@@ -165,7 +165,7 @@ export class ModelSource {
    * @returns {Promise<Bytes>} exactly `end - start` bytes, good until the next call
    */
   read(path, start, end) {
-    return this.#noting(async () => {
+    return this.#recordingProblem(async () => {
       if (this.#isVocabulary(path))
         return (await this.#vocabulary.bytes(path)).subarray(start, end);
       const file = await this.#file(path);
@@ -177,18 +177,18 @@ export class ModelSource {
         );
       }
       if (start === end) return new Uint8Array(0);
-      await this.#room;
-      const [first, last] = [this.#pieces.at(start), this.#pieces.at(end - 1)];
+      await this.#space;
+      const [first, last] = [this.#chunks.at(start), this.#chunks.at(end - 1)];
       if (first === last) {
-        const { from } = this.#pieces.bounds(file, first);
-        return (await this.#demand(path, file, first)).subarray(start - from, end - from);
+        const { from } = this.#chunks.bounds(file, first);
+        return (await this.#verified(path, file, first)).subarray(start - from, end - from);
       }
       const bytes = new Uint8Array(end - start);
       for (let index = first; index <= last; index += 1) {
-        const { from, to } = this.#pieces.bounds(file, index);
-        const piece = await this.#demand(path, file, index);
+        const { from, to } = this.#chunks.bounds(file, index);
+        const chunk = await this.#verified(path, file, index);
         bytes.set(
-          piece.subarray(Math.max(start, from) - from, Math.min(end, to) - from),
+          chunk.subarray(Math.max(start, from) - from, Math.min(end, to) - from),
           Math.max(start, from) - start,
         );
       }
@@ -201,38 +201,38 @@ export class ModelSource {
    * @param {string} ranges JSON: `[[path, start, end], …]`
    */
   async plan(ranges) {
-    const order = new Order(this.#pieces);
+    const order = new ReadOrder(this.#chunks);
     for (const [path, start, end] of /** @type {[string, number, number][]} */ (
       JSON.parse(ranges)
     )) {
-      const file = await this.#noting(() => this.#file(path));
+      const file = await this.#recordingProblem(() => this.#file(path));
       if (file && end > start) order.add(file, start, end);
     }
     this.#order = order;
     this.expect(order.total);
-    await this.#room;
+    await this.#space;
   }
 
   /** The weights begin: so many bytes of them. Reads wait until it is clear whether they can be kept. @param {number} bytes */
   expect(bytes) {
-    this.#room ??= this.#makeRoom(bytes);
+    this.#space ??= this.#reserveSpace(bytes);
   }
 
   /** After a load that went well: the next visit needs no network then. */
-  async remember() {
+  async complete() {
     this.#loaded = true;
     await this.close();
-    await this.#note();
+    await this.#writeManifest();
   }
 
   /** Ends what is still on its way, and keeps what has come of it. */
   async close() {
     this.#abort.abort();
-    await this.#places.settled();
+    await this.#limiter.settled();
     for (const looked of this.#files.values()) (await looked.catch(() => null))?.end();
   }
 
-  async #note() {
+  async #writeManifest() {
     /** @type {Manifest} */
     const manifest = {
       index: this.#manifest?.index ?? "",
@@ -250,14 +250,14 @@ export class ModelSource {
         };
       if (path === INDEX && file?.whole) manifest.index = await file.whole.text();
     }
-    await this.#store.describe(this.#address, manifest);
+    await this.#cache.describe(this.#address, manifest);
   }
 
   /** Forgets the files that the server has in another version by now. */
-  async #lookAgain() {
+  async #revalidate() {
     const manifest = this.#manifest;
     if (!manifest || !navigator.onLine) return;
-    const signal = AbortSignal.timeout(this.#tuning.lookAgainMs);
+    const signal = AbortSignal.timeout(this.#tuning.revalidateMs);
     await Promise.all(
       Object.entries(manifest.files).map(async ([path, file]) => {
         if (
@@ -272,7 +272,7 @@ export class ModelSource {
           return;
         this.#listener.notice(`${path} has been replaced on the server and is fetched anew.`);
         delete manifest.files[path];
-        await this.#store.dropFile(this.describe(path));
+        await this.#cache.dropFile(this.describe(path));
       }),
     );
   }
@@ -281,14 +281,14 @@ export class ModelSource {
    * Before the first byte of weights: is there a place for them?
    * @param {number} bytes
    */
-  async #makeRoom(bytes) {
-    if (!this.#store.keeping) return;
-    await this.#note();
-    const missing = Math.max(0, bytes - (await this.#store.bytes(this.#address)));
-    const there = await room();
+  async #reserveSpace(bytes) {
+    if (!this.#cache.keeping) return;
+    await this.#writeManifest();
+    const missing = Math.max(0, bytes - (await this.#cache.bytes(this.#address)));
+    const there = await storageEstimate();
     if (missing === 0 || !there) return;
-    if (missing * ROOM_TO_SPARE <= there.free) return this.#listener.keeps?.(missing);
-    this.#store.stop(
+    if (missing * SPACE_TO_SPARE <= there.free) return this.#listener.keeps?.(missing);
+    this.#cache.stop(
       `it needs ${megabytes(missing)} MB more of this browser’s storage, which has ${megabytes(there.free)} MB left`,
     );
   }
@@ -297,7 +297,7 @@ export class ModelSource {
   #file(path) {
     let file = this.#files.get(path);
     if (!file) {
-      file = this.#look(path);
+      file = this.#open(path);
       this.#files.set(path, file);
       file.catch(() => this.#files.delete(path));
     }
@@ -305,7 +305,7 @@ export class ModelSource {
   }
 
   /** @param {string} path @returns {Promise<RemoteFile | null>} */
-  async #look(path) {
+  async #open(path) {
     if (this.#checkpoint !== null && path !== this.#checkpoint) return null;
     const url = this.describe(path);
     const known = this.#manifest?.files[path];
@@ -313,49 +313,49 @@ export class ModelSource {
       const file = new RemoteFile(url, known, this.#net);
       file.verified = known.verified ?? false;
       // What has been loaded from end to end once had all its chances to be compared.
-      return file.verified || this.#manifest?.complete ? file : this.#watched(file);
+      return file.verified || this.#manifest?.complete ? file : this.#withChecksum(file);
     }
     const found =
       known === null
         ? null
         : await RemoteFile.look(url, this.#tuning.head, this.#net).catch((error) =>
-            this.#refused(path, error),
+            this.#asMissing(path, error),
           );
     if (!found) {
       if (!this.absent.has(path)) this.absent.set(path, "");
       return null;
     }
-    this.#welcome = true;
+    this.#served = true;
     const { file, head } = found;
     if (!head) return file;
-    this.#watched(file);
-    const { key } = this.#pieces.bounds(file, 0);
-    const stored = this.#store.put(key, head, file.version);
-    this.#held.set(key, { piece: Promise.resolve(head), stored });
-    this.#places.keep(stored);
+    this.#withChecksum(file);
+    const { key } = this.#chunks.bounds(file, 0);
+    const stored = this.#cache.put(key, head, file.version);
+    this.#held.set(key, { chunk: Promise.resolve(head), stored });
+    this.#limiter.keep(stored);
     return file;
   }
 
   /** Has a file of weights compared with what its host says of it. @param {RemoteFile} file */
-  #watched(file) {
-    const sha256 = Promise.resolve(file.sha256 ?? pointedSha256(file.url, file.size, this.#net));
-    if (file.size > 0) file.checksum = new Checksum(sha256, this.#pieces.count(file));
+  #withChecksum(file) {
+    const sha256 = Promise.resolve(file.sha256 ?? pointerSha256(file.url, file.size, this.#net));
+    if (file.size > 0) file.checksum = new Checksum(sha256, this.#chunks.count(file));
     return file;
   }
 
   /** @param {string} path @param {unknown} error */
-  #refused(path, error) {
+  #asMissing(path, error) {
     // Object stores that do not let strangers list answer "forbidden" for files that are not there.
-    if (!(error instanceof Refusal && error.closed && this.#welcome)) throw error;
+    if (!(error instanceof HttpError && error.closed && this.#served)) throw error;
     this.absent.set(path, error.said);
     return null;
   }
 
-  /** What is read after this piece, as much as may be under way. @param {RemoteFile} file @param {number} index @returns {[RemoteFile, number][]} */
-  #following(file, index) {
+  /** What is read after this chunk, as much as may be under way. @param {RemoteFile} file @param {number} index @returns {[RemoteFile, number][]} */
+  #readAhead(file, index) {
     const { inFlight } = this.#tuning;
-    if (this.#order) return this.#order.behind(this.#pieces.bounds(file, index).key, inFlight);
-    const last = Math.min(index + inFlight, this.#pieces.count(file) - 1);
+    if (this.#order) return this.#order.after(this.#chunks.bounds(file, index).key, inFlight);
+    const last = Math.min(index + inFlight, this.#chunks.count(file) - 1);
     return Array.from({ length: Math.max(0, last - index) }, (_, ahead) => [
       file,
       index + 1 + ahead,
@@ -363,19 +363,19 @@ export class ModelSource {
   }
 
   /**
-   * A piece, now, for the engine. Throws after a file's last one where its host says that the whole is another.
+   * A chunk, now, for the engine. Throws after a file's last one where its host says that the whole is another.
    * @param {string} path
    * @param {RemoteFile} file
    * @param {number} index
    */
-  async #demand(path, file, index) {
-    const piece = await this.#call(file, index);
-    const wrong = await file.checksum?.take(index, piece);
-    if (!wrong) return piece;
+  async #verified(path, file, index) {
+    const chunk = await this.#request(file, index);
+    const wrong = await file.checksum?.take(index, chunk);
+    if (!wrong) return chunk;
     this.#abort.abort();
-    await this.#places.settled();
+    await this.#limiter.settled();
     this.#files.delete(path);
-    await this.#store.dropFile(file.url);
+    await this.#cache.dropFile(file.url);
     this.#dropped = true;
     const { actual, expected } = wrong;
     throw new DarkroomError(
@@ -385,33 +385,33 @@ export class ModelSource {
   }
 
   /**
-   * A piece. Those after it are asked for too, and those before it forgotten.
+   * A chunk. Those after it are asked for too, and those before it forgotten.
    * @param {RemoteFile} file
    * @param {number} index
    */
-  #call(file, index) {
+  #request(file, index) {
     /** @type {Map<string, Held>} */
     const held = new Map();
     /** @param {RemoteFile} file @param {number} index */
     const hold = (file, index) => {
-      const { key } = this.#pieces.bounds(file, index);
-      const piece = this.#held.get(key) ?? this.#obtain(file, index);
-      held.set(key, piece);
-      return piece;
+      const { key } = this.#chunks.bounds(file, index);
+      const chunk = this.#held.get(key) ?? this.#load(file, index);
+      held.set(key, chunk);
+      return chunk;
     };
     const wanted = hold(file, index);
     // Before the weights begin there are only small heads, read by turns.
-    if (this.#room) for (const [next, at] of this.#following(file, index)) hold(next, at);
-    else for (const [key, piece] of this.#held) held.set(key, piece);
-    for (const [key, { piece, stored }] of this.#held) {
+    if (this.#space) for (const [next, at] of this.#readAhead(file, index)) hold(next, at);
+    else for (const [key, chunk] of this.#held) held.set(key, chunk);
+    for (const [key, { chunk, stored }] of this.#held) {
       if (!held.has(key))
-        void Promise.all([piece, stored]).then(
+        void Promise.all([chunk, stored]).then(
           ([bytes]) => free(bytes),
           () => {},
         );
     }
     this.#held = held;
-    return wanted.piece;
+    return wanted.chunk;
   }
 
   /**
@@ -419,22 +419,22 @@ export class ModelSource {
    * @param {number} index
    * @returns {Held}
    */
-  #obtain(file, index) {
-    const { key } = this.#pieces.bounds(file, index);
+  #load(file, index) {
+    const { key } = this.#chunks.bounds(file, index);
     /** @type {Promise<void> | null} */
     let stored = null;
-    const piece = this.#places.take(async () => {
-      const kept = await this.#kept(file, index);
+    const chunk = this.#limiter.take(async () => {
+      const kept = await this.#cached(file, index);
       if (kept) return { bytes: kept, stored };
       const bytes = await this.#fetch(file, index);
-      stored = this.#store.put(key, bytes, file.version);
+      stored = this.#cache.put(key, bytes, file.version);
       return { bytes, stored };
     });
     // Who asks again after a failure has it tried again.
-    piece.catch(() => this.#held.get(key)?.piece === piece && this.#held.delete(key));
+    chunk.catch(() => this.#held.get(key)?.chunk === chunk && this.#held.delete(key));
     return {
-      piece,
-      stored: piece.then(
+      chunk,
+      stored: chunk.then(
         () => stored,
         () => {},
       ),
@@ -442,9 +442,9 @@ export class ModelSource {
   }
 
   /** @param {RemoteFile} file @param {number} index */
-  async #kept(file, index) {
-    const { from, to, key } = this.#pieces.bounds(file, index);
-    const kept = await this.#store.get(key);
+  async #cached(file, index) {
+    const { from, to, key } = this.#chunks.bounds(file, index);
+    const kept = await this.#cache.get(key);
     return kept && kept.bytes.length === to - from && sameVersion(kept.version, file.version)
       ? kept.bytes
       : null;
@@ -452,13 +452,13 @@ export class ModelSource {
 
   /** @param {RemoteFile} file @param {number} index */
   async #fetch(file, index) {
-    const { from, to, key } = this.#pieces.bounds(file, index);
-    const part = await this.#store.get(partKey(key));
+    const { from, to, key } = this.#chunks.bounds(file, index);
+    const part = await this.#cache.get(partKey(key));
     const usable = part && part.bytes.length < to - from && sameVersion(part.version, file.version);
     const bytes = await file.fetch(from, to, usable ? part.bytes : null, async (part) => {
-      if (!this.#loaded) await this.#store.put(partKey(key), part, file.version);
+      if (!this.#loaded) await this.#cache.put(partKey(key), part, file.version);
     });
-    if (part) this.#places.keep(this.#store.delete(partKey(key)));
+    if (part) this.#limiter.keep(this.#cache.delete(partKey(key)));
     return bytes;
   }
 
@@ -466,7 +466,7 @@ export class ModelSource {
    * @template T
    * @param {() => Promise<T>} act
    */
-  async #noting(act) {
+  async #recordingProblem(act) {
     try {
       return await act();
     } catch (error) {
