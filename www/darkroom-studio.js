@@ -62,7 +62,7 @@ export class DarkroomStudio extends HTMLElement {
     onReady: (opened) => this.#welcome(opened),
     onProblem: (problem) => this.#problem(problem),
     onStart: (settings) => this.#view.prepare(settings),
-    onPrompts: () => this.#say({ text: "Reading the prompts", spoken: "Making the picture." }),
+    onPrompts: () => this.#say({ text: "Encoding the prompts", spoken: "Making the picture." }),
     onStep: (progress, { at, all }, watch) => {
       const size = { width: Number(all[at].width), height: Number(all[at].height) };
       if (progress.preview) this.#view.preview(at, progress.preview, size);
@@ -70,7 +70,7 @@ export class DarkroomStudio extends HTMLElement {
       this.#say(stepText(progress, watch, at, all.length));
     },
     onPicture: (result, job) => this.#finish(result, job),
-    onCancelling: () => this.#say({ text: "Ending after this step", fraction: null }),
+    onCancelling: () => this.#say({ text: "Stopping after this step…", fraction: null }),
     onFailed: (cancelled) => this.#say(cancelled ? said("Cancelled.") : { text: "" }),
     onEnd: () => this.#view.rest(),
   });
@@ -105,7 +105,7 @@ export class DarkroomStudio extends HTMLElement {
     if (this.isConnected && !same) this.#session.open();
   }
 
-  /** Makes a picture; with `compare` two of the same seed, the first without the negative prompt. */
+  /** Makes a picture. `compare`: two of the same seed, the first without the negative prompt. */
   async generate({ compare = false } = {}) {
     await this.#session.stop();
     if (!this.#form.isValid()) return;
@@ -225,13 +225,14 @@ export class DarkroomStudio extends HTMLElement {
     const text = await textOf(new Uint8Array(await picture.arrayBuffer()), "parameters");
     const found = text === null ? null : fromInfotext(text);
     if (!found) {
-      const only = "only PNG files by Darkroom, A1111 and programs like it do";
-      throw new DarkroomError("request", `${picture.name} does not say how it was made: ${only}.`);
+      const only = "only PNG files from Darkroom, A1111 and compatible programs have them";
+      const message = `${picture.name} has no generation parameters: ${only}.`;
+      throw new DarkroomError("request", message);
     }
     this.#problem(null);
     this.settings = found.settings;
     this.#warn(found.notes);
-    if (this.#session.idle) this.#say(said(`Settings of ${picture.name}.`));
+    if (this.#session.idle) this.#say(said(`Settings of ${picture.name} restored.`));
   }
 
   /** Shows a picture of the gallery, and restores its settings. @param {Frame} frame */

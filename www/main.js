@@ -1,10 +1,13 @@
 // @ts-check
-/** The page: puts a studio on it, and keeps studio and address bar the same. */
+/** Script of the page: adds a studio and keeps its settings in the address bar. */
 import { DarkroomStudio } from "./darkroom-studio.js";
 import { fromFragment, toFragment } from "./studio/settings.js";
 
 const MODEL = "models/portraits";
-/** Left out of the address where they are so; everything else stands there, so that a link says all. */
+/**
+ * Settings left out of the address at these values. All others are written, so that a link is
+ * complete.
+ */
 const UNSAID = {
   sampler: "",
   width: "",
@@ -13,12 +16,12 @@ const UNSAID = {
   model: MODEL,
   prediction: "auto",
 };
-/** Browsers refuse to be told a new address at every key. */
+/** Browsers refuse to change the address at every key press. */
 const WRITE_AFTER_MS = 300;
 
 const studio = new DarkroomStudio();
-// What stands there at a first visit. With this seed the same man keeps or loses his mustache; the demo model needs less guidance than a
-// large one, and with more of it other things than the mustache change.
+// Settings of a first visit. With this seed the same man has or loses his mustache. The demo model
+// needs less guidance than a large one: with more of it, other things change as well.
 const FIRST = {
   model: MODEL,
   prompt: "Portrait photo of a man",
@@ -29,7 +32,7 @@ const FIRST = {
 for (const [name, value] of Object.entries(FIRST)) {
   studio.setAttribute(name, value);
 }
-// Tests bring a hub of their own.
+// Tests use a hub of their own.
 const hub = new URLSearchParams(location.search).get("hub");
 if (hub && ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname))
   studio.setAttribute("hub", hub);
@@ -49,7 +52,7 @@ window.addEventListener("hashchange", () => {
   studio.settings = { ...UNSAID, ...fromFragment(location.hash) };
 });
 
-// A file dropped beside the studio is for it as well: the browser would leave the page for it.
+// Files dropped beside the studio are for the studio, too. Otherwise the browser would open them.
 for (const type of ["dragenter", "dragover", "dragleave", "drop"]) {
   document.addEventListener(type, (event) => {
     if (!studio.contains(/** @type {Node} */ (event.target)))
@@ -57,7 +60,7 @@ for (const type of ["dragenter", "dragover", "dragleave", "drop"]) {
   });
 }
 
-// An experiment is a link: followed it sets the studio, clicked it also makes the picture.
+// An experiment is a link to its settings. A click also makes the picture.
 for (const link of document.querySelectorAll(".experiment a")) {
   link.addEventListener("click", (event) => {
     const { ctrlKey, metaKey, shiftKey } = /** @type {MouseEvent} */ (event);
@@ -73,9 +76,9 @@ for (const link of document.querySelectorAll(".experiment a")) {
   });
 }
 
-// The page itself for later visits without a network. Not before it stands: the first visit is in a hurry.
+// Registered after the page has loaded: the first visit does not wait for the cache.
 window.addEventListener("load", () => {
   navigator.serviceWorker
     ?.register("sw.js", { updateViaCache: "none" })
-    .catch((error) => console.warn(`Not kept for visits without a network: ${error}`));
+    .catch((error) => console.warn(`Not saved for offline use: ${error}`));
 });

@@ -1,17 +1,27 @@
 // @ts-check
-/** Errors that know what kind of problem they are: shared by the weights, the engine and the studio. */
+/** Errors with a problem kind, for the weights, the engine and the studio. */
 
 /**
- * @typedef {"cancelled" | "device" | "network" | "missing" | "changed" | "damaged" | "disk" | "model" | "start" | "request" | "engine" | "crash"} ProblemKind
- *   device: it is absent or failed its test, another one may do; network: could not be fetched; missing: no such file there;
- *   changed: a file was replaced while it was read; damaged: a file is truncated or malformed; disk: a file
- *   of the visitor's own is not at hand; model: it cannot be used; start: there is no engine; request: a setting is wrong;
- *   engine: this picture failed; crash: the worker has to be replaced.
+ * Kinds of problems:
+ * - cancelled: by the visitor
+ * - device: missing, or failed its test; another device may work
+ * - network: a file could not be fetched
+ * - missing: a file does not exist
+ * - changed: a file was replaced while it was being read
+ * - damaged: a file is truncated or corrupt
+ * - disk: a file of the visitor's is no longer available
+ * - model: the model cannot be used
+ * - start: the engine does not start
+ * - request: a setting is invalid
+ * - engine: the picture failed
+ * - crash: the worker has to be replaced
+ * @typedef {"cancelled" | "device" | "network" | "missing" | "changed" | "damaged" | "disk" |
+ *   "model" | "start" | "request" | "engine" | "crash"} ProblemKind
  */
 
 /** @typedef {{kind: ProblemKind, message: string}} Problem */
 
-/** An error that knows what kind of problem it is, on both sides of the wire. */
+/** An error with a problem kind. Page and worker send the kind to each other. */
 export class DarkroomError extends Error {
   /**
    * @param {ProblemKind} kind
@@ -25,8 +35,9 @@ export class DarkroomError extends Error {
 }
 
 /**
+ * The kind and message of any error.
  * @param {unknown} error
- * @param {ProblemKind} otherwise the kind of an error that does not say
+ * @param {ProblemKind} otherwise the kind of an error without one
  * @returns {Problem}
  */
 export function problemOf(error, otherwise) {

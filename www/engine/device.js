@@ -1,16 +1,28 @@
 // @ts-check
 /**
- * Which device to compute on: asked before the engine is made, because an adapter that lacks something ends the engine in a panic there.
+ * Choice of the device, before the engine is created: the engine panics on an adapter without a
+ * feature that it needs.
  */
 
 /** @typedef {import("./protocol.js").DeviceChoice} DeviceChoice */
 /** @typedef {import("./protocol.js").DeviceReport} DeviceReport */
 
 /**
- * The part of WebGPU looked at here.
- * @typedef {{vendor?: string, architecture?: string, device?: string, description?: string, isFallbackAdapter?: boolean}} AdapterInfo
- * @typedef {{info?: AdapterInfo, isFallbackAdapter?: boolean, features: {has(name: string): boolean}}} Adapter
- * @typedef {{requestAdapter(options?: {powerPreference?: string}): Promise<Adapter | null>}} Gpu
+ * The parts of WebGPU that are read here.
+ * @typedef {object} AdapterInfo
+ * @property {string} [vendor]
+ * @property {string} [architecture]
+ * @property {string} [device]
+ * @property {string} [description]
+ * @property {boolean} [isFallbackAdapter]
+ *
+ * @typedef {object} Adapter
+ * @property {AdapterInfo} [info]
+ * @property {boolean} [isFallbackAdapter]
+ * @property {{has(name: string): boolean}} features
+ *
+ * @typedef {object} Gpu
+ * @property {(options?: {powerPreference?: string}) => Promise<Adapter | null>} requestAdapter
  */
 
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|softpipe|basic render|\bwarp\b/i;
@@ -26,7 +38,8 @@ function nameOf(info) {
 }
 
 /**
- * @param {DeviceChoice} choice "gpu" takes a software adapter too
+ * Chooses the device and says why.
+ * @param {DeviceChoice} choice "gpu" accepts a software adapter, too
  * @param {Gpu | undefined} gpu `navigator.gpu`
  * @returns {Promise<DeviceReport>}
  */
@@ -35,7 +48,7 @@ export async function probe(choice, gpu) {
   if (!gpu) {
     const secure = globalThis.isSecureContext
       ? "This browser does not offer WebGPU."
-      : "WebGPU needs a page served by https or from localhost.";
+      : "WebGPU needs a page served over https or from localhost.";
     return cpu(secure);
   }
   /** @type {Adapter | null} */
@@ -43,15 +56,13 @@ export async function probe(choice, gpu) {
   try {
     adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   } catch (error) {
-    return cpu(
-      `WebGPU could not be asked for an adapter: ${error instanceof Error ? error.message : error}`,
-    );
+    return cpu(`WebGPU gave no adapter: ${error instanceof Error ? error.message : error}`);
   }
-  if (!adapter) return cpu("WebGPU is here, but it has no adapter on this machine.");
+  if (!adapter) return cpu("This browser offers WebGPU, but no adapter on this machine.");
 
   const info = adapter.info ?? {};
   const name = nameOf(info);
-  // cubecl measures with timestamps on every stream it creates and panics without them.
+  // cubecl creates timestamp queries on every stream, and panics without them.
   if (!adapter.features.has("timestamp-query"))
     return cpu(
       `The adapter “${name}” lacks the feature “timestamp-query”, which the engine needs.`,
@@ -63,9 +74,9 @@ export async function probe(choice, gpu) {
     return {
       kind: "gpu",
       name,
-      reason: "A software adapter: it computes on the CPU, slower than Darkroom’s own CPU path.",
+      reason: "A software GPU: it computes on the CPU, slower than Darkroom’s own CPU path.",
     };
   return cpu(
-    `The only WebGPU adapter, “${name}”, is a software one, slower than Darkroom’s own CPU path.`,
+    `No real GPU found (only a software one, “${name}”), so pictures are made on the CPU.`,
   );
 }

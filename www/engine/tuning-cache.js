@@ -1,11 +1,13 @@
 // @ts-check
-/**
- * Which way of dividing their work was measured to be best for a GPU's kernels, kept from visit to visit. What is lost is measured again.
- */
+/** Cache of the kernel tiling measured for a GPU. A lost entry is measured again. */
 
 const CACHE = "darkroom-tiles";
 
-/** Another engine may divide its work otherwise. @param {string} adapter @param {string} engine */
+/**
+ * The engine's version is part of the key: another version may have other tilings.
+ * @param {string} adapter
+ * @param {string} engine
+ */
 const key = (adapter, engine) =>
   `/tiles/${encodeURIComponent(engine)}/${encodeURIComponent(adapter)}`;
 
@@ -28,6 +30,6 @@ export async function cacheTiling(adapter, engine, preset) {
   try {
     await (await caches.open(CACHE)).put(key(adapter, engine), new Response(preset));
   } catch {
-    // No storage: it is measured again next time.
+    // Without storage the tiling is measured again next time.
   }
 }

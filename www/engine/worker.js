@@ -1,9 +1,10 @@
 // @ts-check
 /**
- * The engine's side of the wire: wasm lives here and nowhere else, so the page stays awake whatever a step costs.
+ * The engine's end of the protocol. The WebAssembly module runs in this worker, so that the page
+ * stays responsive during a step.
  *
- * One request at a time, in order. While a picture is being made the worker looks up between two steps: a cancelled generation ends there, and
- * quick questions are answered there.
+ * Requests are answered one at a time, in order. Between two steps of a picture the worker handles
+ * new messages: a cancelled generation ends there, and quick requests are answered there.
  */
 import { DarkroomError, problemOf } from "../base/problem.js";
 import { LocalSource } from "../weights/local.js";
@@ -16,15 +17,16 @@ import { cachedTiling, cacheTiling } from "./tuning-cache.js";
 /** @typedef {import("../base/problem.js").ProblemKind} ProblemKind */
 /** @typedef {Extract<PageMessage, {tag: "open"}>} Open */
 /** @typedef {Extract<PageMessage, {tag: "generate"}>} Generate */
-/** @typedef {{postMessage(message: import("./protocol.js").WorkerMessage, transfer?: Transferable[]): void}} Page */
+/** @typedef {import("./protocol.js").WorkerMessage} WorkerMessage */
 
-const page = /** @type {Page} */ (/** @type {unknown} */ (self));
+/** @type {(message: WorkerMessage, transfer?: Transferable[]) => void} */
+const send = (message, transfer = []) => self.postMessage(message, { transfer });
 
 /** @type {import("../pkg/darkroom.js").Engine | null} */
 let engine = null;
 /** @type {Exclude<PageMessage, {tag: "cancel"}>[]} */
 const queue = [];
-/** Id of the request in work. @type {number | null} */
+/** Id of the request in progress. @type {number | null} */
 let current = null;
 let cancelled = false;
 
@@ -36,7 +38,8 @@ self.addEventListener("message", (event) => {
   if (current === null) void work();
 });
 
-// A panic inside a future reaches no promise: it surfaces here, after its text went to console.error.
+// A panic inside a future rejects no promise. Its text goes to console.error first, and then an
+// error event arrives.
 let lastError = "";
 const report = console.error;
 console.error = (...words) => {
@@ -48,10 +51,13 @@ self.addEventListener("unhandledrejection", (event) => crash(String(event.reason
 
 /** @param {string} what */
 function crash(what) {
-  page.postMessage({ tag: "crashed", problem: { kind: "crash", message: panicTextOr(what) } });
+  send({ tag: "crashed", problem: { kind: "crash", message: panicTextOr(what) } });
 }
 
-/** The panic's own words where there are any: "unreachable executed" helps nobody. @param {string} what */
+/**
+ * The text to show: a panic's own, in place of "unreachable executed", which helps nobody.
+ * @param {string} what the message without a panic
+ */
 function panicTextOr(what) {
   return /panicked at/.test(lastError) ? lastError.split("\n\nStack:")[0].trim() : what;
 }
@@ -69,25 +75,19 @@ async function work() {
 async function answer(message) {
   const { id } = message;
   try {
-    if (message.tag === "open") page.postMessage({ tag: "done", id, value: await open(message) });
-    else if (message.tag === "count")
-      page.postMessage({ tag: "done", id, value: count(message.text) });
-    else if (message.tag === "plan")
-      page.postMessage({
-        tag: "done",
-        id,
-        value: JSON.parse(opened().plan(message.width, message.height)),
-      });
+    if (message.tag === "open") send({ tag: "done", id, value: await open(message) });
+    else if (message.tag === "count") send({ tag: "done", id, value: count(message.text) });
+    else if (message.tag === "plan") send({ tag: "done", id, value: plan(message) });
     else {
       const value = await generate(message);
-      page.postMessage({ tag: "done", id, value }, [value.picture.rgba.buffer]);
+      send({ tag: "done", id, value }, [value.picture.rgba.buffer]);
     }
   } catch (error) {
     const crashed = error instanceof WebAssembly.RuntimeError;
     const problem = crashed
       ? { kind: /** @type {const} */ ("crash"), message: panicTextOr(error.message) }
       : problemOf(error, "engine");
-    page.postMessage({ tag: "failed", id, problem });
+    send({ tag: "failed", id, problem });
   }
 }
 
@@ -97,7 +97,7 @@ function cancel(id) {
   const at = queue.findIndex((message) => message.id === id);
   if (at < 0) return;
   queue.splice(at, 1);
-  page.postMessage({ tag: "failed", id, problem: { kind: "cancelled", message: "Cancelled." } });
+  send({ tag: "failed", id, problem: { kind: "cancelled", message: "Cancelled." } });
 }
 
 /**
@@ -106,11 +106,10 @@ function cancel(id) {
  */
 async function open({ id, model, prediction, device: choice, reason, fresh }) {
   /** @param {import("./protocol.js").OpenProgress} value */
-  const tell = (value) => page.postMessage({ tag: "progress", id, value });
+  const tell = (value) => send({ tag: "progress", id, value });
 
   tell({ stage: "device" });
-  const gpu = /** @type {{gpu?: import("./device.js").Gpu}} */ (/** @type {unknown} */ (navigator))
-    .gpu;
+  const { gpu } = /** @type {{gpu?: import("./device.js").Gpu}} */ (navigator);
   const device = await probe(choice, gpu);
   if (reason) device.reason = reason;
 
@@ -126,9 +125,9 @@ async function open({ id, model, prediction, device: choice, reason, fresh }) {
   if (source.problem && source.retryable) {
     const text =
       source.problem.kind === "changed"
-        ? "The model was replaced on the server while it was read."
-        : "A file of the model came spoilt.";
-    tell({ stage: "notice", text: `${text} It is read again.` });
+        ? "The model was replaced on the server while it was being read."
+        : "A model file was corrupted in transit.";
+    tell({ stage: "notice", text: `${text} Downloading it again.` });
     source = await load(made, model, prediction, false, tell);
   }
   if (source.problem) throw source.problem;
@@ -137,7 +136,7 @@ async function open({ id, model, prediction, device: choice, reason, fresh }) {
 }
 
 /**
- * Lets the engine choose how the GPU's kernels divide their work; what it measures for that is remembered.
+ * Lets the engine choose the kernel tiling, and caches what it measures.
  * @param {import("../pkg/darkroom.js").Engine} engine
  * @param {string} adapter
  * @param {string} version of the engine
@@ -148,7 +147,7 @@ async function tune(engine, adapter, version) {
 }
 
 /**
- * Loads a model. What went wrong, and whose fault it was, is the source's `problem` then.
+ * Loads a model. An error is in the source's `problem` then.
  * @param {import("../pkg/darkroom.js").Engine} engine
  * @param {string | import("./protocol.js").LocalModel} model
  * @param {import("./protocol.js").Prediction} prediction
@@ -164,20 +163,20 @@ async function load(engine, model, prediction, fresh, tell) {
       fetched += bytes;
       tell({ stage: "weights", fetched, ...progress });
     },
-    keeps: (/** @type {number} */ bytes) => tell({ stage: "storage", bytes }),
+    storing: (/** @type {number} */ bytes) => tell({ stage: "storage", bytes }),
   };
   const source =
     typeof model === "string"
       ? await ModelSource.open(model, fresh, listener)
       : new LocalSource(model);
   /** @param {number} done bytes @param {number} total bytes @param {string} what */
-  const taken = (done, total, what) => {
+  const onProgress = (done, total, what) => {
     if (total) source.expect(total);
     Object.assign(progress, { done, total, what });
     tell({ stage: "weights", fetched, ...progress });
   };
   try {
-    await engine.load(source, taken, prediction, (/** @type {string} */ plan) =>
+    await engine.load(source, onProgress, prediction, (/** @type {string} */ plan) =>
       tell({ stage: "plan", plan: JSON.parse(plan) }),
     );
     source.problem = null;
@@ -192,8 +191,9 @@ async function load(engine, model, prediction, fresh, tell) {
 }
 
 /**
+ * Runs `act` and gives its errors a problem kind.
  * @template T
- * @param {ProblemKind | ((error: unknown) => ProblemKind)} kind of errors that are no `DarkroomError`
+ * @param {ProblemKind | ((error: unknown) => ProblemKind)} kind of errors that have none
  * @param {() => Promise<T>} act
  */
 async function withKind(kind, act) {
@@ -210,14 +210,22 @@ async function withKind(kind, act) {
   }
 }
 
-function opened() {
+function loadedEngine() {
   if (!engine) throw new DarkroomError("engine", "No model is loaded.");
   return engine;
 }
 
+/**
+ * @param {Extract<PageMessage, {tag: "plan"}>} message
+ * @returns {import("./protocol.js").MemoryPlan}
+ */
+function plan({ width, height }) {
+  return JSON.parse(loadedEngine().plan(width, height));
+}
+
 /** @param {string} text @returns {import("./protocol.js").TokenCount} */
 function count(text) {
-  return JSON.parse(opened().countTokens(text));
+  return JSON.parse(loadedEngine().countTokens(text));
 }
 
 /**
@@ -226,11 +234,11 @@ function count(text) {
  */
 async function generate({ id, request }) {
   const { steps } = request;
-  const run = await withKind(startFailure, () => opened().start(JSON.stringify(request)));
+  const run = await withKind(startFailure, () => loadedEngine().start(JSON.stringify(request)));
   /** @type {string[]} */
   const warnings = JSON.parse(run.warnings());
   const { calls } = run;
-  page.postMessage({
+  send({
     tag: "progress",
     id,
     value: { call: 0, calls, steps, done: false, preview: null, warnings },
@@ -242,11 +250,11 @@ async function generate({ id, request }) {
       const progress = JSON.parse(await withKind(stepFailure, () => run.step()));
       done = progress.done;
       const preview = pixels(run.preview());
-      // A run that has been begun anew in a safer precision says so in its warnings.
+      // A run that started over in a safer precision has a new warning.
       const more = progress.restarted
         ? { warnings: /** @type {string[]} */ (JSON.parse(run.warnings())) }
         : {};
-      page.postMessage(
+      send(
         {
           tag: "progress",
           id,
@@ -257,23 +265,23 @@ async function generate({ id, request }) {
     }
     await handleMessages();
     const picture = pixels(await withKind(stepFailure, () => run.finish()));
-    // Decoding has its own, where memory ran short.
+    // Decoding may add warnings.
     return { picture, warnings: JSON.parse(run.warnings()) };
   } finally {
     free(run);
   }
 }
 
-/** Gives memory back, where there is still an engine to give it back to. @param {{free(): void}} held */
+/** Frees memory of the engine, if the engine is still alive. @param {{free(): void}} held */
 function free(held) {
   try {
     held.free();
   } catch {
-    // A panic has left it borrowed; the worker ends anyway.
+    // After a panic the object is still borrowed. The worker ends anyway.
   }
 }
 
-/** Lets messages in, and answers the quick ones. */
+/** Lets new messages arrive, and answers the quick ones. */
 async function handleMessages() {
   await new Promise((resolve) => setTimeout(resolve));
   for (let at = queue.length - 1; at >= 0; at -= 1) {
@@ -285,7 +293,7 @@ async function handleMessages() {
 }
 
 /**
- * Pixels out of wasm's memory, in a buffer of their own that can be handed over without a copy.
+ * Pixels copied out of the engine's memory, in a buffer that can be transferred.
  * @param {import("../pkg/darkroom.js").Pixels} from
  * @returns {import("./protocol.js").Pixels}
  */

@@ -1,16 +1,22 @@
 // @ts-check
-/** What visitors drop onto the page or choose from their disk: models, and pictures that tell how they were made. */
+/**
+ * Files that visitors drop onto the page or choose from their disk: models, and pictures with their
+ * generation parameters.
+ */
 import { DarkroomError } from "../base/problem.js";
 
 /** @typedef {import("../engine/protocol.js").LocalModel} LocalModel */
-/** @typedef {{path: string, file: File}} FoundFile `path`: with "/", beginning with the name of what was dropped */
+/**
+ * A file, and its path with "/" from the name of the dropped or chosen item.
+ * @typedef {{path: string, file: File}} FoundFile
+ */
 
 /** @typedef {{picture: File | null, model: LocalModel | null}} ChosenFiles */
 
-/** No model folder has so many files; a whole home directory may. */
+/** No model folder has so many files, but a home directory may. */
 const FILES_AT_MOST = 2000;
 const DEPTH_AT_MOST = 4;
-/** What tells a model folder, wherever it lies in what was dropped. */
+/** A file that every model folder has, at any depth of the dropped folder. */
 const MARKER = "unet/config.json";
 
 /**
@@ -32,7 +38,11 @@ export function dropped(data) {
   return Promise.all(found).then((all) => taken(all.flat()));
 }
 
-/** What was chosen in a dialog, files or a folder. @param {FileList} files @returns {ChosenFiles} */
+/**
+ * What was chosen in a dialog, files or a folder.
+ * @param {FileList} files
+ * @returns {ChosenFiles}
+ */
 export const chosen = (files) =>
   taken(Array.from(files, (file) => ({ path: file.webkitRelativePath || file.name, file })));
 
@@ -46,7 +56,7 @@ async function filesIn(folder, path, depth) {
   const reader = folder.createReader();
   /** @type {FoundFile[]} */
   const found = [];
-  // Entries come in batches, an empty one at the end.
+  // Entries come in batches; the last one is empty.
   for (;;) {
     /** @type {FileSystemEntry[]} */
     const batch = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
@@ -83,7 +93,8 @@ function taken(found) {
 }
 
 /**
- * A single file is taken for a checkpoint whatever its name is: the engine says what it is if it is none.
+ * The model among the files. A single file counts as a checkpoint, whatever its name is: the engine
+ * explains what is wrong with it.
  * @param {FoundFile[]} found
  * @returns {LocalModel | null}
  */

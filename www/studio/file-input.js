@@ -1,5 +1,8 @@
 // @ts-check
-/** The doors for files: two dialogs, and dropping onto the page. What comes in stays at hand until the page is closed. */
+/**
+ * File input: two dialogs, and files dropped onto the page. Chosen models stay available until the
+ * page is closed.
+ */
 import { ON_DISK } from "./address.js";
 import { chosen, dropped } from "./dropped-files.js";
 
@@ -9,12 +12,12 @@ import { chosen, dropped } from "./dropped-files.js";
 export class FileInput {
   #root;
   #options;
-  /** By what the field says of them. @type {Map<string, LocalModel>} */ #models = new Map();
+  /** By the text in the model field. @type {Map<string, LocalModel>} */ #models = new Map();
 
   /**
-   * @param {HTMLElement} root takes what is dropped onto it, and holds the dialogs' inputs
+   * @param {HTMLElement} root receives drops, and contains the inputs of the dialogs
    * @param {object} options
-   * @param {(name: string) => void} options.onModel told what to write into the field
+   * @param {(name: string) => void} options.onModel gets the text for the model field
    * @param {(picture: File) => Promise<void>} options.onPicture
    * @param {(error: unknown) => void} options.onProblem
    */
@@ -26,7 +29,7 @@ export class FileInput {
     )) {
       input.addEventListener("change", () => {
         if (input.files?.length) void this.#use(chosen(input.files));
-        // The same file may be chosen again.
+        // Otherwise choosing the same file again would be no change.
         input.value = "";
       });
     }
@@ -45,7 +48,7 @@ export class FileInput {
   drag(event) {
     const { type, dataTransfer, relatedTarget } = event;
     if (!dataTransfer?.types.includes("Files")) return;
-    // Otherwise the browser would leave the page for the file.
+    // Otherwise the browser would open the file.
     event.preventDefault();
     event.stopPropagation();
     const over = type !== "drop" && (type !== "dragleave" || relatedTarget !== null);
@@ -53,7 +56,11 @@ export class FileInput {
     if (type === "drop") void this.#use(dropped(dataTransfer));
   }
 
-  /** A model at hand. @param {string} name as the field has it @returns {LocalModel} one without files where it is not */
+  /**
+   * A chosen model.
+   * @param {string} name the text in the model field
+   * @returns {LocalModel} without files where it is no longer available
+   */
   model(name) {
     return (
       this.#models.get(name) ?? {

@@ -1,5 +1,5 @@
 // @ts-check
-/** The fields: what they hold, and what stands beside them. */
+/** The form's fields: their values, and the notes beside them. */
 import { isCheckpoint } from "./address.js";
 import { FIELDS, fieldName, fieldOf, invalidFields, randomSeed, samplerName } from "./settings.js";
 
@@ -12,16 +12,19 @@ export class SettingsForm {
   #form;
   #lock;
   #defaultGuidance;
-  /** The model that the guidance scale was last settled for. */ #guided = "";
-  /** The last picture's seed: the next one's is another unless it is kept. */
+  /** The model that the guidance scale was last set for. */ #guided = "";
+  /** The seed of the last picture. The next picture gets another one unless the seed is locked. */
   #used = "";
   /** @type {ModelInfo | null} */ #model = null;
-  /** Notes about prompts longer than the model reads at once. @type {Partial<Record<Field, string>>} */ #longPrompts =
-    {};
+  /**
+   * Notes about prompts that are longer than a chunk.
+   * @type {Partial<Record<Field, string>>}
+   */
+  #longPrompts = {};
 
   /**
    * @param {HTMLFormElement} form
-   * @param {(model: string) => string} defaultGuidance the guidance scale that a model starts with
+   * @param {(model: string) => string} defaultGuidance a model's default guidance scale
    */
   constructor(form, defaultGuidance) {
     this.#form = form;
@@ -36,7 +39,10 @@ export class SettingsForm {
     );
   }
 
-  /** Writes into the fields named; an empty value that the model knows better becomes the model's own. @param {Partial<Settings>} settings */
+  /**
+   * Fills the named fields. An empty value becomes the model's default, where it has one.
+   * @param {Partial<Settings>} settings
+   */
   fill(settings) {
     const wanted = this.#model ? withModelDefaults(settings, this.#model) : settings;
     for (const field of FIELDS) {
@@ -44,7 +50,7 @@ export class SettingsForm {
       const control = this.#control(field);
       if (value === undefined || control.value === value) continue;
       control.value = value;
-      // A link may name a device or a sampler that there is not.
+      // A link may name an unknown device or sampler.
       if ((field === "device" || field === "prediction") && control.value !== value)
         control.value = "auto";
       if (field === "sampler" && control.value !== value)
@@ -58,7 +64,10 @@ export class SettingsForm {
     if (settings.model !== undefined) this.#settleGuidance(settings.guidance_scale !== undefined);
   }
 
-  /** Another model gets its usual guidance scale, unless the visitor chose one. @param {boolean} chosen just now */
+  /**
+   * Sets another model's default guidance scale, unless the visitor chose a scale.
+   * @param {boolean} chosen just now
+   */
   #settleGuidance(chosen) {
     const { model, guidance_scale } = this.settings;
     const before = this.#guided;
@@ -67,13 +76,16 @@ export class SettingsForm {
       this.fill({ guidance_scale: this.#defaultGuidance(model) });
   }
 
-  /** Takes over what the visitor moved or typed elsewhere than in the field itself. @param {HTMLInputElement} input */
+  /**
+   * Takes over an input by the visitor; of a slider into its field.
+   * @param {HTMLInputElement} input
+   */
   apply({ name, value, dataset }) {
     this.fill(dataset.slider ? { [fieldOf(dataset.slider)]: value } : {});
     if (name === "seed") this.lockSeed();
   }
 
-  /** @param {ModelInfo} model which samplers there are, and what its own settings are */
+  /** Shows a model's samplers and defaults. @param {ModelInfo} model */
   showModel(model) {
     const { sampler, width, height } = this.settings;
     const names = model.samplers.map(
@@ -87,7 +99,10 @@ export class SettingsForm {
     this.fill({ sampler, width, height });
   }
 
-  /** The model is to come again, otherwise than before: what was its own choice is so again. */
+  /**
+   * Empties the fields that hold the model's defaults, before it is opened with another prediction
+   * type.
+   */
   resetModelDefaults() {
     const { sampler, width, height } = this.settings;
     const own =
@@ -97,7 +112,9 @@ export class SettingsForm {
     if (width === own?.width && height === own?.height) this.fill({ width: "", height: "" });
   }
 
-  /** Another model is to come, its name may stand there already: nothing of the old one's stays. */
+  /**
+   * Resets the settings of the last model. The name of the next one may be in its field already.
+   */
   forgetModel() {
     this.#model = null;
     this.fill({
@@ -118,19 +135,19 @@ export class SettingsForm {
     this.fill({ seed: randomSeed() });
   }
 
-  /** Notes that a picture is made with this seed; a seed that is not to be kept serves one picture. */
+  /** Uses the seed for a picture. A seed that is not locked is used once. */
   useSeed() {
     if (!this.#lock.checked && this.settings.seed === this.#used) this.newSeed();
     this.#used = this.settings.seed;
   }
 
   /**
-   * Writes beside each field what is wrong with it, or good to know.
-   * @returns {Map<Field, string>} only what is wrong
+   * Writes the notes beside the fields.
+   * @returns {Map<Field, string>} messages about the invalid fields
    */
   review() {
     const { guidance_scale, model, prediction } = this.settings;
-    // Folders say what they predict; of checkpoints people know it who have them.
+    // Model folders state their prediction type. For checkpoints it can be chosen.
     const asked = this.#form.querySelector("[data-part=prediction]");
     asked?.toggleAttribute("hidden", !isCheckpoint(model) && prediction === "auto");
     const problems = invalidFields(this.settings, this.#model?.size_multiple);
@@ -149,7 +166,7 @@ export class SettingsForm {
     return problems;
   }
 
-  /** Whether pictures can be made with this; where not, the first field in question gets the focus. */
+  /** Tells whether all fields are valid. If not, the first invalid one gets the focus. */
   isValid({ quietly = false } = {}) {
     const [field] = this.review().keys();
     if (field && !quietly) this.focus(field);
@@ -165,7 +182,8 @@ export class SettingsForm {
     this.#longPrompts[field] =
       cut === null
         ? ""
-        : `The model reads ${limit} tokens at once, so this in ${parts} parts. The first ends before “${excerpt(cut)}”.`;
+        : `Long prompt: ${limit} tokens at a time, so this is split into ${parts} chunks. ` +
+          `The first ends before “${excerpt(cut)}”.`;
   }
 
   /** @param {Field} field @param {string} text */
@@ -181,7 +199,7 @@ export class SettingsForm {
 
   /** @param {Field} field @returns {{value: string, focus(): void}} */
   #control(field) {
-    // `device` is a group of radio buttons: it has a value like the others, and is never sent the focus.
+    // `device` is a group of radio buttons: it has a value, and never gets the focus.
     return /** @type {any} */ (this.#form.elements.namedItem(fieldName(field)));
   }
 }
@@ -193,7 +211,7 @@ function excerpt(text) {
 }
 
 /**
- * Settings in which nothing is left open.
+ * Settings with the model's defaults in the empty fields.
  * @template {Partial<Settings>} T
  * @param {T} settings
  * @param {ModelInfo} model

@@ -1,20 +1,23 @@
 // @ts-check
-/** The text that A1111 and its kin write into a PNG under "parameters": how a picture was made, both ways. */
+/**
+ * Reads and writes infotext, the generation parameters that A1111 and compatible programs store in
+ * a PNG under "parameters".
+ */
 import { ON_DISK } from "./address.js";
 import { SAMPLER_NAMES, samplerName } from "./settings.js";
 
 /** @typedef {import("./settings.js").Settings} Settings */
 
 const NEGATIVE = "Negative prompt:";
-/** How the last line begins, in every version of the format. */
+/** Beginning of the last line, in every version of the format. */
 const LAST = /^Steps: *\d/;
-/** Names of other programs for what is the same. @type {Readonly<Record<string, string>>} */
+/** Names of samplers in other programs. @type {Readonly<Record<string, string>>} */
 const OTHER_NAMES = {
   plms: "pndm",
   "euler ancestral": "euler-a",
   "dpm++ 2m karras": "dpm++2m-karras",
 };
-/** Settings of others that change the picture and that there are none of here. */
+/** Settings of other programs that change the picture and do not exist here. */
 const UNKNOWN_HERE = [
   "Clip skip",
   "Denoising strength",
@@ -42,29 +45,36 @@ export function infotext({
   height,
   model,
 }) {
-  const name = (
-    model
-      .replace(ON_DISK, "")
-      .replace(/[?#].*$/, "")
-      .replace(/\/+$/, "")
-      .split("/")
-      .pop() ?? ""
-  ).replace(/\.safetensors$/i, "");
+  const path = model
+    .replace(ON_DISK, "")
+    .replace(/[?#].*$/, "")
+    .replace(/\/+$/, "");
+  const name = (path.split("/").pop() ?? "").replace(/\.safetensors$/i, "");
   const lines = [prompt];
   if (negative_prompt) lines.push(`${NEGATIVE} ${negative_prompt}`);
-  lines.push(
-    `Steps: ${steps}, Sampler: ${samplerName(sampler)}, CFG scale: ${guidance_scale}, Seed: ${seed}, Size: ${width}x${height}, Model: ${quoted(name)}, RNG: CPU, Version: Darkroom`,
-  );
+  const values = {
+    Steps: steps,
+    Sampler: samplerName(sampler),
+    "CFG scale": guidance_scale,
+    Seed: seed,
+    Size: `${width}x${height}`,
+    Model: quoted(name),
+    RNG: "CPU",
+    Version: "Darkroom",
+  };
+  const pairs = Object.entries(values).map(([key, value]) => `${key}: ${value}`);
+  lines.push(pairs.join(", "));
   return lines.join("\n");
 }
 
-/** As others do it, a value that would end too early stands in quotes. @param {string} value */
+/** Quotes a value that contains a separator, as other programs do. @param {string} value */
 const quoted = (value) => (/[,:"\n]/.test(value) ? JSON.stringify(value) : value);
 
 /**
- * Reads such a text, whoever wrote it. Time and memory are in proportion to its length.
+ * Reads the infotext of any program. Time and memory are proportional to its length.
  * @param {string} text
- * @returns {{settings: Partial<Settings>, notes: string[]} | null} null where it is none; `notes`: what will be otherwise, as sentences
+ * @returns {{settings: Partial<Settings>, notes: string[]} | null} null: this is no infotext;
+ *   `notes`: sentences about what will be different
  */
 export function fromInfotext(text) {
   const lines = text.split(/\r?\n/);
@@ -86,7 +96,7 @@ export function fromInfotext(text) {
   if (sampler) settings.sampler = sampler;
   else if (values.has("Sampler"))
     notes.push(
-      `There is no sampler “${excerpt(values.get("Sampler"))}” here: the one chosen stays.`,
+      `There is no sampler “${excerpt(values.get("Sampler"))}” here: the chosen one stays.`,
     );
   const model = values.get("Model");
   if (values.get("Version") !== "Darkroom") {
@@ -102,7 +112,10 @@ export function fromInfotext(text) {
 /** @param {string | undefined} text */
 const excerpt = (text = "") => (text.length > 60 ? `${text.slice(0, 60)}…` : text);
 
-/** @param {Map<string, string>} values @returns {Partial<Settings>} those that are such */
+/**
+ * @param {Map<string, string>} values
+ * @returns {Partial<Settings>} the values that are valid numbers
+ */
 function numbers(values) {
   /** @type {Partial<Settings>} */
   const settings = {};
@@ -128,14 +141,15 @@ function samplerOf(values) {
     Object.entries(SAMPLER_NAMES).find(
       ([key, shown]) => name === key || name === shown.toLowerCase(),
     )?.[0];
-  // Since 2024 the schedule stands apart; left to itself, it is Karras's for this sampler and the plain one for the others.
+  // Since 2024 the schedule has a key of its own. "Automatic" is Karras for DPM++ 2M and the plain
+  // schedule for the other samplers.
   const schedule = values.get("Schedule type")?.toLowerCase() ?? "";
   if (known === "dpm++2m" && /^(karras|automatic)$/.test(schedule)) return "dpm++2m-karras";
   return known && /^(|automatic|uniform|normal)$/.test(schedule) ? known : null;
 }
 
 /**
- * Parts a line "Key: value, Key: "quoted, value", …" at the commas outside of quotes.
+ * Splits a line `Key: value, Key: "quoted, value", …` at the commas outside quotes.
  * @param {string} line
  */
 function valuesOf(line) {
@@ -150,20 +164,24 @@ function valuesOf(line) {
     let end = line[start] === '"' ? endOfQuoted(line, start) : start;
     const comma = line.indexOf(",", end);
     end = comma < 0 ? line.length : comma;
-    // The first one counts: what follows may be anybody's.
+    // The first value of a key counts: later ones may come from anywhere.
     if (!values.has(key)) values.set(key, unquoted(line.slice(start, end).trim()));
     at = end + 1;
   }
   return values;
 }
 
-/** The place behind a quoted value. @param {string} line @param {number} start of its first quote */
+/**
+ * The index after a quoted value.
+ * @param {string} line
+ * @param {number} start of its first quote
+ */
 function endOfQuoted(line, start) {
   for (let at = start + 1; at < line.length; at += 1) {
     if (line[at] === "\\") at += 1;
     else if (line[at] === '"') return at + 1;
   }
-  // Nobody closes it: then it is no quote.
+  // Without a closing quote it is not a quoted value.
   return start;
 }
 

@@ -1,5 +1,8 @@
 // @ts-check
-/** The panel of kept models: what is in this browser's storage, how much it takes, and how to be rid of it. */
+/**
+ * Dialog of downloaded models: lists the models in the browser's storage with their sizes, and
+ * deletes them.
+ */
 import { cachedModels, deleteModel, storageEstimate } from "../weights/cache.js";
 
 /** @typedef {import("../weights/cache.js").CachedModel} CachedModel */
@@ -20,9 +23,10 @@ export class ModelsPanel {
   /**
    * @param {HTMLDialogElement} dialog
    * @param {object} options
-   * @param {(address: string) => string} options.nameOf a model's address as the visitor would write it
+   * @param {(address: string) => string} options.nameOf a model's address as a visitor would write
+   *   it
    * @param {(name: string) => void} options.onUse
-   * @param {(address: string | null) => void} options.onDelete null: all
+   * @param {(address: string | null) => void} options.onDelete null: all models
    */
   constructor(dialog, options) {
     this.#dialog = dialog;
@@ -31,7 +35,7 @@ export class ModelsPanel {
     dialog.addEventListener("click", (event) => void this.#click(event));
   }
 
-  /** @param {string} inUse address of the loaded model, or of the one that is loading */
+  /** @param {string} inUse address of the model that is loaded or loading */
   async open(inUse) {
     await this.#show(inUse);
     this.#dialog.dataset.inUse = inUse;
@@ -40,7 +44,7 @@ export class ModelsPanel {
 
   /** @param {MouseEvent} event */
   async #click({ target, clientX, clientY }) {
-    // A click beside the panel is on the dialog itself, outside its edges.
+    // A click outside the dialog's edges has the dialog itself as its target.
     const { left, right, top, bottom } = this.#dialog.getBoundingClientRect();
     const beside =
       target === this.#dialog &&
@@ -52,8 +56,8 @@ export class ModelsPanel {
       this.#options.onUse(this.#options.nameOf(address));
     }
     if (act === "delete" && address)
-      await this.#deleteModel(address, `${this.#options.nameOf(address)} has been deleted.`);
-    if (act === "delete-all") await this.#deleteModel(null, "All models have been deleted.");
+      await this.#deleteModel(address, `${this.#options.nameOf(address)} was deleted.`);
+    if (act === "delete-all") await this.#deleteModel(null, "All models were deleted.");
   }
 
   /** @param {string | null} address @param {string} spoken */
@@ -61,7 +65,7 @@ export class ModelsPanel {
     await deleteModel(address);
     this.#options.onDelete(address);
     await this.#show(this.#dialog.dataset.inUse ?? "");
-    // The button that was pressed is gone.
+    // The pressed button is gone: screen readers need a message, and the focus a new place.
     this.#part("models-spoken").textContent = spoken;
     /** @type {HTMLElement} */ (
       this.#dialog.querySelector("[data-act=delete], [data-act=close]")
@@ -81,10 +85,10 @@ export class ModelsPanel {
     const taken = models.length
       ? `${size(total)} in ${models.length === 1 ? "one model" : `${models.length} models`}.`
       : "None yet.";
-    const left = space ? ` This browser has ${size(space.free)} left for this page.` : "";
+    const left = space ? ` ${size(space.free)} left for this page in this browser.` : "";
     const how = lasting
-      ? " It gives them up only when you delete them."
-      : " When its storage runs short it may delete them.";
+      ? " It keeps them until you delete them."
+      : " It may delete them when its storage runs short.";
     this.#part("storage").textContent = taken + left + (models.length ? how : "");
     this.#button("delete-all").hidden = models.length < 2;
   }
@@ -100,7 +104,7 @@ export class ModelsPanel {
     about.textContent = [
       size(bytes),
       day.format(when),
-      complete ? "" : "not all of it yet",
+      complete ? "" : "not complete",
       inUse ? "in use" : "",
     ]
       .filter(Boolean)

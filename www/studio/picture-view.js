@@ -1,5 +1,5 @@
 // @ts-check
-/** Where pictures appear: one print, or two side by side. */
+/** Shows the picture in progress: one, or two side by side. */
 import { describe } from "./settings.js";
 
 /** @typedef {import("../engine/protocol.js").Pixels} Pixels */
@@ -8,7 +8,7 @@ import { describe } from "./settings.js";
 /**
  * A finished picture and how it was made.
  * @typedef {object} Frame
- * @property {number} number counting this visit's pictures from 1
+ * @property {number} number counts this visit's pictures from 1
  * @property {Settings} settings
  * @property {HTMLCanvasElement} canvas
  * @property {number} seconds
@@ -36,11 +36,17 @@ function contextOf(canvas) {
 const spent = (seconds) => `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
 
 const FIGURE = `<canvas width="128" height="128" role="img"></canvas>
-  <figcaption><span class="label"></span><button type="button" class="quiet" data-act="save" hidden>Save</button></figcaption>`;
+  <figcaption>
+    <span class="label"></span>
+    <button type="button" class="quiet" data-act="save" hidden>Save</button>
+  </figcaption>`;
 
 export class PictureView {
   #root;
-  /** What stands on each print, to go back to where nothing better comes. @type {(Frame | null)[]} */
+  /**
+   * The finished picture in each figure. It comes back where the next one is cancelled.
+   * @type {(Frame | null)[]}
+   */
   #frames = [null];
 
   /**
@@ -52,7 +58,7 @@ export class PictureView {
     root.addEventListener("click", (event) => {
       const button = /** @type {Element} */ (event.target).closest("[data-act=save]");
       const frame =
-        button && this.#frames[this.#figures.findIndex((print) => print.contains(button))];
+        button && this.#frames[this.#figures.findIndex((figure) => figure.contains(button))];
       if (frame) onSave(frame);
     });
     this.#setCount(1);
@@ -67,11 +73,11 @@ export class PictureView {
     if (this.#figures.length === count) return;
     this.#root.replaceChildren(
       ...Array.from({ length: count }, () => {
-        const print = document.createElement("figure");
-        print.className = "picture";
-        print.dataset.state = "empty";
-        print.innerHTML = FIGURE;
-        return print;
+        const figure = document.createElement("figure");
+        figure.className = "picture";
+        figure.dataset.state = "empty";
+        figure.innerHTML = FIGURE;
+        return figure;
       }),
     );
     this.#root.dataset.pictures = String(count);
@@ -79,45 +85,42 @@ export class PictureView {
   }
 
   /**
-   * Makes ready for pictures with these settings. What stands there stays until there is something to see.
+   * Prepares the figures for pictures with these settings. The last pictures stay until there is a
+   * preview.
    * @param {Settings[]} settings
    */
   prepare(settings) {
     this.#setCount(settings.length);
     this.#root.dataset.generating = "";
-    this.#figures.forEach((print, at) => {
-      if (print.dataset.state === "finished") print.dataset.state = "waiting";
-      this.#label(print, caption(settings, at), null);
+    this.#figures.forEach((figure, at) => {
+      if (figure.dataset.state === "finished") figure.dataset.state = "waiting";
+      this.#label(figure, caption(settings, at), null);
     });
   }
 
   /**
-   * Paints the latent's colours, smoothly enlarged to the picture's size.
+   * Draws the latent's colours, smoothly enlarged to the picture's size.
    * @param {number} at
    * @param {Pixels} preview
    * @param {{width: number, height: number}} size
    */
   preview(at, preview, { width, height }) {
-    const print = this.#figures[at];
-    const context = this.#paint(print, width, height);
+    const figure = this.#figures[at];
+    const context = this.#paint(figure, width, height);
     context.imageSmoothingEnabled = true;
     context.imageSmoothingQuality = "high";
     context.drawImage(canvasOf(preview), 0, 0, width, height);
-    print.dataset.state = "preview";
+    figure.dataset.state = "preview";
   }
 
-  /**
-   * @param {number} at
-   * @param {Frame} frame
-   * @param {Settings[]} settings of all prints
-   */
+  /** @param {number} at @param {Frame} frame @param {Settings[]} settings of all figures */
   finish(at, frame, settings) {
     this.#frames[at] = frame;
-    const print = this.#figures[at];
-    this.#paint(print, frame.canvas.width, frame.canvas.height).drawImage(frame.canvas, 0, 0);
-    print.dataset.state = "finished";
+    const figure = this.#figures[at];
+    this.#paint(figure, frame.canvas.width, frame.canvas.height).drawImage(frame.canvas, 0, 0);
+    figure.dataset.state = "finished";
     this.#label(
-      print,
+      figure,
       settings.length > 1
         ? caption(settings, at)
         : `${describe(frame.settings)} · ${spent(frame.seconds)}`,
@@ -125,20 +128,20 @@ export class PictureView {
     );
   }
 
-  /** All is done or given up: prints without a picture of their own go back to what they showed. */
+  /** Ends a run. Figures without a new picture show their last one again. */
   rest() {
     delete this.#root.dataset.generating;
-    for (const [at, print] of this.#figures.entries()) {
+    for (const [at, figure] of this.#figures.entries()) {
       const frame = this.#frames[at];
-      if (print.dataset.state === "finished") continue;
+      if (figure.dataset.state === "finished") continue;
       if (frame) {
         this.finish(at, frame, [frame.settings]);
         continue;
       }
-      const { width, height } = /** @type {HTMLCanvasElement} */ (print.querySelector("canvas"));
-      this.#paint(print, width, height).clearRect(0, 0, width, height);
-      print.dataset.state = "empty";
-      this.#label(print, "", null);
+      const { width, height } = /** @type {HTMLCanvasElement} */ (figure.querySelector("canvas"));
+      this.#paint(figure, width, height).clearRect(0, 0, width, height);
+      figure.dataset.state = "empty";
+      this.#label(figure, "", null);
     }
   }
 
@@ -149,31 +152,30 @@ export class PictureView {
   }
 
   /**
-   * @param {HTMLElement} print
+   * @param {HTMLElement} figure
    * @param {number} width
    * @param {number} height
    */
-  #paint(print, width, height) {
-    const canvas = /** @type {HTMLCanvasElement} */ (print.querySelector("canvas"));
+  #paint(figure, width, height) {
+    const canvas = /** @type {HTMLCanvasElement} */ (figure.querySelector("canvas"));
     if (canvas.width !== width || canvas.height !== height)
       Object.assign(canvas, { width, height });
-    print.style.setProperty("--ratio", String(width / height));
+    figure.style.setProperty("--ratio", String(width / height));
     return contextOf(canvas);
   }
 
   /**
-   * @param {HTMLElement} print
+   * @param {HTMLElement} figure
    * @param {string} text
    * @param {Frame | null} frame
    */
-  #label(print, text, frame) {
-    /** @type {HTMLElement} */ (print.querySelector(".label")).textContent = text;
-    /** @type {HTMLElement} */ (print.querySelector("[data-act=save]")).hidden = !frame;
-    const canvas = /** @type {HTMLElement} */ (print.querySelector("canvas"));
+  #label(figure, text, frame) {
+    /** @type {HTMLElement} */ (figure.querySelector(".label")).textContent = text;
+    /** @type {HTMLElement} */ (figure.querySelector("[data-act=save]")).hidden = !frame;
+    const canvas = /** @type {HTMLElement} */ (figure.querySelector("canvas"));
     const { prompt, negative_prompt: negative } = frame?.settings ?? {};
-    canvas.ariaLabel = frame
-      ? `Picture of “${prompt}”${negative ? `, negative prompt “${negative}”` : ", no negative prompt"}`
-      : "No picture yet";
+    const without = negative ? `negative prompt “${negative}”` : "no negative prompt";
+    canvas.ariaLabel = frame ? `Picture of “${prompt}”, ${without}` : "No picture yet";
   }
 }
 

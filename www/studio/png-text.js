@@ -1,15 +1,19 @@
 // @ts-check
 /**
- * What a PNG file says of itself in its text chunks (PNG 1.2, 11.3.4). Any bytes may come: whatever is malformed is passed over, nothing is thrown, and
- * no more than {@link AT_MOST} times the file's size is allocated.
+ * Reads the text chunks of a PNG file (PNG 1.2, 11.3.4). The file may have any content: malformed
+ * parts are skipped, nothing is thrown, and at most {@link AT_MOST} times the file's size is
+ * allocated.
  */
 
-/** Bytes allocated for each byte of the file: a compressed text is unpacked to at most {@link UNPACKED} times its size, put together, and made UTF-16. */
+/**
+ * Bytes allocated for each byte of the file: a compressed text is decompressed to at most
+ * {@link UNPACKED} times its size, joined, and converted to UTF-16.
+ */
 export const AT_MOST = 64;
 const UNPACKED = 16;
 
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
-/** Length and type before the data, a checksum behind. */
+/** Bytes around a chunk's data: length and type before it, a checksum after it. */
 const AROUND = 12;
 const KEYWORD_AT_MOST = 79;
 
@@ -22,7 +26,7 @@ const KEYWORD_AT_MOST = 79;
  */
 
 /**
- * The text of a keyword, the first that can be read.
+ * The first readable text with this keyword.
  * @param {Uint8Array<ArrayBuffer>} file
  * @param {string} keyword
  * @returns {Promise<string | null>}
@@ -47,7 +51,7 @@ export function* texts(file) {
   for (let at = SIGNATURE.length; at + AROUND <= file.length; ) {
     const length = view.getUint32(at);
     const type = latin1(file.subarray(at + 4, at + 8));
-    // Whether the checksum fits does not matter: a text that can be read is better than none.
+    // The checksum is not verified: a readable text is better than none.
     if (at + AROUND + length > file.length || type === "IEND") return;
     const text = textIn(type, file.subarray(at + 8, at + 8 + length));
     if (text) yield text;
@@ -80,7 +84,7 @@ function textIn(type, data) {
   };
 }
 
-/** Not TextDecoder's "latin1", which is Windows's code page. @param {Uint8Array} bytes */
+/** Decodes Latin-1. TextDecoder's "latin1" is Windows-1252. @param {Uint8Array} bytes */
 function latin1(bytes) {
   const parts = [];
   for (let at = 0; at < bytes.length; at += 4096)
@@ -90,7 +94,7 @@ function latin1(bytes) {
 
 /**
  * @param {Uint8Array<ArrayBuffer>} packed
- * @returns {Promise<Uint8Array<ArrayBuffer> | null>} null where it is malformed, or more than there can be of words
+ * @returns {Promise<Uint8Array<ArrayBuffer> | null>} null: malformed, or too large for a text
  */
 async function unpack(packed) {
   /** @type {Uint8Array<ArrayBuffer>[]} */

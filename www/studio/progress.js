@@ -1,20 +1,22 @@
 // @ts-check
-/** How far things are, in words and as a bar. */
+/** Progress, as text and as a bar. */
 
 /** @typedef {import("../engine/protocol.js").OpenProgress} OpenProgress */
 /** @typedef {import("../engine/protocol.js").StepProgress} StepProgress */
 
 /**
  * @typedef {object} Status
- * @property {string} text beside the bar; empty: nothing to say
+ * @property {string} text beside the bar
  * @property {string} [spoken] for screen readers, at turning points only
- * @property {number | null} [fraction] 0 … 1 on the bar; null: nobody knows how long; absent: no bar
+ * @property {number | null} [fraction] 0 … 1 of the bar; null: unknown; absent: no bar
  */
 
-/** Measures from its making, and how long what is left will take. */
+/** Measures the time since its creation, and estimates the time left. */
 export class Stopwatch {
   #began = performance.now();
-  /** When the first step was done: it also compiles and warms up, and says little about the others. */
+  /**
+   * Time of the first step. It also compiles and warms up, so it does not count in the estimate.
+   */
   #first = 0;
 
   get seconds() {
@@ -22,7 +24,7 @@ export class Stopwatch {
   }
 
   /**
-   * @param {number} call done
+   * @param {number} call number of calls done
    * @param {number} calls in all
    * @returns {number | null} seconds
    */
@@ -40,7 +42,7 @@ function duration(seconds) {
 }
 
 const STAGES = {
-  device: "Looking for a device",
+  device: "Looking for a GPU",
   engine: "Starting the engine",
   test: "Testing the device",
 };
@@ -49,7 +51,7 @@ const megabytes = (/** @type {number} */ bytes) => (bytes / 1e6).toFixed(bytes <
 
 /**
  * @param {Exclude<OpenProgress, {stage: "notice" | "storage" | "plan"}>} progress
- * @param {boolean} waiting a picture has been asked for and has to wait
+ * @param {boolean} waiting a picture waits for the model
  * @returns {Status}
  */
 export function openingText(progress, waiting) {
@@ -58,7 +60,7 @@ export function openingText(progress, waiting) {
     return { text: `${STAGES[progress.stage]}${then}`, fraction: null };
   const { total, fetched } = progress;
   if (!total) return { text: `Loading the model${then}`, fraction: null };
-  // Bytes that have come and bytes that the engine has taken: of a kept model only the latter move.
+  // Bytes fetched, or bytes taken by the engine: for a cached model only the latter move.
   const done = Math.min(total, Math.max(progress.done, fetched));
   return {
     text: `Loading the model · ${megabytes(done)} of ${megabytes(total)} MB${then}`,

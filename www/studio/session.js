@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * The studio's engine: opens a model, makes pictures with it one request after the other, cancels
- * them, and recovers when the engine crashes. Knows no elements: the host shows what it is told.
+ * The studio's engine session: opens a model, makes pictures one run at a time, cancels them, and
+ * recovers when the engine crashes. It knows no elements: its host shows what it reports.
  */
 import { DarkroomError, problemOf } from "../base/problem.js";
 import { Client } from "../engine/client.js";
@@ -53,7 +53,8 @@ import { requestOf } from "./settings.js";
  * @property {(progress: StepProgress, job: Job, watch: Stopwatch) => void} onStep
  * @property {(result: Result, job: Job) => void} onPicture
  * @property {() => void} onCancelling the run ends after the current step
- * @property {(cancelled: boolean) => void} onFailed a model could not be opened, or a run ended early
+ * @property {(cancelled: boolean) => void} onFailed a model could not be opened, or a run ended
+ *   early
  * @property {() => void} onEnd the run is over, however it ended
  */
 

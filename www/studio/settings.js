@@ -1,20 +1,20 @@
 // @ts-check
-/** What makes a picture: as the form holds it, as the address bar writes it, as the engine wants it. */
+/** Settings of a picture: in the form, in the address bar and in the engine's request. */
 
 /**
- * Every field as text, as in the form: what is typed survives, sensible or not.
+ * Settings as texts, as in the form's fields, valid or not.
  * @typedef {object} Settings
  * @property {string} prompt
  * @property {string} negative_prompt
  * @property {string} seed 0 … 2⁶⁴−1
  * @property {string} steps 1 … 1000
- * @property {string} guidance_scale 1 … 100; 1 makes no use of the negative prompt
- * @property {string} sampler a name of the engine's; empty: the model's own
- * @property {string} width pixels, a multiple of 8; empty: the model's own
- * @property {string} height pixels, a multiple of 8; empty: the model's own
+ * @property {string} guidance_scale 1 … 100; at 1 the negative prompt has no effect
+ * @property {string} sampler the engine's name; empty: the model's default
+ * @property {string} width pixels, a multiple of 8; empty: the model's default
+ * @property {string} height pixels, a multiple of 8; empty: the model's default
  * @property {string} device auto, gpu or cpu
- * @property {string} model where it is, see address.js
- * @property {string} prediction what a checkpoint's U-Net predicts: auto, epsilon or v
+ * @property {string} model see address.js
+ * @property {string} prediction prediction type of a checkpoint: auto, epsilon or v
  */
 
 /** @typedef {keyof Settings} Field */
@@ -33,10 +33,7 @@ export const FIELDS = /** @type {Field[]} */ ([
   "prediction",
 ]);
 
-/**
- * The name of a setting in the form and in the address bar.
- * @param {Field} field
- */
+/** The name of a setting in the form and in the address bar. @param {Field} field */
 export const fieldName = (field) => field.replaceAll("_", "-");
 
 /**
@@ -45,7 +42,10 @@ export const fieldName = (field) => field.replaceAll("_", "-");
  */
 export const fieldOf = (name) => /** @type {Field} */ (name.replaceAll("-", "_"));
 
-/** Names in the address bar of earlier versions: links may still have them. @type {Partial<Record<Field, string>>} */
+/**
+ * Names in the address bar of earlier versions; links may still have them.
+ * @type {Partial<Record<Field, string>>}
+ */
 const OLD_NAMES = { negative_prompt: "negative", guidance_scale: "guidance" };
 
 /** @satisfies {Partial<Settings>} */
@@ -55,7 +55,7 @@ const LARGEST_SEED = 2n ** 64n - 1n;
 const MOST_STEPS = 1000;
 const MOST_GUIDANCE = 100;
 
-/** The names people know samplers by; the engine's own are for machines. @type {Readonly<Record<string, string>>} */
+/** Names of samplers for people. @type {Readonly<Record<string, string>>} */
 export const SAMPLER_NAMES = {
   euler: "Euler",
   "euler-a": "Euler a",
@@ -69,13 +69,13 @@ export const SAMPLER_NAMES = {
 /** @param {string} sampler */
 export const samplerName = (sampler) => SAMPLER_NAMES[sampler] ?? sampler;
 
-/** A seed as short as A1111's, so that it can be read out. */
+/** A seed as short as A1111's, which people can read out. */
 export const randomSeed = () => String(crypto.getRandomValues(new Uint32Array(1))[0]);
 
 /**
- * What is wrong with the settings, field by field, in words to stand beside it. An empty map: nothing.
+ * Messages about invalid settings, to show beside their fields.
  * @param {Settings} settings
- * @param {number} multiple of which sizes must be
+ * @param {number} multiple sizes must be a multiple of it
  * @returns {Map<Field, string>}
  */
 export function invalidFields(settings, multiple = 8) {
@@ -100,17 +100,15 @@ export function invalidFields(settings, multiple = 8) {
     const pixels = Number(size);
     if (!Number.isInteger(pixels) || pixels < multiple || pixels % multiple !== 0) {
       const near = Math.max(1, Math.round(pixels / multiple)) * multiple;
-      problems.set(
-        field,
-        `The ${field} is a multiple of ${multiple} pixels${Number.isFinite(near) ? `, such as ${near}` : ""}.`,
-      );
+      const example = Number.isFinite(near) ? `, such as ${near}` : "";
+      problems.set(field, `The ${field} is a multiple of ${multiple} pixels${example}.`);
     }
   }
   return problems;
 }
 
 /**
- * @param {Settings} settings without problems
+ * @param {Settings} settings valid ones
  * @returns {import("../engine/protocol.js").Request}
  */
 export function requestOf({
@@ -136,9 +134,9 @@ export function requestOf({
 }
 
 /**
- * The settings as the address bar's fragment, which browsers do not send to any server.
+ * The settings as the fragment of the address, which browsers send to no server.
  * @param {Settings} settings
- * @param {Partial<Settings>} defaults left out where they are unchanged; the seed never is
+ * @param {Partial<Settings>} defaults left out at these values; the seed is always written
  */
 export function toFragment(settings, defaults) {
   const words = new URLSearchParams();
@@ -148,8 +146,9 @@ export function toFragment(settings, defaults) {
 }
 
 /**
+ * Reads settings from the fragment of an address.
  * @param {string} fragment
- * @returns {Partial<Settings>} only what it names
+ * @returns {Partial<Settings>} those that it names
  */
 export function fromFragment(fragment) {
   const words = new URLSearchParams(fragment.replace(/^#/, ""));
@@ -162,8 +161,9 @@ export function fromFragment(fragment) {
   return settings;
 }
 
-/** @param {Settings} settings one line for people */
+/** One line for people. @param {Settings} settings */
 export function describe({ seed, steps, guidance_scale, sampler, width, height }) {
   const size = width && height ? ` · ${width}\u00a0×\u00a0${height}` : "";
-  return `Seed ${seed} · ${steps} steps · guidance ${guidance_scale}${sampler ? ` · ${samplerName(sampler)}` : ""}${size}`;
+  const by = sampler ? ` · ${samplerName(sampler)}` : "";
+  return `Seed ${seed} · ${steps} steps · guidance ${guidance_scale}${by}${size}`;
 }

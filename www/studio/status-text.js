@@ -1,36 +1,35 @@
 // @ts-check
-/** What stands below the model's field: what it takes, and where it is. */
+/** Text below the model field: the model's size, its memory, and where it is stored. */
 import { size } from "./models.js";
 
-/** @param {import("../engine/protocol.js").MemoryPlan} plan before the weights move */
-export function planText({ weights, total, tiled, width, height }) {
-  const work = `${size(weights)} of weights and ${size(Math.max(0, total - weights))} to work in for a picture of ${width}\u00a0×\u00a0${height}`;
-  return `Memory: ${work}${tiled ? "; it is decoded in tiles" : ""}.`;
+/** @param {import("../engine/protocol.js").MemoryPlan} plan */
+export function planText({ total, tiled, width, height }) {
+  const picture = `${width}\u00a0×\u00a0${height}${tiled ? ", decoded in tiles" : ""}`;
+  return `Needs ${size(total)} of memory at ${picture}.`;
 }
 
 /**
  * @param {import("../engine/protocol.js").Opened} opened
- * @param {boolean} checkpoint whether it is one: then it is worth saying what was found out about it
+ * @param {boolean} checkpoint a single file: then the text states the prediction type found out
  */
 export function modelText({ model, stored, why }, checkpoint) {
   const where = {
-    browser: "kept in this browser for the next visit",
-    memory: `in memory only, fetched again next time: ${why}`,
+    browser: "saved for offline use",
+    memory: `not saved, because ${why}`,
     disk: "read from your disk",
   }[stored];
-  const predicts = checkpoint
-    ? [`It predicts ${model.prediction_type === "epsilon" ? "the noise" : "v"}.`]
-    : [];
-  return [
-    `${size(model.weight_bytes)} of weights, ${where}.`,
-    ...predicts,
-    ...model.warnings.map(sentence),
-  ].join(" ");
+  const texts = [`${size(model.weight_bytes)}, ${where}.`];
+  const prediction = model.prediction_type === "epsilon" ? "epsilon" : "v";
+  if (checkpoint) texts.push(`Prediction type: ${prediction}.`);
+  return [...texts, ...model.warnings.map(sentence)].join(" ");
 }
 
-/** After it has been deleted from the browser's storage. @param {import("../engine/protocol.js").Opened} opened */
+/**
+ * The text after the model was deleted from the browser's cache.
+ * @param {import("../engine/protocol.js").Opened} opened
+ */
 export const deletedText = ({ model }) =>
-  `${size(model.weight_bytes)} of weights, in memory only now: deleted from this browser.`;
+  `${size(model.weight_bytes)}, deleted from the browser’s cache; still loaded in this tab.`;
 
-/** The engine's words as a sentence. @param {string} text */
+/** Makes a sentence of the engine's text. @param {string} text */
 const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1).replace(/\.$/, "")}.`;

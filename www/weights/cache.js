@@ -1,20 +1,25 @@
 // @ts-check
-/** What this browser keeps of models: chunks of files in Cache Storage, each with its server's name of the version and its own SHA-256. */
+/**
+ * Cache of model files: chunks in Cache Storage, each with the server's version of its file and its
+ * own SHA-256.
+ */
+import { problemOf } from "../base/problem.js";
 
 /** @typedef {import("./fetch.js").Version} Version */
 
 /**
- * What is kept of a model, written when its files are known and again when it has loaded.
+ * The cached files of a model. Written when the files are known, and again when the model has
+ * loaded.
  * @typedef {object} Manifest
  * @property {string} index the text of model_index.json
- * @property {Record<string, ({size: number, verified?: boolean} & Version) | null>} files by path; null: there is no such file; `verified`: by its
- *   host's SHA-256
- * @property {boolean} complete whether it has been loaded from end to end
+ * @property {Record<string, ({size: number, verified?: boolean} & Version) | null>} files by path;
+ *   null: there is no such file; `verified`: its SHA-256 was the host's
+ * @property {boolean} complete the model has been loaded from end to end
  * @property {number} when milliseconds since 1970
  */
 
 /**
- * A model as the visitor sees it.
+ * A cached model, for the dialog of downloaded models.
  * @typedef {object} CachedModel
  * @property {string} address
  * @property {number} bytes
@@ -25,59 +30,67 @@
 const CACHE = "darkroom-models-2";
 const VERSION = "x-darkroom-version";
 const SHA256 = "x-darkroom-sha256";
-/** Marks our keys: addresses of files with this query. */
+/** Query that marks the cache's keys; the rest of a key is the file's address. */
 const MARK = "?darkroom=";
 const MANIFEST = `${MARK}manifest`;
 
-/** The key of bytes `start … end` of a file. @param {string} url @param {number} start @param {number} end */
+/**
+ * Key of bytes `start … end` of a file.
+ * @param {string} url
+ * @param {number} start
+ * @param {number} end
+ */
 export const chunkKey = (url, start, end) => `${url}${MARK}${start}-${end}`;
-/** The key of as much of a chunk as had come when its download was given up. @param {string} key */
+/**
+ * Key of the beginning of a chunk, kept when its download was given up.
+ * @param {string} key of the chunk
+ */
 export const partKey = (key) => `${key}-part`;
 
-/** Blobs by name in Cache Storage; keeps nothing where that cannot be had. */
+/** Chunks and manifests in Cache Storage. Stores nothing where there is no Cache Storage. */
 export class ModelCache {
   #cache;
-  #tell;
-  /** Why nothing more is kept, as a part of a sentence; empty: it is kept. */
+  #notify;
+  /** The reason why nothing more is stored, as part of a sentence; empty: chunks are stored. */
   why = "";
 
   /**
    * @param {Cache | null} cache
-   * @param {(notice: string) => void} tell
+   * @param {(notice: string) => void} notify
    */
-  constructor(cache, tell) {
+  constructor(cache, notify) {
     this.#cache = cache;
-    this.#tell = tell;
+    this.#notify = notify;
   }
 
-  /** @param {(notice: string) => void} tell */
-  static async open(tell) {
+  /** @param {(notice: string) => void} notify */
+  static async open(notify) {
     try {
-      return new ModelCache(await caches.open(CACHE), tell);
+      return new ModelCache(await caches.open(CACHE), notify);
     } catch (error) {
-      // No Cache Storage outside secure contexts, nor in some private windows.
-      const store = new ModelCache(null, tell);
-      store.stop(
-        `this browser offers no storage here (${error instanceof Error ? error.message : error})`,
-      );
-      return store;
+      // There is no Cache Storage outside secure contexts, nor in some private windows.
+      const cache = new ModelCache(null, notify);
+      const { message } = problemOf(error, "disk");
+      cache.disable(`this browser offers no storage here (${message})`);
+      return cache;
     }
   }
 
-  get keeping() {
+  get enabled() {
     return this.why === "";
   }
 
-  /** Keeps nothing more from here on, and says so. @param {string} why */
-  stop(why) {
+  /** Stores nothing more, and tells the visitor. @param {string} why part of a sentence */
+  disable(why) {
     if (this.why) return;
     this.why = why;
-    this.#tell(`The model goes through memory only and is fetched again next time: ${why}.`);
+    this.#notify(`The model cannot be cached and will be downloaded again next time: ${why}.`);
   }
 
   /**
    * @param {string} key
-   * @returns {Promise<{bytes: Uint8Array<ArrayBuffer>, version: Version} | null>} null also where what was kept has been spoilt
+   * @returns {Promise<{bytes: Uint8Array<ArrayBuffer>, version: Version} | null>} null: not cached,
+   *   or its checksum is wrong
    */
   async get(key) {
     const response = await this.#cache?.match(key).catch(() => undefined);
@@ -89,9 +102,8 @@ export class ModelCache {
         version: JSON.parse(decodeURIComponent(response.headers.get(VERSION) ?? "%7B%7D")),
       };
     }
-    this.#tell(
-      `${key.slice(key.lastIndexOf("/") + 1, key.lastIndexOf(MARK))}: a chunk kept in this browser was spoilt and is fetched again.`,
-    );
+    const name = key.slice(key.lastIndexOf("/") + 1, key.lastIndexOf(MARK));
+    this.#notify(`${name}: a cached chunk failed its checksum. Downloading it again.`);
     await this.delete(key);
     return null;
   }
@@ -102,7 +114,7 @@ export class ModelCache {
    * @param {Version} version
    */
   async put(key, bytes, version) {
-    if (!this.#cache || !this.keeping) return;
+    if (!this.#cache || !this.enabled) return;
     try {
       const headers = {
         [VERSION]: encodeURIComponent(JSON.stringify(version)),
@@ -111,7 +123,7 @@ export class ModelCache {
       await this.#cache.put(key, new Response(bytes, { headers }));
     } catch (error) {
       const full = error instanceof DOMException && error.name === "QuotaExceededError";
-      this.stop(
+      this.disable(
         full ? "this browser’s storage is full" : `this browser’s storage failed (${error})`,
       );
     }
@@ -124,31 +136,31 @@ export class ModelCache {
 
   /** @param {string} address of a model @returns {Promise<Manifest | null>} */
   async manifest(address) {
-    const kept = await this.get(address + MANIFEST);
-    return kept && JSON.parse(new TextDecoder().decode(kept.bytes));
+    const cached = await this.get(address + MANIFEST);
+    return cached && JSON.parse(new TextDecoder().decode(cached.bytes));
   }
 
   /** @param {string} address @param {Manifest} manifest */
-  async describe(address, manifest) {
+  async writeManifest(address, manifest) {
     await this.put(address + MANIFEST, new TextEncoder().encode(JSON.stringify(manifest)), {
       etag: "",
       modified: "",
     });
   }
 
-  /** Bytes kept of a model. @param {string} address */
+  /** Cached bytes of a model. @param {string} address */
   async bytes(address) {
     return sum(keysOf(address, await keys(this.#cache)));
   }
 
-  /** Forgets a model. @param {string} address */
-  async drop(address) {
-    await drop(this.#cache, keysOf(address, await keys(this.#cache)));
+  /** Deletes the cached files of a model. @param {string} address */
+  async deleteModel(address) {
+    await deleteAll(this.#cache, keysOf(address, await keys(this.#cache)));
   }
 
-  /** Forgets a file. @param {string} url */
-  async dropFile(url) {
-    await drop(
+  /** Deletes a cached file. @param {string} url */
+  async deleteFile(url) {
+    await deleteAll(
       this.#cache,
       (await keys(this.#cache)).filter((key) => key.startsWith(url + MARK)),
     );
@@ -167,16 +179,17 @@ async function keys(cache) {
 }
 
 /** @param {Cache | null} cache @param {string[]} keys */
-async function drop(cache, keys) {
+async function deleteAll(cache, keys) {
   await Promise.all(keys.map((key) => cache?.delete(key)));
 }
 
-/** The addresses of all models, whole or begun. @param {string[]} keys */
+/** Addresses of all models, complete or not. @param {string[]} keys */
 const addresses = (keys) =>
   keys.filter((key) => key.endsWith(MANIFEST)).map((key) => key.slice(0, -MANIFEST.length));
 
 /**
- * The keys that belong to a model. A folder's address is the beginning of many others, among them such as have a manifest of their own.
+ * Keys that belong to a model. The address of a folder is the beginning of other addresses; some of
+ * these have a manifest of their own and belong to another model.
  * @param {string} address
  * @param {string[]} keys
  */
@@ -195,37 +208,40 @@ function keysOf(address, keys) {
 /** @param {string[]} keys */
 const sum = (keys) => keys.reduce((bytes, key) => bytes + bytesOf(key), 0);
 
-/** A key tells how much it holds; of a part, at most. @param {string} key */
+/** The size of the chunk with this key. Of the beginning of a chunk, 0. @param {string} key */
 function bytesOf(key) {
   const [, start, end] = /\?darkroom=(\d+)-(\d+)$/.exec(key) ?? [];
   return end ? Number(end) - Number(start) : 0;
 }
 
-// For the page
+// For the page:
 
-/** All that is kept, the newest first. @returns {Promise<CachedModel[]>} */
+/** All cached models, the newest first. @returns {Promise<CachedModel[]>} */
 export async function cachedModels() {
   if (!globalThis.caches || !(await caches.has(CACHE))) return [];
-  const store = new ModelCache(await caches.open(CACHE), () => {});
+  const cache = new ModelCache(await caches.open(CACHE), () => {});
   const all = await keys(await caches.open(CACHE));
   const models = await Promise.all(
     addresses(all).map(async (address) => {
-      const { when = 0, complete = false } = (await store.manifest(address)) ?? {};
+      const { when = 0, complete = false } = (await cache.manifest(address)) ?? {};
       return { address, bytes: sum(keysOf(address, all)), complete, when };
     }),
   );
   return models.sort((a, b) => b.when - a.when);
 }
 
-/** @param {string | null} address null: all models, and what may be left of others */
+/** @param {string | null} address null: all models, and remains of others */
 export async function deleteModel(address) {
-  // The cache itself stays: a worker may have it open, and would go on filling one that nobody sees any more.
+  // The cache itself stays. A worker may have it open, and would go on writing into a deleted one.
   const cache = await caches.open(CACHE);
   const all = await keys(cache);
-  await drop(cache, address === null ? all : keysOf(address, all));
+  await deleteAll(cache, address === null ? all : keysOf(address, all));
 }
 
-/** What this browser offers to this site, in bytes. @returns {Promise<{used: number, free: number} | null>} null where it does not say */
+/**
+ * Bytes that the browser offers to this site.
+ * @returns {Promise<{used: number, free: number} | null>} null: the browser does not say
+ */
 export async function storageEstimate() {
   const { usage, quota } = (await navigator.storage?.estimate?.().catch(() => null)) ?? {};
   return usage === undefined || quota === undefined

@@ -1,26 +1,29 @@
 // @ts-check
 /**
- * Whether a file that came in chunks is the one its host means. Git LFS, which model hubs keep their large files with, knows a file by its SHA-256.
- * Hubs tell it in the header `X-Linked-ETag`, but on the answer that redirects, which no script gets to see; and in the file's pointer, the small text
- * that stands for it in the repository. A plain ETag is no such hash, even where it looks like one: hubs put hashes of other things there.
+ * Checks a file that came in chunks against the SHA-256 that its host states.
+ *
+ * Model hubs store large files with Git LFS, which identifies a file by its SHA-256. Hubs state it
+ * in two places: in the header `X-Linked-ETag` of the redirecting response, which scripts cannot
+ * read; and in the file's pointer, the small text in its place in the repository. A plain ETag does
+ * not count, even where it looks like a SHA-256: hubs put hashes of other things there.
  */
 import { Sha256 } from "./sha256.js";
 
 /** @typedef {import("./fetch.js").Net} Net */
 
-/** A file on a hub: `/owner/name/resolve/revision/path`. */
+/** Address of a file on a hub: `/owner/name/resolve/revision/path`. */
 const ON_HUB = /^(https?:\/\/[^/]+\/[^/]+\/[^/]+)\/resolve\/([^/]+\/.+)$/;
 const POINTER = /^version https:\/\/git-lfs\.github\.com\/spec\/v1\n/;
 /** A pointer has about 130 bytes. */
 const POINTER_AT_MOST = 1024;
 
-/** The SHA-256 in an answer's headers. @param {Response} response */
+/** The SHA-256 in the headers of a response. @param {Response} response */
 export function linkedSha256({ headers }) {
   return /^"?([0-9a-f]{64})"?$/.exec(headers.get("x-linked-etag") ?? "")?.[1] ?? null;
 }
 
 /**
- * The SHA-256 that a file's pointer tells; null where there is none to be had.
+ * The SHA-256 in a file's pointer; null where there is no pointer.
  * @param {string} url of the file
  * @param {number} size
  * @param {Net} net
@@ -30,7 +33,7 @@ export async function pointerSha256(url, size, net) {
   const [, repository, path] = ON_HUB.exec(url) ?? [];
   if (!repository) return null;
   try {
-    // Only so many bytes: elsewhere this may be the address of the file itself.
+    // Only a few bytes: on other servers this may be the address of the file itself.
     const text = await net.ask(
       `${repository}/raw/${path}`,
       { headers: { range: `bytes=0-${POINTER_AT_MOST - 1}` } },
@@ -46,14 +49,14 @@ export async function pointerSha256(url, size, net) {
   }
 }
 
-/** Hashes a file whose chunks pass by in order. */
+/** Hash of a file, updated chunk by chunk in order. */
 export class Checksum {
   #expected;
   #chunks;
   #hash = new Sha256();
-  /** The chunk to come; −1: the whole will not be known. */
+  /** Index of the next chunk; −1: the hash of the whole file cannot be computed. */
   #next = 0;
-  /** Whether all of the file has been here and is what its host says. */
+  /** The whole file was hashed, and its SHA-256 is the host's. */
   verified = false;
 
   /**
@@ -66,12 +69,13 @@ export class Checksum {
   }
 
   /**
-   * @param {number} index of a chunk; one that was here before changes nothing
+   * @param {number} index of a chunk; one that was hashed before changes nothing
    * @param {Uint8Array} bytes
-   * @returns {Promise<{actual: string, expected: string} | null>} after the last chunk, where the file is another one
+   * @returns {Promise<{actual: string, expected: string} | null>} after the last chunk, where the
+   *   hashes differ
    */
-  async take(index, bytes) {
-    // Where parts are left out, as a VAE's encoder is, there is nothing to compare.
+  async update(index, bytes) {
+    // Some files are not read whole: a VAE's encoder is left out. There is nothing to compare then.
     if (index > this.#next) this.#next = -1;
     if (index !== this.#next) return null;
     if (index === 0 && (await this.#expected) === null) {

@@ -1,42 +1,43 @@
 // @ts-check
-/** Bytes from servers that refuse, stall, break off and change their files: what model files are fetched with. */
+/** Downloads with retries, from servers that refuse, stall, break off or replace their files. */
 import { DarkroomError } from "../base/problem.js";
 
-/** @typedef {{etag: string, modified: string}} Version what a server calls this version of a file; empty where it does not say, or does not say it to us */
+/**
+ * The server's names for a version of a file; empty where it has none or does not show it to
+ * scripts.
+ * @typedef {{etag: string, modified: string}} Version
+ */
 
 /**
  * @typedef {object} RetryPolicy
- * @property {number} stallMs how long nothing may come before the connection is given up
- * @property {number} attempts how many in a row may bring nothing new
+ * @property {number} stallMs a connection that sends nothing for so long is given up
+ * @property {number} attempts so many in a row without new bytes end in an error
  * @property {number} waitMs before the second attempt; twice as long before each further one
  */
 
 /** @type {Readonly<RetryPolicy>} */
 export const RETRY_POLICY = { stallMs: 20_000, attempts: 5, waitMs: 500 };
-/** What comes late because this thread was busy has come all the same. */
+/** Extra time for bytes that came in time while this thread was busy. */
 const GRACE_MS = 100;
-/** How long the end of a body may stay away after its last byte. */
+/** Time to wait for the end of a body after its last byte. */
 const END_MS = 250;
-/** A server that asks for more is not waited for. */
+/** The longest `Retry-After` that is waited for. */
 const LONGEST_WAIT_S = 60;
-/** Answers that another attempt may better: timeout, too many requests, and the server's own troubles. */
+/** Statuses that are worth a retry: timeout, too many requests, and errors of the server. */
 const TRANSIENT = new Set([408, 429, 500, 502, 503, 504]);
 
-/** What another attempt may better. */
+/** A failure that is worth a retry. */
 export class TransientError extends Error {
-  /**
-   * @param {string} message
-   * @param {number} [waitS] as long as the server asks to be left alone
-   */
+  /** @param {string} message @param {number} [waitS] the server's `Retry-After` */
   constructor(message, waitS = 0) {
     super(message);
     this.waitS = waitS;
-    /** Whether the attempt brought something nevertheless. */
+    /** The failed attempt brought new bytes. */
     this.progress = false;
   }
 }
 
-/** How a model's files are asked for: with policy, and audibly. */
+/** Requests for a model's files, with retries and notices for the visitor. */
 export class Net {
   #policy;
   #signal;
@@ -44,7 +45,7 @@ export class Net {
 
   /**
    * @param {RetryPolicy} policy
-   * @param {AbortSignal} signal ends everything
+   * @param {AbortSignal} signal ends all requests
    * @param {{notice(text: string): void, fetched(bytes: number): void}} listener
    */
   constructor(policy, signal, listener) {
@@ -56,7 +57,8 @@ export class Net {
   /**
    * @param {string} url
    * @param {RequestInit} init
-   * @returns {Promise<Answer>} whatever the server said, except what another attempt may better
+   * @returns {Promise<Answer>} of any status that is not worth a retry
+   * @throws {TransientError} for those that are
    */
   request(url, init) {
     return Answer.to(url, init, this.#signal, this.#policy, this.#listener.fetched);
@@ -78,20 +80,21 @@ export class Net {
   }
 
   /**
-   * Acts until it goes well. An attempt that brought new bytes does not count: a connection that breaks every minute still ends in a whole file.
+   * Repeats `act` until it succeeds. An attempt that brought new bytes does not count: a connection
+   * that breaks every minute still delivers a whole file.
    * @template T
    * @param {string} url
-   * @param {() => Promise<T>} act throws {@link TransientError} where another attempt may help
+   * @param {() => Promise<T>} act throws {@link TransientError} where a retry may help
    * @returns {Promise<T>}
    */
   async retry(url, act) {
     const { attempts, waitMs } = this.#policy;
     const { notice } = this.#listener;
     const name = url.slice(url.lastIndexOf("/") + 1);
-    for (let failures = 0, onFilled = false; ; ) {
+    for (let failures = 0, notified = false; ; ) {
       try {
         const result = await act();
-        if (onFilled) notice("");
+        if (notified) notice("");
         return result;
       } catch (error) {
         if (this.#signal.aborted) throw new DarkroomError("cancelled", "Cancelled.");
@@ -102,14 +105,14 @@ export class Net {
         if (error.waitS > LONGEST_WAIT_S) {
           throw new DarkroomError(
             "network",
-            `${error.message}, and asks to be left alone for ${Math.ceil(error.waitS / 60)} minutes`,
+            `${error.message}, and asks to wait for ${Math.ceil(error.waitS / 60)} minutes`,
           );
         }
         const wait = Math.max(error.waitS * 1000, waitMs * 2 ** (failures - 1));
         notice(
           `${name}: ${error.message}. Trying again in ${Number((wait / 1000).toPrecision(2))} s.`,
         );
-        onFilled = true;
+        notified = true;
         await pause(wait, this.#signal);
       }
     }
@@ -127,13 +130,15 @@ function pause(milliseconds, signal) {
   });
 }
 
-/** A server's answer, its body read part by part, neither waited for without end. */
+/**
+ * A server's answer. The body is read part by part, and each part has to come within a time limit.
+ */
 export class Answer {
   #body;
   #abort;
   #policy;
   #onBytes;
-  /** What was read and not used. @type {Uint8Array<ArrayBuffer> | null} */ #rest = null;
+  /** Bytes read but not used yet. @type {Uint8Array<ArrayBuffer> | null} */ #rest = null;
 
   /**
    * @param {Response} response
@@ -156,8 +161,8 @@ export class Answer {
    * @param {RequestInit} init
    * @param {AbortSignal} signal
    * @param {RetryPolicy} policy
-   * @param {(count: number) => void} onBytes onFilled of each part of the body
-   * @returns {Promise<Answer>} whatever the server said, except what another attempt may better
+   * @param {(count: number) => void} onBytes called for each part of the body
+   * @returns {Promise<Answer>} of any status that is not worth a retry
    */
   static async to(address, init, signal, policy, onBytes) {
     const abort = new AbortController();
@@ -165,14 +170,15 @@ export class Answer {
     signal.addEventListener("abort", () => abort.abort(), { once: true });
     let response;
     try {
-      // Cache Storage keeps what is to be kept: no second copy in the browser's HTTP cache.
+      // "no-store": Cache Storage holds the file; the browser's HTTP cache needs no second copy.
       response = await withTimeout(
         policy.stallMs,
         fetch(address, { cache: "no-store", ...init, signal: abort.signal }),
       );
     } catch (error) {
       abort.abort();
-      // A refused connection, a missing network and a server that does not allow other sites to read all look alike from here.
+      // A refused connection, a missing network and a server without CORS headers look the same
+      // here.
       throw error instanceof TransientError
         ? error
         : new TransientError(
@@ -182,10 +188,12 @@ export class Answer {
     const answer = new Answer(response, abort, policy, onBytes);
     if (!TRANSIENT.has(response.status)) return answer;
     answer.end();
-    throw new TransientError(new HttpError(response).said, retryAfter(response));
+    throw new TransientError(new HttpError(response).summary, retryAfter(response));
   }
 
-  /** @returns {Promise<Uint8Array<ArrayBuffer> | null>} the next part of the body; null at its end */
+  /**
+   * @returns {Promise<Uint8Array<ArrayBuffer> | null>} the next part of the body; null at its end
+   */
   async next() {
     const rest = this.#rest;
     this.#rest = null;
@@ -201,7 +209,7 @@ export class Answer {
     }
   }
 
-  /** Gives back what belongs to the next reader. @param {Uint8Array<ArrayBuffer>} rest */
+  /** Gives back bytes that the next reader needs. @param {Uint8Array<ArrayBuffer>} rest */
   unread(rest) {
     if (rest.length) this.#rest = rest;
   }
@@ -214,14 +222,15 @@ export class Answer {
     return new Blob(parts);
   }
 
-  /** Nothing more is wanted of it. */
+  /** Drops the rest of the answer. */
   end() {
     this.#abort.abort();
   }
 
   /**
-   * Everything wanted has come. A body that is read to its end leaves the connection to the next request.
-   * @returns {Promise<boolean>} whether there was more
+   * Ends after the last byte that was asked for. A body read to its end leaves the connection to
+   * the next request.
+   * @returns {Promise<boolean>} true: there were more bytes
    */
   async finish() {
     const more =
@@ -261,23 +270,26 @@ function withTimeout(milliseconds, promise) {
   );
 }
 
-/** An answer that no further attempt will better. */
+const NO_ACCESS =
+  "the model does not exist or requires authentication (Darkroom sends no password)";
+
+/** An answer that no retry will change. */
 export class HttpError extends DarkroomError {
   /** @param {Response} response */
   constructor({ status, statusText }) {
-    const said = `the server answered ${status} ${statusText}`.trimEnd();
-    const closed = status === 401 || status === 403;
-    super(
-      "network",
-      `${said}${closed ? ": there is no such model, or it is not open to everyone (Darkroom sends no password)" : ""}`,
-    );
-    /** Without the explanation. */
-    this.said = said;
-    this.closed = closed;
+    const summary = `the server answered ${status} ${statusText}`.trimEnd();
+    const forbidden = status === 401 || status === 403;
+    super("network", forbidden ? `${summary}: ${NO_ACCESS}` : summary);
+    /** The message without its explanation. */
+    this.summary = summary;
+    this.forbidden = forbidden;
   }
 }
 
-/** Seconds. The header comes as a number of them or as a date, and from other origins often not at all. @param {Response} response */
+/**
+ * `Retry-After` in seconds. The header is a number or a date; other origins often hide it.
+ * @param {Response} response
+ */
 function retryAfter(response) {
   const text = response.headers.get("retry-after") ?? "";
   const seconds = /^\d+$/.test(text) ? Number(text) : (Date.parse(text) - Date.now()) / 1000;
@@ -285,7 +297,7 @@ function retryAfter(response) {
 }
 
 /**
- * Whether the answer says that there is no such file. Servers of single-page apps say so with their start page.
+ * Tells that there is no such file. Servers of single-page apps answer with their start page then.
  * @param {Response} response
  */
 export function isMissing(response) {
@@ -295,7 +307,7 @@ export function isMissing(response) {
 
 /** @param {Response} response @returns {Version} */
 export function versionOf({ headers }) {
-  // Weak or strong makes no difference where the same bytes are asked for in the same way.
+  // Weak and strong tags are the same where the same bytes are requested in the same way.
   return {
     etag: (headers.get("etag") ?? "").replace(/^W\//, ""),
     modified: headers.get("last-modified") ?? "",
@@ -303,7 +315,7 @@ export function versionOf({ headers }) {
 }
 
 /**
- * Whether two answers may be about the same bytes, as far as both say.
+ * Compares two versions as far as both are known: false only where they are certainly different.
  * @param {Version} a
  * @param {Version} b
  */
@@ -312,7 +324,10 @@ export function sameVersion(a, b) {
   return !a.modified || !b.modified || a.modified === b.modified;
 }
 
-/** The file's size as the answer tells it; null where it does not. @param {Response} response */
+/**
+ * Size of the file by the headers of the answer; null where they do not state it.
+ * @param {Response} response
+ */
 export function sizeOf({ status, headers }) {
   if (status === 206) {
     const total = /\/(\d+)$/.exec(headers.get("content-range") ?? "")?.[1];

@@ -1,31 +1,37 @@
 // @ts-check
 /**
- * A model on the visitor's own disk: a checkpoint in one file, or a folder in diffusers' layout. It is read where it is, in the parts that the engine
- * asks for: never as a whole, and nothing of it is sent or copied anywhere.
+ * Source of a model on the visitor's disk: a checkpoint in one file, or a folder in diffusers'
+ * layout. Only the parts that the engine asks for are read, and nothing is sent or copied anywhere.
  */
-import { DarkroomError } from "../base/problem.js";
-import { free } from "./chunks.js";
+import { DarkroomError, problemOf } from "../base/problem.js";
+import { free, outOfRange } from "./chunks.js";
 import { Vocabulary } from "./vocabulary.js";
 
 /**
- * A model on the visitor's own disk.
+ * A model on the visitor's disk.
  * @typedef {object} LocalModel
- * @property {string} name the file's or the folder's, for people
+ * @property {string} name of the file or the folder, for people
  * @property {string | null} checkpoint the path in `files` of a model that is a single file
  * @property {Record<string, File>} files by path within the folder, with "/"
  */
 
-/** As {@link import("./source.js").ModelSource}, as far as the engine and the worker use it. */
+/**
+ * The engine's and the worker's view of the model: see {@link import("./source.js").ModelSource}.
+ */
 export class LocalSource {
   #model;
   #vocabulary = new Vocabulary();
-  /** What was read last. */
+  /** The last bytes read. */
   #last = new Uint8Array(0);
   /** @type {DarkroomError | null} */ problem = null;
-  /** Paths that turned out to be no files. @type {Map<string, string>} */ absent = new Map();
+  /**
+   * Files that do not exist, by path; the values are empty.
+   * @type {Map<string, string>}
+   */
+  absent = new Map();
   storage = /** @type {const} */ ("disk");
   why = "";
-  /** What is wrong with a file on a disk stays wrong. */
+  /** A retry does not help with files on a disk. */
   retryable = false;
 
   /** @param {LocalModel} model */
@@ -49,10 +55,7 @@ export class LocalSource {
     return this.#recordingProblem(async () => {
       const { files } = this.#model;
       if (Object.keys(files).length === 0)
-        throw new DarkroomError(
-          "disk",
-          "pages deleteModel files on your disk when they are closed",
-        );
+        throw new DarkroomError("disk", "a page cannot reopen files on your disk after a reload");
       const file = files[path];
       if (file) return file.size;
       if (this.#isVocabulary(path)) return (await this.#vocabulary.bytes(path)).length;
@@ -65,7 +68,7 @@ export class LocalSource {
    * @param {string} path
    * @param {number} start
    * @param {number} end exclusive
-   * @returns {Promise<Uint8Array<ArrayBuffer>>} good until the next call
+   * @returns {Promise<Uint8Array<ArrayBuffer>>} valid until the next call
    */
   read(path, start, end) {
     return this.#recordingProblem(async () => {
@@ -73,22 +76,15 @@ export class LocalSource {
         return (await this.#vocabulary.bytes(path)).subarray(start, end);
       const file = this.#model.files[path];
       if (!file) throw new DarkroomError("missing", "there is no such file");
-      if (start < 0 || end < start || end > file.size) {
-        throw new DarkroomError(
-          "damaged",
-          `bytes ${start} to ${end} were asked for, the file has ${file.size}; it may be cut short`,
-        );
-      }
+      if (start < 0 || end < start || end > file.size) throw outOfRange(start, end, file.size);
       try {
         free(this.#last);
         this.#last = new Uint8Array(await file.slice(start, end).arrayBuffer());
         return this.#last;
       } catch (error) {
-        // Browsers refuse a file that has changed since it was chosen, and one that is gone.
-        throw new DarkroomError(
-          "disk",
-          `it could not be read (${error instanceof Error ? error.message : error})`,
-        );
+        // Browsers refuse to read a file that was changed or deleted after it was chosen.
+        const { message } = problemOf(error, "disk");
+        throw new DarkroomError("disk", `the file could not be read (${message})`);
       }
     });
   }

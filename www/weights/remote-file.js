@@ -1,5 +1,5 @@
 // @ts-check
-/** A file on a server, read by ranges where the server knows them and as a stream where it does not. */
+/** A file on a server, read by byte ranges where the server supports them, else as a stream. */
 import { DarkroomError } from "../base/problem.js";
 import { linkedSha256 } from "./checksum.js";
 import { free } from "./chunks.js";
@@ -8,21 +8,37 @@ import { HttpError, isMissing, sameVersion, sizeOf, TransientError, versionOf } 
 /** @typedef {import("./fetch.js").Answer} Answer */
 /** @typedef {import("./fetch.js").Net} Net */
 /** @typedef {import("./fetch.js").Version} Version */
-/** @typedef {Answer & {at: number}} Stream an answer with the whole file, and the place of its next byte */
+/**
+ * An answer with the whole file, and the offset of its next byte.
+ * @typedef {Answer & {at: number}} Stream
+ */
 
-/** Small text is often sent compressed: then no header tells its size, and ranges are of what nobody wants. */
+/**
+ * Text is often sent compressed. Then no header states its size, and ranges count compressed bytes.
+ */
 const TEXT = /\.(json|txt)$/;
 
 export class RemoteFile {
   #net;
-  /** What is left of the file where it can only stream. @type {Stream | null} */ #stream = null;
-  /** The end of those who wait for the stream, which serves one after the other; null where ranges are honoured. @type {Promise<unknown> | null} */
+  /**
+   * The open stream, where the server does not support ranges.
+   * @type {Stream | null}
+   */
+  #stream = null;
+  /**
+   * The last of the reads that wait for the stream, which serves one at a time; null where ranges
+   * work.
+   * @type {Promise<unknown> | null}
+   */
   #queue = null;
-  /** All of it, where it came in one. @type {Blob | null} */ whole = null;
-  /** Its SHA-256, where the server's headers tell it. @type {string | null} */ sha256 = null;
-  /** Where its chunks are compared with that. @type {import("./checksum.js").Checksum | null} */ checksum =
-    null;
-  /** Whether it was found to be so at an earlier visit. */
+  /** The whole file, where it came in one answer. @type {Blob | null} */ whole = null;
+  /** The SHA-256 in the server's headers. @type {string | null} */ sha256 = null;
+  /**
+   * The running hash that is compared with the host's SHA-256.
+   * @type {import("./checksum.js").Checksum | null}
+   */
+  checksum = null;
+  /** The SHA-256 was verified at an earlier visit. */
   verified = false;
 
   /**
@@ -39,18 +55,19 @@ export class RemoteFile {
   }
 
   /**
-   * Size and version of a file, and its first bytes with them.
+   * Finds out the size and version of a file; its first bytes come with them.
    * @param {string} url
    * @param {number} count of first bytes
    * @param {Net} net
-   * @returns {Promise<{file: RemoteFile, head: Uint8Array<ArrayBuffer> | null} | null>} null: there is no such file
+   * @returns {Promise<{file: RemoteFile, head: Uint8Array<ArrayBuffer> | null} | null>} null: there
+   *   is no such file
    */
-  static look(url, count, net) {
+  static open(url, count, net) {
     const init = TEXT.test(url) ? {} : { headers: { range: `bytes=0-${count - 1}` } };
     return net.retry(url, () =>
       net.ask(url, init, async (answer) => {
         const { response } = answer;
-        // There are no first bytes of an empty file.
+        // An empty file has no first bytes.
         if (response.status === 416)
           return {
             file: new RemoteFile(url, { size: 0, ...versionOf(response) }, net),
@@ -59,7 +76,8 @@ export class RemoteFile {
         if (isMissing(response)) return null;
         if (!response.ok) throw new HttpError(response);
         const size = TEXT.test(url) ? null : await fullSize(url, response, net);
-        if (size === null) return { file: await RemoteFile.#taken(url, answer, net), head: null };
+        if (size === null)
+          return { file: await RemoteFile.#fromText(url, answer, net), head: null };
         const file = new RemoteFile(url, { size, ...versionOf(response) }, net);
         file.sha256 = linkedSha256(response);
         if (response.status !== 206) file.#queue = Promise.resolve();
@@ -70,7 +88,7 @@ export class RemoteFile {
   }
 
   /**
-   * The first bytes, out of an answer; where that breaks off, the rest by others.
+   * Reads the first bytes from an answer. Where that breaks off, further requests fetch the rest.
    * @param {number} count
    * @param {Answer} answer
    */
@@ -87,7 +105,7 @@ export class RemoteFile {
   }
 
   /** @param {string} url @param {Answer} answer @param {Net} net */
-  static async #taken(url, answer, net) {
+  static async #fromText(url, answer, net) {
     const whole = await answer.blob();
     const file = new RemoteFile(url, { size: whole.size, ...versionOf(answer.response) }, net);
     file.whole = whole;
@@ -95,11 +113,12 @@ export class RemoteFile {
   }
 
   /**
-   * Fetches bytes `from … to`, whatever it takes.
+   * Fetches bytes `from … to`, with retries.
    * @param {number} from
    * @param {number} to
-   * @param {Uint8Array<ArrayBuffer> | null} part the first of them, where they are here already
-   * @param {(part: Uint8Array<ArrayBuffer>) => Promise<void>} savePart onFilled what has come where the rest does not
+   * @param {Uint8Array<ArrayBuffer> | null} part the first of them, where they were fetched before
+   * @param {(part: Uint8Array<ArrayBuffer>) => Promise<void>} savePart called with the first bytes
+   *   where the rest does not come
    */
   async fetch(from, to, part, savePart) {
     if (TEXT.test(this.url)) await this.#reload();
@@ -139,17 +158,18 @@ export class RemoteFile {
     return bytes;
   }
 
-  /** Lets go of the connection. */
+  /** Closes the connection. */
   end() {
     this.#dropStream();
   }
 
   /**
    * @param {Uint8Array<ArrayBuffer>} bytes
-   * @param {number} from the place of the first of them in the file
+   * @param {number} from offset of the first of them in the file
    * @param {() => number} filled
    * @param {(filled: number) => void} onFilled
-   * @returns {Promise<boolean>} false: the server sends the whole file, and this is not the one to read it
+   * @returns {Promise<boolean>} false: the server sends the whole file, and another read has the
+   *   stream
    */
   async #receive(bytes, from, filled, onFilled) {
     const at = from + filled();
@@ -165,11 +185,11 @@ export class RemoteFile {
           if (await answer.finish())
             throw new DarkroomError(
               "damaged",
-              `the server sent more than the ${bytes.length} bytes asked for`,
+              `the server sent more than the ${bytes.length} bytes requested`,
             );
           return true;
         }
-        // Others are under way beside this one: from now on they go one after the other.
+        // Other reads run at the same time. From now on they go one after the other.
         if (!this.#queue) return false;
         this.#stream = Object.assign(answer, { at: 0 });
       } finally {
@@ -196,71 +216,77 @@ export class RemoteFile {
     this.#stream = null;
   }
 
-  /** What was kept of a text file is lost, and it comes in one. */
+  /** Fetches a text file again as a whole, after its cached copy was lost. */
   async #reload() {
     if (this.whole) return;
-    const again = await RemoteFile.look(this.url, 0, this.#net);
+    const again = await RemoteFile.open(this.url, 0, this.#net);
     if (!again) throw gone();
     if (again.file.size !== this.size || !sameVersion(again.file.version, this.version))
-      throw changed("is another one");
+      throw changed("is another version");
     this.whole = again.file.whole;
   }
 
   /**
-   * Throws unless it is an answer about this file, as it was when it was first looked at, from this byte on or from the first.
+   * Throws unless the answer is about the same version of the file, and starts at this byte or at
+   * the first.
    * @param {number} at
    * @param {Response} response
    */
   #check(at, response) {
     const { status, ok } = response;
-    // The sign-in page of a network one has just come into, or a server in trouble that says so politely.
+    // The sign-in page of a network, or a server with an error page under status 200.
     if (ok && isMissing(response))
-      throw new TransientError("the server sent a web page in the file’s place");
+      throw new TransientError("the server sent a web page instead of the file");
     if (isMissing(response)) throw gone();
     if (status === 416) throw changed("is shorter than it was");
     if (!ok) {
-      const refusal = new HttpError(response);
-      // It was open to us a moment ago: a link that has run out, or too many requests by this server's measure.
-      throw refusal.closed ? new TransientError(refusal.said) : refusal;
+      const failure = new HttpError(response);
+      // The file was readable a moment ago: a signed link has expired, or the server limits
+      // requests.
+      throw failure.forbidden ? new TransientError(failure.summary) : failure;
     }
     const size = sizeOf(response);
     if (size !== null && size !== this.size)
       throw changed(`has ${size} bytes, expected ${this.size}`);
-    if (!sameVersion(versionOf(response), this.version)) throw changed("is another one");
+    if (!sameVersion(versionOf(response), this.version)) throw changed("is another version");
     checkStart(response, at);
   }
 }
 
-/** Throws where an answer says that it begins at another byte. @param {Response} response @param {number} at */
+/**
+ * Throws where the answer says that it starts at another byte.
+ * @param {Response} response
+ * @param {number} at
+ */
 function checkStart({ headers }, at) {
   const start = /^bytes (\d+)-/.exec(headers.get("content-range") ?? "")?.[1];
   if (start !== undefined && Number(start) !== at)
-    throw new TransientError(`the server sent bytes from ${start} on instead of ${at}`);
+    throw new TransientError(`the server sent bytes from ${start} instead of from ${at}`);
 }
 
 /**
  * @param {string} url
  * @param {Response} response to a request for the first bytes
  * @param {Net} net
- * @returns {Promise<number | null>} null: it takes reading to the end to know
+ * @returns {Promise<number | null>} null: only reading to the end will tell
  */
 async function fullSize(url, response, net) {
   const size = sizeOf(response);
   if (size !== null || response.status !== 206) return size;
-  // Content-Range is not for other sites' eyes unless the server says so; Content-Length is.
+  // Other origins hide Content-Range unless they expose it. Content-Length is always readable.
   for (const method of ["HEAD", "GET"]) {
     const size = await net.ask(url, { method }, async ({ response }) =>
       response.ok ? sizeOf(response) : null,
     );
     if (size !== null) return size;
   }
-  throw new DarkroomError("network", "the server does not tell how large it is");
+  throw new DarkroomError("network", "the server does not state the size of the file");
 }
 
 /**
  * Fills `bytes` from an answer, to the end.
  * @param {Uint8Array<ArrayBuffer>} bytes
- * @param {number} filled so many are there already
+ * @param {number} filled bytes that are there already
  * @param {Answer} answer
  * @param {(filled: number) => void} [onFilled] after each part
  */
@@ -279,10 +305,11 @@ async function fill(bytes, filled, answer, onFilled) {
 }
 
 /**
- * Whether the server has another version of a file by now. Not so where it cannot be asked, has lost the file or does not show it any more.
+ * Asks the server for another version of a file. False also where the server does not answer or
+ * does not show the file any more.
  * @param {string} url
  * @param {{size: number} & Version} file
- * @param {string | null} text where it is small enough to compare it itself
+ * @param {string | null} text of a small file, which is compared itself
  * @param {AbortSignal} signal
  */
 export async function hasChanged(url, file, text, signal) {
@@ -305,7 +332,7 @@ export async function hasChanged(url, file, text, signal) {
 const changed = (how) =>
   new DarkroomError(
     "changed",
-    `the file ${how}: it has been replaced on the server while it was read`,
+    `the file ${how}: it was replaced on the server while it was being read`,
   );
 
-const gone = () => new DarkroomError("missing", "the file was there a moment ago and is gone");
+const gone = () => new DarkroomError("missing", "the file was there a moment ago and is gone now");

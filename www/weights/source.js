@@ -1,59 +1,66 @@
 // @ts-check
 /**
- * Where the engine's bytes come from: a model folder or a checkpoint at some address, read in chunks and kept in the browser for the next visit.
+ * Source of the engine's bytes: a model folder or a checkpoint at an address, read in chunks and
+ * cached in the browser for the next visit.
  *
- * - A file is fetched by plain ranges, `bytes=a-b` and no other header: such requests need no preflight, which hubs that redirect to another
- *   origin would fail. The first chunk is small, for a file's head is read before anything is decided; the others hold 16 MiB. A few are
- *   fetched ahead of the engine, and no more: what is in memory does not depend on the model's size.
- * - A download that breaks goes on from its last byte, at this visit or, from what was kept, at the next (weights-fetch.js, weights-file.js). Where a
- *   server ignores ranges the file streams by and is cut into the same chunks.
- * - Chunks go into Cache Storage (weights-store.js) under the file's address and range. A manifest notes which files there are; at the next visit
- *   one HEAD per file asks whether the server still has this version. Without a network, what is kept is taken as it is.
- * - Where the host says what a file's SHA-256 is, the chunks are hashed as they pass by, and a file that is another one is forgotten again.
- * - Where Cache Storage is missing, too small or fails, chunks only pass through memory, and the visitor is onFilled.
+ * - Files are fetched by plain ranges, `bytes=a-b` and no other header. Such requests need no
+ *   preflight, which fails on hubs that redirect to another origin. The first chunk is small,
+ *   because a file's header is read before anything is decided; the others hold 16 MiB. Only a few
+ *   are fetched ahead of the engine: the memory in use does not depend on the model's size.
+ * - A download that breaks is resumed at its last byte: on this visit, or from the cache on the
+ *   next one (fetch.js, remote-file.js). From a server without ranges a file comes as a stream,
+ *   which is cut into the same chunks.
+ * - Chunks are stored in Cache Storage (cache.js) under the file's address and range. A manifest
+ *   lists the files. On the next visit one HEAD request per file asks the server for its version;
+ *   without a network the cached files are used.
+ * - Where the host states the SHA-256 of a file, the chunks are hashed as they are read, and a file
+ *   with another hash is deleted.
+ * - Where Cache Storage is missing, too small or fails, chunks are held in memory only, and the
+ *   visitor is told.
  */
 import { DarkroomError } from "../base/problem.js";
-import { ModelCache, partKey, storageEstimate } from "./cache.js";
+import { ModelCache, storageEstimate } from "./cache.js";
 import { Checksum, pointerSha256 } from "./checksum.js";
-import { Chunks, free, ReadOrder } from "./chunks.js";
-import { HttpError, Net, RETRY_POLICY, sameVersion } from "./fetch.js";
-import { Limiter } from "./limiter.js";
+import { ChunkReader } from "./chunk-reader.js";
+import { outOfRange, ReadOrder } from "./chunks.js";
+import { HttpError, Net, RETRY_POLICY } from "./fetch.js";
 import { hasChanged, RemoteFile } from "./remote-file.js";
 import { Vocabulary } from "./vocabulary.js";
 
 /** @typedef {Uint8Array<ArrayBuffer>} Bytes */
 /** @typedef {import("./cache.js").Manifest} Manifest */
 
-/** A chunk, and the end of its being stored. @typedef {{chunk: Promise<Bytes>, stored: Promise<unknown>}} Held */
-
 /**
  * @typedef {object} Listener
- * @property {(text: string) => void} notice what the visitor should know; empty: it has passed
- * @property {(bytes: number) => void} fetched so many more bytes have come over the network
- * @property {(bytes: number) => void} [keeps] so many more bytes are about to be kept
+ * @property {(text: string) => void} notice a message for the visitor; empty: the last one is over
+ * @property {(bytes: number) => void} fetched more bytes have come over the network
+ * @property {(bytes: number) => void} [storing] that many bytes are about to be cached
  */
 
-/** What tests make smaller. */
+/** Sizes and times; tests make them smaller. */
 export const TUNING = {
   ...RETRY_POLICY,
-  /** Bytes of a file's first chunk: a U-Net's header has about 100 KB. */
+  /** Bytes of a file's first chunk. The header of a U-Net has about 100 KB. */
   head: 256 * 2 ** 10,
-  /** Bytes of the others: a 1.7 GB file is about a hundred requests. */
+  /** Bytes of the other chunks. A file of 1.7 GB takes about a hundred requests. */
   chunk: 16 * 2 ** 20,
-  /** Chunks fetched, hashed or stored at once. */
+  /** Chunks that are fetched, hashed or stored at the same time. */
   inFlight: 4,
-  /** How long the question whether anything has changed may delay a model that is here already. */
+  /** The longest time that a cached model waits for the server to state its versions. */
   revalidateMs: 4000,
 };
 
 const INDEX = "model_index.json";
-/** Beyond the bytes themselves, for what Cache Storage writes about them. */
-const SPACE_TO_SPARE = 1.02;
+/** Cache Storage needs some bytes of its own, besides those it stores. */
+const STORAGE_OVERHEAD = 1.02;
 
-/** The engine's view of a model: {@link ModelSource.size}, {@link ModelSource.read} and {@link ModelSource.plan}. */
+/**
+ * The engine's view of a model: {@link ModelSource.size}, {@link ModelSource.read} and
+ * {@link ModelSource.plan}.
+ */
 export class ModelSource {
   #address;
-  /** Where the model is a single file: its name. */
+  /** The file name of a model that is a single file. */
   #checkpoint;
   #vocabulary = new Vocabulary();
   #cache;
@@ -61,82 +68,89 @@ export class ModelSource {
   #listener;
   #tuning;
   #net;
+  #reader;
   #abort = new AbortController();
-  /** @type {Map<string, Promise<RemoteFile | null>>} */ #files = new Map();
-  /** Chunks asked for, by key. @type {Map<string, Held>} */ #held = new Map();
-  #limiter;
-  /** Settled once it is clear whether the weights can be kept; null before they begin. @type {Promise<void> | null} */ #space =
-    null;
-  #chunks;
-  /** Where the engine has said what it will read. @type {ReadOrder | null} */ #order = null;
-  /** Whether the server has given us anything. */ #served = false;
+  /** By path. @type {Map<string, Promise<RemoteFile | null>>} */ #files = new Map();
+  /**
+   * Resolves when it is known whether the weights can be cached; null before they are read.
+   * @type {Promise<void> | null}
+   */
+  #space = null;
+  /** The server has delivered a file. */
+  #served = false;
   #loaded = false;
-  /** Whether something that came spoilt has been forgotten. */
-  #dropped = false;
-  /** The last error that a read or a look ended in: it passes through the engine, which keeps its text only. @type {DarkroomError | null} */
+  /** A corrupt file was deleted from the cache. */
+  #deleted = false;
+  /**
+   * The last error of a read. The engine passes on its message, but not its kind.
+   * @type {DarkroomError | null}
+   */
   problem = null;
-  /** Paths that turned out to be no files, and what the server said where it said something else. @type {Map<string, string>} */
+  /**
+   * Files that do not exist, by path. The value is the server's answer where that was another one
+   * than "not found".
+   * @type {Map<string, string>}
+   */
   absent = new Map();
 
   /**
    * @param {string} address
-   * @param {ModelCache} store
+   * @param {ModelCache} cache
    * @param {Manifest | null} manifest
    * @param {Listener} listener
    * @param {typeof TUNING} tuning
    */
-  constructor(address, store, manifest, listener, tuning) {
+  constructor(address, cache, manifest, listener, tuning) {
     this.#address = address;
-    this.#checkpoint = address.endsWith("/")
-      ? null
-      : decodeURIComponent(new URL(address).pathname.replace(/^.*\//, ""));
-    this.#cache = store;
+    this.#checkpoint = address.endsWith("/") ? null : fileName(address);
+    this.#cache = cache;
     this.#manifest = manifest;
     this.#listener = listener;
     this.#tuning = tuning;
-    this.#limiter = new Limiter(tuning.inFlight);
-    this.#chunks = new Chunks(tuning);
+    this.#reader = new ChunkReader(cache, tuning);
     this.#net = new Net(tuning, this.#abort.signal, listener);
   }
 
   /**
-   * @param {string} address absolute, of a folder if it ends in a slash, else of a checkpoint
-   * @param {boolean} fresh deleteModel what is kept of it first
+   * @param {string} address absolute; the address of a folder ends in a slash
+   * @param {boolean} fresh delete the cached files of the model first
    * @param {Listener} listener
    * @param {Partial<typeof TUNING>} [tuning]
    */
   static async open(address, fresh, listener, tuning) {
-    const store = await ModelCache.open(listener.notice);
-    if (fresh) await store.drop(address);
-    const source = new ModelSource(address, store, await store.manifest(address), listener, {
-      ...TUNING,
-      ...tuning,
-    });
+    const cache = await ModelCache.open(listener.notice);
+    if (fresh) await cache.deleteModel(address);
+    const manifest = await cache.manifest(address);
+    const all = { ...TUNING, ...tuning };
+    const source = new ModelSource(address, cache, manifest, listener, all);
     await source.#revalidate();
     return source;
   }
 
-  /** Where the bytes read so far will be at the next visit. */
+  /** The storage that holds the bytes read so far. */
   get storage() {
-    return this.#cache.keeping ? /** @type {const} */ ("browser") : /** @type {const} */ ("memory");
+    return /** @type {"browser" | "memory"} */ (this.#cache.enabled ? "browser" : "memory");
   }
 
-  /** Why not in the browser, as a part of a sentence. */
+  /** The reason why it is not the browser's, as part of a sentence. */
   get why() {
     return this.#cache.why;
   }
 
-  /** Whether another attempt may go well that reads anew what has been replaced or came spoilt. */
+  /** A second attempt may succeed, because it downloads a replaced or corrupt file again. */
   get retryable() {
-    return this.#dropped || this.problem?.kind === "changed";
+    return this.#deleted || this.problem?.kind === "changed";
   }
 
-  /** The path of the checkpoint, where the model is one file. */
+  /** The path of the checkpoint, where the model is a single file. */
   checkpoint() {
     return this.#checkpoint;
   }
 
-  /** The address of a file, for messages: errors thrown here say what, the engine puts this before them. @param {string} path */
+  /**
+   * The address of a file. The engine puts it before the messages of errors thrown here.
+   * @param {string} path
+   */
   describe(path) {
     if (this.#isVocabulary(path)) return this.#vocabulary.describe(path);
     return this.#checkpoint === null ? new URL(path, this.#address).href : this.#address;
@@ -149,7 +163,7 @@ export class ModelSource {
 
   /**
    * @param {string} path within the folder, such as "unet/config.json"
-   * @returns {Promise<number | null>} bytes; null where there is no such file
+   * @returns {Promise<number | null>} bytes; null: there is no such file
    */
   size(path) {
     return this.#recordingProblem(async () => {
@@ -162,74 +176,74 @@ export class ModelSource {
    * @param {string} path
    * @param {number} start
    * @param {number} end exclusive
-   * @returns {Promise<Bytes>} exactly `end - start` bytes, good until the next call
+   * @returns {Promise<Bytes>} exactly `end - start` bytes, valid until the next call
    */
   read(path, start, end) {
     return this.#recordingProblem(async () => {
-      if (this.#isVocabulary(path))
+      if (this.#isVocabulary(path)) {
         return (await this.#vocabulary.bytes(path)).subarray(start, end);
+      }
       const file = await this.#file(path);
       if (!file) throw new DarkroomError("missing", "there is no such file");
-      if (start < 0 || end < start || end > file.size) {
-        throw new DarkroomError(
-          "damaged",
-          `bytes ${start} to ${end} were asked for, the file has ${file.size}; it may be cut short`,
-        );
-      }
+      if (start < 0 || end < start || end > file.size) throw outOfRange(start, end, file.size);
       if (start === end) return new Uint8Array(0);
       await this.#space;
-      const [first, last] = [this.#chunks.at(start), this.#chunks.at(end - 1)];
+      const { chunks } = this.#reader;
+      const [first, last] = [chunks.at(start), chunks.at(end - 1)];
       if (first === last) {
-        const { from } = this.#chunks.bounds(file, first);
-        return (await this.#verified(path, file, first)).subarray(start - from, end - from);
+        const { from } = chunks.bounds(file, first);
+        return (await this.#verifiedChunk(path, file, first)).subarray(start - from, end - from);
       }
       const bytes = new Uint8Array(end - start);
       for (let index = first; index <= last; index += 1) {
-        const { from, to } = this.#chunks.bounds(file, index);
-        const chunk = await this.#verified(path, file, index);
-        bytes.set(
-          chunk.subarray(Math.max(start, from) - from, Math.min(end, to) - from),
-          Math.max(start, from) - start,
-        );
+        const { from, to } = chunks.bounds(file, index);
+        const chunk = await this.#verifiedChunk(path, file, index);
+        const part = chunk.subarray(Math.max(start, from) - from, Math.min(end, to) - from);
+        bytes.set(part, Math.max(start, from) - start);
       }
       return bytes;
     });
   }
 
   /**
-   * Says which bytes of the weights will be read, in this order: these and no others are fetched ahead.
+   * Takes the byte ranges of the weights that will be read, in order. Only these are fetched ahead.
    * @param {string} ranges JSON: `[[path, start, end], …]`
    */
   async plan(ranges) {
-    const order = new ReadOrder(this.#chunks);
-    for (const [path, start, end] of /** @type {[string, number, number][]} */ (
-      JSON.parse(ranges)
-    )) {
+    const order = new ReadOrder(this.#reader.chunks);
+    /** @type {[string, number, number][]} */
+    const triples = JSON.parse(ranges);
+    for (const [path, start, end] of triples) {
       const file = await this.#recordingProblem(() => this.#file(path));
       if (file && end > start) order.add(file, start, end);
     }
-    this.#order = order;
+    this.#reader.order = order;
     this.expect(order.total);
     await this.#space;
   }
 
-  /** The weights begin: so many bytes of them. Reads wait until it is clear whether they can be kept. @param {number} bytes */
+  /**
+   * Announces the weights. Reads wait until it is known whether they can be cached.
+   * @param {number} bytes
+   */
   expect(bytes) {
     this.#space ??= this.#reserveSpace(bytes);
+    this.#reader.readsWeights = true;
   }
 
-  /** After a load that went well: the next visit needs no network then. */
+  /** Ends a load that succeeded: the next visit needs no network. */
   async complete() {
     this.#loaded = true;
+    this.#reader.storesParts = false;
     await this.close();
     await this.#writeManifest();
   }
 
-  /** Ends what is still on its way, and keeps what has come of it. */
+  /** Ends all downloads, and stores the bytes that have come. */
   async close() {
     this.#abort.abort();
-    await this.#limiter.settled();
-    for (const looked of this.#files.values()) (await looked.catch(() => null))?.end();
+    await this.#reader.settled();
+    for (const opening of this.#files.values()) (await opening.catch(() => null))?.end();
   }
 
   async #writeManifest() {
@@ -240,57 +254,47 @@ export class ModelSource {
       complete: this.#loaded,
       when: Date.now(),
     };
-    for (const [path, looked] of this.#files) {
-      const file = await looked.catch(() => undefined);
-      if (file !== undefined)
-        manifest.files[path] = file && {
-          size: file.size,
-          ...file.version,
-          verified: file.checksum?.verified ?? file.verified,
-        };
+    for (const [path, opening] of this.#files) {
+      const file = await opening.catch(() => undefined);
+      if (file === undefined) continue;
+      const verified = file?.checksum?.verified ?? file?.verified;
+      manifest.files[path] = file && { size: file.size, ...file.version, verified };
       if (path === INDEX && file?.whole) manifest.index = await file.whole.text();
     }
-    await this.#cache.describe(this.#address, manifest);
+    await this.#cache.writeManifest(this.#address, manifest);
   }
 
-  /** Forgets the files that the server has in another version by now. */
+  /** Deletes the cached files that the server has in another version now. */
   async #revalidate() {
     const manifest = this.#manifest;
     if (!manifest || !navigator.onLine) return;
     const signal = AbortSignal.timeout(this.#tuning.revalidateMs);
-    await Promise.all(
-      Object.entries(manifest.files).map(async ([path, file]) => {
-        if (
-          !file ||
-          !(await hasChanged(
-            this.describe(path),
-            file,
-            path === INDEX ? manifest.index : null,
-            signal,
-          ))
-        )
-          return;
-        this.#listener.notice(`${path} has been replaced on the server and is fetched anew.`);
-        delete manifest.files[path];
-        await this.#cache.dropFile(this.describe(path));
-      }),
-    );
+    const revalidate = async (/** @type {string} */ path) => {
+      const file = manifest.files[path];
+      const url = this.describe(path);
+      const text = path === INDEX ? manifest.index : null;
+      if (!file || !(await hasChanged(url, file, text, signal))) return;
+      this.#listener.notice(`${path} was replaced on the server. Downloading it again.`);
+      delete manifest.files[path];
+      await this.#cache.deleteFile(url);
+    };
+    await Promise.all(Object.keys(manifest.files).map(revalidate));
   }
 
   /**
-   * Before the first byte of weights: is there a place for them?
+   * Compares the size of the weights with the free storage, before their first byte.
    * @param {number} bytes
    */
   async #reserveSpace(bytes) {
-    if (!this.#cache.keeping) return;
+    if (!this.#cache.enabled) return;
     await this.#writeManifest();
     const missing = Math.max(0, bytes - (await this.#cache.bytes(this.#address)));
-    const there = await storageEstimate();
-    if (missing === 0 || !there) return;
-    if (missing * SPACE_TO_SPARE <= there.free) return this.#listener.keeps?.(missing);
-    this.#cache.stop(
-      `it needs ${megabytes(missing)} MB more of this browser’s storage, which has ${megabytes(there.free)} MB left`,
-    );
+    const storage = await storageEstimate();
+    if (missing === 0 || !storage) return;
+    if (missing * STORAGE_OVERHEAD <= storage.free) return this.#listener.storing?.(missing);
+    const [needed, left] = [missing, storage.free].map(megabytes);
+    const why = `it needs ${needed} MB more of this browser’s storage, which has ${left} MB left`;
+    this.#cache.disable(why);
   }
 
   /** @param {string} path */
@@ -312,15 +316,10 @@ export class ModelSource {
     if (known) {
       const file = new RemoteFile(url, known, this.#net);
       file.verified = known.verified ?? false;
-      // What has been loaded from end to end once had all its chances to be compared.
+      // A file that was loaded from end to end has been compared, where that was possible.
       return file.verified || this.#manifest?.complete ? file : this.#withChecksum(file);
     }
-    const found =
-      known === null
-        ? null
-        : await RemoteFile.look(url, this.#tuning.head, this.#net).catch((error) =>
-            this.#asMissing(path, error),
-          );
+    const found = known === null ? null : await this.#firstChunk(path, url);
     if (!found) {
       if (!this.absent.has(path)) this.absent.set(path, "");
       return null;
@@ -329,137 +328,48 @@ export class ModelSource {
     const { file, head } = found;
     if (!head) return file;
     this.#withChecksum(file);
-    const { key } = this.#chunks.bounds(file, 0);
-    const stored = this.#cache.put(key, head, file.version);
-    this.#held.set(key, { chunk: Promise.resolve(head), stored });
-    this.#limiter.keep(stored);
+    this.#reader.add(file, head);
     return file;
   }
 
-  /** Has a file of weights compared with what its host says of it. @param {RemoteFile} file */
+  /** @param {string} path @param {string} url */
+  async #firstChunk(path, url) {
+    try {
+      return await RemoteFile.open(url, this.#tuning.head, this.#net);
+    } catch (error) {
+      // Object stores without listing answer "forbidden" for files that do not exist.
+      if (!(error instanceof HttpError && error.forbidden && this.#served)) throw error;
+      this.absent.set(path, error.summary);
+      return null;
+    }
+  }
+
+  /** Compares a file of weights with the host's SHA-256 as it is read. @param {RemoteFile} file */
   #withChecksum(file) {
     const sha256 = Promise.resolve(file.sha256 ?? pointerSha256(file.url, file.size, this.#net));
-    if (file.size > 0) file.checksum = new Checksum(sha256, this.#chunks.count(file));
+    if (file.size > 0) file.checksum = new Checksum(sha256, this.#reader.chunks.count(file));
     return file;
-  }
-
-  /** @param {string} path @param {unknown} error */
-  #asMissing(path, error) {
-    // Object stores that do not let strangers list answer "forbidden" for files that are not there.
-    if (!(error instanceof HttpError && error.closed && this.#served)) throw error;
-    this.absent.set(path, error.said);
-    return null;
-  }
-
-  /** What is read after this chunk, as much as may be under way. @param {RemoteFile} file @param {number} index @returns {[RemoteFile, number][]} */
-  #readAhead(file, index) {
-    const { inFlight } = this.#tuning;
-    if (this.#order) return this.#order.after(this.#chunks.bounds(file, index).key, inFlight);
-    const last = Math.min(index + inFlight, this.#chunks.count(file) - 1);
-    return Array.from({ length: Math.max(0, last - index) }, (_, ahead) => [
-      file,
-      index + 1 + ahead,
-    ]);
   }
 
   /**
-   * A chunk, now, for the engine. Throws after a file's last one where its host says that the whole is another.
+   * A chunk. Throws after the last one of a file with another SHA-256 than its host's.
    * @param {string} path
    * @param {RemoteFile} file
    * @param {number} index
    */
-  async #verified(path, file, index) {
-    const chunk = await this.#request(file, index);
-    const wrong = await file.checksum?.take(index, chunk);
+  async #verifiedChunk(path, file, index) {
+    const chunk = await this.#reader.read(file, index);
+    const wrong = await file.checksum?.update(index, chunk);
     if (!wrong) return chunk;
     this.#abort.abort();
-    await this.#limiter.settled();
+    await this.#reader.settled();
     this.#files.delete(path);
-    await this.#cache.dropFile(file.url);
-    this.#dropped = true;
+    await this.#cache.deleteFile(file.url);
+    this.#deleted = true;
     const { actual, expected } = wrong;
-    throw new DarkroomError(
-      "damaged",
-      `its SHA-256 is ${actual}, expected ${expected}, as its host says: it was spoilt on its way or is broken there`,
-    );
-  }
-
-  /**
-   * A chunk. Those after it are asked for too, and those before it forgotten.
-   * @param {RemoteFile} file
-   * @param {number} index
-   */
-  #request(file, index) {
-    /** @type {Map<string, Held>} */
-    const held = new Map();
-    /** @param {RemoteFile} file @param {number} index */
-    const hold = (file, index) => {
-      const { key } = this.#chunks.bounds(file, index);
-      const chunk = this.#held.get(key) ?? this.#load(file, index);
-      held.set(key, chunk);
-      return chunk;
-    };
-    const wanted = hold(file, index);
-    // Before the weights begin there are only small heads, read by turns.
-    if (this.#space) for (const [next, at] of this.#readAhead(file, index)) hold(next, at);
-    else for (const [key, chunk] of this.#held) held.set(key, chunk);
-    for (const [key, { chunk, stored }] of this.#held) {
-      if (!held.has(key))
-        void Promise.all([chunk, stored]).then(
-          ([bytes]) => free(bytes),
-          () => {},
-        );
-    }
-    this.#held = held;
-    return wanted.chunk;
-  }
-
-  /**
-   * @param {RemoteFile} file
-   * @param {number} index
-   * @returns {Held}
-   */
-  #load(file, index) {
-    const { key } = this.#chunks.bounds(file, index);
-    /** @type {Promise<void> | null} */
-    let stored = null;
-    const chunk = this.#limiter.take(async () => {
-      const kept = await this.#cached(file, index);
-      if (kept) return { bytes: kept, stored };
-      const bytes = await this.#fetch(file, index);
-      stored = this.#cache.put(key, bytes, file.version);
-      return { bytes, stored };
-    });
-    // Who asks again after a failure has it tried again.
-    chunk.catch(() => this.#held.get(key)?.chunk === chunk && this.#held.delete(key));
-    return {
-      chunk,
-      stored: chunk.then(
-        () => stored,
-        () => {},
-      ),
-    };
-  }
-
-  /** @param {RemoteFile} file @param {number} index */
-  async #cached(file, index) {
-    const { from, to, key } = this.#chunks.bounds(file, index);
-    const kept = await this.#cache.get(key);
-    return kept && kept.bytes.length === to - from && sameVersion(kept.version, file.version)
-      ? kept.bytes
-      : null;
-  }
-
-  /** @param {RemoteFile} file @param {number} index */
-  async #fetch(file, index) {
-    const { from, to, key } = this.#chunks.bounds(file, index);
-    const part = await this.#cache.get(partKey(key));
-    const usable = part && part.bytes.length < to - from && sameVersion(part.version, file.version);
-    const bytes = await file.fetch(from, to, usable ? part.bytes : null, async (part) => {
-      if (!this.#loaded) await this.#cache.put(partKey(key), part, file.version);
-    });
-    if (part) this.#limiter.keep(this.#cache.delete(partKey(key)));
-    return bytes;
+    const where = "it was corrupted in transit, or it is corrupt on the server";
+    const message = `its SHA-256 is ${actual}, its host states ${expected}: ${where}`;
+    throw new DarkroomError("damaged", message);
   }
 
   /**
@@ -475,6 +385,9 @@ export class ModelSource {
     }
   }
 }
+
+/** @param {string} address of a file */
+const fileName = (address) => decodeURIComponent(new URL(address).pathname.replace(/^.*\//, ""));
 
 /** @param {number} bytes */
 const megabytes = (bytes) => Math.ceil(bytes / 1e6);
