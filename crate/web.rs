@@ -54,9 +54,27 @@ impl log::Log for Console {
     fn flush(&self) {}
 }
 
-/// An `Error` object with the message a person should read.
+/// An `Error` object with the message a person should read, its `kind`, and the `path` of the file
+/// it is about, where there is one. JavaScript decides by these, never by the message.
 fn js_error(error: Error) -> JsValue {
-    js_sys::Error::new(&error.to_string()).into()
+    let (kind, path) = match &error {
+        Error::Request { .. } => ("request", None),
+        Error::Config { file, .. } => ("config", Some(file)),
+        Error::File { path, .. } => ("file", Some(path)),
+        Error::Fetch { address, .. } => ("fetch", Some(address)),
+        Error::Device(_) => ("device", None),
+        Error::Numeric(_) => ("numeric", None),
+    };
+    let object = js_sys::Error::new(&error.to_string());
+    let set = |name: &str, value: &str| {
+        // Setting a property of a new object does not fail.
+        let _ = js_sys::Reflect::set(&object, &name.into(), &value.into());
+    };
+    set("kind", kind);
+    if let Some(path) = path {
+        set("path", path);
+    }
+    object.into()
 }
 
 /// The message of whatever JavaScript threw.

@@ -1,14 +1,19 @@
 // @ts-check
-/** The page's side of the wire: promises over a worker that can be replaced when the engine has died. */
-import { DarkroomError } from "./protocol.js";
+/**
+ * The page's end of the protocol: promises over a worker that is replaced when the engine has died.
+ */
+import { DarkroomError } from "../base/problem.js";
 
 /** @typedef {import("./protocol.js").PageMessage} PageMessage */
 /** @typedef {import("./protocol.js").WorkerMessage} WorkerMessage */
 /** @typedef {import("./protocol.js").OpenProgress} OpenProgress */
 /** @typedef {import("./protocol.js").StepProgress} StepProgress */
-/** @typedef {{resolve(value: any): void, reject(error: Error): void, progress(value: any): void}} Pending */
 /**
- * A message before it has its id.
+ * @typedef {{resolve(value: any): void, reject(error: Error): void, progress(value: any): void}}
+ *   Pending
+ */
+/**
+ * A message without its id.
  * @template T
  * @typedef {T extends {id: number} ? Omit<T, "id"> : never} WithoutId
  */
@@ -19,13 +24,17 @@ export class Client {
   #lastId = 0;
   #onCrash;
 
-  /** @param {(problem: import("./protocol.js").Problem) => void} onCrash the worker has ended itself; `open` starts the next one */
+  /**
+   * @param {(problem: import("../base/problem.js").Problem) => void} onCrash the worker has ended
+   *   itself; `open` starts the next one
+   */
   constructor(onCrash) {
     this.#onCrash = onCrash;
   }
 
   /**
-   * Starts a new worker, in the place of any there is, and loads a model into it. A GPU that fails while it is set up or tested makes way for the CPU.
+   * Starts a new worker, which replaces the last one, and loads a model into it. Falls back to the
+   * CPU where the GPU fails in set-up or in its test.
    * @param {object} options see `PageMessage`
    * @param {string | import("./protocol.js").LocalModel} options.model
    * @param {import("./protocol.js").Prediction} options.prediction
@@ -46,7 +55,9 @@ export class Client {
     try {
       return await this.#ask({ tag: "open", ...what, device, reason: reason ?? null }, progress);
     } catch (error) {
-      const fell = error instanceof DarkroomError && (error.kind === "device" || (error.kind === "crash" && !loading));
+      const fell =
+        error instanceof DarkroomError &&
+        (error.kind === "device" || (error.kind === "crash" && !loading));
       if (!fell || device === "cpu" || (this.#worker && this.#worker !== worker)) throw error;
       this.#start();
       const why = `The GPU did not pass its test: ${error.message.replace(/[.\s]+$/, "")}.`;
@@ -63,9 +74,9 @@ export class Client {
   }
 
   /**
-   * What the model takes in memory for pictures of this size, in pixels.
-   * @param {number} width
-   * @param {number} height
+   * Memory that the model takes for pictures of this size.
+   * @param {number} width pixels
+   * @param {number} height pixels
    * @returns {Promise<import("./protocol.js").MemoryPlan>}
    */
   plan(width, height) {
@@ -74,7 +85,7 @@ export class Client {
 
   /**
    * @param {import("./protocol.js").Request} request
-   * @param {AbortSignal} signal ends the generation after the step in work
+   * @param {AbortSignal} signal ends the generation after its current step
    * @param {(progress: StepProgress) => void} onProgress
    * @returns {Promise<import("./protocol.js").Finished>}
    */
@@ -87,7 +98,7 @@ export class Client {
     return finished.finally(() => signal.removeEventListener("abort", cancel));
   }
 
-  /** Ends the worker at once, whatever it does. */
+  /** Ends the worker at once. */
   close() {
     this.#end(new DarkroomError("cancelled", "Cancelled."));
   }
@@ -97,14 +108,16 @@ export class Client {
     const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
     worker.addEventListener("message", ({ data }) => this.#receive(worker, data));
     worker.addEventListener("error", (event) => {
-      const message = event.message || "The engine’s worker could not be started: is worker.js where this page is served from?";
+      const message =
+        event.message ||
+        "The engine’s worker could not be started: is engine/worker.js on this page’s server?";
       this.#receive(worker, { tag: "crashed", problem: { kind: "crash", message } });
     });
     this.#worker = worker;
     return worker;
   }
 
-  /** @param {DarkroomError} error what everything still open fails with */
+  /** @param {DarkroomError} error rejects every open request */
   #end(error) {
     this.#worker?.terminate();
     this.#worker = null;
@@ -119,7 +132,10 @@ export class Client {
    */
   #receive(worker, message) {
     if (worker !== this.#worker) return;
-    if (message.tag === "crashed" || (message.tag === "failed" && message.problem.kind === "crash")) {
+    if (
+      message.tag === "crashed" ||
+      (message.tag === "failed" && message.problem.kind === "crash")
+    ) {
       this.#end(new DarkroomError("crash", message.problem.message));
       this.#onCrash(message.problem);
       return;
@@ -138,9 +154,10 @@ export class Client {
    * @returns {Promise<any>}
    */
   #ask(message, progress = () => {}) {
-    const id = (this.#lastId += 1);
+    this.#lastId += 1;
+    const id = this.#lastId;
     return new Promise((resolve, reject) => {
-      if (!this.#worker) return reject(new DarkroomError("cancelled", "The engine has been stopped."));
+      if (!this.#worker) return reject(new DarkroomError("cancelled", "The engine was stopped."));
       this.#pending.set(id, { resolve, reject, progress });
       this.#worker.postMessage({ ...message, id });
     });

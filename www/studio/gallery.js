@@ -1,10 +1,10 @@
 // @ts-check
-/** The strip of this visit's pictures, the newest first. */
+/** Gallery of this visit's pictures, the newest first. */
 import { describe } from "./settings.js";
 
-/** @typedef {import("./easel.js").Frame} Frame */
+/** @typedef {import("./picture-view.js").Frame} Frame */
 
-export class ContactSheet {
+export class Gallery {
   #root;
   #list;
   #onChoose;
@@ -21,11 +21,13 @@ export class ContactSheet {
 
   /** @param {Frame} frame */
   add(frame) {
-    const { prompt, negative } = frame.settings;
+    const { prompt, negative_prompt: negative } = frame.settings;
     const button = document.createElement("button");
     button.type = "button";
-    button.title = `${prompt}${negative ? `\nNegative prompt: ${negative}` : ""}\n${describe(frame.settings)}`;
-    button.ariaLabel = `Picture ${frame.number}: ${prompt}${negative ? `; negative prompt: ${negative}` : ""}`;
+    const lines = [prompt, negative && `Negative prompt: ${negative}`, describe(frame.settings)];
+    button.title = lines.filter(Boolean).join("\n");
+    const without = negative ? `; negative prompt: ${negative}` : "";
+    button.ariaLabel = `Picture ${frame.number}: ${prompt}${without}`;
     const number = document.createElement("span");
     number.className = "number";
     number.textContent = String(frame.number);
@@ -44,8 +46,9 @@ export class ContactSheet {
     this.mark(button);
   }
 
-  /** @param {Element | null} chosen the picture on the easel */
+  /** @param {Element | null} chosen the button of the picture in view */
   mark(chosen) {
-    for (const button of this.#list.querySelectorAll("button")) button.ariaCurrent = button === chosen ? "true" : null;
+    for (const button of this.#list.querySelectorAll("button"))
+      button.ariaCurrent = button === chosen ? "true" : null;
   }
 }

@@ -1,13 +1,17 @@
 // @ts-check
-/** How many things are under way at once, and what must not be lost of them. */
+/** Concurrency limiter that also tracks pending writes. */
 
 /** @typedef {Uint8Array<ArrayBuffer>} Bytes */
 
-export class Places {
-  /** Places left, and who waits for one. */
+export class Limiter {
+  /** Free slots, and the tasks that wait for one. */
   #free;
   /** @type {(() => void)[]} */ #waiting = [];
-  /** What must not be lost: fetching, storing. @type {Set<Promise<unknown>>} */ #busy = new Set();
+  /**
+   * Downloads and writes under way.
+   * @type {Set<Promise<unknown>>}
+   */
+  #busy = new Set();
 
   /** @param {number} count */
   constructor(count) {
@@ -15,7 +19,8 @@ export class Places {
   }
 
   /**
-   * Acts when one of the few places is free, and leaves it when what came is stored as well: so memory is bounded where the disk is slower.
+   * Runs a task when a slot is free. The slot is free again when the result is also stored: memory
+   * stays bounded where the disk is slower than the network.
    * @param {() => Promise<{bytes: Bytes, stored: Promise<void> | null}>} act
    */
   async take(act) {
@@ -31,13 +36,13 @@ export class Places {
     return (await acting).bytes;
   }
 
-  /** Something not to be lost. @param {Promise<unknown>} work */
+  /** Tracks a pending write. @param {Promise<unknown>} work */
   keep(work) {
     const busy = work.catch(() => {}).finally(() => this.#busy.delete(busy));
     this.#busy.add(busy);
   }
 
-  /** Settled when nothing is under way any more. */
+  /** Waits for all tasks and writes. */
   async settled() {
     while (this.#busy.size) await Promise.allSettled(this.#busy);
   }

@@ -1,16 +1,27 @@
 // @ts-check
-/** SHA-256 (FIPS 180-4) of bytes that come in parts: the browser's own wants them all at once, and a model has gigabytes. */
+/**
+ * SHA-256 (FIPS 180-4) of bytes that come in parts. WebCrypto wants all bytes at once, and a model
+ * has gigabytes.
+ */
 
-/** Fractional parts of the cube roots of the first 64 primes, and of the square roots of the first 8, 32 bits of each. */
+/**
+ * Fractional parts, 32 bits each, of the cube roots of the first 64 primes and of the square roots
+ * of the first 8.
+ */
 const [ROUND, START] = constants();
 
 function constants() {
   /** @type {number[]} */
   const primes = [];
-  for (let n = 2; primes.length < 64; n += 1) if (primes.every((prime) => n % prime)) primes.push(n);
-  // 2³² · root, without its whole part. Exact in doubles: 32 bits after at most 5 before the point.
+  for (let n = 2; primes.length < 64; n += 1)
+    if (primes.every((prime) => n % prime)) primes.push(n);
+  // 2³² · root, without its integer part. Exact in doubles: 32 bits after at most 5 bits before the
+  // binary point.
   const fraction = (/** @type {number} */ root) => Math.floor((root % 1) * 2 ** 32);
-  return [Int32Array.from(primes, (prime) => fraction(Math.cbrt(prime))), Int32Array.from(primes.slice(0, 8), (prime) => fraction(Math.sqrt(prime)))];
+  return [
+    Int32Array.from(primes, (prime) => fraction(Math.cbrt(prime))),
+    Int32Array.from(primes.slice(0, 8), (prime) => fraction(Math.sqrt(prime))),
+  ];
 }
 
 const BLOCK = 64;
@@ -18,7 +29,7 @@ const BLOCK = 64;
 export class Sha256 {
   #state = START.slice();
   #words = new Int32Array(64);
-  /** What does not fill a block yet. */
+  /** Bytes that do not fill a block yet. */
   #rest = new Uint8Array(BLOCK);
   #filled = 0;
   #length = 0;
@@ -41,7 +52,7 @@ export class Sha256 {
     this.#filled = bytes.length - end;
   }
 
-  /** Hexadecimal. Nothing can be added afterwards. */
+  /** The hash in hexadecimal. Nothing can be added afterwards. */
   digest() {
     const padding = new Uint8Array(this.#filled < 56 ? 64 - this.#filled : 128 - this.#filled);
     padding[0] = 0x80;
@@ -52,23 +63,29 @@ export class Sha256 {
     return Array.from(this.#state, (word) => (word >>> 0).toString(16).padStart(8, "0")).join("");
   }
 
-  /** @param {Uint8Array} bytes @param {number} start @param {number} end whole blocks from start */
+  /**
+   * @param {Uint8Array} bytes
+   * @param {number} start
+   * @param {number} end a whole number of blocks after `start`
+   */
   #blocks(bytes, start, end) {
     const state = this.#state;
     const w = this.#words;
     const round = ROUND;
     for (let at = start; at < end; at += BLOCK) {
       for (let i = 0, from = at; i < 16; i += 1, from += 4) {
-        w[i] = (bytes[from] << 24) | (bytes[from + 1] << 16) | (bytes[from + 2] << 8) | bytes[from + 3];
+        w[i] =
+          (bytes[from] << 24) | (bytes[from + 1] << 16) | (bytes[from + 2] << 8) | bytes[from + 3];
       }
       for (let i = 16; i < 64; i += 1) {
         const early = w[i - 15];
         const late = w[i - 2];
-        const s0 = ((early >>> 7) | (early << 25)) ^ ((early >>> 18) | (early << 14)) ^ (early >>> 3);
+        const s0 =
+          ((early >>> 7) | (early << 25)) ^ ((early >>> 18) | (early << 14)) ^ (early >>> 3);
         const s1 = ((late >>> 17) | (late << 15)) ^ ((late >>> 19) | (late << 13)) ^ (late >>> 10);
         w[i] = (w[i - 16] + s0 + w[i - 7] + s1) | 0;
       }
-      // Taking a list apart would go through an iterator, which costs as much as the rounds.
+      // Destructuring would use an iterator, which costs as much as the rounds.
       let a = state[0];
       let b = state[1];
       let c = state[2];
