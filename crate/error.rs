@@ -108,6 +108,28 @@ impl Error {
         Error::Numeric(what.to_string())
     }
 
+    /// Name of the error's kind, for callers that cannot match on the type.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Error::Request { .. } => "request",
+            Error::Config { .. } => "config",
+            Error::File { .. } => "file",
+            Error::Fetch { .. } => "fetch",
+            Error::Device(_) => "device",
+            Error::Numeric(_) => "numeric",
+        }
+    }
+
+    /// Path or address of the file that the error is about.
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Error::Config { file, .. } => Some(file),
+            Error::File { path, .. } => Some(path),
+            Error::Fetch { address, .. } => Some(address),
+            _ => None,
+        }
+    }
+
     /// True where the caller asked for something impossible, false where something failed on the way.
     pub fn is_usage(&self) -> bool {
         matches!(self, Error::Request { .. })

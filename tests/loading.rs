@@ -189,7 +189,7 @@ impl Source for Imagined {
         Box::pin(async move { Ok((path == PATH).then_some(self.size as u64)) })
     }
 
-    fn plan<'a>(&'a self, ranges: &'a [(&'a str, Range<u64>)]) -> SourceFuture<'a, ()> {
+    fn announce<'a>(&'a self, ranges: &'a [(&'a str, Range<u64>)]) -> SourceFuture<'a, ()> {
         Box::pin(async move {
             assert!(ranges.iter().all(|(path, _)| *path == PATH));
             let ranges = ranges.iter().map(|(_, range)| range.clone());

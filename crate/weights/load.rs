@@ -127,7 +127,7 @@ async fn read_tensors(
     let ranges = found
         .iter()
         .map(|f| (f.path.as_str(), f.info.range.clone()));
-    source.plan(&ranges.collect::<Vec<_>>()).await?;
+    source.announce(&ranges.collect::<Vec<_>>()).await?;
     let mut loaded: Vec<HashMap<String, Loaded>> = parts.iter().map(|_| HashMap::new()).collect();
     for found in &found {
         let tensor = reader.tensor(found).await?;

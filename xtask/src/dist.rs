@@ -109,7 +109,7 @@ fn package_json(version: &str) -> String {
     ".": "./darkroom-studio.js",
     "./*": "./*"
   }},
-  "files": ["**/*.js", "**/*.d.ts", "**/*.wasm", "style.css", "vocab/", "LICENSE-*", "!main.js", "!main.d.ts", "!models/"],
+  "files": ["**/*.js", "**/*.d.ts", "**/*.wasm", "studio/*.css", "vocab/", "LICENSE-*", "!main.js", "!main.d.ts", "!models/"],
   "sideEffects": ["./darkroom-studio.js"]
 }}
 "#

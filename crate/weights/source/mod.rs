@@ -32,9 +32,9 @@ pub trait Source {
     fn size<'a>(&'a self, path: &'a str) -> SourceFuture<'a, Option<u64>>;
     /// Exactly the bytes of `range`.
     fn read<'a>(&'a self, path: &'a str, range: Range<u64>) -> SourceFuture<'a, Vec<u8>>;
-    /// Says which bytes will be read, in this order, before the first of them is: what takes time to fetch can be fetched
-    /// ahead, and nothing else is.
-    fn plan<'a>(&'a self, ranges: &'a [(&'a str, Range<u64>)]) -> SourceFuture<'a, ()> {
+    /// Announces the ranges that will be read, in this order, before the first of them is read. A
+    /// source may fetch them ahead, and nothing else.
+    fn announce<'a>(&'a self, ranges: &'a [(&'a str, Range<u64>)]) -> SourceFuture<'a, ()> {
         let _ = ranges;
         Box::pin(async { Ok(()) })
     }

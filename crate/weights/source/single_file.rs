@@ -76,9 +76,9 @@ impl Source for SingleFile {
         }
     }
 
-    fn plan<'a>(&'a self, ranges: &'a [(&'a str, Range<u64>)]) -> SourceFuture<'a, ()> {
+    fn announce<'a>(&'a self, ranges: &'a [(&'a str, Range<u64>)]) -> SourceFuture<'a, ()> {
         // Weights are in the checkpoint only.
-        self.folder.plan(ranges)
+        self.folder.announce(ranges)
     }
 
     fn describe(&self, path: &str) -> String {

@@ -43,7 +43,7 @@ serve({
     const created = now();
     await engine.load(await folder(model), () => {});
     return {
-      device: JSON.parse(engine.device()),
+      device: engine.device(),
       seconds: { start: started - begin, device: created - started, load: now() - created },
       heap_bytes: memory.buffer.byteLength,
     };
@@ -55,9 +55,9 @@ serve({
    * @returns {Promise<number>} seconds
    */
   async step(request) {
-    run ??= await engine.start(JSON.stringify(request));
+    run ??= await engine.start(request);
     const begin = now();
-    const progress = JSON.parse(await run.step());
+    const progress = await run.step();
     const seconds = now() - begin;
     if (progress.done) {
       run.free();
@@ -72,17 +72,22 @@ serve({
    */
   async picture(request) {
     const begin = now();
-    const picture = await engine.start(JSON.stringify(request));
+    const picture = await engine.start(request);
     const encoded = now();
     let step = { ...asked };
     for (let done = false; !done; ) {
       Object.assign(asked, { submissions: 0, dispatches: 0 });
-      ({ done } = JSON.parse(await picture.step()));
+      ({ done } = await picture.step());
       step = { ...asked };
     }
     const sampled = now();
     const pixels = await picture.finish();
-    const seconds = { encode: encoded - begin, sample: sampled - encoded, decode: now() - sampled, all: now() - begin };
+    const seconds = {
+      encode: encoded - begin,
+      sample: sampled - encoded,
+      decode: now() - sampled,
+      all: now() - begin,
+    };
     const { width, height, rgba } = pixels;
     pixels.free();
     picture.free();

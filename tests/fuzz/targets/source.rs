@@ -44,7 +44,7 @@ impl Source for Served<'_> {
         })
     }
 
-    fn plan<'a>(&'a self, ranges: &'a [(&'a str, Range<u64>)]) -> SourceFuture<'a, ()> {
+    fn announce<'a>(&'a self, ranges: &'a [(&'a str, Range<u64>)]) -> SourceFuture<'a, ()> {
         Box::pin(async move {
             for (path, range) in ranges {
                 let size = self.size_of(path);

@@ -1,0 +1,100 @@
+// @ts-check
+/**
+ * Messages between page and worker: each request has an id, each answer the id of its request.
+ *
+ * The page sends a {@link PageMessage}. The worker answers each `open`, `count`, `plan` and
+ * `generate` with any number of `progress` messages and then exactly one `done` or `failed`.
+ * `cancel` has no answer of its own: the generation it names fails with kind "cancelled".
+ * `crashed` answers no request: the engine is gone, and with it every open request.
+ */
+
+// Structures of the engine: their types come from Rust.
+
+/** @typedef {"auto" | "epsilon" | "v"} Prediction Prediction type; auto: found out by the engine */
+/** @typedef {import("../pkg/darkroom.js").MemoryPlan} MemoryPlan */
+/** @typedef {import("../pkg/darkroom.js").ModelInfo} ModelInfo */
+/** @typedef {import("../pkg/darkroom.js").Progress} Progress */
+/** @typedef {import("../pkg/darkroom.js").Request} Request */
+/** @typedef {import("../pkg/darkroom.js").TokenCount} TokenCount */
+
+/** @typedef {import("../base/problem.js").Problem} Problem */
+/** @typedef {import("../weights/local.js").LocalModel} LocalModel */
+
+/** @typedef {"auto" | "gpu" | "cpu"} DeviceChoice The visitor's choice */
+
+/**
+ * The device that pictures are computed on.
+ * @typedef {object} DeviceReport
+ * @property {"gpu" | "cpu"} kind
+ * @property {string} name for people: the adapter's name, or "CPU"
+ * @property {string | null} reason a sentence: why it is not the GPU, or what to know about it
+ */
+
+/** @typedef {{width: number, height: number, rgba: Uint8ClampedArray<ArrayBuffer>}} Pixels */
+
+/**
+ * A model that is open.
+ * @typedef {object} Opened
+ * @property {DeviceReport} device
+ * @property {ModelInfo} model
+ * @property {"browser" | "memory" | "disk"} stored the weights are cached in the browser, held in
+ *   memory only, or on the visitor's disk
+ * @property {string} why not in the browser; part of a sentence
+ */
+
+/**
+ * A finished picture.
+ * @typedef {object} Finished
+ * @property {Pixels} picture
+ * @property {string[]} warnings
+ */
+
+/**
+ * Progress of opening a model. `notice`: a message for the visitor; empty: the last one is over.
+ * `storage`: that many more bytes are about to be cached. `plan`: the memory that the model takes.
+ * @typedef {{stage: "device" | "engine" | "test"}
+ *   | {stage: "weights", done: number, total: number, fetched: number, what: string}
+ *   | {stage: "notice", text: string}
+ *   | {stage: "storage", bytes: number}
+ *   | {stage: "plan", plan: MemoryPlan}} OpenProgress
+ */
+
+/**
+ * Progress of a generation.
+ * @typedef {object} StepProgress
+ * @property {number} call U-Net calls done; some samplers make more calls than steps
+ * @property {number} calls U-Net calls in all
+ * @property {number} steps
+ * @property {boolean} done all steps are done, the picture is being decoded
+ * @property {Pixels | null} preview the latent's colours, one pixel for each latent position
+ * @property {string[]} [warnings] with the first message, and again when there are more
+ */
+
+/**
+ * @typedef {object} OpenMessage
+ * @property {"open"} tag
+ * @property {number} id
+ * @property {string | LocalModel} model an absolute address: a folder's ends in a slash, a
+ *   checkpoint's does not; or files on the visitor's disk
+ * @property {Prediction} prediction
+ * @property {DeviceChoice} device
+ * @property {string | null} reason for the device, where a failure chose it
+ * @property {boolean} fresh delete the cached files of the model first
+ */
+
+/**
+ * @typedef {OpenMessage
+ *   | {tag: "count", id: number, text: string}
+ *   | {tag: "plan", id: number, width: number, height: number}
+ *   | {tag: "generate", id: number, request: Request}
+ *   | {tag: "cancel", id: number}} PageMessage
+ */
+
+/**
+ * @typedef {{tag: "progress", id: number, value: OpenProgress | StepProgress}
+ *   | {tag: "done", id: number, value: Opened | TokenCount | MemoryPlan | Finished}
+ *   | {tag: "failed", id: number, problem: Problem}
+ *   | {tag: "crashed", problem: Problem}} WorkerMessage
+ */
+
+export {};
