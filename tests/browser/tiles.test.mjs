@@ -1,5 +1,5 @@
 // @ts-check
-/** How the engine chooses the way its kernels divide their work, in a browser, and that the page remembers it. */
+/** Choice of the kernel tiling in a browser, and its cache in the page. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
@@ -7,10 +7,14 @@ import { launchChromium } from "./chromium.mjs";
 import { inWorker } from "./in-worker.mjs";
 import { startServer } from "./server.mjs";
 
-/** @typedef {{preset: string, how: string, timings: {preset: string, seconds: number, rounds: number}[]}} Choice */
+/**
+ * @typedef
+ *   {{preset: string, how: string, timings: {preset: string, seconds: number, rounds: number}[]}}
+ *   Choice
+ */
 
 /**
- * Asks an engine on the GPU path for several choices; runs in a worker.
+ * Asks GPU and CPU engines for several tilings. Runs in a worker.
  *
  * @param {string} address of the page
  * @returns {Promise<{choices: (Choice | null)[], wrong: string}>}
@@ -36,7 +40,7 @@ async function choose(address) {
   return { choices, wrong };
 }
 
-test("tiles are chosen from the table or measured, and a measurement is remembered", async (t) => {
+test("the kernel tiling comes from the table or a measurement, which is cached", async (t) => {
   const server = await startServer();
   t.after(() => server.close());
   const browser = await launchChromium();
@@ -50,19 +54,15 @@ test("tiles are chosen from the table or measured, and a measurement is remember
   assert.deepEqual(
     table,
     { preset: "registers", how: "table", timings: [] },
-    "SwiftShader runs on the CPU",
+    "the table knows SwiftShader",
   );
   assert.deepEqual(asked, { preset: "64x64", how: "asked", timings: [] });
-  assert.equal(cpu, null, "the CPU path has no such kernels");
+  assert.equal(cpu, null, "the CPU has no such kernels");
   assert.ok(measured?.how === "measured" && measured.timings.length >= 5);
-  assert.equal(
-    measured.preset,
-    "registers",
-    "what the table says of SwiftShader is what is measured",
-  );
+  assert.equal(measured.preset, "registers", "the measurement disagrees with the table");
   assert.match(wrong, /tiles.*fastest.*measure.*128x128/s);
 
-  const kept = await page.evaluate(async () => {
+  const cached = await page.evaluate(async () => {
     const address = "/engine/tuning-cache.js";
     const { cacheTiling, cachedTiling } = await import(address);
     await cacheTiling("A GPU/1", "0.1", "32x32");
@@ -77,5 +77,5 @@ test("tiles are chosen from the table or measured, and a measurement is remember
     }
     return found;
   });
-  assert.deepEqual(kept, ["128x128", null, null]);
+  assert.deepEqual(cached, ["128x128", null, null]);
 });
