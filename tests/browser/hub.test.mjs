@@ -400,7 +400,7 @@ describe("a misbehaving hub", () => {
       const repository = model(id);
       const page = await newPage();
       check(`${name}, before`, await load(page, id), repository.traffic.twice);
-      const changing = await page.evaluateHandle(`() => ${change}`);
+      const changing = await page.evaluateHandle(`(${change})`);
       await page.evaluate(
         async ([mark, change]) => {
           const cache = await caches.open("darkroom-models-2");
