@@ -238,7 +238,8 @@ describe("errors on the page", () => {
    * @param {{kind: string, message: string}} error
    */
   async function failingStep({ kind, message }) {
-    const context = await browser.newContext();
+    // The service worker would also request the engine, perhaps before the engine's worker does.
+    const context = await browser.newContext({ serviceWorkers: "block" });
     let altered = false;
     await context.route("**/pkg/darkroom.js", async (route) => {
       const response = await route.fetch();
