@@ -76,25 +76,25 @@ if (unknown)
   );
 
 /** @param {string} name */
-function told(name) {
+function variable(name) {
   const value = process.env[name];
   if (!value) throw new Error(`${name} is not set: run this by cargo xtask bench`);
   return value;
 }
 
 /** @param {boolean} needed @param {string} name */
-const toldIf = (needed, name) => (needed ? told(name) : "");
+const variableIf = (needed, name) => (needed ? variable(name) : "");
 
 /** @type {Tools} */
 const tools = {
-  cargo: told("DARKROOM_CARGO"),
+  cargo: variable("DARKROOM_CARGO"),
   model: join(root, "www/models/portraits"),
   models: values.models ?? "",
-  command: toldIf(
+  command: variableIf(
     wanted.some((name) => NEED_COMMAND.has(name)),
     "DARKROOM_COMMAND",
   ),
-  python: toldIf(
+  python: variableIf(
     wanted.some((name) => NEED_PYTHON.has(name)),
     "DARKROOM_PYTHON",
   ),
@@ -132,7 +132,7 @@ async function measure(name, title, run) {
 
 /** @param {string[]} names of parts */
 async function inABrowser(names) {
-  const peer = told("DARKROOM_PEER");
+  const peer = variable("DARKROOM_PEER");
   const folder = await mkdtemp(join(tmpdir(), "darkroom-bench-"));
   /** @type {Record<string, string>} */
   const links = {
@@ -141,7 +141,7 @@ async function inABrowser(names) {
     onnxruntime: join(root, "tests/browser/node_modules/onnxruntime-web/dist"),
     peer,
   };
-  if (names.includes("stock")) Object.assign(links, { stock: told("DARKROOM_STOCK") });
+  if (names.includes("stock")) Object.assign(links, { stock: variable("DARKROOM_STOCK") });
   for (const [name, target] of Object.entries(links))
     await symlink(target, join(folder, name), "junction");
   const server = await startServer({ root: folder });
@@ -160,7 +160,7 @@ async function inABrowser(names) {
       address: server.address,
       adapter: found.adapter,
       peer,
-      wasm: told("DARKROOM_WASM").split(" ").map(Number),
+      wasm: variable("DARKROOM_WASM").split(" ").map(Number),
     };
     for (const name of names)
       await measure(name, IN_A_BROWSER[name].title, () => IN_A_BROWSER[name].run(place));
