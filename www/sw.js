@@ -118,9 +118,9 @@ async function serve(event, file) {
   const { request } = event;
   if (LOCAL.includes(new URL(file).hostname)) {
     const answer = await fetch(request).catch(() => null);
-    return answer ?? kept(event, file);
+    return answer ?? cached(event, file);
   }
-  return kept(event, file);
+  return cached(event, file);
 }
 
 /**
@@ -128,7 +128,7 @@ async function serve(event, file) {
  * @param {FetchEvent} event
  * @param {string} file
  */
-async function kept(event, file) {
+async function cached(event, file) {
   const { clientId, resultingClientId, request } = event;
   const edition =
     (request.mode === "navigate" ? null : await note(clientId)) ?? (await note(NEWEST));

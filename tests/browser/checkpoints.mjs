@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * The checkpoints of tests/golden/single_file for the page: as one file, the same weights as a model folder, and what diffusers makes of them. As
- * tests/support/checkpoint.rs has it.
+ * The checkpoints of tests/golden/single_file, for the page: as one file, as a model folder with
+ * the same weights, and the pictures of diffusers. A port of tests/support/checkpoint.rs.
  */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -9,7 +9,11 @@ import { dirname, join } from "node:path";
 const GOLDEN = new URL("../golden/single_file/", import.meta.url);
 const VOCABULARY = new URL("../../www/vocab/clip/", import.meta.url);
 
-/** @typedef {[name: string, dtype: "F32" | "F16" | "I64", shape: number[], center: number, exponent: number]} Entry */
+/**
+ * A tensor of a checkpoint.
+ * @typedef {[name: string, dtype: "F32" | "F16" | "I64", shape: number[], center: number,
+ *   exponent: number]} Entry
+ */
 
 /**
  * @typedef {object} Case
@@ -27,7 +31,7 @@ const VOCABULARY = new URL("../../www/vocab/clip/", import.meta.url);
 export class Checkpoint {
   /** @type {Map<string, Buffer>} */ #bytes = new Map();
 
-  /** @param {any} kind `sd1.json` or `sd2.json` @param {Buffer} expected what diffusers computed */
+  /** @param {any} kind `sd1.json` or `sd2.json` @param {Buffer} expected results of diffusers */
   constructor(kind, expected) {
     this.kind = kind;
     /** @type {Case[]} */
@@ -63,7 +67,10 @@ export class Checkpoint {
     }
   }
 
-  /** @param {"epsilon" | "v_prediction"} prediction @returns {Promise<Map<string, Buffer>>} by path */
+  /**
+   * @param {"epsilon" | "v_prediction"} prediction
+   * @returns {Promise<Map<string, Buffer>>} by path
+   */
   async folder(prediction) {
     const { configs, schedulers, special_tokens: special, folder } = this.kind;
     const json = (/** @type {unknown} */ value) => Buffer.from(JSON.stringify(value));
@@ -102,7 +109,7 @@ export class Checkpoint {
     return files;
   }
 
-  /** diffusers' picture: RGBA, as a canvas has it. @param {Case} wanted */
+  /** The picture of diffusers, in RGBA. @param {Case} wanted */
   picture({ picture, width, height }) {
     const length = Number(this.expected.readBigUInt64LE(0));
     const {
@@ -140,7 +147,8 @@ function safetensors(tensors) {
 }
 
 /**
- * Numbers out of a hash of name and index, as `values` of generate.py: FNV-1a of the name, then splitmix64, of which the upper eight bits count.
+ * Numbers from a hash of name and index, like `values` in generate.py: FNV-1a of the name, then the
+ * upper eight bits of splitmix64.
  * @param {Entry} entry
  */
 function values([name, dtype, shape, center, exponent]) {
@@ -154,7 +162,7 @@ function values([name, dtype, shape, center, exponent]) {
     Number(seed & 0xffffffffn) | 0,
     shape.reduce((product, size) => product * size, 1),
   );
-  // Typed arrays are little-endian wherever there is a browser to be tested.
+  // Typed arrays are little-endian on every machine with a supported browser.
   const [array, of] = {
     F32: /** @type {const} */ ([new Float32Array(tops.length), Float32Array.from(table)]),
     F16: /** @type {const} */ ([new Uint16Array(tops.length), Uint16Array.from(table, half)]),
@@ -168,7 +176,8 @@ function values([name, dtype, shape, center, exponent]) {
 }
 
 /**
- * The upper eight bits of splitmix64's numbers, 64 bits as two halves: BigInt would take minutes.
+ * The upper eight bits of splitmix64's numbers. 64 bits are computed in two halves: BigInt would
+ * take minutes.
  * @param {number} high of the seed
  * @param {number} low
  * @param {number} count
@@ -192,11 +201,19 @@ function splitmix(high, low, count) {
   return tops;
 }
 
-/** The upper half of a product of two unsigned numbers of 32 bits, in doubles that hold 53 exactly. @param {number} a @param {number} b */
+/**
+ * The upper half of the product of two unsigned 32-bit numbers. Doubles are exact to 53 bits.
+ * @param {number} a
+ * @param {number} b
+ */
 const upper = (a, b) =>
   Math.floor(((a >>> 16) * b + Math.floor(((a & 0xffff) * b) / 65536)) / 65536);
 
-/** The bits of a half: all values here are small multiples of powers of two, which it holds exactly. @param {number} value */
+/**
+ * The bits of a half-precision number. It holds all values here exactly: they are small multiples
+ * of powers of two.
+ * @param {number} value
+ */
 function half(value) {
   if (value === 0) return 0;
   const exponent = Math.floor(Math.log2(Math.abs(value)));

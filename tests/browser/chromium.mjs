@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { chromium } from "playwright-core";
 
-/** Nothing that phones home: the tests run where there is no network, and every attempt costs time. */
+/** No requests of Chromium's own. Without a network every attempt costs time. */
 const QUIET = [
   "--no-first-run",
   "--disable-quic",
@@ -11,7 +11,7 @@ const QUIET = [
   "--disable-sync",
 ];
 
-/** WebGPU on the software adapter that Chromium ships, so that a machine without a GPU has one too. */
+/** WebGPU on Chromium's software adapter, for machines without a GPU. */
 const SWIFTSHADER = [
   "--enable-unsafe-webgpu",
   "--use-webgpu-adapter=swiftshader",
@@ -28,7 +28,7 @@ function options(webgpu, args) {
   }
   return {
     executablePath,
-    // Chromium refuses its sandbox to root, and containers often lack what the sandbox needs.
+    // Chromium refuses to run its sandbox as root, and containers often lack what it needs.
     args: [
       "--no-sandbox",
       ...QUIET,
@@ -39,10 +39,10 @@ function options(webgpu, args) {
 }
 
 /**
- * Starts a headless Chromium: `$CHROMIUM`, or the one at Debian's place.
+ * Starts a headless Chromium: `$CHROMIUM`, or the one where Debian installs it.
  *
  * @param {object} [wanted]
- * @param {boolean} [wanted.webgpu] whether it has WebGPU, on SwiftShader; default true
+ * @param {boolean} [wanted.webgpu] WebGPU on SwiftShader; default true
  * @param {string[]} [wanted.args] further command-line switches
  * @returns {Promise<import("playwright-core").Browser>}
  */
@@ -51,7 +51,7 @@ export async function launchChromium({ webgpu = true, args = [] } = {}) {
 }
 
 /**
- * The same for a visitor who comes again: what pages store is kept in a folder.
+ * Starts a Chromium for several visits of one visitor: a folder holds what the pages store.
  * @param {string} profile
  */
 export async function launchPersistent(profile) {

@@ -1,5 +1,5 @@
 // @ts-check
-/** What goes wrong is said in words, keeps what was typed, and does not stand in the way of the next picture. */
+/** Errors are explained, keep what was typed, and do not prevent the next picture. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { launchChromium } from "./chromium.mjs";
@@ -8,12 +8,12 @@ import { Studio } from "./studio.mjs";
 
 const QUICK = { steps: "2", sampler: "euler" };
 
-describe("trouble", () => {
+describe("errors on the page", () => {
   /** @type {import("./server.mjs").Server} */ let server;
   /** @type {import("playwright-core").Browser} */ let browser;
   before(async () => {
     server = await startServer();
-    // None of this needs a GPU; a browser without WebGPU is one of the things to be tested.
+    // These tests need no GPU, and one of them is about a browser without WebGPU.
     browser = await launchChromium({
       webgpu: false,
       args: ["--host-resolver-rules=MAP plain.test 127.0.0.1"],
@@ -25,7 +25,7 @@ describe("trouble", () => {
   });
 
   /**
-   * A page on which some of the model's files are answered otherwise.
+   * Opens a page that gets other answers for some of the model's files.
    * @param {string} files
    * @param {(route: import("playwright-core").Route) => unknown} answer
    */
@@ -34,14 +34,11 @@ describe("trouble", () => {
     await context.route(files, answer);
     const studio = new Studio(await context.newPage());
     await studio.page.goto(`${server.address}#prompt=typed+before&seed=7`);
-    return { studio, mend: () => context.unroute(files) };
+    return { studio, repair: () => context.unroute(files) };
   }
 
-  /**
-   * The problem's words; what was typed is still there.
-   * @param {Studio} studio
-   */
-  async function saidSo(studio) {
+  /** The text of the problem. Checks that what was typed is still there. @param {Studio} studio */
+  async function problemText(studio) {
     const words = await studio.problem();
     await studio.engine("failed");
     assert.equal(await studio.page.locator("[name=prompt]").inputValue(), "typed before");
@@ -67,19 +64,19 @@ describe("trouble", () => {
     await studio.close();
   }
 
-  test("no WebGPU: the CPU path, with the reason", async () => {
+  test("without WebGPU pictures are made on the CPU, and the page says why", async () => {
     const studio = await Studio.visit(browser, server.address);
     await studio.engine();
     assert.match(await studio.text("device"), /^CPU: .*WebGPU/);
     await works(studio);
   });
 
-  test("a model folder that is not there, and then one that is", async () => {
+  test("a missing model folder is named, and another one loads after it", async () => {
     const studio = await Studio.visit(
       browser,
       `${server.address}#prompt=typed+before&seed=7&model=models/nowhere`,
     );
-    const words = await saidSo(studio);
+    const words = await problemText(studio);
     assert.match(words, /models\/nowhere\/|model_index\.json/);
     await studio.fill({ model: "models/portraits" });
     await studio.page.locator("[name=model]").press("Tab");
@@ -87,21 +84,21 @@ describe("trouble", () => {
     await works(studio);
   });
 
-  test("a missing file", async () => {
-    const { studio, mend } = await tamper("**/vae/*", (route) =>
+  test("a missing file is named, and the model loads once it is there", async () => {
+    const { studio, repair } = await tamper("**/vae/*", (route) =>
       route.fulfill({ status: 404, body: "" }),
     );
-    assert.match(await saidSo(studio), /vae\//);
-    await mend();
+    assert.match(await problemText(studio), /vae\//);
+    await repair();
     await studio.generate();
     await works(studio);
   });
 
-  test("a truncated weights file", async () => {
-    const { studio, mend } = await tamper(
+  test("a truncated weights file is named, and downloading it again helps", async () => {
+    const { studio, repair } = await tamper(
       "**/unet/diffusion_pytorch_model.safetensors",
       async (route) => {
-        // This server does not answer HEAD, either.
+        // This server does not answer HEAD either.
         if (route.request().method() === "HEAD") return route.fulfill({ status: 405, body: "" });
         const [start, last] = (route.request().headers().range ?? "")
           .match(/\d+/g)
@@ -119,36 +116,36 @@ describe("trouble", () => {
         });
       },
     );
-    assert.match(await saidSo(studio), /unet\/diffusion_pytorch_model\.safetensors/);
-    await mend();
+    assert.match(await problemText(studio), /unet\/diffusion_pytorch_model\.safetensors/);
+    await repair();
     await remedied(studio, "fresh");
   });
 
-  test("a config with a type that is none", async () => {
-    const { studio, mend } = await tamper("**/unet/config.json", async (route) => {
+  test("an unknown type in a config is quoted, with the file's path", async () => {
+    const { studio, repair } = await tamper("**/unet/config.json", async (route) => {
       const body = (await (await route.fetch()).text()).replace(
         "CrossAttnDownBlock2D",
         "SidewaysBlock2D",
       );
       await route.fulfill({ body, contentType: "application/json" });
     });
-    const words = await saidSo(studio);
+    const words = await problemText(studio);
     assert.match(words, /unet\/config\.json/);
     assert.match(words, /SidewaysBlock2D/);
-    await mend();
+    await repair();
     await remedied(studio, "fresh");
   });
 
-  test("a server that cannot be reached", async () => {
-    const { studio, mend } = await tamper("**/models/**", (route) =>
+  test("an unreachable server is reported, and trying again loads the model", async () => {
+    const { studio, repair } = await tamper("**/models/**", (route) =>
       route.abort("connectionrefused"),
     );
-    assert.match(await saidSo(studio), /could not be reached/);
-    await mend();
+    assert.match(await problemText(studio), /could not be reached/);
+    await repair();
     await remedied(studio, "again");
   });
 
-  test("a connection that breaks once", async () => {
+  test("a connection that breaks twice does not stop the download", async () => {
     let breaks = 2;
     const { studio } = await tamper("**/unet/diffusion_pytorch_model.safetensors", (route) =>
       breaks-- > 0 ? route.abort("connectionreset") : route.continue(),
@@ -157,7 +154,7 @@ describe("trouble", () => {
     await works(studio);
   });
 
-  test("a server that knows no ranges", async () => {
+  test("a model loads from a server without ranges", async () => {
     const { studio } = await tamper("**/*.safetensors", async (route) => {
       const { range, ...headers } = route.request().headers();
       const response = await route.fetch({ headers });
@@ -168,18 +165,21 @@ describe("trouble", () => {
     await works(studio);
   });
 
-  test("a page without https: no storage, but pictures", async () => {
+  test("a page without https makes pictures, without storage", async () => {
     const studio = await Studio.visit(
       browser,
       server.address.replace(/\/\/[^:/]+/, "//plain.test"),
     );
     await studio.engine();
     assert.match(await studio.text("device"), /https/);
-    assert.match(await studio.text("model"), /memory only/);
+    assert.match(
+      await studio.text("model"),
+      /not saved, because this browser offers no storage here/,
+    );
     await works(studio);
   });
 
-  test("a second visit: the model server out of reach, and then with another model", async () => {
+  test("a second visit needs no server, and downloads a changed model", async () => {
     const studio = await Studio.visit(browser, server.address);
     await studio.engine();
     const context = studio.page.context();
@@ -202,12 +202,12 @@ describe("trouble", () => {
     await studio.engine();
     assert.ok(
       fetched.some((path) => path.endsWith("unet/diffusion_pytorch_model.safetensors")),
-      "a changed model was not fetched again",
+      "a changed model was not downloaded again",
     );
     await works(studio);
   });
 
-  test("settings that do not go", async () => {
+  test("invalid settings are explained beside their fields, and make no picture", async () => {
     const studio = await Studio.visit(browser, server.address);
     await studio.engine();
     for (const [field, value, words] of [
@@ -228,24 +228,26 @@ describe("trouble", () => {
       assert.equal(await studio.page.locator(".picture[data-state=finished]").count(), 0);
       await studio.fill({ [name]: before });
     }
-    // A field left empty is the model's own.
+    // An empty field means the model's default.
     await studio.fill({ width: "" });
     await works(studio);
   });
 
   /**
-   * A page on which the first engine's first step fails with this error.
+   * Opens a page with an engine that fails with this error at its first step.
    * @param {{kind: string, message: string}} error
    */
   async function failingStep({ kind, message }) {
-    const context = await browser.newContext();
+    // The service worker would also request the engine, perhaps before the engine's worker does.
+    const context = await browser.newContext({ serviceWorkers: "block" });
     let altered = false;
     await context.route("**/pkg/darkroom.js", async (route) => {
       const response = await route.fetch();
       const script = await response.text();
       if (altered) return route.fulfill({ response, body: script });
       altered = true;
-      const fail = `Promise.reject(Object.assign(new Error(${JSON.stringify(message)}), { kind: "${kind}" }))`;
+      const words = JSON.stringify(message);
+      const fail = `Promise.reject(Object.assign(new Error(${words}), { kind: "${kind}" }))`;
       const body = script.replace(
         /\bstep\(\) \{/,
         `$& if (!globalThis.failed) { globalThis.failed = true; return ${fail}; }`,
@@ -289,7 +291,7 @@ describe("trouble", () => {
     await works(studio);
   });
 
-  test("an engine that dies in the middle of a picture", async () => {
+  test("an engine that crashes during a picture restarts, and keeps what was typed", async () => {
     const studio = await Studio.visit(browser, server.address);
     await studio.engine();
     await studio.generate({ ...QUICK, prompt: "typed before", seed: "7" });

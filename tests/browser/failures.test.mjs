@@ -1,5 +1,5 @@
 // @ts-check
-/** The problem that an error of the engine becomes: its kind and path decide, not its words. */
+/** Problems of the engine's errors: their kind and path decide, not their messages. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { pageModule } from "./modules.mjs";

@@ -1,5 +1,5 @@
 // @ts-check
-/** What goes wrong with a download: every fault that the tests' hub knows, and what is to come of it. */
+/** Faults of downloads that the tests' hub simulates, and their expected results. */
 
 /** @typedef {import("./hub.mjs").Delivery} Delivery */
 /** @typedef {import("./hub.mjs").Exchange} Exchange */
@@ -7,17 +7,19 @@
 /**
  * @typedef {object} Fault
  * @property {string} name
- * @property {"hub" | "store"} [where] default: the store that the hub sends on to
- * @property {number} [times] so often; default: until it is mended
- * @property {boolean} [everywhere] not only where it is to hit
- * @property {(exchange: Exchange, at: number, nth: number) => Promise<void> | void} act `at`: the byte it is to hit; `nth`: how often it has already
- * @property {RegExp} [says] what the visitor reads where it does not load in spite of it; absent: it loads
- * @property {RegExp | null} [saysAtStart] where that is something else when it hits the first bytes; null: it loads then
- * @property {string} [again] why bytes have to be fetched again
+ * @property {"hub" | "store"} [where] default: the store that the hub redirects to
+ * @property {number} [times] default: until it is repaired
+ * @property {boolean} [everywhere] at every byte, not only at the tested one
+ * @property {(exchange: Exchange, at: number, nth: number) => Promise<void> | void} act `at`: the
+ *   byte to hit; `nth`: how often it was hit before
+ * @property {RegExp} [says] the visitor's message where the model does not load; absent: it loads
+ * @property {RegExp | null} [saysAtStart] another message where the fault hits the first bytes;
+ *   null: the model loads then
+ * @property {string} [again] the reason why bytes have to be fetched twice
  */
 
-export const PLACES = /** @type {const} */ (["start", "middle", "end"]);
-/** @typedef {typeof PLACES[number]} Place */
+export const POSITIONS = /** @type {const} */ (["start", "middle", "end"]);
+/** @typedef {typeof POSITIONS[number]} Position */
 
 /** @param {number} status @param {Record<string, string>} [headers] */
 const status =
@@ -30,11 +32,14 @@ const as = (delivery) => (/** @type {Exchange} */ exchange) => exchange.deliver(
 const by = (delivery) => (/** @type {Exchange} */ exchange) => exchange.deliver(delivery(exchange));
 /** @param {Exchange} exchange */
 const hangUp = ({ request }) => void request.socket.destroy();
-/** So slow that what is given up after its first bytes has not come as a whole. */
+/** Slow enough that a request given up after its first bytes was not complete yet. */
 const SLOWLY = { chunk: 500, everyMs: 10 };
-/** For answers that are refused by their headers: what of the body is on its way by then shall be as little, beside these small files, as it is beside large ones. */
+/**
+ * For answers that are refused because of their headers. Until then only a small part of these
+ * small files may arrive, as it would be with large files.
+ */
 const CRAWLING = { chunk: 50, everyMs: 20 };
-// At last it gets through, or it would go on like Achilles and the tortoise.
+// The last bytes come whole. Halves of halves would never end.
 const half = by(({ start, end }) =>
   end - start < 3000 ? {} : { ...SLOWLY, cutAfter: Math.ceil((end - start) / 2) },
 );
@@ -55,15 +60,12 @@ const page = {
 };
 const MORE = "1000";
 /** Flips a bit of every byte. @param {Buffer} bytes */
-const spoil = (bytes) => Buffer.from(bytes.map((byte) => byte ^ 1));
-const UNASKED = "what a server sends that nobody asked for has begun to come before that shows";
-const REPLACED = "what is under way when a file is replaced is of no use";
-const NO_RANGES = "without ranges a file comes from its first byte on, whatever of it is here";
+const corrupt = (bytes) => Buffer.from(bytes.map((byte) => byte ^ 1));
+const UNASKED = "unwanted bytes arrive before their headers are checked";
+const REPLACED = "bytes in flight are useless when the file is replaced";
+const NO_RANGES = "without ranges a file always comes from its first byte";
 
-/**
- * The file is another one from now on.
- * @param {number} shorter by so many bytes
- */
+/** Replaces the file by another one. @param {number} shorter by so many bytes */
 const replace =
   (shorter) =>
   (/** @type {Exchange} */ { repository, path, size, deliver }) => {
@@ -75,18 +77,18 @@ const replace =
 export const FAULTS = [
   { name: "500, once", times: 1, act: status(500) },
   {
-    name: "503 and “come back in 1 s”",
+    name: "503 with Retry-After 1 s",
     times: 1,
     act: status(503, { "retry-after": "1", "access-control-expose-headers": "Retry-After" }),
   },
   { name: "429, once", where: "hub", times: 1, act: status(429) },
   {
-    name: "429 and “come back in 1 s”",
+    name: "429 with Retry-After 1 s",
     where: "hub",
     times: 1,
     act: status(429, { "retry-after": "1", "access-control-expose-headers": "Retry-After" }),
   },
-  { name: "403, the link has run out", times: 1, act: status(403), saysAtStart: /403/ },
+  { name: "403, the signed link has expired", times: 1, act: status(403), saysAtStart: /403/ },
   { name: "connection cut before the answer, once", times: 1, act: hangUp },
   { name: "connection cut in the middle, once", times: 1, act: half },
   {
@@ -103,7 +105,7 @@ export const FAULTS = [
   },
   { name: "slow", act: as({ chunk: 2048, everyMs: 20 }) },
   {
-    name: "fewer bytes than it says, once",
+    name: "fewer bytes than Content-Length, once",
     times: 1,
     act: by(({ start, end }) => ({
       headers: { "content-length": MORE + (end - start) },
@@ -111,46 +113,46 @@ export const FAULTS = [
     })),
   },
   {
-    name: "a shorter part than asked for, once",
+    name: "a shorter range than requested, once",
     times: 1,
     act: by(({ start, end }) => ({
       headers: { "content-length": String(end - start - 100) },
       cutAfter: end - start - 100,
     })),
   },
-  { name: "another part than asked for, once", times: 1, act: by(elsewhere) },
-  { name: "a web page in its place, once", times: 1, act: as(page), saysAtStart: /no such file/ },
+  { name: "another range than requested, once", times: 1, act: by(elsewhere) },
+  { name: "a web page instead, once", times: 1, act: as(page), saysAtStart: /no such file/ },
   {
-    name: "redirect to a host that is not there, once",
+    name: "redirect to an unknown host, once",
     where: "hub",
     times: 1,
     act: status(302, { location: "http://nowhere.localhost:9/" }),
   },
   {
-    name: "does not let other sites read, once",
+    name: "no CORS headers, once",
     times: 1,
     act: as({ ...SLOWLY, headers: { "access-control-allow-origin": "" } }),
   },
-  { name: "knows no ranges", everywhere: true, act: as({ whole: true }), again: NO_RANGES },
+  { name: "no ranges", everywhere: true, act: as({ whole: true }), again: NO_RANGES },
   // The first request only wants the head, and is given up after it.
   {
-    name: "knows no ranges, and cuts",
+    name: "no ranges, and cuts the connection",
     everywhere: true,
     act: ({ deliver }, at, nth) => deliver({ whole: true, ...(nth < 2 && { cutAfter: at + 1 }) }),
     again: NO_RANGES,
   },
   {
-    name: "spoilt on its way, once",
+    name: "corrupted in transit, once",
     times: 1,
-    act: as({ change: spoil }),
-    again: "which bytes are wrong the hash of the whole does not tell",
+    act: as({ change: corrupt }),
+    again: "the hash of the whole file does not say which bytes are wrong",
   },
   { name: "replaced by another file", times: 1, act: replace(0), again: REPLACED },
   { name: "replaced by a shorter file", times: 1, act: replace(5000), again: REPLACED },
 
   { name: "500, always", act: status(500), says: /the server answered 500/ },
   {
-    name: "429 and “come back in an hour”",
+    name: "429 with Retry-After 1 h",
     where: "hub",
     act: status(429, { "retry-after": "3600", "access-control-expose-headers": "Retry-After" }),
     says: /429.*60 minutes/,
@@ -177,25 +179,25 @@ export const FAULTS = [
     says: /sent nothing for/,
   },
   {
-    name: "another part than asked for, always",
+    name: "another range than requested, always",
     act: by(elsewhere),
-    says: /sent bytes from \d+ on instead of \d+/,
+    says: /sent bytes from \d+ instead of from \d+/,
     again: UNASKED,
   },
   {
-    name: "more bytes in all than before",
+    name: "a larger file than before",
     act: by(longer),
     says: /has \d+ bytes, expected \d+/,
     again: "a file of another size is another file",
   },
   {
-    name: "a web page in its place, always",
+    name: "a web page instead, always",
     act: as(page),
     says: /a web page/,
     saysAtStart: /no such file/,
   },
   {
-    name: "redirects without end",
+    name: "endless redirects",
     where: "hub",
     act: ({ request, response }) =>
       void response
@@ -204,10 +206,10 @@ export const FAULTS = [
     says: /could not be reached|sent nothing for/,
   },
   {
-    name: "does not let other sites read, always",
+    name: "no CORS headers, always",
     act: as({ ...SLOWLY, headers: { "access-control-allow-origin": "" } }),
     says: /could not be reached/,
-    again: "what it may not hand on the browser reads to its end, where that is near",
+    again: "the browser reads a hidden body to its end, where that is near",
   },
   {
     name: "replaced at every request",
@@ -217,9 +219,9 @@ export const FAULTS = [
     again: REPLACED,
   },
   {
-    name: "spoilt always",
-    act: as({ change: spoil }),
+    name: "corrupted in transit, always",
+    act: as({ change: corrupt }),
     says: /SHA-256/,
-    again: "which bytes are wrong the hash of the whole does not tell",
+    again: "the hash of the whole file does not say which bytes are wrong",
   },
 ];

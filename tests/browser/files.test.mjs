@@ -1,5 +1,8 @@
 // @ts-check
-/** Files of the visitor's own on the page: checkpoints and model folders, chosen, dropped or at an address; and pictures that tell how they were made. */
+/**
+ * The visitor's own files on the page: checkpoints and model folders, chosen, dropped or at an
+ * address; and pictures with generation parameters.
+ */
 import assert from "node:assert/strict";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -16,7 +19,7 @@ import { psnr, Studio } from "./studio.mjs";
 const CLOSE_DB = 40;
 const VOCABULARY = /vocab\/clip\//;
 
-describe("files of the visitor's own", () => {
+describe("the visitor's own files", () => {
   /** @type {Site} */ let site;
   /** @type {Hub} */ let hub;
   /** @type {import("playwright-core").Browser} */ let browser;
@@ -47,14 +50,14 @@ describe("files of the visitor's own", () => {
     Studio.visit(browser, `${site.address()}?hub=${encodeURIComponent(hub.address())}${fragment}`);
 
   /**
-   * Drops files as a file manager does.
+   * Drops files like a file manager.
    * @param {Studio} studio
    * @param {string[]} files
    * @param {string} [onto]
    */
   async function drop(studio, files, onto = "darkroom-studio .stage") {
     const target = studio.page.locator(onto);
-    // What is scrolled out of sight cannot be dropped onto.
+    // Only visible elements receive drops.
     await target.scrollIntoViewIfNeeded();
     const box = await target.boundingBox();
     assert.ok(box);
@@ -73,13 +76,13 @@ describe("files of the visitor's own", () => {
   }
 
   /**
-   * Does what has a model opened, and waits for the end of that.
+   * Acts, and waits until the model is opened.
    * @param {Studio} studio
    * @param {() => Promise<unknown>} act
    * @param {"ready" | "failed"} [state]
    */
   async function opening(studio, act, state = "ready") {
-    // A small model is there before anybody has seen it load.
+    // A small model may load before the test sees the state "loading".
     await studio.page
       .locator("darkroom-studio")
       .evaluate((studio) => studio.setAttribute("data-engine", "of before"));
@@ -101,7 +104,7 @@ describe("files of the visitor's own", () => {
     return studio.picture();
   }
 
-  test("a checkpoint and the folder of the same weights, chosen, dropped and at an address: diffusers' picture each time", async () => {
+  test("a checkpoint and a folder of the same weights make diffusers' picture", async () => {
     const [wanted] = sd1.cases;
     const expected = sd1.picture(wanted);
     const studio = await visit();
@@ -117,12 +120,12 @@ describe("files of the visitor's own", () => {
     assert.equal(await studio.page.locator("[name=prediction]").isVisible(), false);
     const fromFolder = await make(studio, wanted);
     const decibels = psnr(fromFolder, expected);
-    console.log(`a folder from the disk against diffusers: ${decibels.toFixed(0)} dB`);
+    console.log(`a folder on the disk, compared with diffusers: ${decibels.toFixed(0)} dB`);
     assert.ok(decibels > CLOSE_DB, `${decibels} dB`);
     assert.deepEqual(
       requests.filter((line) => VOCABULARY.test(line)),
       [],
-      "the vocabulary is for checkpoints only",
+      "only checkpoints need the vocabulary",
     );
 
     await opening(studio, () => studio.page.locator("[data-part=file]").setInputFiles(file));
@@ -130,19 +133,23 @@ describe("files of the visitor's own", () => {
       await studio.page.locator("[name=model]").inputValue(),
       "file:tiny v1.safetensors",
     );
-    assert.match(await studio.text("model"), /read from your disk\. It predicts the noise\./);
+    assert.match(await studio.text("model"), /read from your disk\. Prediction type: epsilon\./);
     assert.equal(await studio.page.locator("[name=prediction]").isVisible(), true);
-    assert.deepEqual(await make(studio, wanted), fromFolder, "file and folder");
+    assert.deepEqual(
+      await make(studio, wanted),
+      fromFolder,
+      "file and folder make different pictures",
+    );
     console.log(`screenshot: ${await studio.screenshot("checkpoint")}`);
     assert.equal(
       requests.filter((line) => VOCABULARY.test(line)).length,
       2,
-      "the vocabulary comes with the first checkpoint",
+      "the first checkpoint loads the vocabulary",
     );
     assert.deepEqual(
       requests.filter((line) => !line.startsWith("GET ") && !line.startsWith("HEAD ")),
       [],
-      "nothing is sent",
+      "something was sent",
     );
 
     for (const path of [join(folder, "tiny folder"), file]) {
@@ -155,7 +162,7 @@ describe("files of the visitor's own", () => {
     await studio.close();
   });
 
-  test("a checkpoint on a hub, by the address of its page, and again without the hub", async () => {
+  test("a checkpoint loads by the address of its page, and again without the hub", async () => {
     const [wanted] = sd1.cases;
     const repository = hub.repository("o/checkpoints");
     await repository.link("v1/tiny.safetensors", file);
@@ -163,7 +170,7 @@ describe("files of the visitor's own", () => {
       `#model=${encodeURIComponent(`${hub.address()}o/checkpoints/blob/main/v1/tiny.safetensors`)}`,
     );
     await studio.engine();
-    assert.match(await studio.text("model"), /kept in this browser/);
+    assert.match(await studio.text("model"), /saved for offline use/);
     const picture = await make(studio, wanted);
     const decibels = psnr(picture, sd1.picture(wanted));
     assert.ok(decibels > CLOSE_DB, `${decibels} dB`);
@@ -172,25 +179,25 @@ describe("files of the visitor's own", () => {
       await studio.page.locator("dialog.models li").first().innerText(),
       /tiny\.safetensors/,
     );
-    console.log(`screenshot: ${await studio.screenshot("kept-checkpoint")}`);
+    console.log(`screenshot: ${await studio.screenshot("downloaded-checkpoint")}`);
     const { all } = repository.traffic;
     repository.fault = async ({ request }) => Boolean(request.socket.destroy());
     await studio.page.reload();
     await studio.engine();
     assert.deepEqual(await make(studio, wanted), picture);
-    assert.equal(repository.traffic.all, all, "fetched again");
+    assert.equal(repository.traffic.all, all, "downloaded again");
     await studio.close();
   });
 
-  test("what a checkpoint of the SD2 kind predicts is a setting", async () => {
+  test("the prediction type of an SD2 checkpoint is detected, and can be chosen", async () => {
     const sd2 = await Checkpoint.read("sd2");
     const path = join(folder, "tiny-v2.safetensors");
     await writeFile(path, sd2.file());
     const studio = await visit();
     await studio.engine();
     await opening(studio, () => studio.page.locator("[data-part=file]").setInputFiles(path));
-    // Nothing in the file says it: a trial decided, and the page says so.
-    assert.match(await studio.text("model"), /It predicts (v|the noise)\. .*predict/);
+    // The file does not state it. The engine detects it, and the page says so.
+    assert.match(await studio.text("model"), /Prediction type: (v|epsilon)\. .*predict/);
     for (const prediction of ["v", "epsilon"]) {
       await opening(studio, () =>
         studio.page.locator("[name=prediction]").selectOption(prediction),
@@ -210,7 +217,7 @@ describe("files of the visitor's own", () => {
     await studio.close();
   });
 
-  test("files that are no checkpoint, in words; a file that is not at hand any more", async () => {
+  test("what is no checkpoint is explained, and a lost file can be chosen again", async () => {
     const whole = await readFile(file);
     const empty = join(folder, "holiday");
     await mkdir(empty, { recursive: true });
@@ -243,11 +250,11 @@ describe("files of the visitor's own", () => {
     await studio.page.waitForFunction(() => location.hash.includes("holiday"));
     await studio.page.reload();
     await studio.engine("failed");
-    assert.match(await studio.problem(), /not at hand/);
-    console.log(`screenshot: ${await studio.screenshot("not-at-hand")}`);
+    assert.match(await studio.problem(), /no longer available/);
+    console.log(`screenshot: ${await studio.screenshot("no-longer-available")}`);
     const choosing = studio.page.waitForEvent("filechooser");
     await studio.page.locator("[data-remedy=file]").click();
-    // It was a folder; the tests' browser lets one be chosen there only.
+    // The missing model was a folder, so the dialog chooses a folder.
     await (await choosing).setFiles(join(folder, "tiny folder"));
     await studio.engine();
     assert.equal(await studio.page.locator("[name=prompt]").inputValue(), "typed before");
@@ -255,7 +262,19 @@ describe("files of the visitor's own", () => {
     await studio.close();
   });
 
-  test("a picture brings its settings back, dropped or chosen", async () => {
+  /**
+   * The values of the fields of these settings.
+   * @param {Studio} studio
+   * @param {string[]} settings
+   */
+  const fields = (studio, settings) =>
+    studio.page.evaluate((settings) => {
+      const value = (/** @type {string} */ name) =>
+        /** @type {HTMLInputElement} */ (document.querySelector(`[name="${name}"]`)).value;
+      return Object.fromEntries(settings.map((key) => [key, value(key.replaceAll("_", "-"))]));
+    }, settings);
+
+  test("a dropped or chosen picture restores its settings", async () => {
     const studio = await visit();
     await studio.engine();
     const settings = {
@@ -275,19 +294,6 @@ describe("files of the visitor's own", () => {
     const saved = join(folder, "saved.png");
     await (await download).saveAs(saved);
 
-    const fields = () =>
-      studio.page.evaluate(
-        (names) =>
-          Object.fromEntries(
-            names.map((name) => [
-              name,
-              /** @type {HTMLInputElement} */ (
-                document.querySelector(`[name="${name.replace("_", "-")}"]`)
-              ).value,
-            ]),
-          ),
-        Object.keys(settings),
-      );
     const others = {
       prompt: "x",
       negative_prompt: "",
@@ -310,28 +316,36 @@ describe("files of the visitor's own", () => {
           /** @type {HTMLInputElement} */ (document.querySelector("[name=seed]")).value === seed,
         settings.seed,
       );
-      assert.deepEqual(await fields(), settings);
+      assert.deepEqual(await fields(studio, Object.keys(settings)), settings);
     }
     await studio.generate();
-    assert.deepEqual(await studio.picture(), picture, "the same picture again");
+    assert.deepEqual(await studio.picture(), picture, "the restored settings make another picture");
+    assert.deepEqual(studio.errors, []);
+    await studio.close();
+  });
 
+  test("a picture of another program restores known settings, and notes others", async () => {
+    const studio = await visit("#sampler=unipc");
+    await studio.engine();
     const foreign = join(folder, "foreign.png");
     const words =
-      "a man\nNegative prompt: hat\nSteps: 4, Sampler: DPM++ SDE, CFG scale: 7, Seed: 5, Size: 64x64, Model: v1-5, Clip skip: 2, Version: v1.9";
+      "a man\nNegative prompt: hat\nSteps: 4, Sampler: DPM++ SDE, CFG scale: 7, Seed: 5, " +
+      "Size: 64x64, Model: v1-5, Clip skip: 2, Version: v1.9";
     await writeFile(foreign, png(iTXt(words)));
     await drop(studio, [foreign]);
     await studio.page.waitForFunction(
       () => /** @type {HTMLInputElement} */ (document.querySelector("[name=seed]")).value === "5",
     );
-    assert.equal((await fields()).sampler, "unipc", "a sampler that there is not");
+    const { sampler } = await fields(studio, ["sampler"]);
+    assert.equal(sampler, "unipc", "an unknown sampler changed the setting");
     assert.match(await studio.text("warnings"), /DPM\+\+ SDE.*another generator.*Clip skip.*v1-5/s);
     console.log(`screenshot: ${await studio.screenshot("restored")}`);
 
     const plain = join(folder, "plain.png");
     await writeFile(plain, png());
     await drop(studio, [plain]);
-    assert.match(await studio.problem(), /plain\.png does not say how it was made/);
-    assert.deepEqual((await fields()).seed, "5", "what stood there stands there");
+    assert.match(await studio.problem(), /plain\.png has no generation parameters/);
+    assert.deepEqual(await fields(studio, ["seed"]), { seed: "5" }, "the settings changed");
     assert.deepEqual(studio.errors, []);
     await studio.close();
   });

@@ -1,8 +1,9 @@
 // @ts-check
 /**
- * A model hub, as they are: `/{owner}/{name}/resolve/{revision}/{path}` answers small text itself and sends whoever wants a large file to another origin,
- * with a signature that runs out. Neither lets itself be asked beforehand: a preflight is redirected like everything else, which browsers refuse.
- * And it misbehaves, where a test wants it to.
+ * A model hub as the real ones are: `/{owner}/{name}/resolve/{revision}/{path}` delivers small text
+ * itself and redirects large files to another origin, with a signature that expires. Preflights
+ * fail: they are redirected like every other request, which browsers refuse. Tests can make the hub
+ * misbehave.
  */
 import { createHash } from "node:crypto";
 import { once } from "node:events";
@@ -14,8 +15,9 @@ import { extname, join } from "node:path";
 /** @typedef {import("node:http").ServerResponse} Outgoing */
 
 /**
- * A file of a model: what is in it, and which of its versions that is.
- * @typedef {{bytes: Buffer, version: string} | {disk: string, size: number, version: string}} Content
+ * Content of a file, and its version.
+ * @typedef {{bytes: Buffer, version: string} | {disk: string, size: number, version: string}}
+ *   Content
  */
 
 /**
@@ -26,30 +28,31 @@ import { extname, join } from "node:path";
  * @property {Incoming} request
  * @property {Outgoing} response
  * @property {number} size of the file
- * @property {number} start of what is wanted
+ * @property {number} start of the requested bytes
  * @property {number} end exclusive
- * @property {boolean} ranged whether a part was asked for
+ * @property {boolean} ranged the request has a range
  * @property {(options?: Delivery) => Promise<void>} deliver answers it
  */
 
 /**
- * How a request is answered, where not as it should be.
+ * Deviations from a correct answer.
  * @typedef {object} Delivery
  * @property {number} [status]
- * @property {Record<string, string>} [headers] besides and in place of the usual ones; an empty one is left out
- * @property {boolean} [whole] ranges are ignored
- * @property {number} [cutAfter] the connection breaks after so many bytes of the body
- * @property {number} [stallAfter] nothing comes any more after so many
- * @property {number} [chunk] so many bytes at a time,
- * @property {number} [everyMs] and so long between
- * @property {(bytes: Buffer) => Buffer} [change] what comes instead of what is in the file
- * @property {boolean} [empty] nothing of it comes
+ * @property {Record<string, string>} [headers] added to the usual ones, or in their place; an empty
+ *   value removes a header
+ * @property {boolean} [whole] ignores ranges
+ * @property {number} [cutAfter] breaks the connection after so many bytes of the body
+ * @property {number} [stallAfter] sends nothing more after so many bytes
+ * @property {number} [chunk] sends so many bytes at a time
+ * @property {number} [everyMs] waits so long between two chunks
+ * @property {(bytes: Buffer) => Buffer} [change] changes the bytes
+ * @property {boolean} [empty] sends no body
  */
 
-/** The address that is asked first, or the one it sends on to. @typedef {"hub" | "store"} Where */
+/** The hub itself, or the store that it redirects to. @typedef {"hub" | "store"} Where */
 
 /**
- * Answers a request, or tells that it does not concern itself with this one.
+ * Answers a request, or returns false and leaves it to the hub.
  * @typedef {(exchange: Exchange, where: Where) => Promise<boolean>} Fault
  */
 
@@ -67,7 +70,7 @@ export class Repository {
   /** @type {Map<string, Content>} */ files = new Map();
   /** @type {Fault | null} */ fault = null;
   requests = 0;
-  /** What was sent, by file and version. @type {Map<string, [number, number][]>} */ #sent =
+  /** Byte ranges sent, by file and version. @type {Map<string, [number, number][]>} */ #sent =
     new Map();
 
   /** @param {string} path @param {Buffer} bytes */
@@ -75,7 +78,11 @@ export class Repository {
     this.files.set(path, { bytes, version: createHash("sha256").update(bytes).digest("hex") });
   }
 
-  /** A file too large for memory. @param {string} path @param {string} disk where it is */
+  /**
+   * Adds a file that is too large for memory.
+   * @param {string} path
+   * @param {string} disk path of the file on the disk
+   */
   async link(path, disk) {
     const { size, mtimeMs } = await stat(disk);
     this.files.set(path, {
@@ -92,7 +99,7 @@ export class Repository {
     this.#sent.set(key, ranges);
   }
 
-  /** Bytes sent, and how many of them not for the first time. */
+  /** Bytes sent in all, and bytes sent more than once. */
   get traffic() {
     let [all, fresh] = [0, 0];
     for (const ranges of this.#sent.values()) {
@@ -135,7 +142,7 @@ export class Hub {
   /** By "owner/name". @type {Map<string, Repository>} */ #repositories = new Map();
   #hub = createServer((request, response) => this.#answer(request, response, "hub"));
   #store = createServer((request, response) => this.#answer(request, response, "store"));
-  /** Requests that a browser sends to ask whether it may send another. */
+  /** Preflights: requests by which a browser asks for permission to send another one. */
   preflights = 0;
 
   static async start() {
@@ -148,7 +155,8 @@ export class Hub {
   }
 
   /**
-   * Its address under a name of one's own: a browser opens six connections to each host, and no more.
+   * The hub's address. A browser opens at most six connections to a host, so each lane of tests has
+   * a host name of its own.
    * @param {string} [name]
    */
   address(name = "hub") {
@@ -162,7 +170,7 @@ export class Hub {
     return repository;
   }
 
-  /** Nobody is there any more. */
+  /** Stops both servers. */
   async close() {
     for (const server of [this.#hub, this.#store]) {
       if (!server.listening) continue;
@@ -194,7 +202,7 @@ export class Hub {
       ? [Number(range[1]), Math.min(size, range[2] ? Number(range[2]) + 1 : size)]
       : [0, size];
     const redirects = where === "hub" && !TEXT.test(path);
-    // A fault may replace it.
+    // A fault may replace the file.
     const now = () => repository.files.get(path) ?? content;
     /** @param {Delivery} [delivery] */
     const deliver = (delivery = {}) => {
@@ -227,10 +235,19 @@ export class Hub {
     await deliver();
   }
 
-  /** @param {URL} url @param {Incoming} request @param {Outgoing} response @param {string} name @param {string} path @param {Content} content */
+  /**
+   * @param {URL} url
+   * @param {Incoming} request
+   * @param {Outgoing} response
+   * @param {string} name
+   * @param {string} path
+   * @param {Content} content
+   */
   #redirect(url, request, response, name, path, content) {
     const [host] = (request.headers.host ?? "").split(":");
-    const signed = `http://store-${host}:${portOf(this.#store)}/${name}/signed/${url.pathname.split("/")[4]}/${path}`;
+    const revision = url.pathname.split("/")[4];
+    const store = `http://store-${host}:${portOf(this.#store)}/`;
+    const signed = `${store}${name}/signed/${revision}/${path}`;
     const signature = createHash("sha256").update(`${signed} ${Date.now()}`).digest("hex");
     const location = `${signed}?Expires=${Date.now() + SIGNED_FOR_MS}&Signature=${signature}`;
     response
@@ -245,10 +262,19 @@ export class Hub {
     return Promise.resolve();
   }
 
-  /** What Git LFS keeps in a large file's place. @param {Outgoing} response @param {Content} content */
+  /**
+   * Answers with the pointer that Git LFS stores in place of a large file.
+   * @param {Outgoing} response
+   * @param {Content} content
+   */
   async #pointer(response, content) {
-    const text = `version https://git-lfs.github.com/spec/v1\noid sha256:${content.version}\nsize ${sizeOf(content)}\n`;
-    // Of a linked file the version is no SHA-256 of what is in it.
+    const text = [
+      "version https://git-lfs.github.com/spec/v1",
+      `oid sha256:${content.version}`,
+      `size ${sizeOf(content)}`,
+      "",
+    ].join("\n");
+    // The version of a linked file is not the SHA-256 of its content.
     if (!("bytes" in content)) return void response.writeHead(404, CORS).end();
     response.writeHead(200, { ...CORS, "content-type": "text/plain" }).end(text);
   }
@@ -312,7 +338,7 @@ async function send(
   response.end();
 }
 
-/** Until there is room for more, or nobody there to take it. @param {Outgoing} response */
+/** Waits until the response takes more bytes, or is closed. @param {Outgoing} response */
 function drained(response) {
   return new Promise((resolve) => {
     const done = () => {
@@ -341,17 +367,21 @@ const TYPES = {
   ".txt": "text/plain",
 };
 
-/**
- * The page's own files on a static host, which can be replaced as by a new deployment.
- */
+/** The page on a static host. Its files can be replaced, as by a new deployment. */
 export class Site {
   #server = createServer((request, response) => void this.#answer(request, response));
   #root = new URL("../../www/", import.meta.url).pathname;
-  /** Files answered otherwise than they are on disk; null: not found. @type {Map<string, Buffer | string | null>} */ replaced =
-    new Map();
-  /** What is done to every file before it is sent. @type {(path: string, bytes: Buffer) => Buffer} */ change =
-    (_, bytes) => bytes;
-  /** Paths asked for. @type {string[]} */ log = [];
+  /**
+   * Files with another content than on the disk; null: not found.
+   * @type {Map<string, Buffer | string | null>}
+   */
+  replaced = new Map();
+  /**
+   * Changes every file before it is sent.
+   * @type {(path: string, bytes: Buffer) => Buffer}
+   */
+  change = (_, bytes) => bytes;
+  /** Requested paths. @type {string[]} */ log = [];
 
   static async start(port = 0) {
     const site = new Site();
@@ -364,7 +394,7 @@ export class Site {
     return portOf(this.#server);
   }
 
-  /** @param {string} [host] where the page is not on localhost itself, it behaves as on a server */
+  /** @param {string} [host] other names than localhost make the page behave as on a server */
   address(host = "localhost") {
     return `http://${host}:${this.port}/`;
   }

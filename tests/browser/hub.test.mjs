@@ -1,23 +1,27 @@
 // @ts-check
 /**
- * Downloads from a hub that misbehaves, as www/weights/source.js sees them: the engine's reads are made by the test here, so that every fault can be tried at
- * the start, in the middle and at the end of a file within seconds. What the page says of them: models.test.mjs.
+ * Downloads from a misbehaving hub, through www/weights/source.js. The test reads in place of the
+ * engine, so that every fault is tried at the start, in the middle and at the end of a file within
+ * seconds.
  */
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import { launchChromium } from "./chromium.mjs";
-import { FAULTS, PLACES } from "./faults.mjs";
+import { FAULTS, POSITIONS } from "./faults.mjs";
 import { Hub, Site } from "./hub.mjs";
 
 /** @typedef {import("./faults.mjs").Fault} Fault */
-/** @typedef {import("./faults.mjs").Place} Place */
+/** @typedef {import("./faults.mjs").Position} Position */
 /** @typedef {import("playwright-core").Page} Page */
 
 const WEIGHTS = "unet/diffusion_pytorch_model.safetensors";
 const INDEX = "model_index.json";
 const SIZE = 600_011;
-/** Pieces in proportion to what is under way as they are of a model of 1 GB; patience enough for a machine that does other work too. */
+/**
+ * Chunks as many as in a model of 1 GB, in proportion to those in flight; and times that are long
+ * enough for a busy machine.
+ */
 const TUNING = {
   head: 4096,
   chunk: 15_000,
@@ -28,22 +32,23 @@ const TUNING = {
   revalidateMs: 5000,
 };
 const TWICE_AT_MOST = 0.05;
-/** Cases at once, each with hosts of its own. */
+/** Cases that run at the same time, each with host names of its own. */
 const LANES = 6;
 
 /**
- * What a visit comes to.
+ * Result of a visit.
  * @typedef {object} Visit
- * @property {string | null} hash SHA-256 of the weights as they were read; null: the visitor read a message
+ * @property {string | null} hash SHA-256 of the weights; null: they did not load
  * @property {string} message
  * @property {string} kind of problem
- * @property {string} place where the model is kept
+ * @property {string} storage of the model
  * @property {string[]} notices
  */
 
 /**
- * Loads the model as worker.js does it, from its first byte to its last. In the page.
- * @param {{address: string, tuning: object, paths: string[], until?: number}} wanted `until`: the visitor leaves at this byte
+ * Loads the model from its first byte to its last, like engine/worker.js. Runs in the page.
+ * @param {{address: string, tuning: object, paths: string[], until?: number}} wanted `until`: the
+ *   visitor leaves at this byte
  * @returns {Promise<Visit>}
  */
 async function visit({ address, tuning, paths, until = Infinity }) {
@@ -66,7 +71,7 @@ async function visit({ address, tuning, paths, until = Infinity }) {
         const weights = path.endsWith(".safetensors");
         if (weights) await source.read(path, 0, 8);
         if (weights) source.expect(size);
-        // Tensors, one after the other, none of them at a piece's edge.
+        // Tensors one after the other. None starts at the edge of a chunk.
         for (let at = 0; at < size; at += 7001) {
           const bytes = await source.read(path, at, Math.min(size, at + 7001));
           if (weights) parts.push(bytes.slice());
@@ -85,7 +90,7 @@ async function visit({ address, tuning, paths, until = Infinity }) {
         hash: Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join(""),
         message: "",
         kind: "",
-        place: source.storage,
+        storage: source.storage,
         notices,
       };
     } catch (error) {
@@ -97,7 +102,7 @@ async function visit({ address, tuning, paths, until = Infinity }) {
         hash: null,
         message,
         kind: source.problem?.kind ?? "missing",
-        place: source.storage,
+        storage: source.storage,
         notices,
       };
     }
@@ -106,7 +111,7 @@ async function visit({ address, tuning, paths, until = Infinity }) {
   return first.again ? attempt() : first;
 }
 
-describe("a hub that misbehaves", () => {
+describe("a misbehaving hub", () => {
   /** @type {Hub} */ let hub;
   /** @type {Site} */ let site;
   /** @type {import("playwright-core").Browser} */ let browser;
@@ -123,7 +128,7 @@ describe("a hub that misbehaves", () => {
     await hub?.close();
   });
 
-  /** A page of a visitor who has not been here before. */
+  /** Opens a page for a new visitor. */
   async function newPage() {
     const context = await browser.newContext();
     const page = await context.newPage();
@@ -163,14 +168,14 @@ describe("a hub that misbehaves", () => {
 
   /**
    * @param {Fault} fault
-   * @param {Place} place
+   * @param {Position} position
    * @param {string} host
    * @param {Page} page
    */
-  async function row(fault, place, host, page) {
-    const name = `${fault.name}-${place}`.replace(/[^a-z0-9]+/gi, "-");
+  async function row(fault, position, host, page) {
+    const name = `${fault.name}-${position}`.replace(/[^a-z0-9]+/gi, "-");
     const repository = model(name);
-    const at = { start: 0, middle: SIZE >> 1, end: SIZE - 1 }[place];
+    const at = { start: 0, middle: SIZE >> 1, end: SIZE - 1 }[position];
     let left = fault.times ?? Infinity;
     let hits = 0;
     repository.fault = async (exchange, where) => {
@@ -182,7 +187,7 @@ describe("a hub that misbehaves", () => {
       return true;
     };
     const says =
-      place === "start"
+      position === "start"
         ? fault.saysAtStart === undefined
           ? fault.says
           : fault.saysAtStart
@@ -206,13 +211,13 @@ describe("a hub that misbehaves", () => {
     const { twice } = repository.traffic;
     if (twice > SIZE * TWICE_AT_MOST && !fault.again) wrong.push("bytes fetched twice");
     const seconds = (performance.now() - began) / 1000;
-    return { fault, place, outcome, requests: repository.requests, twice, seconds, wrong };
+    return { fault, position, outcome, requests: repository.requests, twice, seconds, wrong };
   }
 
-  test("every fault, at the start, in the middle and at the end: it loads, or the visitor reads why and a later try goes on", async () => {
+  test("every fault is overcome, or explained and overcome by a later try", async () => {
     const only = process.env.DARKROOM_FAULT;
     const todo = FAULTS.filter(({ name }) => !only || name.includes(only)).flatMap((fault) =>
-      PLACES.map((place) => ({ fault, place })),
+      POSITIONS.map((position) => ({ fault, position })),
     );
     /** @type {Map<object, Awaited<ReturnType<typeof row>>>} */
     const rows = new Map();
@@ -220,7 +225,7 @@ describe("a hub that misbehaves", () => {
     const page = await newPage();
     const lane = async (/** @type {unknown} */ _, /** @type {number} */ number) => {
       for (let next = left.shift(); next; next = left.shift())
-        rows.set(next, await row(next.fault, next.place, `hub-${number}`, page));
+        rows.set(next, await row(next.fault, next.position, `hub-${number}`, page));
     };
     await Promise.all(Array.from({ length: LANES }, lane));
     await page.context().close();
@@ -228,17 +233,17 @@ describe("a hub that misbehaves", () => {
     const lines = todo.map((key) => {
       const found = rows.get(key);
       assert.ok(found);
-      const { fault, place, outcome, requests, twice, wrong } = found;
+      const { fault, position, outcome, requests, twice, wrong } = found;
       const share = `${((100 * twice) / SIZE).toFixed(1)} %${fault.again ? " *" : ""}`;
       return [
         fault.name.padEnd(46),
-        place.padEnd(6),
+        position.padEnd(8),
         String(requests).padStart(4),
         share.padStart(9),
         `${wrong.length ? "WRONG " : ""}${outcome}`,
       ].join("  ");
     });
-    console.log([`${"fault".padEnd(46)}  place   requests  twice  outcome`, ...lines].join("\n"));
+    console.log([`${"fault".padEnd(46)}  position  requests  twice  outcome`, ...lines].join("\n"));
     const whys = new Set(todo.map(({ fault }) => fault.again).filter(Boolean));
     if (whys.size) console.log(`* ${[...whys].join("; ")}`);
     const slowest = Math.max(...[...rows.values()].map(({ seconds }) => seconds));
@@ -248,24 +253,32 @@ describe("a hub that misbehaves", () => {
     const wrong = [...rows.values()].filter(({ wrong }) => wrong.length);
     assert.deepEqual(
       wrong.map(
-        ({ fault, place, outcome, wrong }) =>
-          `${fault.name}, ${place}: ${outcome}: ${wrong.join("; ")}`,
+        ({ fault, position, outcome, wrong }) =>
+          `${fault.name}, ${position}: ${outcome}: ${wrong.join("; ")}`,
       ),
       [],
     );
     assert.equal(hub.preflights, 0, "a request that needs a preflight fails where hubs redirect");
   });
 
-  /** @param {string} name @param {Visit} found @param {number} twice @param {RegExp} [notice] @param {Buffer} [content] */
-  function told(name, found, twice, notice, content = bytes) {
+  /**
+   * @param {string} name
+   * @param {Visit} found
+   * @param {number} twice
+   * @param {RegExp} [notice]
+   * @param {Buffer} [content]
+   */
+  function check(name, found, twice, notice, content = bytes) {
     console.log(
-      `${name}: ${found.hash ? "loads" : found.message}, kept in ${found.place}, ${((100 * twice) / SIZE).toFixed(1)} % fetched twice${notice ? `, “${found.notices.join(" ")}”` : ""}`,
+      `${name}: ${found.hash ? "loads" : found.message}, stored in ${found.storage}, ` +
+        `${((100 * twice) / SIZE).toFixed(1)} % fetched twice` +
+        (notice ? `, “${found.notices.join(" ")}”` : ""),
     );
     assert.equal(found.hash, sha256(content));
     if (notice) assert.match(found.notices.join(" "), notice);
   }
 
-  test("a visitor who leaves midway goes on from there at the next visit", async () => {
+  test("a download that was left midway continues at the next visit", async () => {
     for (const [where, until] of /** @type {[string, number][]} */ ([
       ["start", 20_000],
       ["middle", SIZE >> 1],
@@ -275,7 +288,7 @@ describe("a hub that misbehaves", () => {
       const repository = model(name);
       const page = await newPage();
       const leaving = load(page, name, { until }).catch(() => null);
-      // Until it stands still: the reads have come to where the visitor leaves.
+      // Waits until no more bytes are sent: the visitor has stopped reading.
       for (let before = -1; repository.traffic.all < until || repository.traffic.all !== before; ) {
         before = repository.traffic.all;
         await new Promise((resolve) => setTimeout(resolve, 300));
@@ -286,26 +299,26 @@ describe("a hub that misbehaves", () => {
       await next.goto(`${site.address()}blank.html`);
       const found = await load(next, name);
       const { twice } = repository.traffic;
-      told(`left at the ${where}`, found, twice);
+      check(`left at the ${where}`, found, twice);
       assert.ok(twice <= SIZE * TWICE_AT_MOST, `${twice} bytes fetched twice`);
       await next.context().close();
     }
   });
 
-  test("storage that is too small, fills up or fails: the model goes through memory, and the visitor is told", async () => {
+  test("a model loads where storage is small, full, failing or missing, and says so", async () => {
     /** @type {[string, RegExp, (page: Page) => Promise<unknown>][]} */
     const cases = [
       [
-        "too small from the beginning",
+        "too small",
         /needs 12 MB more of this browser’s storage, which has 9 MB left/,
         (page) =>
           page.evaluate(() => {
             StorageManager.prototype.estimate = () => Promise.resolve({ quota: 10e6, usage: 1e6 });
           }),
       ],
-      // What the browser enforces here it does not tell beforehand.
+      // The browser enforces this quota without reporting it in advance.
       [
-        "full in the midst of it",
+        "full after some chunks",
         /storage is full/,
         async (page) => {
           const session = await page.context().newCDPSession(page);
@@ -316,7 +329,7 @@ describe("a hub that misbehaves", () => {
         },
       ],
       [
-        "failing in the midst of it",
+        "failing after some chunks",
         /storage failed \(.*disk/,
         (page) =>
           page.evaluate(() => {
@@ -330,7 +343,7 @@ describe("a hub that misbehaves", () => {
           }),
       ],
       [
-        "not to be had at all",
+        "missing",
         /offers no storage here/,
         (page) =>
           page.evaluate(() => {
@@ -339,24 +352,26 @@ describe("a hub that misbehaves", () => {
           }),
       ],
     ];
-    for (const [name, notice, spoil] of cases) {
+    for (const [name, notice, restrict] of cases) {
       const large = Buffer.concat(Array(20).fill(bytes));
       const repository = model(name.replaceAll(" ", "-"), large);
       const page = await newPage();
-      await spoil(page);
+      await restrict(page);
       const found = await load(page, name.replaceAll(" ", "-"), { tuning: { chunk: 15_000 * 20 } });
-      told(`storage ${name}`, found, repository.traffic.twice, notice, large);
-      assert.equal(found.place, "memory");
+      check(`storage ${name}`, found, repository.traffic.twice, notice, large);
+      assert.equal(found.storage, "memory");
       await page.context().close();
     }
   });
 
-  test("what was kept and is spoilt, cut short or lost is fetched again, and nothing else", async () => {
-    const piece = TUNING.head + 2 * TUNING.chunk;
-    /** @type {[string, number, (cache: Cache, key: string, bytes: Uint8Array<ArrayBuffer>, headers: Headers) => Promise<unknown>][]} */
+  test("only a cached chunk that is corrupt, truncated or lost is downloaded again", async () => {
+    const offset = TUNING.head + 2 * TUNING.chunk;
+    /** @typedef {Uint8Array<ArrayBuffer>} Bytes */
+    /** @typedef {(cache: Cache, key: string, bytes: Bytes, headers: Headers) => unknown} Change */
+    /** @type {[string, number, Change][]} */
     const cases = [
       [
-        "a spoilt piece",
+        "a corrupt chunk",
         TUNING.chunk,
         (cache, key, bytes, headers) =>
           cache.put(
@@ -368,14 +383,14 @@ describe("a hub that misbehaves", () => {
           ),
       ],
       [
-        "a piece cut short",
+        "a truncated chunk",
         TUNING.chunk,
         (cache, key, bytes, headers) =>
           cache.put(key, new Response(bytes.subarray(1), { headers })),
       ],
-      ["a lost piece", TUNING.chunk, (cache, key) => cache.delete(key)],
+      ["a lost chunk", TUNING.chunk, (cache, key) => cache.delete(key)],
       [
-        "a piece without its hash",
+        "a chunk without its hash",
         TUNING.chunk,
         (cache, key, bytes) => cache.put(key, new Response(bytes)),
       ],
@@ -384,49 +399,49 @@ describe("a hub that misbehaves", () => {
       const id = name.replaceAll(" ", "-");
       const repository = model(id);
       const page = await newPage();
-      told(`${name}, before`, await load(page, id), repository.traffic.twice);
+      check(`${name}, before`, await load(page, id), repository.traffic.twice);
       const changing = await page.evaluateHandle(`(${change})`);
       await page.evaluate(
         async ([mark, change]) => {
           const cache = await caches.open("darkroom-models-2");
           const key = (await cache.keys()).map(({ url }) => url).find((url) => url.includes(mark));
-          const kept = key && (await cache.match(key));
-          if (!kept) throw new Error(`nothing is kept at ${mark}`);
-          const { headers } = kept;
-          await change(cache, key, new Uint8Array(await kept.arrayBuffer()), headers);
+          const cached = key && (await cache.match(key));
+          if (!cached) throw new Error(`nothing is cached at ${mark}`);
+          const { headers } = cached;
+          await change(cache, key, new Uint8Array(await cached.arrayBuffer()), headers);
         },
-        /** @type {[string, any]} */ ([`?darkroom=${piece}-`, changing]),
+        /** @type {[string, any]} */ ([`?darkroom=${offset}-`, changing]),
       );
       const found = await load(page, id);
       // The index is always read again.
       const twice = repository.traffic.twice - 2;
-      told(
+      check(
         name,
         found,
         twice,
         again === TUNING.chunk && name.includes("lost")
           ? undefined
-          : /was spoilt and is fetched again/,
+          : /a cached chunk failed its checksum/,
       );
       assert.equal(twice, again);
       await page.context().close();
     }
   });
 
-  test("a second visit fetches nothing, a replaced file anew, and needs no server", async () => {
+  test("a second visit downloads only a replaced file, and needs no server", async () => {
     const repository = model("second");
     const page = await newPage();
-    told("first visit", await load(page, "second"), 0);
+    check("first visit", await load(page, "second"), 0);
     const { all } = repository.traffic;
-    told("second visit", await load(page, "second"), 0);
-    // The text of the index is compared: it is how a new revision shows first.
+    check("second visit", await load(page, "second"), 0);
+    // The text of the index is compared, because a new revision shows there first.
     assert.equal(repository.traffic.all - all, 2, "only model_index.json moves");
 
     const other = randomBytes(SIZE);
     repository.put(WEIGHTS, other);
     const found = await load(page, "second");
     assert.equal(found.hash, sha256(other));
-    assert.match(found.notices.join(" "), /has been replaced on the server/);
+    assert.match(found.notices.join(" "), /was replaced on the server/);
 
     repository.fault = async ({ request }) => {
       request.socket.destroy();
@@ -441,8 +456,8 @@ describe("a hub that misbehaves", () => {
       "with a server that does not answer",
     );
 
-    // A model within another's folder is one of its own.
-    const kept = () =>
+    // A model inside another model's folder has a cache entry of its own.
+    const cached = () =>
       page.evaluate(async () =>
         (await (await import(/** @type {any} */ ("/weights/cache.js"))).cachedModels()).map(
           (/** @type {any} */ { address, bytes }) => [address, bytes],
@@ -456,12 +471,12 @@ describe("a hub that misbehaves", () => {
       paths: [WEIGHTS.split("/")[1]],
     });
     assert.deepEqual(
-      (await kept()).sort(),
+      (await cached()).sort(),
       [
         [address, 2],
         [`${address}${WEIGHTS}`, SIZE],
       ],
-      "the same bytes are kept once",
+      "the same bytes are cached twice",
     );
     await page.context().close();
   });

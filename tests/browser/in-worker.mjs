@@ -1,10 +1,10 @@
 // @ts-check
-/** Runs a function where the engine runs: in a module worker. */
+/** Runs a function in a module worker, where the engine runs. */
 
 /**
  * @template T
- * @param {import("playwright-core").Page} page at any document of the origin that the worker is to have
- * @param {(address: string, ...words: any[]) => Promise<T>} work refers to nothing outside itself
+ * @param {import("playwright-core").Page} page with any document of the worker's origin
+ * @param {(address: string, ...words: any[]) => Promise<T>} work uses nothing outside itself
  * @param {unknown[]} words its arguments, as JSON
  * @returns {Promise<T>}
  */

@@ -1,5 +1,8 @@
 // @ts-check
-/** What the page takes in memory: a model of full size, from the hub and from what is kept of it; and fifty pictures in a row. */
+/**
+ * Memory of the page: with a model of full size, from the hub and from the cache; and over fifty
+ * pictures in a row.
+ */
 import assert from "node:assert/strict";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -13,7 +16,7 @@ import { Studio } from "./studio.mjs";
 const HEAP_AT_MOST = 256e6;
 const PLANNED_WITHIN = 0.02;
 const PICTURES = 50;
-/** Until here caches may fill. */
+/** Caches may fill until this picture. */
 const LEVEL_FROM = 3;
 
 const mb = (/** @type {number} */ bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
@@ -21,10 +24,7 @@ const mb = (/** @type {number} */ bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 /** A model folder made by tests/golden/full. @param {string} name */
 async function modelFolder(name) {
   const models = process.env.DARKROOM_FULL_MODELS;
-  assert.ok(
-    models,
-    "DARKROOM_FULL_MODELS names the folder of models of full size (cargo xtask test --full sets it)",
-  );
+  assert.ok(models, "DARKROOM_FULL_MODELS is not set: run this by cargo xtask test --full");
   const folder = join(models, name, "model");
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
   assert.ok(entries.length, `${folder} is not there: cargo xtask test --full ${name} makes it`);
@@ -37,18 +37,20 @@ async function modelFolder(name) {
 }
 
 describe("memory", () => {
-  test("sd15: 2 GB from a hub to the GPU, a first U-Net step, and again without the hub", async () => {
+  test("sd15 loads from a hub, and again without it, within the planned memory", async () => {
     const { folder, files } = await modelFolder("sd15");
     const profile = await mkdtemp(join(tmpdir(), "darkroom-profile-"));
     const [hub, site] = await Promise.all([Hub.start(), Site.start()]);
     measured(site);
     const repository = hub.repository("tests/sd15");
     for (const path of files) await repository.link(path, join(folder, path));
-    // A profile on the disk: what a private window keeps it keeps in memory.
+    // A profile on the disk: a private window would hold its storage in memory.
     const context = await launchPersistent(profile);
     try {
-      const address = `${site.address()}?hub=${encodeURIComponent(hub.address())}#model=tests/sd15&device=gpu&steps=1&width=64&height=64&sampler=euler`;
-      for (const visit of ["from the hub", "from what is kept, without the hub"]) {
+      const address =
+        `${site.address()}?hub=${encodeURIComponent(hub.address())}` +
+        "#model=tests/sd15&device=gpu&steps=1&width=64&height=64&sampler=euler";
+      for (const visit of ["from the hub", "from the cache, without the hub"]) {
         const page = await context.newPage();
         const studio = new Studio(page);
         const meter = await Meter.on(page);
@@ -69,13 +71,18 @@ describe("memory", () => {
         const { plan } = after;
         const off = after.live / plan.total - 1;
         console.log(
-          `${visit}: ${mb(fetched)} fetched, loaded in ${seconds.toFixed(0)} s; “${await studio.text("memory")}”`,
+          `${visit}: ${mb(fetched)} fetched, loaded in ${seconds.toFixed(0)} s; ` +
+            `“${await studio.text("memory")}”`,
         );
         console.log(
-          `  peaks: WebAssembly ${mb(meter.peak.wasm)}, JavaScript ${mb(meter.peak.worker)} in the worker and ${mb(meter.peak.page)} in the page (objects, what the browser holds for them, and ArrayBuffers without WebAssembly’s)`,
+          `  peaks: WebAssembly ${mb(meter.peak.wasm)}, JavaScript ${mb(meter.peak.worker)} in ` +
+            `the worker and ${mb(meter.peak.page)} in the page (objects, what the browser holds ` +
+            "for them, and ArrayBuffers without WebAssembly’s)",
         );
         console.log(
-          `  on the GPU: ${mb(loaded.live)} after loading, ${mb(after.live)} after the first picture (peak ${mb(after.peak)}), planned ${mb(plan.total)}: ${(100 * off).toFixed(2)} %; ${after.created} buffers`,
+          `  on the GPU: ${mb(loaded.live)} after loading, ${mb(after.live)} after the first ` +
+            `picture (peak ${mb(after.peak)}), planned ${mb(plan.total)}: ` +
+            `${(100 * off).toFixed(2)} %; ${after.created} buffers`,
         );
         assert.ok(meter.peak.wasm < HEAP_AT_MOST, `WebAssembly: ${mb(meter.peak.wasm)}`);
         assert.ok(
@@ -104,7 +111,7 @@ describe("memory", () => {
   });
 
   for (const device of ["cpu", "gpu"]) {
-    test(`nothing grows over ${PICTURES} pictures in a row, ${device.toUpperCase()}`, async () => {
+    test(`memory stays level over ${PICTURES} pictures, ${device.toUpperCase()}`, async () => {
       const site = await Site.start();
       measured(site);
       const browser = await launchChromium({ webgpu: device === "gpu" });
@@ -133,19 +140,21 @@ describe("memory", () => {
           if ([1, LEVEL_FROM, 10, 25, PICTURES].includes(picture)) {
             const { gpu, heap, page } = levels[picture - 1];
             console.log(
-              `${device}, after picture ${picture}: GPU ${mb(gpu)}, WebAssembly ${mb(wasm)}, JavaScript ${mb(heap)} in the worker and ${mb(page)} in the page`,
+              `${device}, after picture ${picture}: GPU ${mb(gpu)}, WebAssembly ${mb(wasm)}, ` +
+                `JavaScript ${mb(heap)} in the worker and ${mb(page)} in the page`,
             );
           }
         }
         const [level, last] = [levels[LEVEL_FROM - 1], levels[PICTURES - 1]];
-        assert.ok(device === "cpu" || level.gpu > 20e6, "the GPU's buffers are counted");
+        assert.ok(device === "cpu" || level.gpu > 20e6, "no GPU buffers were counted");
         assert.equal(last.gpu, level.gpu, "buffers on the GPU");
         assert.equal(last.wasm, level.wasm, "WebAssembly's memory");
         assert.ok(
           last.heap < level.heap + 1e6,
           `the worker's heap: ${mb(level.heap)}, then ${mb(last.heap)}`,
         );
-        // Each picture stays on the contact sheet: its settings and two elements, its pixels not among this.
+        // Each picture stays in the gallery, with its settings and two elements. Its pixels are not
+        // counted here.
         assert.ok(
           last.page < level.page + 2e6,
           `the page's heap: ${mb(level.page)}, then ${mb(last.page)}`,

@@ -1,14 +1,22 @@
 // @ts-check
 /**
- * Measures what a visit takes: buffers on the GPU by what is created, destroyed and collected; WebAssembly's memory, which never shrinks; and the
- * JavaScript heap of the engine's worker and of the page as Chromium's inspector counts them, ArrayBuffers included.
+ * Measures the memory of a visit: GPU buffers, by counting those created, destroyed and collected;
+ * WebAssembly's memory, which never shrinks; and the JavaScript heaps of worker and page, with
+ * ArrayBuffers, as Chromium's inspector counts them.
  */
 
 /** @typedef {import("playwright-core").Page} Page */
-/** @typedef {{live: number, peak: number, created: number, wasm: number, plan: any}} Counts bytes; `created`: buffers */
-/** @typedef {{used: number, embedder: number, buffers: number}} Heap bytes: of objects, of what the browser holds for them, of ArrayBuffers other than WebAssembly's */
+/**
+ * In bytes; `created`: number of buffers.
+ * @typedef {{live: number, peak: number, created: number, wasm: number, plan: any}} Counts
+ */
+/**
+ * Bytes of objects, of what the browser holds for them, and of ArrayBuffers other than
+ * WebAssembly's.
+ * @typedef {{used: number, embedder: number, buffers: number}} Heap
+ */
 
-/** Runs in the worker before anything else of it. */
+/** Runs in the worker before its own script. */
 function prelude() {
   /** @type {Counts} */
   const counts = { live: 0, peak: 0, created: 0, wasm: 0, plan: null };
@@ -18,7 +26,7 @@ function prelude() {
   Object.assign(globalThis, { darkroomCounts: read });
 
   const { GPUDevice, GPUBuffer } = /** @type {any} */ (globalThis);
-  /** Buffers that are neither destroyed nor collected. @type {Map<number, number>} */
+  /** Sizes of the buffers that are neither destroyed nor collected. @type {Map<number, number>} */
   const sizes = new Map();
   /** @type {WeakMap<object, number>} */
   const ids = new WeakMap();
@@ -62,7 +70,7 @@ function prelude() {
   };
 }
 
-/** Has a site's workers begin with it. @param {import("./hub.mjs").Site} site */
+/** Adds the prelude to a site's workers. @param {import("./hub.mjs").Site} site */
 export function measured(site) {
   site.replaced.set("prelude.js", `(${prelude})();`);
   site.change = (path, bytes) =>
@@ -74,12 +82,12 @@ export function measured(site) {
 export class Meter {
   #page;
   #session;
-  /** The inspector's session of the worker in use. */
+  /** The inspector's session of the current worker. */
   #worker = "";
   #id = 0;
   /** @type {Map<number, (result: any) => void>} */ #answers = new Map();
   #timer = /** @type {NodeJS.Timeout | undefined} */ (undefined);
-  /** The largest seen. */
+  /** The largest values seen. */
   peak = { wasm: 0, worker: 0, page: 0, gpu: 0 };
 
   /** @param {Page} page @param {import("playwright-core").CDPSession} session */
@@ -88,7 +96,7 @@ export class Meter {
     this.#session = session;
   }
 
-  /** @param {Page} page before it is opened */
+  /** @param {Page} page not opened yet */
   static async on(page) {
     const session = await page.context().newCDPSession(page);
     const meter = new Meter(page, session);
@@ -108,7 +116,10 @@ export class Meter {
     return meter;
   }
 
-  /** Looks so often from here on, and remembers the largest. @param {number} everyMs */
+  /**
+   * Measures at intervals from now on, and remembers the largest values.
+   * @param {number} everyMs
+   */
   watch(everyMs) {
     const look = async () => {
       const [{ wasm, peak: gpu }, worker, page] = await Promise.all([
@@ -144,7 +155,7 @@ export class Meter {
     return worker.evaluate(() => /** @type {any} */ (globalThis).darkroomCounts());
   }
 
-  /** The worker's. @returns {Promise<Heap>} */
+  /** The worker's heap. @returns {Promise<Heap>} */
   async heap() {
     return heapOf(await this.#ask("Runtime.getHeapUsage"));
   }
@@ -154,12 +165,12 @@ export class Meter {
     return heapOf(await this.#session.send("Runtime.getHeapUsage"));
   }
 
-  /** Collects what nobody refers to, in page and worker. */
+  /** Collects garbage in page and worker. */
   async collect() {
     for (let times = 0; times < 2; times += 1) {
       await this.#ask("HeapProfiler.collectGarbage");
       await this.#session.send("HeapProfiler.collectGarbage");
-      // Registries are told in a later task.
+      // Finalization registries run in a later task.
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }

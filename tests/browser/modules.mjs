@@ -1,5 +1,5 @@
 // @ts-check
-/** Modules of the page in Node, for what needs no browser. */
+/** Imports modules of the page in Node, for tests that need no browser. */
 import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,7 +13,7 @@ export async function pageModule(name) {
   const www = new URL("../../www/", import.meta.url).pathname;
   const folder = await mkdtemp(join(tmpdir(), "darkroom-modules-"));
   try {
-    // Node takes a folder's .js files for modules where its package.json says so, and a page has none.
+    // Node treats .js files as modules where a package.json says so. The page has none.
     await writeFile(join(folder, "package.json"), '{ "type": "module" }');
     await cp(www, folder, {
       recursive: true,

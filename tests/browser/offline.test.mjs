@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * What the service worker keeps of the page: a visit without network and server, and never a mix of two deployments. On localhost it stands back, so the
- * page is at a name of its own here.
+ * The service worker: visits without network and server, and no mix of two deployments. On
+ * localhost it prefers the server, so the page has another host name here.
  */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -11,18 +11,18 @@ import { Studio } from "./studio.mjs";
 
 const HOST = "darkroom.localhost";
 const QUICK = { steps: "2", sampler: "euler" };
-/** Files that tell which deployment they are of, by what they put into `globalThis.deployments`. */
+/** Files that write the name of their deployment into `globalThis.deployments`. */
 const MARKED =
   /^(main|darkroom-studio|engine\/client|base\/problem|studio\/form|studio\/settings)\.js$/;
 
-describe("without a network", () => {
+describe("offline", () => {
   /** @type {import("playwright-core").Browser} */ let browser;
   before(async () => {
     browser = await launchChromium({ webgpu: false });
   });
   after(() => browser?.close());
 
-  /** The edition that the next opening gets. @param {Studio} studio */
+  /** The edition that the next opening uses. @param {Studio} studio */
   const newest = (studio) =>
     studio.page.evaluate(async () => {
       const notes = await caches.open("darkroom-shell");
@@ -40,7 +40,7 @@ describe("without a network", () => {
   }
 
   for (const host of [HOST, "localhost"]) {
-    test(`a second visit to ${host} makes a picture with the network off and the server gone`, async () => {
+    test(`a second visit to ${host} makes a picture without network and server`, async () => {
       const site = await Site.start();
       const studio = await Studio.visit(browser, site.address(host));
       await studio.engine();
@@ -55,10 +55,10 @@ describe("without a network", () => {
     });
   }
 
-  test("a new deployment is never mixed with the old one", async () => {
+  test("a page never mixes files of two deployments", async () => {
     const site = await Site.start();
     let deployment = "one";
-    /** Files that are of the old one still, once. @type {Set<string>} */
+    /** Files that come from the old deployment once more. @type {Set<string>} */
     const late = new Set();
     site.change = (path, bytes) => {
       if (!MARKED.test(path)) return bytes;
@@ -80,7 +80,7 @@ describe("without a network", () => {
     await studio.engine();
     assert.deepEqual(await editions(), ["one"]);
 
-    // The server's files are looked at while they are being uploaded: what is found then is no deployment.
+    // The service worker compares the files during an upload. These files are no deployment.
     deployment = "two";
     for (const path of ["base/problem.js", "studio/form.js"]) late.add(path);
     await studio.page.reload();
@@ -90,7 +90,7 @@ describe("without a network", () => {
       assert.ok(tries < 1200, "the server was not asked for a newer edition");
       await studio.page.waitForTimeout(100);
     }
-    // Long enough to look twice.
+    // Waits long enough for two comparisons.
     const asked = () =>
       site.log.filter((path) => path === "sw.js" || path === "weights/source.js").length;
     for (let before = -1; before !== asked(); await studio.page.waitForTimeout(2000))
@@ -102,7 +102,7 @@ describe("without a network", () => {
     assert.deepEqual(await editions(), ["one"], "the newer one is for the next opening");
     const second = await renewed(studio, first);
     assert.notEqual(second, first);
-    // An old page, still open, goes on with its own files: its worker is started anew here.
+    // A page that is still open uses its own edition, also for a new worker.
     await studio.fill({ device: "cpu" });
     await studio.engine();
     await studio.generate(QUICK);
@@ -116,7 +116,7 @@ describe("without a network", () => {
     await site.close();
   });
 
-  test("all that the page loads by itself is kept", async () => {
+  test("all files that the page loads by itself are cached", async () => {
     const site = await Site.start();
     const studio = await Studio.visit(browser, site.address(HOST));
     await studio.engine();

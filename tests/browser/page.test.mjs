@@ -1,5 +1,5 @@
 // @ts-check
-/** The page in a real Chromium: from two prompts to a picture, on the CPU path and on WebGPU (SwiftShader). */
+/** The page in Chromium, from two prompts to a picture, on the CPU and on WebGPU (SwiftShader). */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { launchChromium } from "./chromium.mjs";
+import { args } from "./command.mjs";
 import { startServer } from "./server.mjs";
 import { psnr, Studio } from "./studio.mjs";
 
@@ -35,12 +36,15 @@ describe("the page", () => {
     await server?.close();
   });
 
-  /** @param {string} [fragment] @param {import("playwright-core").BrowserContextOptions} [options] */
+  /**
+   * @param {string} [fragment]
+   * @param {import("playwright-core").BrowserContextOptions} [options]
+   */
   const visit = (fragment = "", options) =>
     Studio.visit(browser, server.address + fragment, options);
 
   /**
-   * What the native command makes of the same settings.
+   * The native command's picture of the same settings.
    * @param {Studio} studio
    * @param {string} steps
    */
@@ -50,38 +54,17 @@ describe("the page", () => {
     const folder = await mkdtemp(join(tmpdir(), "darkroom-"));
     const out = join(folder, "picture.png");
     const model = new URL("../../www/models/portraits", import.meta.url).pathname;
-    const { prompt, negative_prompt, seed, guidance_scale, sampler } = MAN;
-    await promisify(execFile)(command, [
-      "generate",
-      "--model",
-      model,
-      "--prompt",
-      prompt,
-      "--negative-prompt",
-      negative_prompt,
-      "--seed",
-      seed,
-      "--steps",
-      steps,
-      "--guidance",
-      guidance_scale,
-      "--sampler",
-      sampler,
-      "--device",
-      "cpu",
-      "--dtype",
-      "f32",
-      "--out",
-      out,
-    ]);
+    const { guidance_scale: guidance, ...settings } = MAN;
+    const options = { ...settings, guidance, model, steps, device: "cpu", dtype: "f32", out };
+    await promisify(execFile)(command, ["generate", ...args(options)]);
     const picture = await studio.decode(await readFile(out));
     await rm(folder, { recursive: true });
     return picture;
   }
 
-  test("can be used within two seconds, while the model is still on its way", async () => {
+  test("a prompt can be typed within two seconds, while the model loads", async () => {
     const context = await browser.newContext();
-    // Weights that take longer than anyone would wait for.
+    // Weights that never arrive.
     await context.route("**/*.safetensors", () => {});
     const studio = new Studio(await context.newPage());
     const began = performance.now();
@@ -95,20 +78,20 @@ describe("the page", () => {
     await studio.close();
   });
 
-  test("makes the native command's picture on the CPU path, again from a link, and without fetching weights twice", async () => {
+  test("the CPU makes the native command's picture, and a link makes it again", async () => {
     const studio = await visit();
     await studio.engine();
     assert.match(
       await studio.text("device"),
-      /^CPU: .*SwiftShader.* software/i,
-      "a software adapter is not taken for a GPU",
+      /^CPU: No real GPU found \(only a software one, “.*SwiftShader.*”\)/i,
+      "a software adapter was taken for a GPU",
     );
     const seconds = await studio.generate({ ...MAN, steps: "20" });
     assert.deepEqual(studio.errors, []);
-    console.log(`20 steps on the CPU path: ${seconds.toFixed(2)} s`);
+    console.log(`20 steps on the CPU: ${seconds.toFixed(2)} s`);
     const picture = await studio.picture();
     const alike = psnr(picture, await native(studio, "20"));
-    console.log(`CPU path against the native command: ${alike.toFixed(1)} dB`);
+    console.log(`CPU compared with the native command: ${alike.toFixed(1)} dB`);
     assert.ok(alike > CLOSE_DB, `${alike} dB`);
     console.log(`screenshot: ${await studio.screenshot("cpu")}`);
 
@@ -122,11 +105,11 @@ describe("the page", () => {
     );
     await studio.page.reload();
     await studio.engine();
-    // A HEAD asks whether a file is still the one that is stored; nothing of the weights moves.
+    // HEAD requests ask for the version of a cached file. No weights are downloaded.
     assert.deepEqual(
       fetched.filter((line) => line.startsWith("GET ") && !line.endsWith("/model_index.json")),
       [],
-      "fetched on a second visit",
+      "downloaded on a second visit",
     );
     await studio.generate();
     assert.deepEqual(
@@ -138,7 +121,7 @@ describe("the page", () => {
     await studio.close();
   });
 
-  test("makes it on WebGPU too", async () => {
+  test("WebGPU makes the native command's picture", async () => {
     const studio = await visit("#device=gpu");
     await studio.engine();
     assert.match(await studio.text("device"), /SwiftShader/i);
@@ -147,14 +130,14 @@ describe("the page", () => {
     assert.deepEqual(studio.errors, []);
     console.log(`20 steps on SwiftShader: ${seconds.toFixed(2)} s`);
     const alike = psnr(await studio.picture(), await native(studio, "20"));
-    console.log(`SwiftShader against the native command: ${alike.toFixed(1)} dB`);
+    console.log(`SwiftShader compared with the native command: ${alike.toFixed(1)} dB`);
     assert.ok(alike > CLOSE_DB, `${alike} dB`);
     assert.ok(seconds < SWIFTSHADER_S, `${seconds} s for 20 steps`);
     console.log(`screenshot: ${await studio.screenshot("swiftshader")}`);
     await studio.close();
   });
 
-  test("goes over to the CPU where the GPU fails, and says so", async () => {
+  test("the page switches to the CPU where the GPU fails, and says so", async () => {
     const context = await browser.newContext();
     await context.route("**/pkg/darkroom.js", async (route) => {
       const response = await route.fetch();
@@ -176,10 +159,10 @@ describe("the page", () => {
     await studio.close();
   });
 
-  test("previews, can be cancelled midway, and makes the next picture", async () => {
+  test("a picture has previews and can be cancelled, and the next one is made", async () => {
     const studio = await visit();
     await studio.engine();
-    // More steps than it will get to do.
+    // More steps than will be made.
     await studio.fill({ ...MAN, steps: "500" });
     await studio.button("generate").click();
     await studio.page.waitForSelector(".picture[data-state=preview]");
@@ -194,10 +177,10 @@ describe("the page", () => {
     await studio.close();
   });
 
-  test("shows what the negative prompt does: same seed, two pictures", async () => {
+  test("Compare makes two pictures of one seed that differ by the negative prompt", async () => {
     const studio = await visit();
     await studio.engine();
-    // The page's first seed: its man has a mustache, which is all that may go.
+    // With the page's first seed the man has a mustache, and only the mustache may go.
     await studio.fill({ ...MAN, seed: "14", steps: "6" });
     await studio.button("compare").click();
     await studio.idle();
@@ -207,14 +190,14 @@ describe("the page", () => {
     console.log(`screenshot: ${await studio.screenshot("compare")}`);
     await studio.generate({ negative_prompt: "" });
     assert.deepEqual(await studio.picture(), without);
-    // The contact sheet brings the older one back.
+    // The gallery restores the older picture.
     await studio.page.locator(".gallery li").nth(1).getByRole("button").click();
     assert.equal(await studio.page.locator("[name=negative-prompt]").inputValue(), "mustache");
     assert.deepEqual(await studio.picture(), withIt);
     await studio.close();
   });
 
-  test("saves a PNG that tells how it was made", async () => {
+  test("a saved PNG contains the picture and its generation parameters", async () => {
     const studio = await visit();
     await studio.engine();
     await studio.generate({ ...MAN, prompt: "Portrait photo of a man, café", steps: "2" });
@@ -228,12 +211,13 @@ describe("the page", () => {
     assert.equal(
       text,
       "Portrait photo of a man, café\nNegative prompt: mustache\n" +
-        "Steps: 2, Sampler: Euler, CFG scale: 7.5, Seed: 1234, Size: 128x128, Model: portraits, RNG: CPU, Version: Darkroom",
+        "Steps: 2, Sampler: Euler, CFG scale: 7.5, Seed: 1234, Size: 128x128, " +
+        "Model: portraits, RNG: CPU, Version: Darkroom",
     );
     await studio.close();
   });
 
-  test("asks of another model the usual guidance scale, unless the visitor chose one", async () => {
+  test("another model gets its default guidance scale, unless the visitor chose one", async () => {
     const studio = await visit();
     await studio.engine();
     const model = studio.page.locator("[name=model]");
@@ -243,7 +227,7 @@ describe("the page", () => {
       await model.fill(name);
       await model.blur();
     };
-    assert.equal(await guidance.inputValue(), "3", "the demo model's");
+    assert.equal(await guidance.inputValue(), "3", "the demo model's default");
     await change("models/none");
     assert.equal(await guidance.inputValue(), "7.5");
     await studio.page.waitForFunction(() => location.hash.includes("guidance-scale=7.5"));
@@ -258,12 +242,12 @@ describe("the page", () => {
     assert.equal(
       await linked.page.locator("[name=guidance-scale]").inputValue(),
       "7.5",
-      "a link to another model",
+      "after a link to another model",
     );
     await linked.close();
   });
 
-  test("a link of an earlier version fills the fields, and is written anew with today's names", async () => {
+  test("a link of an earlier version fills the fields, and gets the current names", async () => {
     const studio = await visit("#negative=hat&guidance=2.5");
     assert.equal(await studio.page.locator("[name=negative-prompt]").inputValue(), "hat");
     assert.equal(await studio.page.locator("[name=guidance-scale]").inputValue(), "2.5");
@@ -280,7 +264,7 @@ describe("the page", () => {
     await studio.close();
   });
 
-  test("counts tokens, and says where a long prompt is parted and when a negative prompt does nothing", async () => {
+  test("long prompts and negative prompts without effect are noted", async () => {
     const studio = await visit();
     await studio.engine();
     const tokens = studio.page.locator("[data-for=negative-prompt]");
@@ -293,14 +277,14 @@ describe("the page", () => {
     assert.equal(await tokens.innerText(), "80 / 75 tokens");
     assert.match(
       await studio.page.locator("[data-note=negative-prompt]").innerText(),
-      /2 parts\. The first ends before “mustache mustache mustache mustache must…”/,
+      /split into 2 chunks\. The first ends before “mustache mustache mustache mustache must…”/,
     );
     await studio.fill({ negative_prompt: "mustache", guidance_scale: "1" });
     assert.match(await studio.page.locator("[data-note=negative-prompt]").innerText(), /no effect/);
     await studio.close();
   });
 
-  test("goes by keyboard, and on a phone", async () => {
+  test("a phone-sized page is usable by keyboard", async () => {
     const studio = await visit("", {
       viewport: { width: 360, height: 740 },
       isMobile: true,

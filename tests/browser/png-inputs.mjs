@@ -1,5 +1,5 @@
 // @ts-check
-/** Inputs for what reads PNG files and the texts in them, as nobody would write them, and what must hold of the outcome. */
+/** Random PNG files and texts, and what must hold for every result of reading them. */
 import assert from "node:assert/strict";
 import { deflateSync } from "node:zlib";
 import { pageModule } from "./modules.mjs";
@@ -7,7 +7,7 @@ import { pageModule } from "./modules.mjs";
 const { AT_MOST, textOf, texts } = await pageModule("studio/png-text.js");
 const { fromInfotext, infotext } = await pageModule("studio/infotext.js");
 
-/** Numbers that are the same in every run (xorshift32). */
+/** Pseudorandom numbers, the same in every run (xorshift32). */
 class Random {
   #state;
 
@@ -69,7 +69,11 @@ function chunk(type, data) {
   return bytes;
 }
 
-/** A file with these chunks between its header and its end. @param {Buffer[]} chunks @returns {Uint8Array<ArrayBuffer>} */
+/**
+ * A PNG file with these chunks.
+ * @param {Buffer[]} chunks
+ * @returns {Uint8Array<ArrayBuffer>}
+ */
 export const png = (...chunks) =>
   Uint8Array.from(
     Buffer.concat([
@@ -99,7 +103,8 @@ export const zTXt = (text) =>
   );
 
 const TEXT =
-  'Portrait photo of a man, caf\u00e9\nNegative prompt: mustache\nSteps: 20, Sampler: DPM++ 2M, CFG scale: 7.5, Seed: 19, Size: 512x768, Model: "a: b", Version: v1.9';
+  "Portrait photo of a man, caf\u00e9\nNegative prompt: mustache\nSteps: 20, Sampler: DPM++ 2M, " +
+  'CFG scale: 7.5, Seed: 19, Size: 512x768, Model: "a: b", Version: v1.9';
 const FILES = [
   png(tEXt(TEXT)),
   png(iTXt(`${TEXT} 日本`)),
@@ -173,12 +178,14 @@ function checkText(text) {
   const { prompt, negative_prompt, ...others } = found.settings;
   assert.ok(prompt.length + negative_prompt.length <= text.length);
   for (const [field, value] of Object.entries(others)) assert.match(value, FORMS[field], field);
-  // So that a page full of them stays a page.
+  // The page has room for them.
   assert.ok(found.notes.every((/** @type {string} */ note) => note.length < 400));
 }
 
 /**
- * @param {number} count of files read chunk by chunk; of texts as many; of files read as the page does it, with unpacking, a hundredth
+ * Reads so many files chunk by chunk, and as many texts. A hundredth of the files is also
+ * decompressed, as the page does it.
+ * @param {number} count
  * @param {number} seed
  */
 export async function tryInputs(count, seed) {
@@ -207,12 +214,16 @@ export async function tryInputs(count, seed) {
       });
     }
   }
-  // Otherwise the inputs would only try how files are refused.
+  // Otherwise most inputs would be refused at once.
   assert.ok(found > count / 4, `${found} texts in ${count} files`);
   return 2 * count;
 }
 
-/** What was written is read back. @param {number} count @param {number} seed */
+/**
+ * Reads back what was written.
+ * @param {number} count
+ * @param {number} seed
+ */
 export function thereAndBack(count, seed) {
   const random = new Random(seed);
   const line = () =>

@@ -1,5 +1,8 @@
 // @ts-check
-/** What a PNG file says of how it was made: read back, from other programs too, and from files that are none. No browser is needed for it. */
+/**
+ * Generation parameters in PNG files: read back, also from other programs and from malformed files.
+ * These tests need no browser.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { pageModule } from "./modules.mjs";
@@ -8,7 +11,7 @@ import { iTXt, packedITXt, png, tEXt, thereAndBack, tryInputs, zTXt } from "./pn
 const { textOf } = await pageModule("studio/png-text.js");
 const { fromInfotext } = await pageModule("studio/infotext.js");
 
-test("text chunks of every kind", async () => {
+test("the first readable text chunk of every kind is found", async () => {
   for (const [kind, file, expected] of /** @type {[string, Uint8Array, string | null][]} */ ([
     ["tEXt", png(tEXt("caf\u00e9 \u0080")), "caf\u00e9 \u0080"],
     ["iTXt", png(iTXt("日本 😀")), "日本 😀"],
@@ -16,21 +19,23 @@ test("text chunks of every kind", async () => {
     ["packed iTXt", png(packedITXt("日本 😀")), "日本 😀"],
     ["the first of two", png(tEXt("one"), tEXt("two")), "one"],
     ["none", png(), null],
-    ["more than words pack to", png(zTXt(Buffer.alloc(3e6))), null],
-    ["a readable one behind it", png(zTXt(Buffer.alloc(3e6)), tEXt("x")), "x"],
-    ["no PNG", Uint8Array.from([...png(tEXt("x"))].slice(1)), null],
-    ["nothing", new Uint8Array(0), null],
+    ["too large after decompression", png(zTXt(Buffer.alloc(3e6))), null],
+    ["a readable one after it", png(zTXt(Buffer.alloc(3e6)), tEXt("x")), "x"],
+    ["not a PNG", Uint8Array.from([...png(tEXt("x"))].slice(1)), null],
+    ["empty", new Uint8Array(0), null],
   ])) {
     assert.equal(await textOf(file, "parameters"), expected, kind);
   }
 });
 
-test("what other programs write", () => {
+test("infotext of other programs becomes settings and notes", () => {
   const long = `a man, (hat:1.2)
 in a city
 Negative prompt: mustache,
 glasses
-Steps: 30, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 3141592653, Size: 512x768, Model hash: cc6cb27103, Model: v1-5, Lora hashes: "a: 1, b: 2", Clip skip: 2, Version: v1.9.4`;
+Steps: 30, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 3141592653, \
+Size: 512x768, Model hash: cc6cb27103, Model: v1-5, Lora hashes: "a: 1, b: 2", Clip skip: 2, \
+Version: v1.9.4`;
   assert.deepEqual(fromInfotext(long), {
     settings: {
       prompt: "a man, (hat:1.2)\nin a city",
@@ -74,11 +79,11 @@ Steps: 30, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 3141592
     assert.equal(fromInfotext(none), null, none);
 });
 
-test("what is written here is read back", () => {
+test("infotext written here is read back", () => {
   thereAndBack(20_000, 7);
 });
 
-test("any bytes: nothing thrown, nothing large allocated", async () => {
+test("no input throws or makes the reader allocate much", async () => {
   const inputs = await tryInputs(50_000, 19);
   console.log(`${inputs} inputs`);
 });

@@ -9,19 +9,19 @@ import { createInterface } from "node:readline";
  */
 
 /**
- * Starts the project's own server on a free port, serving what is built already.
+ * Starts the project's own server on a free port. It serves what is already built.
  *
  * @param {object} [options]
  * @param {string} [options.root] folder to serve in place of www/; its parent directory is this one
  * @returns {Promise<Server>}
  */
 export async function startServer({ root } = {}) {
-  // `cargo xtask test` says where its own program is; by hand, cargo finds it.
+  // `cargo xtask test` names its own program. Without it, cargo finds the program.
   const own = process.env.DARKROOM_XTASK;
   const command = own ? [own] : ["cargo", "xtask"];
   command.push("serve", "--no-build", "--port", "0", "--stop-at-eof");
   if (root) command.push("--root", root);
-  // The server ends when its standard input closes: also when this process dies without a word.
+  // The server ends when its standard input closes, also when this process is killed.
   const child = spawn(command[0], command.slice(1), { stdio: ["pipe", "pipe", "inherit"] });
   const ended = new Promise((resolve) => child.once("close", resolve));
   const address = await new Promise((resolve, reject) => {

@@ -1,5 +1,5 @@
 // @ts-check
-/** A step as the browser's WebGPU sees it: dispatches, submissions and pipelines, counted where the engine asks for them. */
+/** A step on the browser's WebGPU: counts of dispatches, submissions and pipelines. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
@@ -10,12 +10,16 @@ import { startServer } from "./server.mjs";
 /** @typedef {{submissions: number, dispatches: number, pipelines: number}} Counts */
 
 /**
- * A picture of the demo model on the GPU path; runs in a worker.
+ * Counts of WebGPU calls, and the number of different bytes in the picture.
+ * @typedef {{loading: Counts, steps: Counts[], finishing: Counts, seen: number}} Result
+ */
+
+/**
+ * Makes a picture of the demo model on the GPU. Runs in a worker.
  *
  * @param {string} address of the page
  * @param {number} steps
- * @returns {Promise<{loading: Counts, steps: Counts[], finishing: Counts, seen: number}>} what was asked of WebGPU
- * meanwhile, and how many different bytes the picture has
+ * @returns {Promise<Result>}
  */
 async function walk(address, steps) {
   const scope = /** @type {any} */ (globalThis);
@@ -82,7 +86,7 @@ async function walk(address, steps) {
   return { loading, steps: each, finishing: taken(), seen: new Set(rgba).size };
 }
 
-test("a step is one submission, played from a record, and a loaded model has all its pipelines", async (t) => {
+test("a step is one recorded submission, and loading compiles all pipelines", async (t) => {
   const server = await startServer();
   t.after(() => server.close());
   const browser = await launchChromium();
@@ -111,6 +115,6 @@ test("a step is one submission, played from a record, and a loaded model has all
     );
     assert.equal(step.dispatches, steps[2].dispatches, `dispatches of call ${index}`);
   }
-  assert.ok(steps[2].dispatches > 50, "the record is played");
-  assert.ok(seen > 50, "a picture comes out");
+  assert.ok(steps[2].dispatches > 50, "too few dispatches for a step");
+  assert.ok(seen > 50, "the picture is blank");
 });

@@ -1,27 +1,27 @@
 // @ts-check
-/** The page as a visitor has it before them, for the tests. */
+/** The page in the hands of a visitor, for the tests. */
 import { writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /** @typedef {import("playwright-core").Page} Page */
-/** @typedef {{width: number, height: number, bytes: number[]}} Picture RGBA */
+/** Pixels in RGBA. @typedef {{width: number, height: number, bytes: number[]}} Picture */
 
-/** A software GPU on a machine that does other work too: a run there may take minutes and still be right. */
+/** A correct run on a software GPU and a busy machine may take minutes. */
 const PATIENCE_MS = 300_000;
 
 export class Studio {
   /** @param {Page} page */
   constructor(page) {
     this.page = page;
-    /** Everything that went to the console as an error. @type {string[]} */
+    /** Errors on the console. @type {string[]} */
     this.errors = [];
     page.on("pageerror", (error) => this.errors.push(String(error)));
     page.on("console", (message) => message.type() === "error" && this.errors.push(message.text()));
   }
 
   /**
-   * Opens the page in a visitor's first visit: a context of its own, with nothing stored.
+   * Opens the page for a new visitor, in a context without storage.
    * @param {import("playwright-core").Browser} browser
    * @param {string} address
    * @param {import("playwright-core").BrowserContextOptions} [options]
@@ -58,13 +58,13 @@ export class Studio {
     return this.page.locator(`[data-act=${act}]`).first();
   }
 
-  /** Waits until nothing is being made. */
+  /** Waits until no picture is in progress. */
   async idle() {
     await this.page.waitForSelector("darkroom-studio[data-work=idle]", { timeout: PATIENCE_MS });
   }
 
   /**
-   * Presses Generate and waits for the end, whatever it is.
+   * Presses Generate and waits for the end of the run, successful or not.
    * @param {Record<string, string>} [fields] typed first
    * @returns {Promise<number>} seconds
    */
@@ -77,7 +77,7 @@ export class Studio {
   }
 
   /**
-   * The finished picture on the easel.
+   * The finished picture in view.
    * @param {number} [print] from the left
    * @returns {Promise<Picture>}
    */
@@ -92,7 +92,7 @@ export class Studio {
   }
 
   /**
-   * A PNG file's pixels, decoded by the browser.
+   * The pixels of a PNG file, decoded by the browser.
    * @param {Buffer} file
    * @returns {Promise<Picture>}
    */
@@ -115,7 +115,7 @@ export class Studio {
     return this.page.locator(`[data-part=${part}]`).innerText();
   }
 
-  /** The message on the page about what went wrong, and which remedies it offers. */
+  /** The text of the problem on the page, with its buttons. */
   async problem() {
     const problem = this.page.locator("[data-part=problem]");
     await problem.waitFor({ state: "visible", timeout: 60_000 });

@@ -1,5 +1,5 @@
 // @ts-check
-/** How the engine chooses the way its kernels divide their work, in a browser, and that the page remembers it. */
+/** Choice of the kernel tiling in a browser, and its cache in the page. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
@@ -7,13 +7,13 @@ import { launchChromium } from "./chromium.mjs";
 import { inWorker } from "./in-worker.mjs";
 import { startServer } from "./server.mjs";
 
-/** @typedef {{tiling: string, chosen_by: string, timings: {tiling: string, seconds: number, rounds: number}[]}} Choice */
+/** @typedef {import("../../www/pkg/darkroom.js").ChosenTiling} ChosenTiling */
 
 /**
- * Asks an engine on the GPU path for several choices; runs in a worker.
+ * Asks GPU and CPU engines for several tilings. Runs in a worker.
  *
  * @param {string} address of the page
- * @returns {Promise<{choices: (Choice | null)[], wrong: string}>}
+ * @returns {Promise<{choices: (ChosenTiling | null)[], wrong: string}>}
  */
 async function choose(address) {
   const wasm = await import(`${address}pkg/darkroom.js`);
@@ -21,13 +21,13 @@ async function choose(address) {
   const gpu = await wasm.Engine.create("gpu");
   const cpu = await wasm.Engine.create("cpu");
   const choices = [];
-  for (const [engine, wish, remembered] of [
+  for (const [engine, choice, cached] of [
     [gpu, "auto", "128x128"],
     [gpu, "64x64", undefined],
     [gpu, "measure", "128x128"],
     [cpu, "auto", undefined],
   ]) {
-    choices.push(await engine.tune(wish, remembered));
+    choices.push(await engine.tune(choice, cached));
     await engine.selfTest();
   }
   const wrong = await gpu
@@ -36,7 +36,7 @@ async function choose(address) {
   return { choices, wrong };
 }
 
-test("tiles are chosen from the table or measured, and a measurement is remembered", async (t) => {
+test("the kernel tiling comes from the table or a measurement, which is cached", async (t) => {
   const server = await startServer();
   t.after(() => server.close());
   const browser = await launchChromium();
@@ -46,23 +46,19 @@ test("tiles are chosen from the table or measured, and a measurement is remember
   await page.goto(`${server.address}page.css`);
   const { choices, wrong } = await inWorker(page, choose, server.address);
   t.diagnostic(JSON.stringify(choices));
-  const [table, asked, measured, cpu] = choices;
+  const [table, requested, measured, cpu] = choices;
   assert.deepEqual(
     table,
     { tiling: "registers", chosen_by: "table", timings: [] },
-    "SwiftShader runs on the CPU",
+    "the table knows SwiftShader",
   );
-  assert.deepEqual(asked, { tiling: "64x64", chosen_by: "request", timings: [] });
-  assert.equal(cpu, null, "the CPU path has no such kernels");
+  assert.deepEqual(requested, { tiling: "64x64", chosen_by: "request", timings: [] });
+  assert.equal(cpu, null, "the CPU has no such kernels");
   assert.ok(measured?.chosen_by === "measured" && measured.timings.length >= 5);
-  assert.equal(
-    measured.tiling,
-    "registers",
-    "what the table says of SwiftShader is what is measured",
-  );
+  assert.equal(measured.tiling, "registers", "the measurement disagrees with the table");
   assert.match(wrong, /kernel tiling.*fastest.*measure.*128x128/s);
 
-  const kept = await page.evaluate(async () => {
+  const cached = await page.evaluate(async () => {
     const address = "/engine/tuning-cache.js";
     const { cacheTiling, cachedTiling } = await import(address);
     await cacheTiling("A GPU/1", "0.1", "32x32");
@@ -77,5 +73,5 @@ test("tiles are chosen from the table or measured, and a measurement is remember
     }
     return found;
   });
-  assert.deepEqual(kept, ["128x128", null, null]);
+  assert.deepEqual(cached, ["128x128", null, null]);
 });

@@ -28,7 +28,7 @@ export function isCheckpoint(text) {
 }
 
 /**
- * The address that the field's text stands for:
+ * The address that the field's text names:
  * - `owner/name` and `owner/name@revision`: a model on the hub. `models/…`, `./…`, `../…` and `/…`
  *   are the page's own.
  * - `https://…`: a folder, or a file that ends in `.safetensors`, on any server that allows other

@@ -20,7 +20,7 @@ const DEPTH_AT_MOST = 4;
 const MARKER = "unet/config.json";
 
 /**
- * What was dropped. To be called in the event itself: after it, the data is gone.
+ * The dropped files. To be called in the event itself: after it, the data is gone.
  * @param {DataTransfer} data
  * @returns {Promise<ChosenFiles>}
  */
@@ -35,16 +35,16 @@ export function dropped(data) {
       found.push(filesIn(/** @type {FileSystemDirectoryEntry} */ (entry), entry.name, 0));
     else if (file) found.push(Promise.resolve([{ path: file.name, file }]));
   }
-  return Promise.all(found).then((all) => taken(all.flat()));
+  return Promise.all(found).then((all) => sort(all.flat()));
 }
 
 /**
- * What was chosen in a dialog, files or a folder.
+ * The files or the folder chosen in a dialog.
  * @param {FileList} files
  * @returns {ChosenFiles}
  */
 export const chosen = (files) =>
-  taken(Array.from(files, (file) => ({ path: file.webkitRelativePath || file.name, file })));
+  sort(Array.from(files, (file) => ({ path: file.webkitRelativePath || file.name, file })));
 
 /**
  * @param {FileSystemDirectoryEntry} folder
@@ -85,7 +85,7 @@ async function filesIn(folder, path, depth) {
 }
 
 /** @param {FoundFile[]} found @returns {ChosenFiles} */
-function taken(found) {
+function sort(found) {
   const isPicture = (/** @type {FoundFile} */ { file }) => file.type.startsWith("image/");
   const pictures = found.filter((found) => isPicture(found) && !found.path.includes("/"));
   const others = found.filter((found) => !isPicture(found));

@@ -92,7 +92,7 @@ const seed = `
       <button type="button" class="icon" data-act="new-seed" aria-label="New random seed"
         title="New random seed">${dieIcon}</button>
       <label class="switch" title="Otherwise every picture gets a new seed"
-        ><input type="checkbox" data-part="lock"><span>Lock seed</span></label>
+        ><input type="checkbox" data-part="lock" aria-label="Lock seed"><span>Lock</span></label>
     </div>
     <p class="note" id="seed-note" data-note="seed"></p>
   </div>`;

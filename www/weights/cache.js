@@ -42,7 +42,7 @@ const MANIFEST = `${MARK}manifest`;
  */
 export const chunkKey = (url, start, end) => `${url}${MARK}${start}-${end}`;
 /**
- * Key of the beginning of a chunk, kept when its download was given up.
+ * Key of the beginning of a chunk, stored when its download was given up.
  * @param {string} key of the chunk
  */
 export const partKey = (key) => `${key}-part`;

@@ -11,7 +11,7 @@ import { Limiter } from "./limiter.js";
 /** @typedef {import("./remote-file.js").RemoteFile} RemoteFile */
 
 /**
- * A chunk in memory or on its way, and the end of its being stored.
+ * A chunk in memory or being loaded, and the end of storing it.
  * @typedef {{chunk: Promise<Bytes>, stored: Promise<unknown>}} Held
  */
 

@@ -268,7 +268,7 @@ function checkStart({ headers }, at) {
  * @param {string} url
  * @param {Response} response to a request for the first bytes
  * @param {Net} net
- * @returns {Promise<number | null>} null: only reading to the end will tell
+ * @returns {Promise<number | null>} null: unknown before the end of the file
  */
 async function fullSize(url, response, net) {
   const size = sizeOf(response);

@@ -15,8 +15,8 @@
  *   without a network the cached files are used.
  * - Where the host states the SHA-256 of a file, the chunks are hashed as they are read, and a file
  *   with another hash is deleted.
- * - Where Cache Storage is missing, too small or fails, chunks are held in memory only, and the
- *   visitor is told.
+ * - Where Cache Storage is missing, too small or fails, chunks are held in memory only, and a
+ *   notice says so.
  */
 import { DarkroomError } from "../base/problem.js";
 import { ModelCache, storageEstimate } from "./cache.js";

@@ -2,9 +2,11 @@
 /**
  * `cargo xtask bench`: node bench.mjs [--json FILE] [--models FOLDER] PART…
  *
- * It sets up everything and says in the environment where it is: DARKROOM_CARGO, and for the parts that need them DARKROOM_COMMAND, DARKROOM_PYTHON (which
- * runs peer.py); for those in a browser CHROMIUM, DARKROOM_XTASK, DARKROOM_PEER (what peer.py exported) and DARKROOM_WASM (the
- * engine's bytes: raw, gzip, Brotli), and for the part stock DARKROOM_STOCK (the engine with Burn's own operations).
+ * The command sets up everything and passes it in the environment. DARKROOM_CARGO is for all parts.
+ * DARKROOM_COMMAND and DARKROOM_PYTHON (which runs peer.py) are for the parts that need them. Parts
+ * in a browser get CHROMIUM, DARKROOM_XTASK, DARKROOM_PEER (the exports of peer.py) and
+ * DARKROOM_WASM (bytes of the engine: raw, gzip, Brotli). The part "stock" gets DARKROOM_STOCK (the
+ * engine with Burn's own operations).
  */
 import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -25,15 +27,16 @@ import { cpu, gpu } from "./unet.mjs";
  * @typedef {object} Tools
  * @property {string} cargo
  * @property {string} model folder
- * @property {string} models folder of folders, for the part full
- * @property {string} command the native one
- * @property {string} python for those that want PyTorch
+ * @property {string} models folder of model folders, for the part "full"
+ * @property {string} command the native command
+ * @property {string} python for the parts with PyTorch
  */
 /**
  * @typedef {object} Page
  * @property {import("playwright-core").Browser} browser
- * @property {string} address serves `www/`, `bench/`, `onnxruntime/`, `peer/` and `stock/`; ends with a slash
- * @property {string} adapter what WebGPU runs on; the engine is not told its name in a browser
+ * @property {string} address serves `www/`, `bench/`, `onnxruntime/`, `peer/` and `stock/`; ends
+ *   with a slash
+ * @property {string} adapter of WebGPU; in a browser the engine does not learn its name
  * @property {string} peer folder
  * @property {number[]} wasm bytes: raw, gzip, Brotli
  */
@@ -57,7 +60,7 @@ const NATIVELY = {
 
 /** Parts that run the native command. */
 const NEED_COMMAND = new Set(["cpu", "gpu", "native", "growth", "full"]);
-/** Parts that ask PyTorch something. */
+/** Parts with PyTorch. */
 const NEED_PYTHON = new Set(["native", "growth", "full"]);
 
 const root = new URL("../../../", import.meta.url).pathname;
@@ -68,29 +71,30 @@ const { values, positionals: wanted } = parseArgs({
 const unknown = wanted.find((name) => !(name in IN_A_BROWSER || name in NATIVELY));
 if (unknown)
   throw new Error(
-    `there is no part ${unknown}; there are ${Object.keys({ ...IN_A_BROWSER, ...NATIVELY }).join(", ")}`,
+    `there is no part ${unknown}; the parts are ` +
+      Object.keys({ ...IN_A_BROWSER, ...NATIVELY }).join(", "),
   );
 
 /** @param {string} name */
-function told(name) {
+function variable(name) {
   const value = process.env[name];
   if (!value) throw new Error(`${name} is not set: run this by cargo xtask bench`);
   return value;
 }
 
 /** @param {boolean} needed @param {string} name */
-const toldIf = (needed, name) => (needed ? told(name) : "");
+const variableIf = (needed, name) => (needed ? variable(name) : "");
 
 /** @type {Tools} */
 const tools = {
-  cargo: told("DARKROOM_CARGO"),
+  cargo: variable("DARKROOM_CARGO"),
   model: join(root, "www/models/portraits"),
   models: values.models ?? "",
-  command: toldIf(
+  command: variableIf(
     wanted.some((name) => NEED_COMMAND.has(name)),
     "DARKROOM_COMMAND",
   ),
-  python: toldIf(
+  python: variableIf(
     wanted.some((name) => NEED_PYTHON.has(name)),
     "DARKROOM_PYTHON",
   ),
@@ -101,7 +105,8 @@ console.log(
 );
 if (about.load > about.cores / 4) {
   console.log(
-    `The machine is not idle (load ${about.load.toFixed(1)}): times are too long, and ratios by minima say more than those by medians.`,
+    `The machine is not idle (load ${about.load.toFixed(1)}): times are too long, and ratios by ` +
+      "minima say more than those by medians.",
   );
 }
 /** @type {Record<string, unknown>} */
@@ -127,7 +132,7 @@ async function measure(name, title, run) {
 
 /** @param {string[]} names of parts */
 async function inABrowser(names) {
-  const peer = told("DARKROOM_PEER");
+  const peer = variable("DARKROOM_PEER");
   const folder = await mkdtemp(join(tmpdir(), "darkroom-bench-"));
   /** @type {Record<string, string>} */
   const links = {
@@ -136,7 +141,7 @@ async function inABrowser(names) {
     onnxruntime: join(root, "tests/browser/node_modules/onnxruntime-web/dist"),
     peer,
   };
-  if (names.includes("stock")) Object.assign(links, { stock: told("DARKROOM_STOCK") });
+  if (names.includes("stock")) Object.assign(links, { stock: variable("DARKROOM_STOCK") });
   for (const [name, target] of Object.entries(links))
     await symlink(target, join(folder, name), "junction");
   const server = await startServer({ root: folder });
@@ -155,7 +160,7 @@ async function inABrowser(names) {
       address: server.address,
       adapter: found.adapter,
       peer,
-      wasm: told("DARKROOM_WASM").split(" ").map(Number),
+      wasm: variable("DARKROOM_WASM").split(" ").map(Number),
     };
     for (const name of names)
       await measure(name, IN_A_BROWSER[name].title, () => IN_A_BROWSER[name].run(place));

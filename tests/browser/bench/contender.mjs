@@ -1,13 +1,13 @@
 // @ts-check
-/** Something that is timed: a worker in a page of its own, driven from Node. */
+/** A worker that is timed, in a page of its own, driven from Node. */
 
 /** @typedef {import("playwright-core").Browser} Browser */
 
-/** Software GPUs compile for minutes and still get there. */
+/** Software GPUs compile for minutes. */
 const PATIENCE_MS = 300_000;
 
 export class Contender {
-  /** Console errors: what a panic or a browser has to say. @type {string[]} */
+  /** Errors on the console: panics, and messages of the browser. @type {string[]} */
   errors = [];
   #page;
   #worker;
@@ -27,7 +27,7 @@ export class Contender {
   /**
    * @param {string} name
    * @param {Browser} browser
-   * @param {string} address of the folder that holds `bench/`, ends with a slash
+   * @param {string} address of the folder with `bench/`; ends with a slash
    * @param {string} script in `bench/`
    */
   static async start(name, browser, address, script) {
@@ -42,7 +42,7 @@ export class Contender {
   }
 
   /**
-   * Has the worker do something, and waits for it.
+   * Calls a function in the worker, and waits for its result.
    * @param {string} act
    * @param {unknown} [what]
    * @returns {Promise<any>}
@@ -86,9 +86,9 @@ export class Contender {
 }
 
 /**
- * Times contenders in turns, so that what else the machine does meets all of them alike.
+ * Times contenders in turns, so that other load on the machine affects all of them.
  * @param {{name: string, time: () => Promise<number>}[]} contenders
- * @param {{warm: number, rounds: number}} how often each goes unmeasured first, and then measured
+ * @param {{warm: number, rounds: number}} counts unmeasured and measured rounds
  * @returns {Promise<Map<string, number[]>>} seconds
  */
 export async function interleaved(contenders, { warm, rounds }) {

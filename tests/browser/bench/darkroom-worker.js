@@ -1,6 +1,7 @@
 // @ts-check
 /**
- * Our engine in a worker of its own, through the API that the page's worker uses: opened once, then one U-Net call or one picture at a time.
+ * The engine in a worker of its own, through the API that the page's worker uses: opened once, then
+ * one U-Net call or one picture at a time.
  */
 import { serve } from "./worker.js";
 
@@ -11,10 +12,10 @@ const now = () => performance.now() / 1000;
 
 /** @type {Engine} */ let engine;
 /** @type {WebAssembly.Memory} */ let memory;
-/** The run that {@link step} walks on. @type {Run | null} */
+/** The run of {@link step}. @type {Run | null} */
 let run = null;
 
-/** What was asked of WebGPU since it was last looked at. */
+/** WebGPU calls since the counts were reset. */
 const asked = { submissions: 0, dispatches: 0 };
 for (const [kind, method, what] of /** @type {const} */ ([
   ["GPUQueue", "submit", "submissions"],
@@ -31,7 +32,8 @@ for (const [kind, method, what] of /** @type {const} */ ([
 
 serve({
   /**
-   * @param {{pkg: string, model: string, kind: "gpu" | "cpu" | "stock"}} what addresses of the engine's module and of the model folder
+   * @param {{pkg: string, model: string, kind: "gpu" | "cpu" | "stock"}} what `pkg` and `model`:
+   *   addresses of the engine's module and of the model folder
    */
   async open({ pkg, model, kind }) {
     const begin = now();
@@ -50,7 +52,7 @@ serve({
   },
 
   /**
-   * One guided U-Net call with the sampler's step, prediction read back.
+   * One guided U-Net call with the sampler's step; the prediction is read back.
    * @param {Record<string, unknown>} request
    * @returns {Promise<number>} seconds
    */
@@ -66,10 +68,7 @@ serve({
     return seconds;
   },
 
-  /**
-   * A whole picture, and what its last step asked of WebGPU.
-   * @param {Record<string, unknown>} request
-   */
+  /** A picture, and the WebGPU calls of its last step. @param {Record<string, unknown>} request */
   async picture(request) {
     const begin = now();
     const picture = await engine.start(request);
@@ -96,7 +95,8 @@ serve({
 });
 
 /**
- * A model folder, each file fetched whole and kept: nothing of the browser's storage is to be measured here.
+ * A model folder. Each file is fetched whole and held in memory: the browser's storage is not
+ * measured here.
  * @param {string} address ends with a slash
  */
 async function folder(address) {

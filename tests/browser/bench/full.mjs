@@ -1,18 +1,22 @@
 // @ts-check
-/** Models of full size by the native command on the GPU that wgpu finds: how long each part takes, and what a step asks of the device. */
+/**
+ * Benchmark of full-size models with the native command on wgpu's GPU: the time of each part, and
+ * the dispatches of a step.
+ */
 import { execFile } from "node:child_process";
 import { access, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { args, DEMO } from "../command.mjs";
 import { program } from "./kernels.mjs";
 import { torch } from "./native.mjs";
 import { megabytes, table, time, times } from "./report.mjs";
 
-/** A whole picture of the model's own size on a GPU; where a CPU imitates one, that would take an hour. */
+/** A picture of the model's default size on a GPU. On a software GPU that would take an hour. */
 const REQUESTS = {
-  gpu: ["--steps", "20"],
-  software: ["--steps", "2", "--width", "128", "--height", "128"],
+  gpu: { steps: 20 },
+  software: { steps: 2, width: 128, height: 128 },
 };
 const PATIENCE_MS = 1_800_000;
 
@@ -29,31 +33,20 @@ export async function full(tools) {
   const rows = [];
   try {
     for (const { name, path } of await found(tools.models)) {
-      const { stdout } = await promisify(execFile)(
-        tools.command,
-        [
-          "generate",
-          "--model",
-          path,
-          "--prompt",
-          "Portrait photo of a man",
-          "--negative-prompt",
-          "mustache",
-          "--seed",
-          "19",
-          "--sampler",
-          "euler",
-          "--device",
-          "gpu",
-          "--out",
-          join(folder, "picture.png"),
-          "--json",
-          ...REQUESTS[software ? "software" : "gpu"],
-        ],
-        { timeout: PATIENCE_MS, maxBuffer: 1 << 26 },
-      );
+      const options = {
+        ...DEMO,
+        model: path,
+        device: "gpu",
+        out: join(folder, "picture.png"),
+        json: /** @type {const} */ (true),
+        ...REQUESTS[software ? "software" : "gpu"],
+      };
+      const { stdout } = await promisify(execFile)(tools.command, ["generate", ...args(options)], {
+        timeout: PATIENCE_MS,
+        maxBuffer: 1 << 26,
+      });
       const made = JSON.parse(stdout.trim().split("\n").at(-1) ?? "");
-      // For orientation, where PyTorch has the GPU.
+      // For comparison, where PyTorch has the GPU.
       const peer = await torch(tools, "cuda", path);
       result[name] = { ...made, torch: peer };
       const { load, encode, sample, decode } = made.seconds;
@@ -86,7 +79,10 @@ export async function full(tools) {
   return { result, text };
 }
 
-/** The folder itself, or those in it, or their folders `model`. @param {string} folder */
+/**
+ * Finds model folders: the folder itself, its subfolders, or the folders `model` in these.
+ * @param {string} folder
+ */
 export async function found(folder) {
   const candidates = [["", "."]];
   for (const { name } of (await readdir(folder, { withFileTypes: true })).filter((entry) =>

@@ -1,17 +1,21 @@
 // @ts-check
-/** How the time of a guided U-Net call grows from 256×256 to 768×768 pixels, beside how its arithmetic grows. */
+/**
+ * Growth of the time of a guided U-Net call from 256×256 to 768×768 pixels, compared with the
+ * growth of its arithmetic.
+ */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { args, DEMO } from "../command.mjs";
 import { found } from "./full.mjs";
 import { program } from "./kernels.mjs";
 import { generate, torch } from "./native.mjs";
 import { spread, table, times } from "./report.mjs";
 
 const SIDES = [256, 512, 768];
-/** Pixels of a latent's pixel. */
+/** Pixels per latent position. */
 const FACTOR = 8;
-/** The first call compiles, on a GPU the second one records: neither is counted. */
+/** The first call compiles, and on a GPU the second one records. Neither counts. */
 const UNCOUNTED = 2;
 const CALLS = 3;
 
@@ -20,7 +24,7 @@ export async function growth(tools) {
   const { software } = await program(tools, ["--adapter"]);
   const demo = { name: "demo model", path: tools.model };
   const [large] = tools.models ? await found(tools.models) : [demo];
-  // Where a CPU imitates the GPU, a model of full size would take hours.
+  // On a software GPU a full-size model would take hours.
   const sets = [
     { device: "cpu", model: large },
     { device: "gpu", model: software ? demo : large },
@@ -34,39 +38,7 @@ export async function growth(tools) {
       const flop = /** @type {number[]} */ (
         await torch(tools, "flops", model.path, ...SIDES.map((side) => String(side / FACTOR)))
       );
-      const measured = [];
-      let adapter = "";
-      for (const side of SIDES) {
-        const run = await generate(
-          tools.command,
-          [
-            "--model",
-            model.path,
-            "--prompt",
-            "Portrait photo of a man",
-            "--negative-prompt",
-            "mustache",
-            "--seed",
-            "19",
-            "--sampler",
-            "euler",
-            "--steps",
-            String(UNCOUNTED + CALLS),
-            "--device",
-            device,
-            "--width",
-            String(side),
-            "--height",
-            String(side),
-            "--out",
-            join(folder, "picture.png"),
-          ],
-          {},
-        );
-        adapter = run.adapter;
-        // Its list begins with the second call.
-        measured.push(times(run.calls.slice(UNCOUNTED - 1)));
-      }
+      const { adapter, measured } = await measure(tools.command, device, model.path, folder);
       const last = SIDES.length - 1;
       const grown = {
         time: measured[last].median / measured[0].median,
@@ -99,4 +71,32 @@ export async function growth(tools) {
     rows,
   );
   return { result, text };
+}
+
+/**
+ * Times the guided U-Net calls of pictures of all sizes.
+ * @param {string} command
+ * @param {string} device
+ * @param {string} model folder
+ * @param {string} folder for the pictures
+ */
+async function measure(command, device, model, folder) {
+  const measured = [];
+  let adapter = "";
+  for (const side of SIDES) {
+    const options = {
+      ...DEMO,
+      model,
+      steps: UNCOUNTED + CALLS,
+      device,
+      width: side,
+      height: side,
+      out: join(folder, "picture.png"),
+    };
+    const run = await generate(command, args(options), {});
+    adapter = run.adapter;
+    // The list begins with the second call.
+    measured.push(times(run.calls.slice(UNCOUNTED - 1)));
+  }
+  return { adapter, measured };
 }

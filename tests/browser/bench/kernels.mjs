@@ -1,24 +1,38 @@
 // @ts-check
-/** Single kernels natively, by the program in `benches/kernels`: what share of the adapter's ceilings they reach, and how they stand beside Burn's own operations. */
+/**
+ * Benchmark of single kernels, by the native program in `benches/kernels`: their share of the
+ * adapter's limits, and their speed compared with Burn's own operations.
+ */
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { ratio, spread, table, time, times } from "./report.mjs";
 
-/** @typedef {{name: string, backend: string, driver: string, software: boolean, f16: boolean}} Adapter */
-/** @typedef {{name: string, flop: number, bytes: number, ours: number[], stock: number[]}} Kernel operations and bytes of a call, seconds of each measurement */
 /**
+ * @typedef {{name: string, backend: string, driver: string, software: boolean, f16: boolean}}
+ *   Adapter
+ */
+/**
+ * Operations and bytes of a call, and the seconds of each measurement.
+ * @typedef {{name: string, flop: number, bytes: number, ours: number[], stock: number[]}} Kernel
+ */
+/**
+ * @typedef {object} Ceilings
+ * @property {number} flop_per_second
+ * @property {number | null} f16_flop_per_second
+ * @property {number} bytes_per_second
+ *
  * @typedef {object} Measured
  * @property {Adapter} adapter
  * @property {string} dtype
  * @property {number} latent rows and columns
- * @property {{flop_per_second: number, f16_flop_per_second: number | null, bytes_per_second: number}} ceilings
+ * @property {Ceilings} ceilings
  * @property {Kernel[]} kernels
  */
 
 /** @param {import("./bench.mjs").Tools} tools */
 export async function kernels(tools) {
   const adapter = /** @type {Adapter} */ (await program(tools, ["--adapter"]));
-  // Software adapters compute in f16 by way of f32: nothing to learn there, and twice the time.
+  // Software adapters compute f16 by way of f32, in twice the time.
   const dtypes = adapter.f16 && !adapter.software ? ["f32", "f16"] : ["f32"];
   /** @type {Record<string, Measured>} */
   const result = {};
@@ -54,8 +68,10 @@ function report({ adapter, dtype, latent, ceilings, kernels }) {
     ];
   });
   return [
-    `${adapter.name}, ${adapter.backend}, ${adapter.driver}; ${dtype}; latents of ${latent}×${latent}.`,
-    `Ceilings: ${giga(flop_per_second)} GFLOP/s in f32${half}, ${giga(bytes_per_second)} GB/s copied. Bytes are counted once each: shares above 100 % are caches.`,
+    `${adapter.name}, ${adapter.backend}, ${adapter.driver}; ${dtype}; ` +
+      `latents of ${latent}×${latent}.`,
+    `Ceilings: ${giga(flop_per_second)} GFLOP/s in f32${half}, ${giga(bytes_per_second)} GB/s ` +
+      "copied. Each byte counts once: shares above 100 % are caches.",
     "",
     table(
       ["kernel", "time", "GFLOP/s", "of ceiling", "GB/s", "of copy", "Burn’s own", "faster"],
@@ -71,7 +87,7 @@ const giga = (perSecond) => (perSecond / 1e9).toPrecision(3);
 const percent = (share) => `${(share * 100).toFixed(0)} %`;
 
 /**
- * What the program writes on its last line; what it says of its progress is passed on.
+ * The JSON on the program's last line. Its progress is passed on.
  * @param {import("./bench.mjs").Tools} tools
  * @param {string[]} words
  */

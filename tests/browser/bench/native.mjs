@@ -1,19 +1,26 @@
 // @ts-check
-/** The native command: our operations beside Burn's own, on the CPU and on the GPU that wgpu finds; and PyTorch for orientation. */
+/**
+ * Benchmark of the native command: our operations and Burn's own, on the CPU and on wgpu's GPU; and
+ * PyTorch for comparison.
+ */
 import { execFile, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
+import { args, DEMO } from "../command.mjs";
 import { ratio, ratioText, spread, table, times } from "./report.mjs";
 
-/** Runs in turns, ours first; the first step of each is not counted, for it compiles what there is to compile. */
+/** Runs in turns, ours first. The first step of each does not count, because it compiles. */
 const SETS = [
   { device: "cpu", steps: 16, rounds: 2 },
   { device: "gpu", steps: 4, rounds: 2 },
 ];
-/** On the CPU: threads that wait for each other on a machine with other work measure that work. */
+/**
+ * On the CPU. On a busy machine, several threads that wait for each other would measure the other
+ * load.
+ */
 const THREADS = 1;
 
 /** @param {import("./bench.mjs").Tools} place */
@@ -29,27 +36,18 @@ export async function native(place) {
       let adapter = "";
       for (let round = 0; round < rounds; round += 1) {
         for (const who of /** @type {const} */ (["ours", "stock"])) {
-          const run = await generate(place.command, [
-            "--model",
-            place.model,
-            "--prompt",
-            "Portrait photo of a man",
-            "--negative-prompt",
-            "mustache",
-            "--seed",
-            "19",
-            "--sampler",
-            "euler",
-            "--steps",
-            String(steps),
-            "--device",
-            device,
-            "--dtype",
-            "f32",
-            "--out",
-            join(folder, "picture.png"),
-            ...(who === "stock" ? ["--stock"] : []),
-          ]);
+          const run = await generate(
+            place.command,
+            args({
+              ...DEMO,
+              model: place.model,
+              steps,
+              device,
+              dtype: "f32",
+              out: join(folder, "picture.png"),
+              ...(who === "stock" && { stock: /** @type {const} */ (true) }),
+            }),
+          );
           measured[who].push(...run.calls);
           adapter = run.adapter;
         }
@@ -84,7 +82,7 @@ export async function native(place) {
 }
 
 /**
- * What `peer.py` writes on its last line.
+ * The JSON on the last line of `peer.py`.
  * @param {import("./bench.mjs").Tools} tools
  * @param {string[]} words
  */
@@ -98,7 +96,7 @@ export async function torch({ python }, ...words) {
 }
 
 /**
- * Runs the native command and times its U-Net calls by the lines it writes after each.
+ * Runs the native command. Times its U-Net calls by the line it prints after each.
  * @param {string} command
  * @param {string[]} words
  * @param {Record<string, string>} [environment]

@@ -1,7 +1,5 @@
 // @ts-check
-/**
- * onnxruntime-web in a worker of its own, on the demo U-Net as diffusers exports it.
- */
+/** onnxruntime-web in a worker of its own, on the demo U-Net as diffusers exports it. */
 import { serve } from "./worker.js";
 
 /** @typedef {import("onnxruntime-web").InferenceSession} Session */
@@ -14,7 +12,9 @@ import { serve } from "./worker.js";
  * @property {number[]} states_shape 2, tokens, width
  * @property {number[]} states embeddings of the negative prompt and of the prompt
  * @property {number[]} noise
- * @property {Record<string, {init_noise_sigma: number, timesteps: number[], sigmas: number[]}>} euler by number of steps
+ * @property {Record<string, Euler>} euler by number of steps
+ *
+ * @typedef {{init_noise_sigma: number, timesteps: number[], sigmas: number[]}} Euler
  */
 
 const now = () => performance.now() / 1000;
@@ -26,11 +26,12 @@ const now = () => performance.now() / 1000;
 
 serve({
   /**
-   * @param {{ort: string, model: string, provider: "wasm" | "webgpu"}} what addresses of onnxruntime-web's folder and of peer.py's
+   * @param {{ort: string, model: string, provider: "wasm" | "webgpu"}} what `ort` and `model`:
+   *   addresses of the folders of onnxruntime-web and of peer.py
    */
   async open({ ort: folder, model, provider }) {
     const begin = now();
-    // Each provider from the build that is made for it.
+    // Each provider has a build of its own.
     ort = await import(`${folder}ort.${provider}.min.mjs`);
     ort.env.wasm.wasmPaths = folder;
     ort.env.wasm.numThreads = 1;
@@ -44,10 +45,7 @@ serve({
     return { version: ort.env.versions.web, seconds: now() - begin };
   },
 
-  /**
-   * One guided U-Net call, prediction read back.
-   * @returns {Promise<number>} seconds
-   */
+  /** One guided U-Net call; the prediction is read back. @returns {Promise<number>} seconds */
   async step() {
     const latent = Float32Array.from(request.noise);
     const begin = now();
@@ -56,7 +54,7 @@ serve({
   },
 
   /**
-   * From the request's noise to the final latent, with the guidance and the Euler sampler of diffusers.
+   * The final latent of the request's noise, with guidance and the Euler sampler of diffusers.
    * @param {{steps: number}} what
    * @returns {Promise<number[]>}
    */
@@ -80,7 +78,7 @@ serve({
 });
 
 /**
- * @param {Float32Array} input of one branch; both get the same
+ * @param {Float32Array} input the same for both branches
  * @param {number} timestep
  * @returns {Promise<Float32Array>} of both branches
  */

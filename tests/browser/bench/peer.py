@@ -1,11 +1,15 @@
-"""What the bench compares with, from diffusers and PyTorch.
+"""Figures of diffusers and PyTorch for the benchmarks.
 
-python peer.py export MODEL OUT     OUT/unet.onnx (f32) and OUT/request.json: one guided request as numbers, so that another
-                                    runtime can walk the same way from noise to latent
-python peer.py time MODEL THREADS   one line of JSON: seconds of guided U-Net calls in PyTorch on the CPU
-python peer.py cuda MODEL           likewise in fp16 on a GPU; null where PyTorch has none
-python peer.py flops MODEL SIDE …   one line of JSON: FLOPs of a guided U-Net call for latents of SIDE × SIDE, as PyTorch counts
-                                    them; nothing is computed
+python peer.py export MODEL OUT
+    writes OUT/unet.onnx (f32) and OUT/request.json: a guided request as numbers, so that another
+    runtime can sample the same latent from the same noise
+python peer.py time MODEL THREADS
+    prints JSON: seconds of guided U-Net calls in PyTorch on the CPU
+python peer.py cuda MODEL
+    prints the same in fp16 on a GPU; null where PyTorch has none
+python peer.py flops MODEL SIDE …
+    prints JSON: FLOPs of a guided U-Net call for latents of SIDE × SIDE, as PyTorch counts them
+    without computing anything
 
 MODEL is a folder in diffusers' layout.
 """
@@ -39,7 +43,7 @@ def embeddings(pipeline):
 
 
 class Prediction(torch.nn.Module):
-    """The U-Net with a tensor for a result."""
+    """The U-Net, with a tensor as its result."""
 
     def __init__(self, unet):
         super().__init__()
@@ -65,7 +69,7 @@ def export(pipeline, out):
     states = embeddings(pipeline)
     noise = torch.randn(1, unet.config.in_channels, size, size, generator=torch.manual_seed(SEED))
     sample, timestep = noise.repeat(2, 1, 1, 1), torch.tensor([501.0])
-    # Shapes stay fixed, so that the runtime can plan for them.
+    # Fixed shapes: the runtime can plan for them.
     torch.onnx.export(
         Prediction(unet).eval(),
         (sample, timestep, states),
@@ -95,9 +99,8 @@ def export(pipeline, out):
 def timing(pipeline, device, dtype, wait):
     unet = pipeline.unet.to(device, dtype)
     size = unet.config.sample_size
-    sample = torch.randn(
-        2, unet.config.in_channels, size, size, generator=torch.manual_seed(SEED)
-    ).to(device, dtype)
+    shape = (2, unet.config.in_channels, size, size)
+    sample = torch.randn(shape, generator=torch.manual_seed(SEED)).to(device, dtype)
     states = embeddings(pipeline).to(device, dtype)
     seconds = []
     for _ in range(CALLS + 3):
@@ -109,11 +112,10 @@ def timing(pipeline, device, dtype, wait):
 
 
 def flops(model, sides):
-    """Of each side, a multiply-add being two."""
+    """FLOPs for each side; a multiply-add counts as two."""
     with torch.device("meta"):
-        unet = UNet2DConditionModel.from_config(
-            UNet2DConditionModel.load_config(Path(model) / "unet")
-        )
+        config = UNet2DConditionModel.load_config(Path(model) / "unet")
+        unet = UNet2DConditionModel.from_config(config)
         states = torch.empty(2, 77, unet.config.cross_attention_dim)
         counted = []
         for side in sides:

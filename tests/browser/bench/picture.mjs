@@ -1,5 +1,8 @@
 // @ts-check
-/** A whole picture of the demo model, 20 steps: in the page as a visitor has it, and in a bare worker, with the memory it takes. */
+/**
+ * Benchmark of a picture of the demo model with 20 steps: in the page, and in a bare worker with
+ * its memory.
+ */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { psnr, Studio } from "../studio.mjs";
@@ -33,7 +36,7 @@ export async function picture(place) {
       kind,
     });
     const made = [];
-    // The first picture on a GPU compiles shaders; it is the second that tells.
+    // The first picture on a GPU compiles shaders. Only the second one counts.
     for (let count = 0; count < (kind === "cpu" ? CPU_PICTURES : 2); count += 1)
       made.push(await engine.call("picture", asked(request, STEPS)));
     await engine.end();
@@ -68,8 +71,9 @@ export async function picture(place) {
       devices,
     ),
     "",
-    `The two pictures are ${result.alike_db.toFixed(1)} dB alike. A step on WebGPU is ${result.engine.gpu.step.dispatches} dispatches in ` +
-      `${result.engine.gpu.step.submissions} submissions, that of the copy which is read back among them.`,
+    `The two pictures are ${result.alike_db.toFixed(1)} dB alike. A step on WebGPU is ` +
+      `${result.engine.gpu.step.dispatches} dispatches in ` +
+      `${result.engine.gpu.step.submissions} submissions, including the copy that is read back.`,
     "",
     table(["wasm heap", "after loading", "after a picture"], memory),
     "",

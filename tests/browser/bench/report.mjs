@@ -1,9 +1,9 @@
 // @ts-check
-/** Figures, and tables of them that can be read in a terminal and pasted into a Markdown file. */
+/** Figures, and tables of them for a terminal or a Markdown file. */
 import { execFileSync } from "node:child_process";
 import { cpus, loadavg, totalmem, type } from "node:os";
 
-/** @typedef {{median: number, min: number, max: number, all: number[]}} Times seconds */
+/** Seconds. @typedef {{median: number, min: number, max: number, all: number[]}} Times */
 
 /** @param {number[]} all seconds @returns {Times} */
 export function times(all) {
@@ -14,20 +14,21 @@ export function times(all) {
   return { median, min: sorted[0], max: sorted[sorted.length - 1], all };
 }
 
-/** @param {number} seconds three digits, in the unit that fits */
+/** A time with three digits, in a fitting unit. @param {number} seconds */
 export function time(seconds) {
   if (seconds < 1) return `${(seconds * 1000).toPrecision(3)} ms`;
   return `${seconds < 100 ? seconds.toPrecision(3) : seconds.toFixed(0)} s`;
 }
 
-/** @param {Times} times the median, and between what the rest lay */
+/** The median and the range. @param {Times} times */
 export const spread = ({ median, min, max }) => `${time(median)} (${time(min)} to ${time(max)})`;
 
 /** @param {number} bytes */
 export const megabytes = (bytes) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 2 : 1)} MB`;
 
 /**
- * How many times faster `ours` is than `theirs`; by medians, and by minima, which other work on the machine disturbs least.
+ * The factor by which `ours` is faster than `theirs`: by medians, and by minima, which other load
+ * on the machine affects least.
  * @param {Times} ours
  * @param {Times} theirs
  */
@@ -40,7 +41,7 @@ export const ratioText = ({ by_median, by_min }) =>
   `${by_median.toFixed(2)}× (minima: ${by_min.toFixed(2)}×)`;
 
 /**
- * A Markdown table, its columns aligned.
+ * A Markdown table with aligned columns.
  * @param {string[]} head
  * @param {string[][]} rows
  */
@@ -55,7 +56,7 @@ export function table(head, rows) {
   ].join("\n");
 }
 
-/** What the figures were taken on, and what else it was doing. */
+/** The machine that the figures were taken on, and its load. */
 export function machine() {
   const quiet = {
     encoding: /** @type {const} */ ("utf8"),

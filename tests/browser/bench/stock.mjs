@@ -1,5 +1,8 @@
 // @ts-check
-/** One guided U-Net call of the demo model in the browser: our kernels beside Burn's own operations, on the same WebGPU adapter. */
+/**
+ * Benchmark of one guided U-Net call of the demo model in the browser: our kernels and Burn's own
+ * operations, on the same WebGPU adapter.
+ */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { psnr } from "../studio.mjs";
@@ -8,7 +11,7 @@ import { ratio, ratioText, spread, table, times } from "./report.mjs";
 import { asked } from "./unet.mjs";
 
 const ROUNDS = 3;
-/** About as much as rounding to bytes takes away. */
+/** About the loss by rounding to bytes. */
 const ALIKE_DB = 55;
 
 /** @param {import("./bench.mjs").Place} place */
@@ -29,7 +32,7 @@ export async function stock({ browser, address, adapter, peer }) {
   });
   await theirs.call("open", { pkg: `${address}stock/darkroom.js`, model, kind: "stock" });
 
-  // One step, which also compiles what there is to compile.
+  // One step; it also compiles the shaders.
   const [a, b] = [
     await ours.call("picture", asked(request, 1)),
     await theirs.call("picture", asked(request, 1)),

@@ -1,25 +1,29 @@
 // @ts-check
-/** One guided U-Net call of the demo model in the browser: ours beside onnxruntime-web's, on the CPU and on the same WebGPU adapter. */
+/**
+ * Benchmark of one guided U-Net call of the demo model in the browser: Darkroom and
+ * onnxruntime-web, on the CPU and on the same WebGPU adapter.
+ */
 import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { args } from "../command.mjs";
 import { psnr, Studio } from "../studio.mjs";
 import { Contender, interleaved } from "./contender.mjs";
 import { ratio, ratioText, spread, table, times } from "./report.mjs";
 
 /**
- * Of WebAssembly, browsers compile what is called often a second time, better; on a GPU the first call compiles shaders. A call on a software GPU takes
- * up to ten seconds.
+ * Browsers compile frequently called WebAssembly a second time, with more optimizations. On a GPU
+ * the first call compiles shaders. A call on a software GPU takes up to ten seconds.
  */
 const KINDS = {
   cpu: { provider: "wasm", on: "WebAssembly, 1 thread", warm: 10, rounds: 31 },
   gpu: { provider: "webgpu", on: "WebGPU", warm: 1, rounds: 3 },
 };
-/** Of the largest value. */
+/** Relative to the largest value. */
 const SAME = 1e-3;
-/** About as much as rounding to bytes takes away. */
+/** About the loss by rounding to bytes. */
 const ALIKE_DB = 55;
 const STEPS = 20;
 
@@ -59,33 +63,7 @@ async function compare(place, kind) {
     }),
   };
 
-  // The same request three ways: onnxruntime-web's U-Net against the native command by latents, and that against the engine in the browser by pictures,
-  // for pages are given no latents. A software GPU does the one call only.
-  /** @type {Record<string, number>} */
-  const differences = {};
-  let alike = Infinity;
-  for (const steps of kind === "cpu" ? [1, STEPS] : [1]) {
-    const native = await generate(place, request, steps);
-    alike = Math.min(
-      alike,
-      psnr(await ours.call("picture", asked(request, steps)), native.picture),
-    );
-    /** @type {[number[], number[]]} */
-    const latents = [await theirs.call("sample", { steps }), native.latent];
-    const difference =
-      steps === 1 ? relative(...predictions(request, latents)) : relative(...latents);
-    if (!(difference < SAME)) {
-      throw new Error(
-        `${theirs.name} and Darkroom differ by ${difference.toExponential(1)} of the largest value after ${steps} steps: not the same U-Net`,
-      );
-    }
-    if (!(alike > ALIKE_DB))
-      throw new Error(
-        `${ours.name} and the native command make different pictures in ${steps} steps: ${alike} dB`,
-      );
-    differences[steps === 1 ? "one prediction" : `the latent after ${steps} steps`] = difference;
-  }
-
+  const { differences, alike } = await checkSame(place, request, kind, ours, theirs);
   const long = asked(request, STEPS);
   const measured = await interleaved(
     [
@@ -98,6 +76,9 @@ async function compare(place, kind) {
   await theirs.end();
   const [a, b] = [ours, theirs].map(({ name }) => times(measured.get(name) ?? []));
   const faster = ratio(a, b);
+  const all = Object.entries(differences)
+    .map(([what, value]) => `${what} ${value.toExponential(1)}`)
+    .join("; ");
   const text = [
     table(
       ["", "Darkroom", `onnxruntime-web ${opened.onnxruntime.version}`, "faster", "calls each"],
@@ -112,10 +93,8 @@ async function compare(place, kind) {
       ],
     ),
     "",
-    `Largest difference between the two, of the largest value: ${Object.entries(differences)
-      .map(([what, value]) => `${what} ${value.toExponential(1)}`)
-      .join("; ")}` +
-      ` (by the native command, whose picture is ${alike.toFixed(0)} dB like the browser’s).`,
+    `Largest difference between the two, relative to the largest value: ${all} (by the native ` +
+      `command, whose picture is ${alike.toFixed(0)} dB like the browser’s).`,
   ].join("\n");
   return {
     result: { opened, differences, alike_db: alike, ours: a, onnxruntime: b, ratio: faster },
@@ -123,13 +102,52 @@ async function compare(place, kind) {
   };
 }
 
-/** The request as the engine takes it. @param {any} request of peer.py @param {number} steps */
+/**
+ * Checks that both contenders compute the same U-Net. The latents of onnxruntime-web's U-Net are
+ * compared with those of the native command; the native command's picture with the picture of the
+ * engine in the browser, which gives pages no latents. A software GPU makes one call only.
+ * @param {Place} place
+ * @param {any} request of peer.py
+ * @param {"cpu" | "gpu"} kind
+ * @param {Contender} ours
+ * @param {Contender} theirs
+ */
+async function checkSame(place, request, kind, ours, theirs) {
+  /** @type {Record<string, number>} */
+  const differences = {};
+  let alike = Infinity;
+  for (const steps of kind === "cpu" ? [1, STEPS] : [1]) {
+    const native = await generate(place, request, steps);
+    const picture = await ours.call("picture", asked(request, steps));
+    alike = Math.min(alike, psnr(picture, native.picture));
+    /** @type {[number[], number[]]} */
+    const latents = [await theirs.call("sample", { steps }), native.latent];
+    const difference =
+      steps === 1 ? relative(...predictions(request, latents)) : relative(...latents);
+    if (!(difference < SAME)) {
+      const by = `${difference.toExponential(1)} of the largest value after ${steps} steps`;
+      throw new Error(`${theirs.name} and Darkroom differ by ${by}: not the same U-Net`);
+    }
+    if (!(alike > ALIKE_DB)) {
+      const both = `${ours.name} and the native command`;
+      throw new Error(`${both} make different pictures in ${steps} steps: ${alike} dB`);
+    }
+    differences[steps === 1 ? "one prediction" : `the latent after ${steps} steps`] = difference;
+  }
+  return { differences, alike };
+}
+
+/**
+ * The request in the engine's form.
+ * @param {any} request of peer.py
+ * @param {number} steps
+ */
 export function asked({ prompt, negative_prompt, seed, guidance_scale }, steps) {
   return { prompt, negative_prompt, seed, guidance_scale, steps, sampler: "euler" };
 }
 
 /**
- * What the native command makes of the request: the final latent, and the picture.
+ * The native command's final latent and picture for the request.
  * @param {Place} place
  * @param {any} request
  * @param {number} steps
@@ -138,29 +156,19 @@ async function generate({ browser, command, model }, request, steps) {
   const folder = await mkdtemp(join(tmpdir(), "darkroom-"));
   const [latents, png] = ["latent.safetensors", "picture.png"].map((name) => join(folder, name));
   const { prompt, negative_prompt, seed, guidance_scale } = request;
-  await promisify(execFile)(command, [
-    "generate",
-    "--model",
+  const options = {
     model,
-    "--prompt",
     prompt,
-    "--negative-prompt",
     negative_prompt,
-    "--seed",
-    String(seed),
-    "--guidance",
-    String(guidance_scale),
-    "--sampler",
-    "euler",
-    "--steps",
-    String(steps),
-    "--device",
-    "cpu",
-    "--out",
-    png,
-    "--latents-out",
-    latents,
-  ]);
+    seed,
+    guidance: guidance_scale,
+    sampler: "euler",
+    steps,
+    device: "cpu",
+    out: png,
+    latents_out: latents,
+  };
+  await promisify(execFile)(command, ["generate", ...args(options)]);
   const bytes = await readFile(latents);
   const start = 8 + Number(bytes.readBigUInt64LE(0));
   const latent = Array.from({ length: (bytes.length - start) / 4 }, (_, at) =>
@@ -174,7 +182,8 @@ async function generate({ browser, command, model }, request, steps) {
 }
 
 /**
- * What the U-Net must have predicted, from where one Euler step led: latent′ = latent + (σ′ − σ) · prediction.
+ * The U-Net's predictions, from the latents after one Euler step: latent′ = latent + (σ′ − σ) ·
+ * prediction.
  * @param {any} request
  * @param {number[][]} latents
  * @returns {[number[], number[]]}
@@ -189,7 +198,11 @@ function predictions(request, latents) {
   return [a, b];
 }
 
-/** The largest difference, of the largest value. @param {number[]} a @param {number[]} b */
+/**
+ * The largest difference, relative to the largest value.
+ * @param {number[]} a
+ * @param {number[]} b
+ */
 function relative(a, b) {
   if (a.length !== b.length) throw new Error(`${a.length} values against ${b.length}`);
   return Math.max(...a.map((value, at) => Math.abs(value - b[at]))) / Math.max(...b.map(Math.abs));

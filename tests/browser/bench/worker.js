@@ -1,6 +1,7 @@
 // @ts-check
 /**
- * What both contenders have in common: a worker that answers `{act, what}` with `{value}` or `{error}`, one at a time.
+ * A worker that answers `{act, what}` with `{value}` or `{error}`, one at a time: both contenders
+ * are such workers.
  */
 
 /**
