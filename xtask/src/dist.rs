@@ -4,12 +4,11 @@
 use std::fs;
 use std::path::Path;
 
-use crate::args::Args;
 use crate::command::{program, run};
 use crate::{Result, paths, setup, wasm};
 
-pub fn command(args: Args) -> Result<()> {
-    args.end()?;
+pub fn command(parser: lexopt::Parser) -> Result<()> {
+    crate::no_arguments(parser)?;
     let built = wasm::build()?;
     let node = setup::node_packages()?;
     let root = paths::root();

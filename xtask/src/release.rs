@@ -1,0 +1,4 @@
+use crate::Result;
+pub fn command(parser: lexopt::Parser) -> Result<()> {
+    crate::no_arguments(parser)
+}
