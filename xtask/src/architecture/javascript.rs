@@ -68,8 +68,7 @@ fn resolve(from: &str, address: &str) -> Option<String> {
     Some(path.join("/"))
 }
 
-/// Addresses of all imports and re-exports, with their lines. `None` stands for an address that
-/// is computed.
+/// Addresses of all imports and re-exports, with their lines. A computed address is `None`.
 fn targets(source: &str) -> Vec<(Option<&str>, usize)> {
     let tokens = code(source, Language::JavaScript);
     (0..tokens.len())

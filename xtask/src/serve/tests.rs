@@ -257,7 +257,8 @@ fn requests_under_a_foreign_name_are_refused() {
     assert_eq!(status(&under(twice).0), 400);
 }
 
-/// Runs a server for the connections that `incoming` makes of a listener's.
+/// Runs a server that meets the failures `before` first, and then accepts three connections. Its
+/// thread returns the number of pauses.
 fn fragile(
     mut before: impl Iterator<Item = io::Error> + Send + 'static,
     start: impl Fn(usize, Job) -> io::Result<()> + Send + 'static,
