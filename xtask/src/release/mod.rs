@@ -12,7 +12,7 @@ use lexopt::prelude::*;
 use serde_json::Value as Json;
 
 use crate::checkout::native_cargo;
-use crate::command::{find, output, program};
+use crate::command::{ask, cargo, find, output, program, run};
 use crate::dist::{self, package_value};
 use crate::{Result, licenses, paths};
 
@@ -70,6 +70,7 @@ pub fn command(parser: lexopt::Parser) -> Result<()> {
     let version = package_value(&manifest, "version")?;
     let mut problems = Problems::default();
     check_readme(&root, &mut problems)?;
+    check_dependencies(&mut problems);
     let krate = pack_crate(version, &mut problems)?;
     let npm = pack_npm(&root, version, &mut problems)?;
     println!("\ncrate darkroom {version}: {krate}");
@@ -123,6 +124,17 @@ fn check_readme(root: &Path, problems: &mut Problems) -> Result<()> {
         problems.check(exists, || format!("README.md: {link} does not exist"));
     }
     Ok(())
+}
+
+/// Runs cargo-deny, if it is installed: licences, sources and security advisories. It needs the
+/// network for the advisories. `cargo xtask test` checks the licences without it.
+fn check_dependencies(problems: &mut Problems) {
+    if ask(cargo().args(["deny", "--version"])).is_none() {
+        println!("Advisories were not checked: cargo install --locked cargo-deny");
+        return;
+    }
+    let checked = run(cargo().args(["deny", "check"]));
+    problems.0.extend(checked.err());
 }
 
 /// Packs the crate and checks it; returns its size in words. Cargo's own check, a build of the
