@@ -193,7 +193,11 @@ fn without_tests(tokens: Vec<Token>) -> Vec<Token> {
 
 /// The position after the item at `at`, which ends with a semicolon or with its first braces.
 fn end_of_item(tokens: &[Token], mut at: usize) -> usize {
-    let is_use = tokens[at..].iter().take(5).any(|token| token.is("use"));
+    // The braces of a use declaration do not end it.
+    let mut words = tokens[at..].iter().filter(|token| token.kind == Kind::Word);
+    let is_use = words
+        .find(|token| !["pub", "crate", "super", "in"].contains(&token.text))
+        .is_some_and(|token| token.is("use"));
     while at < tokens.len() {
         let token = &tokens[at];
         if token.is(";") {

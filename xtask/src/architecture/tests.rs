@@ -122,6 +122,14 @@ fn a_forbidden_import_is_found_in_every_form() {
             3,
         ),
         ("#[cfg(test)]\nfn a() {}\nuse crate::pipeline;", 3),
+        (
+            "#[cfg(test)]\nmod a { use crate::bin::b; }\nuse crate::pipeline;",
+            3,
+        ),
+        (
+            "#[cfg(test)]\npub(crate) use crate::bin::{b, c};\nuse crate::pipeline;",
+            3,
+        ),
     ] {
         let code = format!("use crate::Error; {code}");
         assert_eq!(
