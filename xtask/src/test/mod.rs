@@ -157,6 +157,15 @@ impl Counts {
     }
 }
 
+/// Counts of two runners, or the errors of both.
+fn both(first: Result<Counts>, second: Result<Counts>) -> Result<Counts> {
+    match (first, second) {
+        (Ok(first), Ok(second)) => Ok(first.and(second)),
+        (Err(first), Err(second)) => Err(format!("{first}; {second}")),
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
+    }
+}
+
 fn summary(counts: Result<Counts>, options: &Options) -> Outcome {
     match counts {
         Err(error) => Outcome::Failed(error),
@@ -204,7 +213,7 @@ fn full_size(options: &Options) -> Outcome {
     let engine = native::full_size(options);
     // Both run, even where the first fails.
     let page = browser::tests(&browser, options, browser::FULL_TESTS);
-    match engine.and_then(|engine| Ok(engine.and(page?))) {
+    match both(engine, page) {
         Ok(counts) if counts.passed == 0 => Outcome::Failed(match &options.filter {
             Some(name) => format!("no test of that kind is named {name:?}"),
             None => "no test is marked #[ignore]".into(),
@@ -251,6 +260,15 @@ mod tests {
         assert_eq!(selected("noise").unwrap(), ["native", "browser"]);
         assert_eq!(selected("noise --full").unwrap(), [""; 0]);
         assert!(selected("noise tokens").is_err());
+    }
+
+    #[test]
+    fn the_errors_of_both_runners_are_reported() {
+        let passed = |passed| Ok(Counts { passed, ignored: 0 });
+        let failed = |error: &str| Err(error.to_owned());
+        assert_eq!(both(passed(2), passed(3)), passed(5));
+        assert_eq!(both(failed("a"), failed("b")), failed("a; b"));
+        assert_eq!(both(passed(2), failed("b")), failed("b"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::{Counts, Options, summary};
+use super::{Counts, Options, both, summary};
 use crate::checkout::native_cargo;
 use crate::command::{Stream, watched};
 use crate::report::Outcome;
@@ -31,8 +31,7 @@ fn own_and_engine(targets: &[&str], options: &Options) -> Result<Counts> {
     let mut engine = engine_tests()?;
     engine.args(targets).args(&options.filter);
     // Both run, even where the first fails.
-    let (own, engine) = (rust_tests(&mut own), rust_tests(&mut engine));
-    Ok(own?.and(engine?))
+    both(rust_tests(&mut own), rust_tests(&mut engine))
 }
 
 /// The crate's tests that are marked `#[ignore]`.
