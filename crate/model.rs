@@ -4,7 +4,6 @@ use crate::config::{
     ModelConfig, PredictionType, SchedulerConfig, TextConfig, UnetConfig, VaeConfig,
 };
 use crate::error::{Error, Result};
-use crate::pipeline::Pipeline;
 use crate::sampling::SamplerKind;
 use crate::text::tokenizer::{Tokenizer, TokenizerFiles};
 use crate::weights::checkpoint::Checkpoint;
@@ -12,7 +11,7 @@ use crate::weights::source::{Source, read_text, require_text};
 
 /// What the U-Net predicts, as a user may say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Prediction {
+pub enum PredictionSetting {
     /// What the model's files say; where a checkpoint says nothing, what a trial call of the U-Net shows.
     #[default]
     Auto,
@@ -22,35 +21,35 @@ pub enum Prediction {
     V,
 }
 
-impl Prediction {
-    /// `None` for [`Prediction::Auto`].
+impl PredictionSetting {
+    /// `None` for [`PredictionSetting::Auto`].
     fn chosen(self) -> Option<PredictionType> {
         match self {
-            Prediction::Auto => None,
-            Prediction::Epsilon => Some(PredictionType::Epsilon),
-            Prediction::V => Some(PredictionType::VPrediction),
+            PredictionSetting::Auto => None,
+            PredictionSetting::Epsilon => Some(PredictionType::Epsilon),
+            PredictionSetting::V => Some(PredictionType::VPrediction),
         }
     }
 }
 
-impl std::fmt::Display for Prediction {
+impl std::fmt::Display for PredictionSetting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Prediction::Auto => "auto",
-            Prediction::Epsilon => "epsilon",
-            Prediction::V => "v",
+            PredictionSetting::Auto => "auto",
+            PredictionSetting::Epsilon => "epsilon",
+            PredictionSetting::V => "v",
         })
     }
 }
 
-impl std::str::FromStr for Prediction {
+impl std::str::FromStr for PredictionSetting {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
         match name {
-            "auto" => Ok(Prediction::Auto),
-            "epsilon" => Ok(Prediction::Epsilon),
-            "v" => Ok(Prediction::V),
+            "auto" => Ok(PredictionSetting::Auto),
+            "epsilon" => Ok(PredictionSetting::Epsilon),
+            "v" => Ok(PredictionSetting::V),
             other => Err(Error::request("prediction", other, "auto, epsilon or v")),
         }
     }
@@ -68,7 +67,7 @@ pub(crate) struct Model {
 
 impl Model {
     /// Reads the folder or file that `source` is.
-    pub async fn read(source: &dyn Source, prediction: Prediction) -> Result<Self> {
+    pub async fn read(source: &dyn Source, prediction: PredictionSetting) -> Result<Self> {
         let model = match source.checkpoint() {
             None => {
                 let mut config = read_config(source).await?;
@@ -126,7 +125,7 @@ async fn read_config(source: &dyn Source) -> Result<ModelConfig> {
     let unet = "unet/config.json";
     let vae = "vae/config.json";
     let text = "text_encoder/config.json";
-    let scheduler = "scheduler/scheduler_config.json";
+    let scheduler = SchedulerConfig::FILE;
     let read = async |path: &'static str| require_text(source, path).await;
     let shown = |path: &str| source.describe(path);
     let config = ModelConfig {
@@ -165,49 +164,4 @@ async fn read_tokenizer(
         tokenizer_config: tokenizer_config.as_deref(),
         special_tokens_map: special_tokens_map.as_deref(),
     })
-}
-
-/// The model in a few words, for a user interface.
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct ModelInfo {
-    /// The model's own sampler.
-    pub default_sampler: &'static str,
-    /// All samplers.
-    pub samplers: Vec<&'static str>,
-    /// Pixels.
-    pub default_width: usize,
-    /// Pixels.
-    pub default_height: usize,
-    /// Sizes are multiples of this.
-    pub size_multiple: usize,
-    /// "epsilon" or "v_prediction".
-    pub prediction_type: &'static str,
-    /// Content tokens the model reads in one chunk (75).
-    pub max_tokens: usize,
-    /// Bytes of weights, as they lie in the model's files.
-    pub weight_bytes: u64,
-    /// What the user should know about the model.
-    pub warnings: Vec<String>,
-}
-
-impl Pipeline {
-    /// The model in a few words.
-    pub fn info(&self) -> Result<ModelInfo> {
-        let config = self.config();
-        let size = config.default_size();
-        Ok(ModelInfo {
-            default_sampler: SamplerKind::from_config(&config.scheduler)?.name(),
-            samplers: SamplerKind::ALL.iter().map(|kind| kind.name()).collect(),
-            default_width: size,
-            default_height: size,
-            size_multiple: config.pixels_per_latent(),
-            prediction_type: match config.scheduler.prediction_type {
-                PredictionType::Epsilon => "epsilon",
-                PredictionType::VPrediction => "v_prediction",
-            },
-            max_tokens: self.tokenizer().max_length() - 2,
-            weight_bytes: self.weight_bytes(),
-            warnings: self.warnings().to_vec(),
-        })
-    }
 }

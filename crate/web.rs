@@ -9,14 +9,13 @@ use serde::Serialize;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
+use crate::device::memory::MemoryPlan;
+use crate::device::tuning;
 use crate::device::{DeviceLog, Precision, Runtime};
 use crate::error::{Error, Result};
-use crate::memory::Plan;
-use crate::model::Prediction;
-use crate::pipeline::{Generation, Picture, Pipeline};
-use crate::request::Request;
+use crate::model::PredictionSetting;
+use crate::pipeline::{Generation, LoadOptions, Picture, Pipeline, Request};
 use crate::text::tokenizer::LongPrompt;
-use crate::tuning;
 use crate::weights::load::LoadProgress;
 use crate::weights::source::{Source, SourceFuture};
 
@@ -55,9 +54,27 @@ impl log::Log for Console {
     fn flush(&self) {}
 }
 
-/// An `Error` object with the message a person should read.
+/// An `Error` object with the message a person should read, its `kind`, and the `path` of the file
+/// it is about, where there is one. JavaScript decides by these, never by the message.
 fn js_error(error: Error) -> JsValue {
-    js_sys::Error::new(&error.to_string()).into()
+    let (kind, path) = match &error {
+        Error::Request { .. } => ("request", None),
+        Error::Config { file, .. } => ("config", Some(file)),
+        Error::File { path, .. } => ("file", Some(path)),
+        Error::Fetch { address, .. } => ("fetch", Some(address)),
+        Error::Device(_) => ("device", None),
+        Error::Numeric(_) => ("numeric", None),
+    };
+    let object = js_sys::Error::new(&error.to_string());
+    let set = |name: &str, value: &str| {
+        // Setting a property of a new object does not fail.
+        let _ = js_sys::Reflect::set(&object, &name.into(), &value.into());
+    };
+    set("kind", kind);
+    if let Some(path) = path {
+        set("path", path);
+    }
+    object.into()
 }
 
 /// The message of whatever JavaScript threw.
@@ -237,16 +254,16 @@ impl Engine {
         prediction: Option<String>,
         plan: Option<Function>,
     ) -> std::result::Result<(), JsValue> {
-        let prediction = prediction.map_or(Ok(Prediction::Auto), |name| name.parse());
+        let prediction = prediction.map_or(Ok(PredictionSetting::Auto), |name| name.parse());
         let prediction = prediction.map_err(js_error)?;
         // Out first: two models in memory at once may be one too many.
         self.pipeline = None;
-        let mut planned = |to: &Plan| {
-            if let (Some(plan), Ok(text)) = (&plan, json(to)) {
+        let on_plan = move |memory: &MemoryPlan| {
+            if let (Some(plan), Ok(text)) = (&plan, json(memory)) {
                 let _ = plan.call1(&JsValue::NULL, &text.into());
             }
         };
-        let mut progress = |p: LoadProgress<'_>| {
+        let on_progress = move |p: LoadProgress<'_>| {
             let _ = progress.call3(
                 &JsValue::NULL,
                 &(p.done as f64).into(),
@@ -254,14 +271,12 @@ impl Engine {
                 &p.part.into(),
             );
         };
-        let pipeline = Pipeline::load_planned(
-            &source,
+        let options = LoadOptions {
             prediction,
-            &self.runtime,
-            &mut planned,
-            &mut progress,
-        )
-        .await;
+            on_plan: Box::new(on_plan),
+            on_progress: Box::new(on_progress),
+        };
+        let pipeline = Pipeline::load(&source, &self.runtime, options).await;
         self.pipeline = Some(pipeline.map_err(js_error)?);
         Ok(())
     }
@@ -274,7 +289,7 @@ impl Engine {
     /// JSON: the plan, as `load` hands it on, for pictures of this size with the loaded model.
     pub fn plan(&self, width: usize, height: usize) -> std::result::Result<String, JsValue> {
         self.loaded()
-            .and_then(|pipeline| json(&pipeline.plan(width, height)))
+            .and_then(|pipeline| json(&pipeline.memory_plan(width, height)))
             .map_err(js_error)
     }
 

@@ -12,17 +12,17 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use burn::tensor::{DType, Tensor, TensorData};
+use darkroom::device::memory::MemoryPlan;
+use darkroom::device::memory::tiling::VaeTiling;
 use darkroom::device::read;
-use darkroom::memory::Plan;
+use darkroom::pipeline::decode::Decoding;
 use darkroom::text::tokenizer::LongPrompt;
-use darkroom::vae::decode::{Decoding, Tiles};
-use darkroom::vae::tiles::Tiling;
-use darkroom::weights::load::LoadProgress;
-use darkroom::weights::place;
-use darkroom::{Pipeline, Precision, Prediction, Request, Runtime};
+use darkroom::vae::tile_layout::TileLayout;
+use darkroom::weights::source::locate;
+use darkroom::{LoadOptions, Pipeline, Precision, PredictionSetting, Request, Runtime};
 use pollster::block_on;
 use serde::Deserialize;
-use support::adapter::{Wanted, gpu};
+use support::adapter::{AdapterRequest, gpu};
 use support::{Tensors, channels_first, channels_last, four, read_json, relative_error, say};
 
 /// The largest relative errors allowed, by element type.
@@ -225,12 +225,12 @@ fn compare(name: &str, precision: Option<Precision>) {
     let runtime = match precision {
         None => Runtime::cpu(Precision::F32, false).expect("the CPU"),
         Some(precision) => {
-            let wanted = Wanted {
+            let required = AdapterRequest {
                 precision,
                 buffer_limit: None,
             };
             let what = format!("{name} of full size on a GPU adapter");
-            gpu(&what, wanted).expect("asked for, so DARKROOM_NO_GPU_TESTS must not be set")
+            gpu(&what, required).expect("asked for, so DARKROOM_NO_GPU_TESTS must not be set")
         }
     };
     let expected: Expected = read_json(&folder.join("expected.json"));
@@ -239,7 +239,7 @@ fn compare(name: &str, precision: Option<Precision>) {
     let begun = Instant::now();
 
     let model = folder.join("model");
-    let mut planned: Option<Plan> = None;
+    let mut planned: Option<MemoryPlan> = None;
     let pipeline = load(&model, &runtime, &mut |plan| planned = Some(*plan));
     let planned = planned.expect("a plan");
     report.row("load", None);
@@ -252,7 +252,7 @@ fn compare(name: &str, precision: Option<Precision>) {
             pipeline.weight_bytes()
         ),
     );
-    let plan = pipeline.plan(512, 512);
+    let plan = pipeline.memory_plan(512, 512);
     say(format_args!(
         "{count} tensors, {bytes} bytes of files; plan: {plan}"
     ));
@@ -292,7 +292,7 @@ fn compare(name: &str, precision: Option<Precision>) {
         .partition(|step| !runtime.software || small(step));
     let (first, further) = steps.split_first().expect("a prediction");
     compare_step(&pipeline, &prompts, first, &tensors, &mut report);
-    // Where the picture does not fit whole, it is decoded as `Tiles::Auto` would, if the model has values for that: on
+    // Where the picture does not fit whole, it is decoded as `VaeTiling::Auto` would, if the model has values for that: on
     // lavapipe in f32, whose buffers end at 128 MiB.
     let side = |each: &Decode| tensors.f32(&each.latent).0[2..].to_vec();
     let in_tiles = |each: &&Decode| plan.tiled && each.tile < Some(64) && side(each) == [64, 64];
@@ -342,11 +342,14 @@ fn compare(name: &str, precision: Option<Precision>) {
     assert!(report.failures.is_empty(), "{}", report.failures.join("\n"));
 }
 
-fn load(path: &Path, runtime: &Runtime, planned: &mut dyn FnMut(&Plan)) -> Rc<Pipeline> {
+fn load(path: &Path, runtime: &Runtime, planned: &mut dyn FnMut(&MemoryPlan)) -> Rc<Pipeline> {
     let path = path.to_str().expect("a path in UTF-8");
-    let source = place::open(path, None).unwrap_or_else(|e| panic!("{e}"));
-    let mut quiet = |_: LoadProgress| ();
-    let loading = Pipeline::load_planned(&*source, Prediction::Auto, runtime, planned, &mut quiet);
+    let source = locate::open(path, None).unwrap_or_else(|e| panic!("{e}"));
+    let options = LoadOptions {
+        on_plan: Box::new(planned),
+        ..LoadOptions::default()
+    };
+    let loading = Pipeline::load(&*source, runtime, options);
     block_on(loading).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
@@ -387,11 +390,11 @@ fn compare_decode(pipeline: &Pipeline, each: &Decode, tensors: &Tensors, report:
     let (picture, how) = block_on(async {
         match each.tile {
             None => {
-                let result = decoding.decode(&latent, size, Tiles::Never).await;
+                let result = decoding.decode(&latent, size, VaeTiling::Never).await;
                 (result.map(|(picture, _)| picture), String::new())
             }
             Some(side) => {
-                let tiling = Tiling::new(side, decoding.config);
+                let tiling = TileLayout::new(side, decoding.config);
                 let result = decoding.in_tiles(&latent, size, tiling).await;
                 (result, format!(" in tiles of {}", 8 * side))
             }
@@ -409,11 +412,15 @@ fn same_as_folder(name: &str) {
     let folder = folder(name);
     let runtime = Runtime::cpu(Precision::F32, false).expect("the CPU");
     let v = name == "sd21";
-    let run = |path: &Path, prediction: Prediction| {
-        let source = place::open(path.to_str().expect("a path in UTF-8"), None)
+    let run = |path: &Path, prediction: PredictionSetting| {
+        let source = locate::open(path.to_str().expect("a path in UTF-8"), None)
             .unwrap_or_else(|e| panic!("{e}"));
+        let options = LoadOptions {
+            prediction,
+            ..LoadOptions::default()
+        };
         block_on(async {
-            let pipeline = Pipeline::load_as(&*source, prediction, &runtime, &mut |_| ()).await?;
+            let pipeline = Pipeline::load(&*source, &runtime, options).await?;
             let request = Request {
                 prompt: "Portrait photo of a man".into(),
                 negative_prompt: "mustache".into(),
@@ -433,8 +440,12 @@ fn same_as_folder(name: &str) {
         .unwrap_or_else(|e| panic!("{}: {e}", path.display()))
     };
     let begun = Instant::now();
-    let from_folder = run(&folder.join("model"), Prediction::Auto);
-    let prediction = if v { Prediction::V } else { Prediction::Auto };
+    let from_folder = run(&folder.join("model"), PredictionSetting::Auto);
+    let prediction = if v {
+        PredictionSetting::V
+    } else {
+        PredictionSetting::Auto
+    };
     let from_file = run(&folder.join("checkpoint.safetensors"), prediction);
     assert!(from_folder.0.iter().all(|value| value.is_finite()));
     assert!(

@@ -10,8 +10,9 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use burn::backend::wgpu::CubeBackend;
 use burn::tensor::{DType, Device, Tensor};
 use cubecl::MemoryScope;
-use darkroom::weights::load::{LoadProgress, Part, Weights};
-use darkroom::weights::params::{Layout, Loaded, Wanted};
+use darkroom::weights::file::Part;
+use darkroom::weights::load::{LoadProgress, Weights};
+use darkroom::weights::params::{Layout, Loaded, RequiredTensor};
 use darkroom::weights::source::SourceFuture;
 use darkroom::weights::{CHUNK, Source, Storage, load_parts};
 use half::{bf16, f16};
@@ -96,7 +97,7 @@ impl Elements {
 
 /// A model of one file that exists only as far as it is read.
 struct Imagined {
-    wanted: Vec<Wanted>,
+    required: Vec<RequiredTensor>,
     elements: Elements,
     head: Vec<u8>,
     /// Where each tensor begins in the file.
@@ -118,17 +119,17 @@ fn value(tensor: usize, index: usize) -> f32 {
 }
 
 impl Imagined {
-    fn new(wanted: Vec<Wanted>, elements: Elements) -> Self {
+    fn new(required: Vec<RequiredTensor>, elements: Elements) -> Self {
         let mut entries = serde_json::Map::new();
         let mut end = 0;
         let mut offsets = Vec::new();
-        for wanted in &wanted {
+        for required in &required {
             offsets.push(end);
-            let size = wanted.shape.iter().product::<usize>() * elements.size();
+            let size = required.shape.iter().product::<usize>() * elements.size();
             let entry = serde_json::json!({
-                "dtype": elements.name(), "shape": wanted.shape, "data_offsets": [end, end + size],
+                "dtype": elements.name(), "shape": required.shape, "data_offsets": [end, end + size],
             });
-            entries.insert(wanted.name.clone(), entry);
+            entries.insert(required.name.clone(), entry);
             end += size;
         }
         let json = serde_json::Value::Object(entries).to_string().into_bytes();
@@ -137,7 +138,7 @@ impl Imagined {
         Imagined {
             starts: offsets.iter().map(|offset| head.len() + offset).collect(),
             size: head.len() + end,
-            wanted,
+            required,
             elements,
             head,
             first_value: None,
@@ -212,8 +213,8 @@ impl Source for Imagined {
     }
 }
 
-fn wanted(name: &str, shape: &[usize], layout: Layout) -> Wanted {
-    Wanted {
+fn required(name: &str, shape: &[usize], layout: Layout) -> RequiredTensor {
+    RequiredTensor {
         name: name.into(),
         shape: shape.to_vec(),
         layout,
@@ -224,7 +225,7 @@ fn load(source: &Imagined, device: &Device, storage: Storage) -> Weights {
     let part = Part {
         folder: "unet",
         stem: "diffusion_pytorch_model",
-        wanted: source.wanted.clone(),
+        required: source.required.clone(),
     };
     let mut last = 0;
     let mut progress = |p: LoadProgress| {
@@ -234,8 +235,8 @@ fn load(source: &Imagined, device: &Device, storage: Storage) -> Weights {
     let parts = [part];
     let loaded = load_parts(source, &parts, device, storage, &mut progress);
     let loaded = block_on(loaded).expect("a model that is as it should be");
-    let expected = bytes(&source.wanted, source.elements.size());
-    assert_eq!(last, expected as u64, "of what is wanted, every byte");
+    let expected = bytes(&source.required, source.elements.size());
+    assert_eq!(last, expected as u64, "of what is required, every byte");
     loaded
 }
 
@@ -247,20 +248,20 @@ fn matrix<'a>(weights: &'a Weights, name: &str) -> &'a Tensor<2> {
 }
 
 /// The shapes of a large model's largest tensors, and some odd ones.
-fn large() -> Vec<Wanted> {
+fn large() -> Vec<RequiredTensor> {
     vec![
-        wanted("conv.weight", &[1280, 1920, 3, 3], Layout::Conv3x3),
-        wanted("proj.weight", &[10240, 1280], Layout::Matrix),
-        wanted("proj.bias", &[10240], Layout::Vector),
-        wanted("odd.weight", &[7, 130, 3, 3], Layout::Conv3x3),
-        wanted("shortcut.weight", &[1280, 2560, 1, 1], Layout::Matrix),
-        wanted("norm.weight", &[1280], Layout::Vector),
+        required("conv.weight", &[1280, 1920, 3, 3], Layout::Conv3x3),
+        required("proj.weight", &[10240, 1280], Layout::Matrix),
+        required("proj.bias", &[10240], Layout::Vector),
+        required("odd.weight", &[7, 130, 3, 3], Layout::Conv3x3),
+        required("shortcut.weight", &[1280, 2560, 1, 1], Layout::Matrix),
+        required("norm.weight", &[1280], Layout::Vector),
     ]
 }
 
-fn bytes(wanted: &[Wanted], size: usize) -> usize {
-    let elements = |w: &Wanted| w.shape.iter().product::<usize>();
-    wanted.iter().map(|w| elements(w) * size).sum()
+fn bytes(required: &[RequiredTensor], size: usize) -> usize {
+    let elements = |w: &RequiredTensor| w.shape.iter().product::<usize>();
+    required.iter().map(|w| elements(w) * size).sum()
 }
 
 #[test]
@@ -282,7 +283,7 @@ fn a_matrix_is_never_whole_in_this_programs_memory() {
         println!(
             "{} as {storage:?}: {:.1} MB of weights, host peak {:.1} MB",
             elements.name(),
-            bytes(&model.wanted, elements.size()) as f64 / 1e6,
+            bytes(&model.required, elements.size()) as f64 / 1e6,
             peak as f64 / 1e6
         );
         // What was read, what it was converted to, and as much again that waits to be sent off; the rest is CubeCL's.
@@ -295,7 +296,7 @@ fn a_matrix_is_never_whole_in_this_programs_memory() {
 fn a_table_is_in_memory_once() {
     let _alone = alone();
     // SD1's tokens.
-    let table = || vec![wanted("table.weight", &[49408, 768], Layout::HostTable)];
+    let table = || vec![required("table.weight", &[49408, 768], Layout::HostTable)];
     for (elements, storage, kept) in [
         (Elements::F16, Storage::Half, 2),
         (Elements::F32, Storage::Half, 2),
@@ -306,7 +307,7 @@ fn a_table_is_in_memory_once() {
         PEAK.store(before, Ordering::Relaxed);
         let weights = load(&model, &Device::flex(), storage);
         let peak = PEAK.load(Ordering::Relaxed).saturating_sub(before);
-        let size = bytes(&model.wanted, kept);
+        let size = bytes(&model.required, kept);
         assert!(peak < size + 3 * CHUNK, "{peak} bytes for {size}");
         let Loaded::Table(table) = &weights.parts[0]["table.weight"] else {
             panic!("it is a table");
@@ -347,7 +348,7 @@ fn the_gpu_holds_the_weights_and_nothing_else() {
             .memory_report(MemoryScope::Device)
             .usage()
             .bytes_reserved as usize;
-        let expected = bytes(&model.wanted, size);
+        let expected = bytes(&model.required, size);
         println!(
             "{} as {storage:?}: {expected} bytes of weights, {} allocated",
             elements.name(),
@@ -368,7 +369,7 @@ fn the_gpu_holds_the_weights_and_nothing_else() {
 fn tensors_without_a_place_are_named() {
     let _alone = alone();
     let shapes = ["proj.weight", "lora_up.weight", "lora_down.weight"]
-        .map(|name| wanted(name, &[8, 4], Layout::Matrix))
+        .map(|name| required(name, &[8, 4], Layout::Matrix))
         .to_vec();
     let mut model = Imagined::new(shapes, Elements::F16);
     assert!(
@@ -376,7 +377,7 @@ fn tensors_without_a_place_are_named() {
             .warnings
             .is_empty()
     );
-    model.wanted.truncate(1);
+    model.required.truncate(1);
     let warnings = load(&model, &Device::flex(), Storage::Single).warnings;
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].contains("2 tensors"), "{warnings:?}");
@@ -391,10 +392,10 @@ fn weights_are_what_the_file_says_on_every_device() {
     let _alone = alone();
     let shapes = || {
         vec![
-            wanted("conv.weight", &[36, 33, 3, 3], Layout::Conv3x3),
-            wanted("proj.weight", &[60, 700], Layout::Matrix),
-            wanted("odd.weight", &[3, 20, 3, 3], Layout::Conv3x3),
-            wanted("bias", &[60], Layout::Vector),
+            required("conv.weight", &[36, 33, 3, 3], Layout::Conv3x3),
+            required("proj.weight", &[60, 700], Layout::Matrix),
+            required("odd.weight", &[3, 20, 3, 3], Layout::Conv3x3),
+            required("bias", &[60], Layout::Vector),
         ]
     };
     for device in [Some(Device::flex()), gpu()].into_iter().flatten() {
@@ -402,11 +403,11 @@ fn weights_are_what_the_file_says_on_every_device() {
             for storage in [Storage::Lossless, Storage::Half, Storage::Single] {
                 let model = Imagined::new(shapes(), elements);
                 let weights = load(&model, &device, storage);
-                for (tensor, wanted) in model.wanted.iter().enumerate() {
-                    let what = format!("{} {} as {storage:?}", wanted.name, elements.name());
-                    let (data, half) = match &weights.parts[0][&wanted.name] {
+                for (tensor, required) in model.required.iter().enumerate() {
+                    let what = format!("{} {} as {storage:?}", required.name, elements.name());
+                    let (data, half) = match &weights.parts[0][&required.name] {
                         Loaded::Matrix(matrix) => {
-                            let half = storage.matrix(file_type(elements), wanted.shape[0]);
+                            let half = storage.matrix(file_type(elements), required.shape[0]);
                             (matrix.clone().into_data(), half)
                         }
                         Loaded::Vector(vector) => (vector.clone().into_data(), DType::F32),
@@ -414,7 +415,7 @@ fn weights_are_what_the_file_says_on_every_device() {
                     };
                     assert_eq!(data.dtype(), half, "{what}");
                     let got: Vec<f32> = data.convert::<f32>().try_to_vec().expect("f32");
-                    let shape = &wanted.shape;
+                    let shape = &required.shape;
                     let inputs = shape.get(1).copied().unwrap_or(1);
                     let taps: usize = shape.iter().skip(2).product();
                     for (index, got) in got.into_iter().enumerate() {
@@ -443,7 +444,7 @@ fn a_matrix_with_a_weight_beyond_f16_stays_in_f32() {
     let _alone = alone();
     for device in [Some(Device::flex()), gpu()].into_iter().flatten() {
         let shapes = ["large.weight", "other.weight"]
-            .map(|name| wanted(name, &[64, 40], Layout::Matrix))
+            .map(|name| required(name, &[64, 40], Layout::Matrix))
             .to_vec();
         let mut model = Imagined::new(shapes, Elements::F32);
         model.first_value = Some(1e6);

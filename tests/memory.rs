@@ -2,12 +2,11 @@
 
 mod support;
 
-use darkroom::memory::Plan;
-use darkroom::weights::load::LoadProgress;
-use darkroom::weights::native::Folder;
-use darkroom::{Pipeline, Precision, Prediction, Request, Runtime};
+use darkroom::device::memory::MemoryPlan;
+use darkroom::weights::source::folder::Folder;
+use darkroom::{LoadOptions, Pipeline, Precision, Request, Runtime};
 use pollster::block_on;
-use support::adapter::{Wanted, gpu};
+use support::adapter::{AdapterRequest, gpu};
 use support::models::Model;
 use support::say;
 
@@ -19,7 +18,7 @@ const ALL: f64 = 0.05;
 const PAGES: f64 = 1e6;
 
 fn device(precision: Precision) -> Option<Runtime> {
-    let wanted = Wanted {
+    let wanted = AdapterRequest {
         precision,
         buffer_limit: None,
     };
@@ -30,10 +29,12 @@ fn device(precision: Precision) -> Option<Runtime> {
 fn measure(model: &Model, runtime: &Runtime, size: Option<usize>) {
     let before = runtime.memory().expect("a device with pools");
     let folder = Folder::open(model.path()).expect("a model folder");
-    let mut plans: Vec<Plan> = Vec::new();
-    let mut note = |plan: &Plan| plans.push(*plan);
-    let mut quiet = |_: LoadProgress| ();
-    let loading = Pipeline::load_planned(&folder, Prediction::Auto, runtime, &mut note, &mut quiet);
+    let mut plans: Vec<MemoryPlan> = Vec::new();
+    let options = LoadOptions {
+        on_plan: Box::new(|plan| plans.push(*plan)),
+        ..LoadOptions::default()
+    };
+    let loading = Pipeline::load(&folder, runtime, options);
     let pipeline = block_on(loading).unwrap_or_else(|e| panic!("{}: {e}", model.name));
     let [plan] = plans[..] else {
         panic!("the plan was handed over {} times", plans.len());
@@ -50,7 +51,7 @@ fn measure(model: &Model, runtime: &Runtime, size: Option<usize>) {
 
     let default = pipeline.config().default_size();
     let size = size.unwrap_or(default);
-    let plan = pipeline.plan(size, size);
+    let plan = pipeline.memory_plan(size, size);
     let request = Request {
         prompt: "a man".into(),
         steps: 2,
@@ -101,14 +102,14 @@ fn cpu_has_a_plan_without_a_limit() {
     let runtime = Runtime::cpu(Precision::F32, false).expect("the CPU");
     assert_eq!(runtime.memory(), None);
     let pipeline = Model::read("sd1-pndm").load(&runtime);
-    let plan = pipeline.plan(64, 64);
+    let plan = pipeline.memory_plan(64, 64);
     assert!(plan.buffer_limit.is_none() && !plan.tiled);
     assert!(plan.weights > 0 && plan.host > 0 && plan.activations > 0 && plan.decode > 0);
     assert_eq!(
         plan.total,
         plan.weights + plan.activations + plan.scratch + plan.decode
     );
-    let larger = pipeline.plan(256, 128);
+    let larger = pipeline.memory_plan(256, 128);
     assert_eq!(larger.weights, plan.weights);
     // Eight times the positions.
     let growth = larger.activations as f64 / plan.activations as f64;

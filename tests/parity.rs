@@ -12,15 +12,16 @@ use std::time::Instant;
 use burn::tensor::{DType, Tensor, TensorData};
 use darkroom::device::{DeviceLog, read};
 use darkroom::ops::Gpu;
-use darkroom::ops::gpu::Tiles;
+use darkroom::ops::gpu::TileMemory;
 use darkroom::sampling::SamplerKind;
 use darkroom::text::encoder::TextEncoder;
 use darkroom::text::tokenizer::{LongPrompt, Tokenizer};
 use darkroom::unet::Unet;
 use darkroom::vae::decoder::VaeDecoder;
-use darkroom::weights::load::{LoadProgress, Part};
-use darkroom::weights::native::Folder;
-use darkroom::weights::{Params, load_parts};
+use darkroom::weights::file::Part;
+use darkroom::weights::load::LoadProgress;
+use darkroom::weights::source::folder::Folder;
+use darkroom::weights::{VarStore, load_parts};
 use darkroom::{Pipeline, Precision, Request, Runtime};
 use pollster::block_on;
 use support::models::{Case, Embedding, MODELS, Model};
@@ -225,7 +226,7 @@ struct Networks {
 impl Networks {
     fn load(model: &Model, runtime: &Runtime) -> darkroom::Result<Self> {
         let config = model.config();
-        let plan = || Params::plan(runtime.ops.clone());
+        let plan = || VarStore::recording(runtime.ops.clone());
         let (mut text, mut unet, mut vae) = (plan(), plan(), plan());
         TextEncoder::new(text.root(), &config.text)?;
         Unet::new(unet.root(), &config.unet)?;
@@ -239,7 +240,7 @@ impl Networks {
         .map(|(folder, stem, plan)| Part {
             folder,
             stem,
-            wanted: plan.into_wanted(),
+            required: plan.into_required(),
         });
         let folder = Folder::open(model.path())?;
         let mut quiet = |_: LoadProgress| ();
@@ -253,7 +254,7 @@ impl Networks {
         let mut loaded = block_on(loaded)?
             .parts
             .into_iter()
-            .map(|tensors| Params::take(tensors, runtime.ops.clone()));
+            .map(|tensors| VarStore::loaded(tensors, runtime.ops.clone()));
         let mut next = || loaded.next().expect("one for each part");
         Ok(Networks {
             text_encoder: TextEncoder::new(next().root(), &config.text)?,
@@ -441,12 +442,12 @@ fn gpu_matches_diffusers() {
     if let Some(runtime) = gpu("parity with diffusers on a GPU adapter") {
         compare(&runtime, &GPU, Extent::Half);
         for (tiles, dtype, limits) in [
-            (Tiles::Registers, DType::F16, &F16),
-            (Tiles::Workgroup, DType::F32, &GPU),
-            (Tiles::Workgroup, DType::F16, &F16),
+            (TileMemory::Registers, DType::F16, &F16),
+            (TileMemory::Workgroup, DType::F32, &GPU),
+            (TileMemory::Workgroup, DType::F16, &F16),
         ] {
             let other = Runtime {
-                ops: Rc::new(Gpu::with_tiles(tiles)),
+                ops: Rc::new(Gpu::with_memory(tiles)),
                 dtype,
                 name: format!("{} with {tiles:?} in {dtype:?}", runtime.name),
                 ..runtime.clone()

@@ -13,11 +13,11 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use darkroom::weights::native::Folder;
-use darkroom::{Pipeline, Precision, Request, Runtime};
+use darkroom::weights::source::folder::Folder;
+use darkroom::{LoadOptions, Pipeline, Precision, Request, Runtime};
 use detector::{Detector, Reading};
 use pollster::block_on;
-use support::adapter::{Wanted, gpu};
+use support::adapter::{AdapterRequest, gpu};
 use support::say;
 
 /// Of seeds 0 to 15 only 2 show a mustache to take away.
@@ -32,7 +32,7 @@ fn path(name: &str) -> PathBuf {
 
 fn load(runtime: &Runtime) -> Rc<Pipeline> {
     let folder = Folder::open(path("www/models/portraits")).expect("the demo model");
-    block_on(Pipeline::load(&folder, runtime, &mut |_| ())).expect("a model")
+    block_on(Pipeline::load(&folder, runtime, LoadOptions::default())).expect("a model")
 }
 
 /// What the detector sees in the pictures of these seeds.
@@ -109,7 +109,7 @@ fn rates_on_the_cpu() {
 #[test]
 #[ignore = "960 pictures, on a software adapter 160 in half an hour or so: cargo xtask test --full rates"]
 fn rates_on_the_gpu() {
-    let wanted = Wanted {
+    let wanted = AdapterRequest {
         precision: Precision::F32,
         buffer_limit: None,
     };

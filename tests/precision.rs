@@ -9,11 +9,11 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use burn::tensor::DType;
-use darkroom::weights::native::Folder;
 use darkroom::weights::safetensors::{Dtype, Header};
 use darkroom::weights::source::SourceFuture;
+use darkroom::weights::source::folder::Folder;
 use darkroom::weights::{Source, Storage};
-use darkroom::{Pipeline, Precision, Request, Runtime};
+use darkroom::{LoadOptions, Pipeline, Precision, Request, Runtime};
 use half::f16;
 use pollster::block_on;
 use support::models::Model;
@@ -65,7 +65,7 @@ impl Scaled {
     }
 
     fn load(&self, runtime: &Runtime) -> Rc<Pipeline> {
-        block_on(Pipeline::load(self, runtime, &mut |_| ())).expect("a model")
+        block_on(Pipeline::load(self, runtime, LoadOptions::default())).expect("a model")
     }
 }
 

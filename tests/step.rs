@@ -30,7 +30,7 @@ use cubecl::logging::{LaunchObservation, LaunchObserver};
 use darkroom::Runtime;
 use darkroom::device::LAUNCHES_AT_MOST;
 use darkroom::ops::Gpu;
-use darkroom::ops::gpu::Tiles;
+use darkroom::ops::gpu::TileMemory;
 use darkroom::sampling::{Noise, Rng};
 use darkroom::weights::Storage;
 use support::say;
@@ -68,10 +68,10 @@ fn adapter(what: &str) -> Option<MutexGuard<'static, Adapter>> {
 }
 
 impl Adapter {
-    fn runtime(&self, tiles: Tiles, dtype: DType) -> Runtime {
+    fn runtime(&self, tiles: TileMemory, dtype: DType) -> Runtime {
         Runtime {
             device: self.device.clone(),
-            ops: Rc::new(Gpu::with_tiles(tiles)),
+            ops: Rc::new(Gpu::with_memory(tiles)),
             dtype,
             storage: Storage::Half,
             name: format!("{tiles:?} {dtype:?}"),
@@ -108,8 +108,8 @@ impl Adapter {
     }
 }
 
-/// Launches while it lives, Burn's own included.
-struct Launches {
+/// LaunchCounter while it lives, Burn's own included.
+struct LaunchCounter {
     count: Arc<Count>,
     _observation: LaunchObservation,
 }
@@ -123,10 +123,10 @@ impl LaunchObserver for Count {
     }
 }
 
-impl Launches {
+impl LaunchCounter {
     fn watch() -> Self {
         let count = Arc::new(Count::default());
-        Launches {
+        LaunchCounter {
             _observation: LaunchObservation::new(count.clone()),
             count,
         }

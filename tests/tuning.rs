@@ -4,21 +4,21 @@ mod support;
 
 use burn::tensor::{DType, Tensor, TensorData};
 use darkroom::device::read;
+use darkroom::device::tuning::measure::{BenchShape, measure};
+use darkroom::device::tuning::{ChosenBy, ChosenTiling, TilingChoice, choose};
 use darkroom::ops::Linear;
-use darkroom::ops::gpu::Preset;
-use darkroom::tuning::measure::{Sizes, measure};
-use darkroom::tuning::{Choice, How, Wish, choose};
+use darkroom::ops::gpu::KernelTiling;
 use darkroom::{Precision, Runtime};
 use pollster::block_on;
-use support::adapter::{Wanted, gpu};
+use support::adapter::{AdapterRequest, gpu};
 use support::say;
 
-const WANTED: Wanted = Wanted {
+const WANTED: AdapterRequest = AdapterRequest {
     precision: Precision::F32,
     buffer_limit: None,
 };
 
-fn chosen(runtime: &mut Runtime, wish: Wish, remembered: Option<&str>) -> Choice {
+fn chosen(runtime: &mut Runtime, wish: TilingChoice, remembered: Option<&str>) -> ChosenTiling {
     block_on(choose(runtime, &wish, remembered))
         .expect("a choice")
         .expect("kernels of ours")
@@ -31,36 +31,41 @@ fn table_then_memory_then_measurement() {
     };
     // As if it were a real GPU, which the table does not know; it stays as slow as it is, so the sizes are small.
     for (software, wish, remembered, expected) in [
-        (true, Wish::Auto, Some("128x128"), ("registers", How::Table)),
         (
-            false,
-            Wish::Auto,
+            true,
+            TilingChoice::Auto,
             Some("128x128"),
-            ("128x128", How::Remembered),
+            ("registers", ChosenBy::Table),
         ),
         (
             false,
-            Wish::Preset(Preset::WORKGROUP),
+            TilingChoice::Auto,
             Some("128x128"),
-            ("64x64", How::Asked),
+            ("128x128", ChosenBy::Cache),
+        ),
+        (
+            false,
+            TilingChoice::Tiling(KernelTiling::WORKGROUP),
+            Some("128x128"),
+            ("64x64", ChosenBy::Request),
         ),
     ] {
         runtime.software = software;
         let choice = chosen(&mut runtime, wish, remembered);
-        assert_eq!((choice.preset, choice.how), expected);
+        assert_eq!((choice.tiling, choice.chosen_by), expected);
         assert!(choice.timings.is_empty());
         block_on(runtime.self_test()).expect("the self-test");
     }
     runtime.software = true;
-    let choice = chosen(&mut runtime, Wish::Measure, Some("128x128"));
-    assert_eq!(choice.how, How::Measured);
-    assert_eq!(choice.timings.len(), Preset::ALL.len());
-    assert_eq!(choice.preset, choice.timings[0].preset);
+    let choice = chosen(&mut runtime, TilingChoice::Measure, Some("128x128"));
+    assert_eq!(choice.chosen_by, ChosenBy::Measured);
+    assert_eq!(choice.timings.len(), KernelTiling::ALL.len());
+    assert_eq!(choice.tiling, choice.timings[0].tiling);
     assert!(choice.timings.is_sorted_by(|a, b| a.seconds <= b.seconds));
     for timing in &choice.timings {
         say(format_args!(
             "{}: {:.1} ms, best of {}",
-            timing.preset,
+            timing.tiling,
             1e3 * timing.seconds,
             timing.rounds
         ));
@@ -79,21 +84,21 @@ fn registers_win_where_a_cpu_imitates_the_adapter() {
         say(format_args!("NOT RUN: {} is a real GPU", runtime.name));
         return;
     }
-    let sizes = Sizes {
+    let sizes = BenchShape {
         batch: 2,
         side: 16,
         channels: 64,
     };
-    let measuring = measure(&runtime.device, DType::F32, sizes, &Preset::ALL);
+    let measuring = measure(&runtime.device, DType::F32, sizes, &KernelTiling::ALL);
     let timings = block_on(measuring).expect("timings");
-    assert_eq!(timings[0].preset, "registers", "{timings:?}");
+    assert_eq!(timings[0].tiling, "registers", "{timings:?}");
 }
 
 /// On the CPU, and with Burn's own operations, there is nothing to choose.
 #[test]
 fn no_choice_without_kernels() {
     let mut cpu = Runtime::cpu(Precision::F32, false).expect("the CPU");
-    let choice = block_on(choose(&mut cpu, &Wish::Auto, None)).expect("no failure");
+    let choice = block_on(choose(&mut cpu, &TilingChoice::Auto, None)).expect("no failure");
     assert!(choice.is_none());
     let one = Tensor::<3>::from_data(TensorData::new(vec![2f32], [1, 1, 1]), &cpu.device);
     let three = Tensor::<2>::from_data(TensorData::new(vec![3f32], [1, 1]), &cpu.device);

@@ -7,12 +7,13 @@ mod support;
 use std::rc::Rc;
 
 use burn::tensor::DType;
-use darkroom::vae::decode::{Decoding, Tiles, tiling};
-use darkroom::vae::tiles::Tiling;
+use darkroom::device::memory::tiling::{VaeTiling, tiling};
+use darkroom::pipeline::decode::Decoding;
+use darkroom::vae::tile_layout::TileLayout;
 use darkroom::{Error, Pipeline, Precision, Request, Runtime};
 use pollster::block_on;
 use serde::Deserialize;
-use support::adapter::{Wanted, gpu};
+use support::adapter::{AdapterRequest, gpu};
 use support::command::{Scratch, USAGE};
 use support::models::Model;
 use support::{Tensors, channels_first, channels_last, four, golden, read_json, relative_error};
@@ -53,11 +54,11 @@ fn compare(runtime: &Runtime, limit: f64) {
         let (shape, latent) = tensors.f32(&case.latent);
         let [_, _, height, width] = four(shape);
         let latent = channels_last(&latent, four(shape));
-        let tiling = Tiling::new(case.side, decoding.config);
+        let tiling = TileLayout::new(case.side, decoding.config);
         assert_eq!(tiling.side(), case.side, "{what}");
-        let own = Tiling::of_model(decoding.config);
+        let own = TileLayout::of_model(decoding.config);
         let picture = if own == tiling {
-            let result = decoding.decode(&latent, [height, width], Tiles::Always);
+            let result = decoding.decode(&latent, [height, width], VaeTiling::Always);
             let (picture, warning) = block_on(result).unwrap_or_else(|e| panic!("{what}: {e}"));
             assert_eq!(warning, None, "{what}: it was asked for");
             picture
@@ -82,7 +83,7 @@ fn cpu_matches_diffusers() {
 
 #[test]
 fn gpu_matches_diffusers() {
-    let wanted = Wanted {
+    let wanted = AdapterRequest {
         precision: Precision::F32,
         buffer_limit: None,
     };
@@ -95,13 +96,13 @@ fn gpu_matches_diffusers() {
 /// four megabytes that weights are uploaded through.
 const SMALL_BUFFERS: u64 = 5 << 20;
 
-fn request(tiles: Tiles) -> Request {
+fn request(tiles: VaeTiling) -> Request {
     Request {
         prompt: "a man".into(),
         steps: 1,
         width: Some(288),
         height: Some(288),
-        tiles,
+        vae_tiling: tiles,
         ..Request::default()
     }
 }
@@ -111,7 +112,7 @@ struct Finished {
     warnings: Vec<String>,
 }
 
-fn finish(pipeline: &Rc<Pipeline>, tiles: Tiles) -> darkroom::Result<Finished> {
+fn finish(pipeline: &Rc<Pipeline>, tiles: VaeTiling) -> darkroom::Result<Finished> {
     block_on(async {
         let mut generation = pipeline.start(&request(tiles)).await?;
         generation.step().await?;
@@ -126,7 +127,7 @@ fn finish(pipeline: &Rc<Pipeline>, tiles: Tiles) -> darkroom::Result<Finished> {
 /// in earnest, and the picture is decoded in tiles all the same, with a warning; where tiles are forbidden it is an error.
 #[test]
 fn gpu_with_small_buffers_decodes_in_tiles() {
-    let wanted = Wanted {
+    let wanted = AdapterRequest {
         precision: Precision::F32,
         buffer_limit: Some(SMALL_BUFFERS),
     };
@@ -135,7 +136,7 @@ fn gpu_with_small_buffers_decodes_in_tiles() {
     };
     assert_eq!(runtime.buffer_limit, SMALL_BUFFERS);
     let model = model("sd1-plain-first");
-    let foreseen = finish(&model.load(&runtime), Tiles::Auto).expect("a picture in tiles");
+    let foreseen = finish(&model.load(&runtime), VaeTiling::Auto).expect("a picture in tiles");
     assert_eq!(foreseen.warnings, [""; 0]);
 
     let mistaken = Runtime {
@@ -143,7 +144,7 @@ fn gpu_with_small_buffers_decodes_in_tiles() {
         ..runtime.clone()
     };
     let pipeline = model.load(&mistaken);
-    let retried = finish(&pipeline, Tiles::Auto).expect("a picture after all");
+    let retried = finish(&pipeline, VaeTiling::Auto).expect("a picture after all");
     assert_eq!(retried.warnings.len(), 1, "{:?}", retried.warnings);
     assert!(
         retried.warnings[0].contains("tiles of 64×64 pixels")
@@ -156,13 +157,13 @@ fn gpu_with_small_buffers_decodes_in_tiles() {
         "another picture than in tiles"
     );
 
-    match finish(&pipeline, Tiles::Never).map(|finished| finished.warnings) {
+    match finish(&pipeline, VaeTiling::Never).map(|finished| finished.warnings) {
         Err(Error::Device(_)) => {}
         other => panic!("expected the device's failure, got {other:?}"),
     }
 }
 
-/// Tiles where an activation would be larger than the device's buffers, the model's own size if that fits, else smaller.
+/// VaeTiling where an activation would be larger than the device's buffers, the model's own size if that fits, else smaller.
 #[test]
 fn tiles_are_chosen_by_the_devices_limit() {
     // The published VAE: 256 channels at full size are the largest map.
@@ -173,20 +174,20 @@ fn tiles_are_chosen_by_the_devices_limit() {
         ..Default::default()
     };
     let side = |limit: u64, size: [usize; 2], tiles| {
-        tiling(&config, limit, DType::F32, size, tiles).map(Tiling::side)
+        tiling(&config, limit, DType::F32, size, tiles).map(TileLayout::side)
     };
-    assert_eq!(side(u64::MAX, [512, 512], Tiles::Auto), None);
-    assert_eq!(side(u64::MAX, [512, 512], Tiles::Always), Some(64));
-    assert_eq!(side(u64::MAX, [64, 64], Tiles::Always), None);
+    assert_eq!(side(u64::MAX, [512, 512], VaeTiling::Auto), None);
+    assert_eq!(side(u64::MAX, [512, 512], VaeTiling::Always), Some(64));
+    assert_eq!(side(u64::MAX, [64, 64], VaeTiling::Always), None);
     let map = 256 * 512 * 512 * 4;
     for (limit, expected) in [(map, None), (map - 1, Some(32)), (map / 4 - 1, Some(16))] {
-        assert_eq!(side(limit, [64, 64], Tiles::Auto), expected, "{limit}");
-        assert_eq!(side(limit, [64, 64], Tiles::Never), None);
+        assert_eq!(side(limit, [64, 64], VaeTiling::Auto), expected, "{limit}");
+        assert_eq!(side(limit, [64, 64], VaeTiling::Never), None);
     }
-    assert_eq!(side(map, [64, 65], Tiles::Auto), Some(64));
+    assert_eq!(side(map, [64, 65], VaeTiling::Auto), Some(64));
     // In f16 the portable 128 MiB are just enough for a tile of the model's own.
-    let half = |limit| tiling(&config, limit, DType::F16, [96, 64], Tiles::Auto);
-    assert_eq!(half(128 << 20).map(Tiling::side), Some(64));
+    let half = |limit| tiling(&config, limit, DType::F16, [96, 64], VaeTiling::Auto);
+    assert_eq!(half(128 << 20).map(TileLayout::side), Some(64));
 }
 
 /// `--vae-tiles` reaches the decoder, and `--json` tells the plan.

@@ -1,28 +1,36 @@
-"""The optimizer and its schedule, which count steps and never time.
+"""The optimizer and its schedule. Both count steps, never time.
 
-Muon for the matrices and convolutions of the networks' inside: the momentum, orthogonalized. AdamW for the rest. Both in one
-class, so that a checkpoint holds one state. The workers share the orthogonalizing, which is the costly part.
+Muon (orthogonalized momentum) for the inner matrices and convolutions of the networks, AdamW for
+the rest. Both are in one class, so that a checkpoint holds one state. The workers share the
+orthogonalization, which is the expensive part.
 """
+
 import torch
 import torch.distributed as dist
 
 import parallel
 
 # Quintic Newton-Schulz iteration: drives the singular values towards 1.
-COEFFICIENTS = ((4.0848, -6.8946, 2.9270), (3.9505, -6.3029, 2.6377), (3.7418, -5.5913, 2.3037), (2.8769, -3.1427, 1.2046), (2.8366, -3.0525, 1.2012))
+COEFFICIENTS = (
+    (4.0848, -6.8946, 2.9270),
+    (3.9505, -6.3029, 2.6377),
+    (3.7418, -5.5913, 2.3037),
+    (2.8769, -3.1427, 1.2046),
+    (2.8366, -3.0525, 1.2012),
+)
 
 
 def cost(parameter):
-    """Of orthogonalizing it, about."""
+    """Approximate cost of orthogonalizing a parameter."""
     rows, columns = parameter.shape[0], parameter[0].numel()
     return min(rows, columns) ** 2 * max(rows, columns)
 
 
 def orthogonalized(matrices):
-    """U·Vᵀ of each one's singular value decomposition U·S·Vᵀ, about.
+    """Approximately U·Vᵀ of each matrix's singular value decomposition U·S·Vᵀ.
 
-    All factors are polynomials of the Gram matrix and commute, so that only the small square matrices are iterated, those of one
-    size together.
+    All factors are polynomials of the Gram matrix and commute, so only the small square matrices
+    are iterated, in one batch per size.
     """
     wide = [matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T for matrix in matrices]
     wide = [x / (x.norm() * 1.01 + 1e-7) for x in wide]
@@ -40,29 +48,39 @@ def orthogonalized(matrices):
 
 
 class Optimizer:
-    """Muon for parameters in groups with "muon", AdamW for the others; and a moving average of all.
+    """Muon for groups with "muon", AdamW for the others, and a moving average of all parameters.
 
-    A group has "params", "peak" (the rate, before `factor`) and "weight_decay". Gradients stay where they are and are zero between steps.
+    A group has "params", "peak" (the rate, before `factor`) and "weight_decay". Gradients keep
+    their memory and are zero between steps.
     """
 
     BETAS = (0.9, 0.99)
 
     def __init__(self, groups, averaged=None):
-        """`averaged` is a copy of each group's parameters, in their order."""
+        """`averaged` is a copy of each group's parameters, in the same order."""
         self.groups = [{"muon": False, "weight_decay": 0.0} | group for group in groups]
         self.parameters = [p for group in self.groups for p in group["params"]]
         self.averaged = averaged or []
         for p in self.parameters:
             p.grad = torch.zeros_like(p)
         self.means = [[torch.zeros_like(p) for p in group["params"]] for group in self.groups]
-        self.squares = [[] if group["muon"] else [torch.zeros_like(p) for p in group["params"]] for group in self.groups]
-        # Numbers that change from step to step, where the parameters are.
-        self.factor, self.blend, self.steps = (torch.zeros((), device=self.parameters[0].device) for _ in range(3))
-        self._replayed = parallel.replayed(self._update)    # with a factor and gradients of zero it does nothing
+        self.squares = [
+            [] if group["muon"] else [torch.zeros_like(p) for p in group["params"]]
+            for group in self.groups
+        ]
+        # Numbers that change from step to step, on the parameters' device.
+        self.factor, self.blend, self.steps = (
+            torch.zeros((), device=self.parameters[0].device) for _ in range(3)
+        )
+        # No effect: factor and gradients are zero.
+        self._replayed = parallel.replayed(self._update)
         self.steps.zero_()
 
     def step(self, factor, blend=0.0):
-        """A step at this share of the rates; the averages move this much towards the parameters."""
+        """One step at this share of the rates.
+
+        The averages move by `blend` towards the parameters.
+        """
         parallel.average(self.parameters)
         self.factor.fill_(factor)
         self.blend.fill_(blend)
@@ -91,10 +109,10 @@ class Optimizer:
         fast, slow = self.BETAS
         torch._foreach_lerp_(means, grads, 1 - fast)
         torch._foreach_lerp_(squares, torch._foreach_mul(grads, grads), 1 - slow)
-        roots = torch._foreach_sqrt(torch._foreach_mul(squares, 1 / (1 - slow ** self.steps)))
+        roots = torch._foreach_sqrt(torch._foreach_mul(squares, 1 / (1 - slow**self.steps)))
         torch._foreach_add_(roots, 1e-8)
         updates = torch._foreach_div(means, roots)
-        torch._foreach_mul_(updates, rate / (1 - fast ** self.steps))
+        torch._foreach_mul_(updates, rate / (1 - fast**self.steps))
         torch._foreach_sub_(parameters, updates)
 
     def _muon(self, parameters, grads, means, rate):
@@ -102,16 +120,25 @@ class Optimizer:
         ahead = [update.flatten(1) for update in torch._foreach_lerp(grads, means, 0.95)]
         shared = dist.is_initialized()
         mine, load = [], [0] * (parallel.WORKERS if shared else 1)
-        for i in sorted(range(len(parameters)), key=lambda i: cost(parameters[i]), reverse=True):     # (a stable order: the same in every worker)
+        # Stable, so equal in every worker.
+        for i in sorted(range(len(parameters)), key=lambda i: cost(parameters[i]), reverse=True):
             owner = load.index(min(load))
             load[owner] += cost(parameters[i])
             if owner == parallel.rank():
                 mine.append(i)
         updates = dict(zip(mine, orthogonalized([ahead[i] for i in mine])))
         if shared:
-            flat = torch.cat([(updates[i] if i in updates else torch.zeros_like(x)).reshape(-1) for i, x in enumerate(ahead)])
+            flat = torch.cat(
+                [
+                    (updates[i] if i in updates else torch.zeros_like(x)).reshape(-1)
+                    for i, x in enumerate(ahead)
+                ]
+            )
             dist.all_reduce(flat)
-            updates = {i: part.view_as(ahead[i]) for i, part in enumerate(flat.split([x.numel() for x in ahead]))}
+            updates = {
+                i: part.view_as(ahead[i])
+                for i, part in enumerate(flat.split([x.numel() for x in ahead]))
+            }
         for i, p in enumerate(parameters):
             rows, columns = updates[i].shape
             p.sub_(updates[i].reshape(p.shape) * (rate * max(1, rows / columns) ** 0.5))
@@ -127,20 +154,33 @@ class Optimizer:
 
 
 def of(network, averaged, muon, lr, weight_decay=0.0):
-    """The optimizer of a network and its moving average: Muon at this rate (0: not at all) for the inner matrices, AdamW for the rest."""
+    """The optimizer of a network and its moving average.
+
+    Muon at the rate `muon` (0: not used) for the inner matrices, AdamW for the rest.
+    """
     inner = [muon and p.ndim > 1 and min(p.shape[:2]) > 8 for p in network.parameters()]
 
     def chosen(parameters, which):
         return [p for p, inside in zip(parameters, inner) if bool(inside) == which]
 
-    groups = [{"params": chosen(network.parameters(), True), "muon": True, "peak": muon, "weight_decay": weight_decay},
-              {"params": chosen(network.parameters(), False), "peak": lr}]
-    return Optimizer(groups, chosen(averaged.parameters(), True) + chosen(averaged.parameters(), False))
+    groups = [
+        {
+            "params": chosen(network.parameters(), True),
+            "muon": True,
+            "peak": muon,
+            "weight_decay": weight_decay,
+        },
+        {"params": chosen(network.parameters(), False), "peak": lr},
+    ]
+    return Optimizer(
+        groups, chosen(averaged.parameters(), True) + chosen(averaged.parameters(), False)
+    )
 
 
 def factor(step, steps, decay, warmup=50):
-    """Share of the peak rate at a step: constant after a short warm-up, and falling to zero over the last `decay` steps.
+    """Share of the peak rate at a step.
 
-    Training in pieces goes on from a checkpoint taken before the fall with more `steps`.
+    Constant after a short warm-up, falling to zero over the last `decay` steps. To train longer,
+    resume from a checkpoint before the fall, with more `steps`.
     """
     return min(1.0, (step + 1) / warmup, max(0.0, (steps - step) / max(1, decay)))

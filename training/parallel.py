@@ -1,15 +1,19 @@
-"""Training on what the machine has: one process on a CUDA GPU, else two of one thread each that average their gradients.
+"""Training on the available hardware.
 
-On a shared machine two such processes beat one with two threads: they meet once a step instead of at every operator. They
-may be stopped for hours (SIGSTOP) and go on: nothing here looks at a clock.
+One process on a CUDA GPU; otherwise two processes of one thread each, which average their
+gradients. On a shared machine two such processes are faster than one with two threads: they
+synchronize once a step instead of at every operator. They may be stopped for hours (SIGSTOP) and
+continued; nothing here reads a clock.
 
-Where there is a GPU, networks as small as these wait for the host: so other processes prepare what a step needs, and kernels
-are launched as graphs. Products are of TF32 there, and not of bfloat16, whose rounding would be as large as the
-differences between two predictions that unet.py looks at.
+On a GPU networks as small as these wait for the host. So other processes prepare the batches, and
+kernels are launched as graphs. Products use TF32 there and not bfloat16: its rounding would be as
+large as the differences between two predictions that unet.py compares.
 
-CPUs with tiles for bfloat16 (AMX) multiply much faster in it, and multiply for more than half of a step: so they use it, but not for
-predictions that are compared, nor for the last steps of the autoencoder.
+CPUs with tiles for bfloat16 (AMX) multiply much faster in it, and multiplication is more than half
+of a step. So they use it, except for predictions that are compared and for the last steps of the
+autoencoder.
 """
+
 import contextlib
 import datetime
 import os
@@ -22,14 +26,14 @@ import torch.multiprocessing as mp
 GPU = torch.cuda.is_available()
 WORKERS = 1 if GPU else 2
 DEVICE = torch.device("cuda" if GPU else "cpu")
-PROCESSES = max(2, os.cpu_count() or 2)     # for work without a network
+PROCESSES = max(2, os.cpu_count() or 2)  # for work without a neural network
 TILES = not GPU and torch.cpu._is_amx_tile_supported()
 torch.backends.cuda.matmul.fp32_precision = "tf32"
 torch.backends.cudnn.benchmark = True
 
 
 def sized(cpu, gpu):
-    """A default of how much to train: on a GPU there is more to be had in the same time."""
+    """A default amount of training. A GPU does more in the same time."""
     return gpu if GPU else cpu
 
 
@@ -47,7 +51,9 @@ def launch(function, args):
 def _worker(rank, function, args, port):
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", rank=rank, world_size=WORKERS, timeout=datetime.timedelta(days=7))
+    dist.init_process_group(
+        "gloo", rank=rank, world_size=WORKERS, timeout=datetime.timedelta(days=7)
+    )
     function(rank, args)
     dist.destroy_process_group()
 
@@ -65,18 +71,27 @@ class _Made(torch.utils.data.Dataset):
 
 
 def batches(make, first, steps):
-    """make(step) for every step, in order; it may depend on the step alone, and use the CPU alone.
+    """make(step) for every step, in order. It must depend on the step only, and use the CPU only.
 
-    Beside a GPU, $DARKROOM_LOADERS processes make them (default: two fewer than cores), so that two trainings can share a machine.
+    With a GPU, $DARKROOM_LOADERS processes make the batches (default: two fewer than cores), so
+    that two trainings can share a machine.
     """
     if not GPU:
         return map(make, range(first, steps))
     workers = int(os.environ.get("DARKROOM_LOADERS") or PROCESSES - 2)
-    return iter(torch.utils.data.DataLoader(_Made(make), batch_size=None, sampler=range(first, steps), num_workers=workers, prefetch_factor=4))
+    return iter(
+        torch.utils.data.DataLoader(
+            _Made(make),
+            batch_size=None,
+            sampler=range(first, steps),
+            num_workers=workers,
+            prefetch_factor=4,
+        )
+    )
 
 
 def rough(module):
-    """The module, ready for `roughly`: its group norms stay in float32, for they are slow in bfloat16."""
+    """Prepares the module for `roughly`: group norms stay in float32, where they are faster."""
     for part in module.modules():
         if isinstance(part, torch.nn.GroupNorm):
             part.register_forward_pre_hook(_in_float32)
@@ -88,17 +103,20 @@ def _in_float32(_, inputs):
 
 
 def roughly(enabled):
-    """Within this, products are of bfloat16, where the machine has a use for it."""
+    """A context in which products use bfloat16, if that is faster on this machine."""
     return torch.autocast("cpu", torch.bfloat16) if enabled and TILES else contextlib.nullcontext()
 
 
 def graphed(module, *inputs):
-    """The module, whose forward and backward pass are from now on one launch each on a GPU, for inputs of these shapes."""
+    """The module with forward and backward pass as one launch each on a GPU, for these shapes."""
     return torch.cuda.make_graphed_callables(module, inputs) if GPU else module
 
 
 def replayed(work):
-    """work(), which changes tensors that stay where they are: from now on one launch on a GPU. Until then it is called a few times."""
+    """work() as one launch on a GPU.
+
+    It must change tensors in place; recording calls it a few times.
+    """
     if not GPU:
         return work
     stream = torch.cuda.Stream()

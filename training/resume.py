@@ -1,9 +1,10 @@
-"""Makes checkpoints from an exported model, so that training goes on from it where the cache of its training is gone.
+"""Makes checkpoints from an exported model, to resume training when its own checkpoints are gone.
 
     python resume.py ../www/models/portraits
 
-What is missing are the optimizers' momenta, which come back within some steps. Existing checkpoints are left alone.
+The optimizers' momenta are missing; they recover within some steps. Existing checkpoints are kept.
 """
+
 import argparse
 import json
 import pathlib
@@ -13,17 +14,26 @@ from safetensors.torch import load_file
 
 import store
 
-PARTS = {"vae": "vae/diffusion_pytorch_model.safetensors", "text": "text_encoder/model.safetensors", "unet": "unet/diffusion_pytorch_model.safetensors"}
+PARTS = {
+    "vae": "vae/diffusion_pytorch_model.safetensors",
+    "text": "text_encoder/model.safetensors",
+    "unet": "unet/diffusion_pytorch_model.safetensors",
+}
 
 
 def checkpoint(name, model):
     weights = {key: value.float() for key, value in load_file(model / PARTS[name]).items()}
     report = json.loads((store.REPORT / f"{name}.json").read_text())
-    state = {"ema": weights, "step": report["steps"], "history": report.get("history", []), "arguments": report["arguments"]}
+    state = {
+        "ema": weights,
+        "step": report["steps"],
+        "history": report.get("history", []),
+        "arguments": report["arguments"],
+    }
     if name != "text":
         state |= {"raw": weights, "falling": False}
     config = model / "vae/config.json"
-    if name == "vae" and config.exists():     # else vae.py measures it when it is done
+    if name == "vae" and config.exists():  # otherwise vae.py measures it at the end
         state["scaling"] = json.loads(config.read_text())["scaling_factor"]
     return state
 
@@ -35,10 +45,14 @@ if __name__ == "__main__":
     for name in PARTS:
         path = store.work() / f"{name}.pt"
         if path.exists():
-            print(f"{path} is there")
+            print(f"{path} exists already")
         elif not (args.model / PARTS[name]).exists():
-            print(f"{args.model} has no {name}: that will be trained from nothing")
+            print(f"{args.model} has no {name}; it will be trained from nothing")
         else:
             store.save(path, checkpoint(name, args.model))
     if not (store.work() / "tokenizer").exists():
-        shutil.copytree(args.model / "tokenizer", store.work() / "tokenizer", ignore=shutil.ignore_patterns("tokenizer.json"))
+        shutil.copytree(
+            args.model / "tokenizer",
+            store.work() / "tokenizer",
+            ignore=shutil.ignore_patterns("tokenizer.json"),
+        )

@@ -1,4 +1,5 @@
-"""Where training keeps what it makes: checkpoints and data in the build cache, sheets and figures in report/."""
+"""Paths: checkpoints and data in the build cache, sheets and figures in report/."""
+
 import os
 import pathlib
 
@@ -10,7 +11,7 @@ SHIPPED = HERE.parent / "www" / "models" / "portraits"
 
 
 def work(*parts):
-    """A folder in $DARKROOM_TRAINING, by default ~/.cache/darkroom/training; made if it is not there."""
+    """A folder in $DARKROOM_TRAINING (default ~/.cache/darkroom/training), created if missing."""
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
     base = pathlib.Path(os.environ.get("DARKROOM_TRAINING") or cache / "darkroom" / "training")
     folder = base.joinpath(*parts)
@@ -19,7 +20,7 @@ def work(*parts):
 
 
 def save(path, state):
-    """Writes a checkpoint so that an interruption leaves either the old one or the new one."""
+    """Writes a checkpoint atomically: an interruption leaves either the old one or the new one."""
     torch.save(state, f"{path}.new")
     os.replace(f"{path}.new", path)
 

@@ -1,12 +1,14 @@
-"""Trains the text encoder (a CLIP text model) to tell what a caption says, and nothing else.
+"""Trains the text encoder (a CLIP text model) to tell what a caption says.
 
     python text.py
 
-Stable Diffusion's text encoder was trained before its U-Net, against pictures; ours learns from the captions' own meaning: for
-each kind of attribute a linear layer has to read from the last hidden states which value is mentioned, or that none is.
-Words that mean nothing here are strewn in (never a negation), so that unknown words do not disturb the known ones. The linear
-layers are thrown away afterwards, and the U-Net is trained with the encoder as it is.
+Stable Diffusion's text encoder was trained before its U-Net, against pictures. This one learns from
+the captions' own meaning: for each kind of attribute a linear layer reads from the last hidden
+states which value is mentioned, or that none is. Words without meaning here (never a negation) are
+mixed in, so that unknown words do not disturb the known ones. The linear layers are discarded
+afterwards, and the U-Net is trained with the encoder frozen.
 """
+
 import argparse
 import copy
 import json
@@ -25,15 +27,31 @@ import world
 
 WIDTH, LAYERS, HEADS = 128, 2, 4
 NEGATIONS = {"without", "no", "not"}
-FILLERS = [word for word in tokenizers.ENGLISH if word in """and the of in on at is very high quality best photo picture image painting drawing cartoon
-person people old young beautiful handsome realistic detailed sharp clear color text city street night day sky house tree standing sitting looking""".split()]
+FILLERS = [
+    word
+    for word in tokenizers.ENGLISH
+    if word
+    in """and the of in on at is very high quality best photo picture image painting drawing cartoon
+person people old young beautiful handsome realistic detailed sharp clear color text city street night day sky house tree standing sitting looking""".split()
+]
 
 
 def build(tokenizer):
-    encoder = CLIPTextModel(CLIPTextConfig(
-        vocab_size=len(tokenizer), hidden_size=WIDTH, intermediate_size=4 * WIDTH, num_hidden_layers=LAYERS, num_attention_heads=HEADS,
-        max_position_embeddings=77, hidden_act="quick_gelu", projection_dim=WIDTH, bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id))
+    encoder = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=WIDTH,
+            intermediate_size=4 * WIDTH,
+            num_hidden_layers=LAYERS,
+            num_attention_heads=HEADS,
+            max_position_embeddings=77,
+            hidden_act="quick_gelu",
+            projection_dim=WIDTH,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
     encoder.set_attn_implementation("eager")
     return encoder
 
@@ -53,8 +71,10 @@ def with_fillers(text, rng):
 
 
 def batch_of(tokenizer, count, rng):
-    """Token ids; for each kind of attribute the number of the value that is mentioned (0: none); and two places to read them from: the
-    end of the text, and one behind it."""
+    """Token ids, targets, and two positions to read from: the end of the text, and one after it.
+
+    Targets: for each kind of attribute the index of the mentioned value (0: none).
+    """
     texts, targets = [], np.zeros((count, len(captions.KINDS)), np.int64)
     for row in targets:
         text, said, _ = captions.caption(world.sample(rng), rng)
@@ -65,13 +85,14 @@ def batch_of(tokenizer, count, rng):
             if kind in said:
                 row[k] = 1 + values.index(said[kind])
     ids = tokenizers.encode(tokenizer, texts)
-    ends = ids.argmax(1)                      # <|endoftext|> has the highest number; padding is the same token
+    # <|endoftext|> has the highest id; padding is the same token.
+    ends = ids.argmax(1)
     behind = torch.tensor([rng.randrange(end, ids.shape[1]) for end in ends.tolist()])
     return ids, torch.from_numpy(targets), (ends, behind)
 
 
 class Reader(torch.nn.Module):
-    """Reads every kind of attribute from a hidden state."""
+    """Linear layers that read every kind of attribute from a hidden state."""
 
     def __init__(self):
         super().__init__()
@@ -80,7 +101,11 @@ class Reader(torch.nn.Module):
 
     def loss(self, hidden, targets):
         parts = self.linear(hidden).split(self.sizes, -1)
-        wrong = torch.stack([part.argmax(-1) != target for part, target in zip(parts, targets.T)]).float().mean()
+        wrong = (
+            torch.stack([part.argmax(-1) != target for part, target in zip(parts, targets.T)])
+            .float()
+            .mean()
+        )
         return sum(F.cross_entropy(part, target) for part, target in zip(parts, targets.T)), wrong
 
 
@@ -88,9 +113,13 @@ def train(rank, args):
     path = store.work() / "text.pt"
     tokenizer = tokenizers.load()
     torch.manual_seed(args.seed)
-    models = torch.nn.ModuleDict({"encoder": build(tokenizer), "reader": Reader()}).to(parallel.DEVICE)
+    models = torch.nn.ModuleDict({"encoder": build(tokenizer), "reader": Reader()}).to(
+        parallel.DEVICE
+    )
     parameters = [p for p in models.parameters() if p.requires_grad]
-    optimizer_ = optimizer.Optimizer([{"params": parameters, "peak": args.lr, "weight_decay": 0.01}])
+    optimizer_ = optimizer.Optimizer(
+        [{"params": parameters, "peak": args.lr, "weight_decay": 0.01}]
+    )
     first = 0
     if path.exists():
         state = store.load(path)
@@ -100,7 +129,11 @@ def train(rank, args):
         first = state["step"]
     losses, wrongs = [], []
     share = args.batch // parallel.WORKERS
-    batches = parallel.batches(lambda step: batch_of(tokenizer, share, world.generator(args.seed, rank, step)), first, args.steps)
+    batches = parallel.batches(
+        lambda step: batch_of(tokenizer, share, world.generator(args.seed, rank, step)),
+        first,
+        args.steps,
+    )
     for step, (ids, targets, places) in zip(range(first, args.steps), batches):
         hidden = models["encoder"](ids.to(parallel.DEVICE)).last_hidden_state
         rows, loss, wrong = torch.arange(len(ids)), 0, 0
@@ -113,17 +146,35 @@ def train(rank, args):
         wrongs.append(wrong.item())
         done = step + 1
         if rank == 0 and (done % args.every == 0 or done == args.steps):
-            print(f"step {done} loss {np.mean(losses[-args.every:]):.3f}, wrong {100 * np.mean(wrongs[-args.every:]):.2f} %", flush=True)
-            store.save(path, {"raw": models.state_dict(), "ema": copy.deepcopy(models["encoder"]).state_dict(), "optimizer": optimizer_.state_dict(), "step": done})
+            print(
+                f"step {done} loss {np.mean(losses[-args.every :]):.3f}, wrong {100 * np.mean(wrongs[-args.every :]):.2f} %",
+                flush=True,
+            )
+            store.save(
+                path,
+                {
+                    "raw": models.state_dict(),
+                    "ema": copy.deepcopy(models["encoder"]).state_dict(),
+                    "optimizer": optimizer_.state_dict(),
+                    "step": done,
+                },
+            )
     if rank == 0 and wrongs:
-        summary = {"steps": args.steps, "arguments": vars(args), "loss": float(np.mean(losses[-50:])), "wrong": float(np.mean(wrongs[-50:]))}
+        summary = {
+            "steps": args.steps,
+            "arguments": vars(args),
+            "loss": float(np.mean(losses[-50:])),
+            "wrong": float(np.mean(wrongs[-50:])),
+        }
         (store.REPORT / "text.json").write_text(json.dumps(summary, indent=1) + "\n")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=parallel.sized(350, 1000))
-    parser.add_argument("--batch", type=int, default=parallel.sized(64, 256), help="over all workers")
+    parser.add_argument(
+        "--batch", type=int, default=parallel.sized(64, 256), help="over all workers"
+    )
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--every", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)

@@ -1,60 +1,87 @@
 // @ts-check
 /**
- * `<darkroom-studio model="models/portraits">`: the whole studio as one element, styled by style.css.
+ * `<darkroom-studio model="models/portraits">`: the whole studio as one element, styled by
+ * studio/studio.css.
  *
- * Attributes, read when it is put into a document: `model`, `prompt`, `negative-prompt`, `seed`, `guidance-scale` (for that model), and `hub`: where
- * models named `owner/name` are, if not on Hugging Face. Property `settings`: what the form holds. Method `generate()`. Events: `settings` when they change,
- * `picture` with each finished one.
+ * Attributes, read when it is put into a document: `model`, `prompt`, `negative-prompt`, `seed`,
+ * `guidance-scale` (for that model), and `hub`: the address of the hub that models named
+ * `owner/name` come from, if not Hugging Face. Property `settings`: the values of the form. Method
+ * `generate()`. Events: `settings` when they change, `picture` with each finished one.
  */
-import { Client } from "./client.js";
-import { DarkroomError, problemOf } from "./protocol.js";
-import { ON_DISK, addressOf, isCheckpoint, nameOf } from "./studio/address.js";
-import { ContactSheet } from "./studio/contact-sheet.js";
-import { Easel, canvasOf } from "./studio/easel.js";
-import { SettingsForm, completed } from "./studio/form.js";
+import { DarkroomError, problemOf } from "./base/problem.js";
+import { addressOf, isCheckpoint, nameOf, ON_DISK } from "./studio/address.js";
+import { FileInput } from "./studio/file-input.js";
+import { SettingsForm } from "./studio/form.js";
+import { Gallery } from "./studio/gallery.js";
 import { fromInfotext, infotext } from "./studio/infotext.js";
-import { MARKUP } from "./studio/markup.js";
-import { Intake } from "./studio/intake.js";
 import { ModelsPanel } from "./studio/models.js";
-import { textOf } from "./studio/png-text.js";
+import { canvasOf, PictureView } from "./studio/picture-view.js";
 import { download, pngOf } from "./studio/png.js";
+import { textOf } from "./studio/png-text.js";
 import { showProblem } from "./studio/problems.js";
-import { Stopwatch, openingWords, stepWords } from "./studio/progress.js";
-import { forgottenWords, modelWords, planWords } from "./studio/report.js";
-import { DEFAULTS, randomSeed, requestOf } from "./studio/settings.js";
+import { openingText, stepText } from "./studio/progress.js";
+import { Session } from "./studio/session.js";
+import { DEFAULTS, randomSeed } from "./studio/settings.js";
+import { deletedText, modelText, planText } from "./studio/status-text.js";
+import { TEMPLATE } from "./studio/template.js";
 
-/** @typedef {import("./protocol.js").Opened} Opened */
-/** @typedef {import("./studio/easel.js").Frame} Frame */
+/** @typedef {import("./engine/protocol.js").DeviceChoice} DeviceChoice */
+/** @typedef {import("./engine/protocol.js").OpenProgress} OpenProgress */
+/** @typedef {import("./engine/protocol.js").Opened} Opened */
+/** @typedef {import("./engine/protocol.js").Prediction} Prediction */
+/** @typedef {import("./studio/picture-view.js").Frame} Frame */
+/** @typedef {import("./studio/session.js").Job} Job */
+/** @typedef {import("./studio/session.js").Result} Result */
 /** @typedef {import("./studio/settings.js").Settings} Settings */
 
 const COUNT_AFTER_MS = 150;
-const OFFER_HARD_STOP_AFTER_MS = 3000;
-const GPU_CRASHES_BORNE = 1;
-const WORTH_PERSISTING = 200e6;
+/** A demo model may be evicted when storage runs short. Models larger than this should not be. */
+const ASK_TO_PERSIST_FROM = 200e6;
 
 export class DarkroomStudio extends HTMLElement {
-  /** Absent until the element is in a document. @type {SettingsForm} */ #form = /** @type {any} */ (null);
-  /** What was set before. @type {Partial<Settings>} */ #early = {};
-  #client = new Client((problem) => this.#crashed(problem));
-  /** @type {Easel} */ #easel = /** @type {any} */ (null);
-  /** @type {ContactSheet} */ #sheet = /** @type {any} */ (null);
+  /** @type {SettingsForm} */ #form = /** @type {any} */ (null);
+  /** @type {PictureView} */ #view = /** @type {any} */ (null);
+  /** @type {Gallery} */ #gallery = /** @type {any} */ (null);
   /** @type {ModelsPanel} */ #models = /** @type {any} */ (null);
-  /** @type {Intake} */ #intake = /** @type {any} */ (null);
-
-  /** @type {Promise<Opened>} */ #opening = new Promise(() => {});
-  /** @type {Opened | null} */ #opened = null;
-  /** @type {{abort: AbortController, done: Promise<void>, stuck: boolean} | null} */ #work = null;
-  #gpuCrashes = 0;
+  /** @type {FileInput} */ #files = /** @type {any} */ (null);
+  /** Settings given before the form exists. @type {Partial<Settings>} */ #early = {};
   #frames = 0;
   #countTimer = 0;
 
+  #session = new Session({
+    choice: () => ({
+      model: this.#model,
+      prediction: /** @type {Prediction} */ (this.settings.prediction),
+      device: /** @type {DeviceChoice} */ (this.settings.device),
+    }),
+    onChange: () => this.#show(),
+    onOpening: () => {
+      for (const name of ["device", "model", "memory"]) this.#part(name).textContent = "";
+    },
+    onOpenProgress: (progress) => this.#showOpening(progress),
+    onReady: (opened) => this.#welcome(opened),
+    onProblem: (problem) => this.#problem(problem),
+    onStart: (settings) => this.#view.prepare(settings),
+    onPrompts: () => this.#say({ text: "Encoding the prompts", spoken: "Making the picture." }),
+    onStep: (progress, { at, all }, watch) => {
+      const size = { width: Number(all[at].width), height: Number(all[at].height) };
+      if (progress.preview) this.#view.preview(at, progress.preview, size);
+      if (progress.warnings) this.#warn(progress.warnings);
+      this.#say(stepText(progress, watch, at, all.length));
+    },
+    onPicture: (result, job) => this.#finish(result, job),
+    onCancelling: () => this.#say({ text: "Stopping after this step…", fraction: null }),
+    onFailed: (cancelled) => this.#say(cancelled ? said("Cancelled.") : { text: "" }),
+    onEnd: () => this.#view.rest(),
+  });
+
   connectedCallback() {
     if (!this.#form) this.#build();
-    this.#open();
+    this.#session.open();
   }
 
   disconnectedCallback() {
-    this.#client.close();
+    this.#session.close();
   }
 
   /** @returns {Settings} */
@@ -62,7 +89,7 @@ export class DarkroomStudio extends HTMLElement {
     return this.#form.settings;
   }
 
-  /** Only what is named changes. @param {Partial<Settings>} settings */
+  /** Changes the settings that are named. @param {Partial<Settings>} settings */
   set settings(settings) {
     if (!this.#form) {
       Object.assign(this.#early, settings);
@@ -70,67 +97,70 @@ export class DarkroomStudio extends HTMLElement {
     }
     const before = this.settings;
     this.#form.fill(settings);
-    if (settings.seed) this.#form.keepSeed();
+    if (settings.seed) this.#form.lockSeed();
     this.#changed();
     const { device, model, prediction } = this.settings;
-    if (this.isConnected && (device !== before.device || model !== before.model || prediction !== before.prediction)) this.#open();
+    const same =
+      device === before.device && model === before.model && prediction === before.prediction;
+    if (this.isConnected && !same) this.#session.open();
   }
 
-  /** Makes a picture with the settings as they are; with `compare` two, the first without the negative prompt. */
+  /** Makes a picture. `compare`: two of the same seed, the first without the negative prompt. */
   async generate({ compare = false } = {}) {
-    while (this.#work) {
-      this.#work.abort.abort();
-      await this.#work.done;
-    }
-    if (!this.#form.isSound()) return;
-    if (compare && !this.settings.negative.trim()) {
-      this.#form.note("negative", "Write here what you don’t want, then compare.");
-      this.#form.focus("negative");
+    await this.#session.stop();
+    if (!this.#form.isValid()) return;
+    if (compare && !this.settings.negative_prompt.trim()) {
+      this.#form.note("negative_prompt", "Write here what you don’t want, then compare.");
+      this.#form.focus("negative_prompt");
       return;
     }
     // A comparison is about the picture there is: the same seed again.
     if (!compare) this.#form.useSeed();
     this.#changed();
     const { settings } = this;
-    const abort = new AbortController();
-    const done = this.#run(compare ? [{ ...settings, negative: "" }, settings] : [settings], abort.signal);
-    this.#work = { abort, done, stuck: false };
-    this.#show();
-    await done;
+    await this.#session.generate(
+      compare ? [{ ...settings, negative_prompt: "" }, settings] : [settings],
+    );
+  }
+
+  /** Takes files that are dragged over the page beside the studio. @param {DragEvent} event */
+  drag(event) {
+    this.#files?.drag(event);
   }
 
   #build() {
-    this.innerHTML = MARKUP;
+    this.innerHTML = TEMPLATE;
     const form = /** @type {HTMLFormElement} */ (this.querySelector("form"));
     const attribute = (/** @type {string} */ name) => this.getAttribute(name) ?? "";
     // The attribute's guidance scale is for the attribute's model.
-    const usualGuidance = (/** @type {string} */ model) => (model === attribute("model") && attribute("guidance-scale")) || DEFAULTS.guidance;
-    this.#form = new SettingsForm(form, usualGuidance);
-    this.#easel = new Easel(this.#part("easel"), (frame) => void this.#save(frame));
-    this.#sheet = new ContactSheet(this.#part("sheet"), (frame) => this.#bringBack(frame));
+    const defaultGuidance = (/** @type {string} */ model) =>
+      (model === attribute("model") && attribute("guidance-scale")) || DEFAULTS.guidance_scale;
+    this.#form = new SettingsForm(form, defaultGuidance);
+    this.#view = new PictureView(this.#part("pictures"), (frame) => void this.#save(frame));
+    this.#gallery = new Gallery(this.#part("gallery"), (frame) => this.#restoreFrame(frame));
     this.#models = new ModelsPanel(this.#part("models", HTMLDialogElement), {
       nameOf: (address) => nameOf(address, document.baseURI, this.#hub),
       onUse: (model) => {
         this.#form.forgetModel();
         this.settings = { model };
       },
-      onForget: (address) => this.#forgotten(address),
+      onDelete: (address) => this.#deleted(address),
     });
-    this.#intake = new Intake(this, {
+    this.#files = new FileInput(this, {
       onModel: (name) => this.#useFile(name),
-      onPicture: (picture) => this.#restore(picture),
+      onPicture: (picture) => this.#restoreFile(picture),
       onProblem: (error) => this.#problem(problemOf(error, "disk")),
     });
     this.#form.fill({
       ...DEFAULTS,
       prompt: attribute("prompt"),
-      negative: attribute("negative-prompt"),
+      negative_prompt: attribute("negative-prompt"),
       seed: attribute("seed") || randomSeed(),
-      guidance: usualGuidance(this.#early.model ?? attribute("model")),
+      guidance_scale: defaultGuidance(this.#early.model ?? attribute("model")),
       model: attribute("model"),
       ...this.#early,
     });
-    if (this.#early.seed) this.#form.keepSeed();
+    if (this.#early.seed) this.#form.lockSeed();
     this.#form.review();
     this.#listen(form);
   }
@@ -139,28 +169,18 @@ export class DarkroomStudio extends HTMLElement {
   #listen(form) {
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      if (!this.#work) void this.generate();
+      if (this.#session.idle) void this.generate();
     });
     form.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
-      if (event.key === "Escape") this.#cancel();
+      if (event.key === "Escape") this.#session.cancel();
     });
-    form.addEventListener("click", (event) => {
-      const { act, remedy } = /** @type {HTMLElement} */ (event.target).closest("button")?.dataset ?? {};
-      if (act === "cancel") this.#cancel();
-      if (act === "compare" && !this.#work) void this.generate({ compare: true });
-      if (act === "dice") {
-        this.#form.rollSeed();
-        this.#changed();
-      }
-      if (act === "models") void this.#models.open(this.#address);
-      if (act === "file" || act === "folder") this.#intake.choose(act);
-      if (remedy === "file") this.#intake.choose(isCheckpoint(this.settings.model) ? "file" : "folder");
-      else if (remedy === "cpu") this.settings = { device: "cpu" };
-      else if (remedy) this.#open({ fresh: remedy === "fresh" });
+    form.addEventListener("click", ({ target }) => {
+      const button = /** @type {HTMLElement} */ (target).closest("button");
+      if (button) this.#press(button.dataset);
     });
     form.addEventListener("input", ({ target }) => {
-      this.#form.follow(/** @type {HTMLInputElement} */ (target));
+      this.#form.apply(/** @type {HTMLInputElement} */ (target));
       this.#changed();
     });
     form.addEventListener("change", ({ target }) => {
@@ -169,15 +189,26 @@ export class DarkroomStudio extends HTMLElement {
         this.#form.forgetModel();
         this.#changed();
       }
-      // What a model predicts decides on its own sampler and size, too.
-      if (name === "prediction") this.#form.leaveOpen();
-      if (name === "model" || name === "device" || name === "prediction") this.#open();
+      // The prediction type also decides on the model's default sampler and size.
+      if (name === "prediction") this.#form.resetModelDefaults();
+      if (name === "model" || name === "device" || name === "prediction") this.#session.open();
     });
   }
 
-  /** Takes what is dragged over the page and dropped beside the studio; the studio sees to what is dropped onto it. @param {DragEvent} event */
-  drag(event) {
-    this.#intake?.drag(event);
+  /** A button of the form. @param {DOMStringMap} data */
+  #press({ act, remedy }) {
+    if (act === "cancel") this.#session.cancel();
+    if (act === "compare" && this.#session.idle) void this.generate({ compare: true });
+    if (act === "new-seed") {
+      this.#form.newSeed();
+      this.#changed();
+    }
+    if (act === "models") void this.#models.open(this.#address);
+    if (act === "file" || act === "folder") this.#files.choose(act);
+    const { model } = this.settings;
+    if (remedy === "file") this.#files.choose(isCheckpoint(model) ? "file" : "folder");
+    else if (remedy === "cpu") this.settings = { device: "cpu" };
+    else if (remedy) this.#session.open({ fresh: remedy === "fresh" });
   }
 
   /** @param {string} model as the field is to have it */
@@ -186,232 +217,30 @@ export class DarkroomStudio extends HTMLElement {
     const same = this.settings.model === model;
     this.settings = { model };
     // Of the same name, but perhaps another file.
-    if (same) this.#open();
+    if (same) this.#session.open();
   }
 
-  /** Brings back the settings that a picture was made with. @param {File} picture */
-  async #restore(picture) {
+  /** Restores the settings that a picture was made with. @param {File} picture */
+  async #restoreFile(picture) {
     const text = await textOf(new Uint8Array(await picture.arrayBuffer()), "parameters");
     const found = text === null ? null : fromInfotext(text);
-    if (!found) throw new DarkroomError("request", `${picture.name} does not say how it was made: only PNG files by Darkroom, A1111 and programs like it do.`);
+    if (!found) {
+      const only = "only PNG files from Darkroom, A1111 and compatible programs have them";
+      const message = `${picture.name} has no generation parameters: ${only}.`;
+      throw new DarkroomError("request", message);
+    }
     this.#problem(null);
     this.settings = found.settings;
     this.#warn(found.notes);
-    const words = `Settings of ${picture.name}.`;
-    if (!this.#work) this.#say({ text: words, spoken: words });
+    if (this.#session.idle) this.#say(said(`Settings of ${picture.name} restored.`));
   }
 
-  /** After any change by the visitor or by a link. */
-  #changed() {
-    this.#form.review();
-    clearTimeout(this.#countTimer);
-    this.#countTimer = window.setTimeout(() => void Promise.all([this.#count(), this.#plan()]), COUNT_AFTER_MS);
-    this.dispatchEvent(new CustomEvent("settings", { detail: this.settings }));
-  }
-
-  async #count() {
-    if (!this.#opened) return;
-    for (const field of /** @type {const} */ (["prompt", "negative"])) {
-      const text = this.settings[field];
-      const counted = await this.#client.count(text).catch(() => null);
-      if (counted && text === this.settings[field]) this.#form.showTokens(field, counted);
-    }
-    this.#form.review();
-  }
-
-  /** What pictures of this size take. */
-  async #plan() {
-    const { width, height } = this.settings;
-    if (!this.#opened || !this.#form.isSound({ quietly: true })) return;
-    const { default_width: own, default_height: high } = this.#opened.model;
-    const plan = await this.#client.plan(Number(width || own), Number(height || high)).catch(() => null);
-    if (plan && width === this.settings.width && height === this.settings.height) this.#part("memory").textContent = planWords(plan);
-  }
-
-  // The engine
-
-  /**
-   * Loads the model into a new worker. The form, the seed and the pictures are the page's and stay.
-   * @param {{fresh?: boolean, device?: "cpu", reason?: string, quietly?: boolean}} options `quietly`: leave the problem's words on the page
-   */
-  #open({ fresh = false, device, reason, quietly = false } = {}) {
-    const choice = device ?? /** @type {import("./protocol.js").DeviceChoice} */ (this.settings.device);
-    this.#opened = null;
-    if (!quietly) this.#problem(null);
-    this.#part("device").textContent = "";
-    this.#part("model").textContent = "";
-    this.#part("memory").textContent = "";
-    const prediction = /** @type {import("./protocol.js").Prediction} */ (this.settings.prediction);
-    const model = this.#model;
-    const opening = this.#client.open({ model, prediction, device: choice, fresh, reason }, (progress) => {
-      if (progress.stage === "plan") this.#part("memory").textContent = planWords(progress.plan);
-      else if (progress.stage === "notice") this.#part("model").textContent = progress.text;
-      // A demo may be evicted when storage runs short; gigabytes are worth asking the browser to spare.
-      else if (progress.stage === "storage") void (progress.bytes > WORTH_PERSISTING && navigator.storage?.persist?.());
-      else if (opening === this.#opening) this.#say(openingWords(progress, this.#work !== null));
-    });
-    this.#opening = opening;
-    this.dataset.engine = "loading";
-    opening.then(
-      (opened) => opening === this.#opening && this.#welcome(opened),
-      (error) => {
-        if (opening !== this.#opening) return;
-        this.dataset.engine = "failed";
-        const { kind, message } = problemOf(error, "start");
-        this.#problem({ kind: kind === "crash" ? "start" : kind, message });
-        this.#say({ text: "" });
-        this.#show();
-      },
-    );
-    this.#show();
-  }
-
-  /** @param {Opened} opened */
-  #welcome(opened) {
-    this.#opened = opened;
-    const { device, model } = opened;
-    this.dataset.engine = "ready";
-    this.dataset.device = device.kind;
-    const name = document.createElement("strong");
-    name.textContent = device.name;
-    this.#part("device").replaceChildren(name, device.reason ? `: ${device.reason}` : ", by WebGPU.");
-    this.#part("model").textContent = modelWords(opened, isCheckpoint(this.settings.model));
-    this.#form.offer(model);
-    this.#form.review();
-    if (!this.#work) this.#say({ text: "Ready.", spoken: `Ready. Pictures are made on ${device.name}.` });
-    void this.#count();
-    void this.#plan();
-    this.#show();
-  }
-
-  /** @param {string | null} address deleted from this browser's storage; null: all are */
-  #forgotten(address) {
-    if (this.#opened?.stored === "disk" || !this.#opened || (address !== null && address !== this.#address)) return;
-    this.#part("model").textContent = forgottenWords(this.#opened);
-  }
-
-  /** The model: where it is, or what there is of it on the visitor's disk. */
-  get #model() {
-    const { model } = this.settings;
-    return model.startsWith(ON_DISK) ? this.#intake.model(model) : this.#address;
-  }
-
-  /** The model's address; of one on a disk no server's. */
-  get #address() {
-    return addressOf(this.settings.model, document.baseURI, this.#hub);
-  }
-
-  get #hub() {
-    return this.getAttribute("hub") ?? undefined;
-  }
-
-  /** @param {import("./protocol.js").Problem} problem */
-  #crashed(problem) {
-    // While it is being opened the client knows what to do, or the promise tells.
-    if (!this.#opened) return;
-    this.#problem(problem);
-    const { kind } = this.#opened.device;
-    if (kind === "gpu") this.#gpuCrashes += 1;
-    if (kind === "gpu" && this.#gpuCrashes > GPU_CRASHES_BORNE && this.settings.device === "auto") {
-      this.#open({ quietly: true, device: "cpu", reason: "The GPU has failed more than once on this visit." });
-    } else this.#open({ quietly: true });
-  }
-
-  /** @param {import("./protocol.js").Problem | null} problem */
-  #problem(problem) {
-    showProblem(this.#part("problem"), problem, this.dataset.device === "cpu");
-  }
-
-  // A picture
-
-  /**
-   * @param {Settings[]} wanted
-   * @param {AbortSignal} signal
-   */
-  async #run(wanted, signal) {
-    this.#problem(null);
-    this.#easel.prepare(wanted);
-    try {
-      if (this.dataset.engine === "failed") this.#open();
-      const { model, device } = await this.#ready(signal);
-      const jobs = wanted.map((settings) => completed(settings, model));
-      this.#say({ text: "Reading the prompts", spoken: "Making the picture." });
-      for (const at of jobs.keys()) await this.#expose(jobs, at, device.name, signal);
-    } catch (error) {
-      const problem = problemOf(error, "engine");
-      if (problem.kind !== "cancelled" && this.dataset.engine !== "failed") this.#problem(problem);
-      this.#say({ text: problem.kind === "cancelled" ? "Cancelled." : "", spoken: problem.kind === "cancelled" ? "Cancelled." : "" });
-    } finally {
-      this.#work = null;
-      this.#easel.rest();
-      this.#show();
-    }
-  }
-
-  /**
-   * The loaded model; where it is being loaded anew meanwhile, the newer one.
-   * @param {AbortSignal} signal
-   */
-  async #ready(signal) {
-    for (;;) {
-      const opening = this.#opening;
-      try {
-        return await until(opening, signal);
-      } catch (error) {
-        if (signal.aborted || opening === this.#opening) throw error;
-      }
-    }
-  }
-
-  /**
-   * @param {Settings[]} jobs
-   * @param {number} at
-   * @param {string} device
-   * @param {AbortSignal} signal
-   */
-  async #expose(jobs, at, device, signal) {
-    const settings = jobs[at];
-    const size = { width: Number(settings.width), height: Number(settings.height) };
-    const watch = new Stopwatch();
-    const { picture, warnings } = await this.#client.generate(requestOf(settings), signal, (progress) => {
-      if (progress.preview) this.#easel.preview(at, progress.preview, size);
-      if (progress.warnings) this.#warn(progress.warnings);
-      this.#say(stepWords(progress, watch, at, jobs.length));
-    });
-    const seconds = watch.seconds;
-    this.#warn(warnings);
-    const frame = { number: (this.#frames += 1), settings, canvas: canvasOf(picture), seconds, device, warnings };
-    this.#easel.finish(at, frame, jobs);
-    this.#sheet.add(frame);
-    const words = `Finished in ${seconds.toFixed(1)} s on ${device}.`;
-    this.#say({ text: words, spoken: words });
-    this.dispatchEvent(new CustomEvent("picture", { detail: { settings, canvas: frame.canvas, seconds } }));
-  }
-
-  /** Ends the picture in work after its step; where a step takes long, the second time at once and the engine with it. */
-  #cancel() {
-    if (!this.#work) return;
-    const { abort } = this.#work;
-    if (this.dataset.work === "stuck") return this.#open();
-    if (abort.signal.aborted) return;
-    abort.abort();
-    if (this.dataset.engine !== "ready") return;
-    this.#say({ text: "Ending after this step", share: null });
-    this.#show();
-    const work = this.#work;
-    setTimeout(() => {
-      if (this.#work !== work) return;
-      work.stuck = true;
-      this.#show();
-    }, OFFER_HARD_STOP_AFTER_MS);
-  }
-
-  /** A picture made before: on the easel, and its settings in the form. @param {Frame} frame */
-  #bringBack(frame) {
-    if (this.#work) return;
+  /** Shows a picture of the gallery, and restores its settings. @param {Frame} frame */
+  #restoreFrame(frame) {
+    if (!this.#session.idle) return;
     const { device, model, ...settings } = frame.settings;
     this.settings = model === this.settings.model ? settings : frame.settings;
-    this.#easel.show(frame);
+    this.#view.show(frame);
     this.#warn(frame.warnings);
   }
 
@@ -426,46 +255,133 @@ export class DarkroomStudio extends HTMLElement {
     }
   }
 
-  // What is shown
-
-  /**
-   * @template {HTMLElement} [T=HTMLElement]
-   * @param {string} name
-   * @param {new () => T} [kind]
-   */
-  #part(name, kind) {
-    const part = this.querySelector(`[data-part=${name}]`);
-    if (!(part instanceof (kind ?? HTMLElement))) throw new TypeError(`the studio has no part ${name}`);
-    return /** @type {T} */ (part);
+  /** Runs after any change by the visitor or by a link. */
+  #changed() {
+    this.#form.review();
+    clearTimeout(this.#countTimer);
+    this.#countTimer = window.setTimeout(() => {
+      void this.#count();
+      void this.#plan();
+    }, COUNT_AFTER_MS);
+    this.dispatchEvent(new CustomEvent("settings", { detail: this.settings }));
   }
 
-  /** Buttons and state, as attributes for the style sheet too. */
+  async #count() {
+    if (!this.#session.opened) return;
+    for (const field of /** @type {const} */ (["prompt", "negative_prompt"])) {
+      const text = this.settings[field];
+      const counted = await this.#session.count(text);
+      if (counted && text === this.settings[field]) this.#form.showTokens(field, counted);
+    }
+    this.#form.review();
+  }
+
+  /** Shows the memory that pictures of this size take. */
+  async #plan() {
+    const { width, height } = this.settings;
+    const { opened } = this.#session;
+    if (!opened || !this.#form.isValid({ quietly: true })) return;
+    const { default_width, default_height } = opened.model;
+    const size = [Number(width || default_width), Number(height || default_height)];
+    const plan = await this.#session.plan(size[0], size[1]);
+    const same = width === this.settings.width && height === this.settings.height;
+    if (plan && same) this.#part("memory").textContent = planText(plan);
+  }
+
+  /** The model: its address, or its files where it is on the visitor's disk. */
+  get #model() {
+    const { model } = this.settings;
+    return model.startsWith(ON_DISK) ? this.#files.model(model) : this.#address;
+  }
+
+  /** The model's address. The one of a model on a disk names no server. */
+  get #address() {
+    return addressOf(this.settings.model, document.baseURI, this.#hub);
+  }
+
+  get #hub() {
+    return this.getAttribute("hub") ?? undefined;
+  }
+
+  // The session's reports
+
+  /** @param {OpenProgress} progress */
+  #showOpening(progress) {
+    if (progress.stage === "plan") this.#part("memory").textContent = planText(progress.plan);
+    else if (progress.stage === "notice") this.#part("model").textContent = progress.text;
+    else if (progress.stage === "storage") {
+      if (progress.bytes > ASK_TO_PERSIST_FROM) void navigator.storage?.persist?.();
+    } else this.#say(openingText(progress, !this.#session.idle));
+  }
+
+  /** @param {Opened} opened */
+  #welcome(opened) {
+    const { device, model } = opened;
+    this.dataset.device = device.kind;
+    const name = document.createElement("strong");
+    name.textContent = device.name;
+    const about = device.reason ? `: ${device.reason}` : ", by WebGPU.";
+    this.#part("device").replaceChildren(name, about);
+    this.#part("model").textContent = modelText(opened, isCheckpoint(this.settings.model));
+    this.#form.showModel(model);
+    this.#form.review();
+    if (this.#session.idle) {
+      this.#say({ text: "Ready.", spoken: `Ready. Pictures are made on ${device.name}.` });
+    }
+    void this.#count();
+    void this.#plan();
+  }
+
+  /** @param {string | null} address of a model whose cached files were deleted; null: of all */
+  #deleted(address) {
+    const { opened } = this.#session;
+    if (!opened || opened.stored === "disk") return;
+    if (address !== null && address !== this.#address) return;
+    this.#part("model").textContent = deletedText(opened);
+  }
+
+  /** @param {Result} result @param {Job} job */
+  #finish({ picture, warnings, seconds, device }, { at, all }) {
+    this.#warn(warnings);
+    const settings = all[at];
+    const canvas = canvasOf(picture);
+    this.#frames += 1;
+    const frame = { number: this.#frames, settings, canvas, seconds, device, warnings };
+    this.#view.finish(at, frame, all);
+    this.#gallery.add(frame);
+    this.#say(said(`Finished in ${seconds.toFixed(1)} s on ${device}.`));
+    this.dispatchEvent(new CustomEvent("picture", { detail: { settings, canvas, seconds } }));
+  }
+
+  /** @param {import("./base/problem.js").Problem | null} problem */
+  #problem(problem) {
+    showProblem(this.#part("problem"), problem, this.dataset.device === "cpu");
+  }
+
+  /** Shows the session's state in the buttons, and as attributes for the style sheet. */
   #show() {
-    const work = this.#work;
-    const ending = work?.abort.signal.aborted;
-    this.dataset.work = !work ? "idle" : work.stuck ? "stuck" : ending ? "ending" : "running";
+    const { engine, work, idle } = this.#session;
+    this.dataset.engine = engine;
+    this.dataset.work = work;
+    for (const act of ["generate", "compare"]) {
+      this.#button(act).ariaDisabled = idle ? null : "true";
+    }
     const cancel = this.#button("cancel");
-    for (const act of ["generate", "compare"]) this.#button(act).ariaDisabled = work ? "true" : null;
-    cancel.ariaDisabled = !work || (ending && !work.stuck) ? "true" : null;
-    cancel.textContent = work?.stuck ? "Stop now" : "Cancel";
+    cancel.ariaDisabled = idle || work === "ending" ? "true" : null;
+    cancel.textContent = work === "stuck" ? "Stop now" : "Cancel";
   }
 
-  /** @param {string} act */
-  #button(act) {
-    return /** @type {HTMLElement} */ (this.querySelector(`[data-act=${act}]`));
-  }
-
-  /** @param {import("./studio/progress.js").Saying} saying */
-  #say({ text, spoken, share }) {
+  /** @param {import("./studio/progress.js").Status} status */
+  #say({ text, spoken, fraction }) {
     this.#part("status").textContent = text;
     if (spoken !== undefined) this.#part("spoken").textContent = spoken;
     const bar = this.#part("progress", HTMLProgressElement);
-    bar.hidden = share === undefined;
-    if (typeof share === "number") bar.value = share;
+    bar.hidden = fraction === undefined;
+    if (typeof fraction === "number") bar.value = fraction;
     else bar.removeAttribute("value");
   }
 
-  /** @param {string[]} warnings of the engine about the picture on the easel */
+  /** @param {string[]} warnings about the picture in view */
   #warn(warnings) {
     this.#part("warnings").replaceChildren(
       ...warnings.map((text) => {
@@ -475,21 +391,27 @@ export class DarkroomStudio extends HTMLElement {
       }),
     );
   }
+
+  /** @param {string} act */
+  #button(act) {
+    return /** @type {HTMLElement} */ (this.querySelector(`[data-act=${act}]`));
+  }
+
+  /**
+   * @template {HTMLElement} [T=HTMLElement]
+   * @param {string} name
+   * @param {new () => T} [kind]
+   */
+  #part(name, kind) {
+    const part = this.querySelector(`[data-part=${name}]`);
+    if (!(part instanceof (kind ?? HTMLElement))) {
+      throw new TypeError(`the studio has no part ${name}`);
+    }
+    return /** @type {T} */ (part);
+  }
 }
 
-/**
- * @template T
- * @param {Promise<T>} promise
- * @param {AbortSignal} signal
- * @returns {Promise<T>}
- */
-function until(promise, signal) {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(new DarkroomError("cancelled", "Cancelled."));
-    if (signal.aborted) abort();
-    signal.addEventListener("abort", abort, { once: true });
-    promise.then(resolve, reject);
-  });
-}
+/** A status that screen readers speak, too. @param {string} text */
+const said = (text) => ({ text, spoken: text });
 
 customElements.define("darkroom-studio", DarkroomStudio);

@@ -1,24 +1,41 @@
 // @ts-check
-/** The page: puts a studio on it, and keeps studio and address bar the same. */
+/** Script of the page: adds a studio and keeps its settings in the address bar. */
 import { DarkroomStudio } from "./darkroom-studio.js";
 import { fromFragment, toFragment } from "./studio/settings.js";
 
 const MODEL = "models/portraits";
-/** Left out of the address where they are so; everything else stands there, so that a link says all. */
-const UNSAID = { sampler: "", width: "", height: "", device: "auto", model: MODEL, prediction: "auto" };
-/** Browsers refuse to be told a new address at every key. */
+/**
+ * Settings left out of the address at these values. All others are written, so that a link is
+ * complete.
+ */
+const UNSAID = {
+  sampler: "",
+  width: "",
+  height: "",
+  device: "auto",
+  model: MODEL,
+  prediction: "auto",
+};
+/** Browsers refuse to change the address at every key press. */
 const WRITE_AFTER_MS = 300;
 
 const studio = new DarkroomStudio();
-// What stands there at a first visit. With this seed the same man keeps or loses his mustache; the demo model needs less guidance than a
-// large one, and with more of it other things than the mustache change.
-const FIRST = { model: MODEL, prompt: "Portrait photo of a man", "negative-prompt": "mustache", seed: "14", "guidance-scale": "3" };
+// Settings of a first visit. With this seed the same man has or loses his mustache. The demo model
+// needs less guidance than a large one: with more of it, other things change as well.
+const FIRST = {
+  model: MODEL,
+  prompt: "Portrait photo of a man",
+  "negative-prompt": "mustache",
+  seed: "14",
+  "guidance-scale": "3",
+};
 for (const [name, value] of Object.entries(FIRST)) {
   studio.setAttribute(name, value);
 }
-// Tests bring a hub of their own.
+// Tests use a hub of their own.
 const hub = new URLSearchParams(location.search).get("hub");
-if (hub && ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname)) studio.setAttribute("hub", hub);
+if (hub && ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname))
+  studio.setAttribute("hub", hub);
 studio.settings = fromFragment(location.hash);
 document.querySelector("#studio")?.replaceChildren(studio);
 
@@ -26,31 +43,42 @@ let timer = 0;
 studio.addEventListener("settings", (event) => {
   const { detail } = /** @type {CustomEvent<import("./studio/settings.js").Settings>} */ (event);
   clearTimeout(timer);
-  timer = window.setTimeout(() => history.replaceState(null, "", toFragment(detail, UNSAID)), WRITE_AFTER_MS);
+  timer = window.setTimeout(
+    () => history.replaceState(null, "", toFragment(detail, UNSAID)),
+    WRITE_AFTER_MS,
+  );
 });
 window.addEventListener("hashchange", () => {
   studio.settings = { ...UNSAID, ...fromFragment(location.hash) };
 });
 
-// A file dropped beside the studio is for it as well: the browser would leave the page for it.
+// Files dropped beside the studio are for the studio, too. Otherwise the browser would open them.
 for (const type of ["dragenter", "dragover", "dragleave", "drop"]) {
   document.addEventListener(type, (event) => {
-    if (!studio.contains(/** @type {Node} */ (event.target))) studio.drag(/** @type {DragEvent} */ (event));
+    if (!studio.contains(/** @type {Node} */ (event.target)))
+      studio.drag(/** @type {DragEvent} */ (event));
   });
 }
 
-// An experiment is a link: followed it sets the studio, clicked it also makes the picture.
+// An experiment is a link to its settings. A click also makes the picture.
 for (const link of document.querySelectorAll(".experiment a")) {
   link.addEventListener("click", (event) => {
     const { ctrlKey, metaKey, shiftKey } = /** @type {MouseEvent} */ (event);
     if (ctrlKey || metaKey || shiftKey) return;
     event.preventDefault();
-    studio.settings = { sampler: "", width: "", height: "", ...fromFragment(/** @type {HTMLAnchorElement} */ (link).hash) };
+    studio.settings = {
+      sampler: "",
+      width: "",
+      height: "",
+      ...fromFragment(/** @type {HTMLAnchorElement} */ (link).hash),
+    };
     void studio.generate();
   });
 }
 
-// The page itself for later visits without a network. Not before it stands: the first visit is in a hurry.
+// Registered after the page has loaded: the first visit does not wait for the cache.
 window.addEventListener("load", () => {
-  navigator.serviceWorker?.register("sw.js", { updateViaCache: "none" }).catch((error) => console.warn(`Not kept for visits without a network: ${error}`));
+  navigator.serviceWorker
+    ?.register("sw.js", { updateViaCache: "none" })
+    .catch((error) => console.warn(`Not saved for offline use: ${error}`));
 });

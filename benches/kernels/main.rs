@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::wgpu::wgpu;
 use burn::tensor::{DType, Device};
-use darkroom::ops::gpu::Preset;
+use darkroom::ops::gpu::KernelTiling;
 use darkroom::ops::{Gpu, Ops, Stock};
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ struct Options {
     dtype: DType,
     latent: Option<usize>,
     rounds: usize,
-    tiles: Option<Preset>,
+    tiles: Option<KernelTiling>,
     words: Vec<String>,
     only_adapter: bool,
 }
@@ -59,8 +59,8 @@ fn options() -> Result<Options> {
             }
             "--tiles" => {
                 let name = value()?;
-                options.tiles = Some(Preset::named(&name).ok_or_else(|| {
-                    let names = Preset::ALL.map(|preset| preset.name).join(", ");
+                options.tiles = Some(KernelTiling::named(&name).ok_or_else(|| {
+                    let names = KernelTiling::ALL.map(|preset| preset.name).join(", ");
                     format!("--tiles is one of {names}, not {name}")
                 })?);
             }
@@ -113,7 +113,7 @@ fn run(options: Options) -> Result<Value> {
         return Ok(adapter);
     }
     let ours: &dyn Ops = &match options.tiles {
-        Some(preset) => Gpu::with_preset(preset),
+        Some(preset) => Gpu::with_tiling(preset),
         None => Gpu::new(software),
     };
     let latent = options.latent.unwrap_or(LATENT[usize::from(software)]);

@@ -123,6 +123,9 @@ impl Default for SchedulerConfig {
 }
 
 impl SchedulerConfig {
+    /// Path within a model folder, for error messages.
+    pub const FILE: &str = "scheduler/scheduler_config.json";
+
     /// Reads the JSON text of `file`.
     pub fn from_json(file: &str, text: &[u8]) -> Result<Self> {
         let json = object(file, text)?;

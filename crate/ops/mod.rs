@@ -16,12 +16,10 @@ use burn::tensor::activation::silu;
 use burn::tensor::{Device, Tensor};
 
 use crate::config::Activation;
-use gpu::{OnDevice, OnDeviceStart, Paper};
+use gpu::{DeviceLatent, DeviceLatentInit, DryRun};
 
 mod cpu;
 pub mod gpu;
-pub mod layers;
-pub mod resnet;
 mod stock;
 
 pub use cpu::Cpu;
@@ -147,13 +145,13 @@ pub trait Ops {
     fn side_by_side(&self, parts: Vec<(Tensor<2>, usize)>, width: usize) -> Tensor<2> {
         stock::side_by_side(parts, width)
     }
-    /// Paper to sketch networks of these operations on; `None` where there is nothing to be known from a sketch.
-    fn paper(&self, _device: &Device) -> Option<Paper> {
+    /// The dry run for networks of these operations; `None` where operations are no kernels of ours.
+    fn dry_run(&self, _device: &Device) -> Option<DryRun> {
         None
     }
     /// Takes the latent of a run to where its steps are done without the host; `None` where that is no other place. `times`
     /// are embedded timesteps on the device.
-    fn on_device(&self, _start: OnDeviceStart, _times: &Tensor<2>) -> Option<OnDevice> {
+    fn device_latent(&self, _start: DeviceLatentInit, _times: &Tensor<2>) -> Option<DeviceLatent> {
         None
     }
     /// Some columns of a row `[1, width]`, which begin where one of the parts did that were put side by side.

@@ -1,9 +1,9 @@
 //! DDIM without added noise: Song et al. (arXiv 2010.02502), formula 12, as in diffusers 0.42's `scheduling_ddim.py`.
 
-use super::level::Level;
-use super::samplers::Solver;
-use super::schedule::{CONFIG_FILE, Schedule, Trained, ZeroSnr, check_levels, timesteps};
-use super::update::Term::Picture;
+use super::noise_level::NoiseLevel;
+use super::schedule::{Schedule, Trained, ZeroSnr, check_levels, timesteps};
+use super::solver::Solver;
+use super::update::Term::Denoised;
 use super::update::Update;
 use crate::config::{PredictionType, SchedulerConfig, TimestepSpacing};
 use crate::error::{Error, Result};
@@ -15,7 +15,7 @@ pub(super) struct Ddim {
     last_alpha_cumprod: f64,
     /// Training timesteps from one step to the next.
     stride: i64,
-    /// Largest magnitude of the predicted picture, if it is limited.
+    /// Largest magnitude of the denoised latent, if it is limited.
     clip: Option<f64>,
 }
 
@@ -31,7 +31,7 @@ impl Ddim {
                 check_levels(config, &schedule.sigmas[..1], f64::MAX)?;
             }
             return Err(Error::config(
-                CONFIG_FILE,
+                SchedulerConfig::FILE,
                 "rescale_betas_zero_snr",
                 true,
                 "false for ddim with prediction_type \"epsilon\"",
@@ -62,15 +62,15 @@ impl Solver for Ddim {
         let t = schedule.timesteps[call] as i64;
         let level = |t| {
             let alpha_cumprod = self.trained.at(t).unwrap_or(self.last_alpha_cumprod);
-            Level::from_alpha_cumprod(alpha_cumprod)
+            NoiseLevel::from_alpha_cumprod(alpha_cumprod)
         };
         let (now, next) = (level(t), level(t - self.stride));
         let noise = now.noise(self.prediction_type);
         Update {
             limit: self.clip,
             ..Update::new(
-                now.picture(self.prediction_type),
-                next.alpha * Picture + next.sigma * noise,
+                now.denoised(self.prediction_type),
+                next.alpha * Denoised + next.sigma * noise,
             )
         }
     }

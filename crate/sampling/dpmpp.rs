@@ -1,10 +1,10 @@
 //! DPM-Solver++ multistep: Lu et al. (arXiv 2211.01095), as in diffusers 0.42's `scheduling_dpmsolver_multistep.py` with
 //! `algorithm_type` "dpmsolver++".
 
-use super::level::Level;
-use super::samplers::{Solver, one_of, solver_order};
+use super::noise_level::NoiseLevel;
 use super::schedule::Schedule;
-use super::update::Term::{Kept, Latent, Picture};
+use super::solver::{Solver, one_of, solver_order};
+use super::update::Term::{Denoised, History, Latent};
 use super::update::{Sum, Update};
 use crate::config::{PredictionType, SchedulerConfig};
 use crate::error::Result;
@@ -55,15 +55,15 @@ impl DpmSolver {
 
 impl Solver for DpmSolver {
     fn step(&mut self, schedule: &Schedule, call: usize) -> Update {
-        let level = |i: usize| Level::from_sigma(schedule.sigmas[i]);
+        let level = |i: usize| NoiseLevel::from_sigma(schedule.sigmas[i]);
         let (now, next) = (level(call), level(call + 1));
         let h = next.lambda() - now.lambda();
         let decay = (-h).exp_m1();
         // Predicted pictures, newest first. Each stays in its place until as many newer ones are there as are of use.
         let place = |call: usize| call % self.order;
         let m = |age: usize| match age {
-            0 => Sum::from(Picture),
-            _ => Kept(place(call - age)).into(),
+            0 => Sum::from(Denoised),
+            _ => History(place(call - age)).into(),
         };
         // Finite differences of the picture over lambda: D1 is the first, D2 the second.
         let (d1, d2) = match self.order_at(call, schedule) {
@@ -95,8 +95,8 @@ impl Solver for DpmSolver {
             latent = latent - next.alpha * weight * d2;
         }
         Update {
-            keep: vec![(place(call), Picture.into())],
-            ..Update::new(now.picture(self.prediction_type), latent)
+            history: vec![(place(call), Denoised.into())],
+            ..Update::new(now.denoised(self.prediction_type), latent)
         }
     }
 }

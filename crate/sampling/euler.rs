@@ -1,12 +1,12 @@
 //! Euler's method in sigma, plain and ancestral: k-diffusion's `sample_euler` and `sample_euler_ancestral`, as diffusers
 //! 0.42 has them in `scheduling_euler_discrete.py` and `scheduling_euler_ancestral_discrete.py`.
 //!
-//! The latent is `picture + sigma · noise` here, so the U-Net, which knows latents of variance 1, gets it scaled.
+//! The latent is `denoised + sigma · noise` here, so the U-Net, which knows latents of variance 1, gets it scaled.
 
-use super::level::Level;
-use super::samplers::Solver;
+use super::noise_level::NoiseLevel;
 use super::schedule::Schedule;
-use super::update::Term::{Latent, Noise, Picture, Prediction};
+use super::solver::Solver;
+use super::update::Term::{Denoised, Latent, Noise, Prediction};
 use super::update::Update;
 use crate::config::PredictionType;
 
@@ -19,11 +19,11 @@ pub(super) struct Euler {
 impl Solver for Euler {
     fn step(&mut self, schedule: &Schedule, call: usize) -> Update {
         let (sigma, next) = (schedule.sigmas[call], schedule.sigmas[call + 1]);
-        let level = Level::from_sigma(sigma);
-        let of_input = level.picture(self.prediction_type);
-        let picture = of_input.weight(Latent) * level.alpha * Latent
+        let level = NoiseLevel::from_sigma(sigma);
+        let of_input = level.denoised(self.prediction_type);
+        let denoised = of_input.weight(Latent) * level.alpha * Latent
             + of_input.weight(Prediction) * Prediction;
-        // Down to `down` along the straight line to the picture; then up again to `next` with noise.
+        // Down to `down` along the straight line to the denoised latent; then up again to `next` with noise.
         let up = if self.ancestral {
             next * (1.0 - (next / sigma).powi(2)).max(0.0).sqrt()
         } else {
@@ -31,10 +31,13 @@ impl Solver for Euler {
         };
         let down = (next * next - up * up).sqrt();
         let left = down / sigma;
-        Update::new(picture, left * Latent + (1.0 - left) * Picture + up * Noise)
+        Update::new(
+            denoised,
+            left * Latent + (1.0 - left) * Denoised + up * Noise,
+        )
     }
 
     fn input_scale(&self, sigma: f64) -> f64 {
-        Level::from_sigma(sigma).alpha
+        NoiseLevel::from_sigma(sigma).alpha
     }
 }

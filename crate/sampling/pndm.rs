@@ -1,10 +1,10 @@
 //! PNDM: Liu et al. (arXiv 2202.09778), as in diffusers 0.42's `scheduling_pndm.py`. Stable Diffusion's configurations leave
 //! out the Runge–Kutta start (`skip_prk_steps`), which makes it PLMS, the sampler SD1 was published with.
 
-use super::level::Level;
-use super::samplers::Solver;
+use super::noise_level::NoiseLevel;
 use super::schedule::{Schedule, Trained, ZeroSnr, check_levels, timesteps};
-use super::update::Term::{Kept, Latent, Prediction};
+use super::solver::Solver;
+use super::update::Term::{History, Latent, Prediction};
 use super::update::{Sum, Term, Update};
 use crate::config::{PredictionType, SchedulerConfig, TimestepSpacing};
 use crate::error::{Error, Result};
@@ -83,26 +83,26 @@ impl Pndm {
     fn runge_kutta(&mut self, schedule: &Schedule, call: usize) -> (Sum, Vec<(usize, Sum)>) {
         let t = schedule.timesteps[call] as i64;
         let stage = call % 4;
-        let mut keep = Vec::new();
+        let mut history = Vec::new();
         if stage == 0 {
-            keep.push(self.remember());
-            keep.push((ORIGIN, Latent.into()));
+            history.push(self.remember());
+            history.push((ORIGIN, Latent.into()));
         }
         let direction = if stage == 3 {
-            let [k1, k2, k3] = [0, 1, 2].map(|stage| Sum::from(Kept(STAGES + stage)));
+            let [k1, k2, k3] = [0, 1, 2].map(|stage| Sum::from(History(STAGES + stage)));
             1.0 / 6.0 * k1 + 1.0 / 3.0 * k2 + 1.0 / 3.0 * k3 + 1.0 / 6.0 * Prediction
         } else {
-            keep.push((STAGES + stage, Prediction.into()));
+            history.push((STAGES + stage, Prediction.into()));
             Prediction.into()
         };
-        let origin = if stage == 0 { Latent } else { Kept(ORIGIN) };
+        let origin = if stage == 0 { Latent } else { History(ORIGIN) };
         let start = schedule.timesteps[call - stage] as i64;
         let end = if stage.is_multiple_of(2) {
             t - self.stride / 2
         } else {
             t
         };
-        (self.transfer(origin, start, end, direction), keep)
+        (self.transfer(origin, start, end, direction), history)
     }
 
     /// One call of the linear multistep method.
@@ -110,12 +110,12 @@ impl Pndm {
         let t = schedule.timesteps[call] as i64;
         if call == 1 && self.runge_kutta_calls == 0 {
             let mean = 0.5 * Prediction + 0.5 * self.history(0);
-            let latent = self.transfer(Kept(ORIGIN), t + self.stride, t, mean);
+            let latent = self.transfer(History(ORIGIN), t + self.stride, t, mean);
             return (latent, Vec::new());
         }
-        let mut keep = Vec::new();
+        let mut history = Vec::new();
         if call == 0 {
-            keep.push((ORIGIN, Latent.into()));
+            history.push((ORIGIN, Latent.into()));
         }
         // Predictions, newest first.
         let e = [
@@ -130,13 +130,16 @@ impl Pndm {
             2 => 23.0 / 12.0 * e[0] - 16.0 / 12.0 * e[1] + 5.0 / 12.0 * e[2],
             _ => 55.0 / 24.0 * e[0] - 59.0 / 24.0 * e[1] + 37.0 / 24.0 * e[2] - 9.0 / 24.0 * e[3],
         };
-        keep.push(self.remember());
-        (self.transfer(Latent, t, t - self.stride, direction), keep)
+        history.push(self.remember());
+        (
+            self.transfer(Latent, t, t - self.stride, direction),
+            history,
+        )
     }
 
     /// A prediction remembered before, the newest one of age 0.
     fn history(&self, age: usize) -> Term {
-        Kept((self.remembered + HISTORY - 1 - age) % HISTORY)
+        History((self.remembered + HISTORY - 1 - age) % HISTORY)
     }
 
     /// Has the prediction kept as the newest one.
@@ -157,24 +160,24 @@ impl Pndm {
         next.alpha / now.alpha * latent + of_noise * noise
     }
 
-    fn level(&self, t: i64) -> Level {
-        Level::from_alpha_cumprod(self.trained.at(t).unwrap_or(self.last_alpha_cumprod))
+    fn level(&self, t: i64) -> NoiseLevel {
+        NoiseLevel::from_alpha_cumprod(self.trained.at(t).unwrap_or(self.last_alpha_cumprod))
     }
 }
 
 impl Solver for Pndm {
     fn step(&mut self, schedule: &Schedule, call: usize) -> Update {
-        let picture = self
+        let denoised = self
             .level(schedule.timesteps[call] as i64)
-            .picture(self.prediction_type);
-        let (latent, keep) = if call < self.runge_kutta_calls {
+            .denoised(self.prediction_type);
+        let (latent, history) = if call < self.runge_kutta_calls {
             self.runge_kutta(schedule, call)
         } else {
             self.multistep(schedule, call)
         };
         Update {
-            keep,
-            ..Update::new(picture, latent)
+            history,
+            ..Update::new(denoised, latent)
         }
     }
 }

@@ -4,12 +4,9 @@
 //! diffusers keeps its tables in f32 and computes between them in NumPy's f64. The same roundings stand here, because a
 //! table that is "better" by 1e-7 moves the noise level of the last trained timesteps by more than 1e-6.
 
-use super::samplers::SamplerKind;
+use super::kind::SamplerKind;
 use crate::config::{BetaSchedule, SchedulerConfig, TimestepSpacing};
 use crate::error::{Error, Result};
-
-/// Where the model folder keeps the scheduler's configuration, for error messages.
-pub const CONFIG_FILE: &str = "scheduler/scheduler_config.json";
 
 /// The way one run of a sampler takes down the noise levels.
 #[derive(Debug, Clone)]
@@ -138,7 +135,7 @@ fn check_timesteps(
         ));
     }
     Err(Error::config(
-        CONFIG_FILE,
+        SchedulerConfig::FILE,
         "steps_offset",
         config.steps_offset,
         format!("a value that keeps timestep {outside} within 0 to {last}"),
@@ -158,7 +155,7 @@ pub(super) fn check_levels(config: &SchedulerConfig, sigmas: &[f64], most: f64) 
     let expected = format!(
         "betas with which each of the {n} timesteps has some noise and leaves a trace of the picture"
     );
-    Err(Error::config(CONFIG_FILE, key, actual, expected))
+    Err(Error::config(SchedulerConfig::FILE, key, actual, expected))
 }
 
 fn too_many(steps: usize, why: &str) -> Error {
@@ -406,11 +403,11 @@ pub fn timesteps_of(trained: &[f64], sigmas: &[f64]) -> Vec<f64> {
         .collect();
     let last = logs.len() - 1;
     let timestep_of = |sigma: &f64| {
-        let wanted = sigma.max(1e-10).ln();
-        let at_most = logs.partition_point(|&log| log <= wanted);
+        let required = sigma.max(1e-10).ln();
+        let at_most = logs.partition_point(|&log| log <= required);
         let below = at_most.saturating_sub(1).min(last.saturating_sub(1));
         let (low, high) = (logs[below], logs[(below + 1).min(last)]);
-        let w = ((low - wanted) / (low - high)).clamp(0.0, 1.0);
+        let w = ((low - required) / (low - high)).clamp(0.0, 1.0);
         (1.0 - w) * below as f64 + w * (below + 1) as f64
     };
     sigmas.iter().map(timestep_of).collect()
@@ -422,7 +419,7 @@ pub fn final_sigma(config: &SchedulerConfig, smallest: f64) -> Result<f64> {
         None | Some("zero") => Ok(0.0),
         Some("sigma_min") => Ok(smallest),
         Some(other) => Err(Error::config(
-            CONFIG_FILE,
+            SchedulerConfig::FILE,
             "final_sigmas_type",
             format!("\"{other}\""),
             "\"zero\" or \"sigma_min\"",

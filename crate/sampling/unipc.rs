@@ -1,10 +1,10 @@
-//! UniPC: Zhao et al. (arXiv 2302.04867), the variants B(h), predicting the picture, as in diffusers 0.42's
+//! UniPC: Zhao et al. (arXiv 2302.04867), the variants B(h), predicting the denoised latent, as in diffusers 0.42's
 //! `scheduling_unipc_multistep.py` with `predict_x0`.
 
-use super::level::Level;
-use super::samplers::{Solver, one_of, solver_order};
+use super::noise_level::NoiseLevel;
 use super::schedule::Schedule;
-use super::update::Term::{Kept, Latent, Picture};
+use super::solver::{Solver, one_of, solver_order};
+use super::update::Term::{Denoised, History, Latent};
 use super::update::{Sum, Term, Update};
 use crate::config::{PredictionType, SchedulerConfig};
 use crate::error::Result;
@@ -60,7 +60,7 @@ impl UniPc {
         m: impl Fn(usize) -> Term,
         new: Option<Term>,
     ) -> Sum {
-        let level = |i: usize| Level::from_sigma(schedule.sigmas[i]);
+        let level = |i: usize| NoiseLevel::from_sigma(schedule.sigmas[i]);
         let (now, next) = (level(from), level(from + 1));
         let h = next.lambda() - now.lambda();
         let decay = (-h).exp_m1();
@@ -69,12 +69,12 @@ impl UniPc {
 
         // Other pictures, and where on the way from `now` (0) to `next` (1) they were predicted.
         let before = (1..order).map(|k| ((level(from - k).lambda() - now.lambda()) / h, m(k)));
-        let points: Vec<(f64, Term)> = before.chain(new.map(|picture| (1.0, picture))).collect();
+        let points: Vec<(f64, Term)> = before.chain(new.map(|denoised| (1.0, denoised))).collect();
         let positions: Vec<f64> = points.iter().map(|point| point.0).collect();
         let b = if self.bh1 { -h } else { decay };
-        for (rho, (position, picture)) in weights(&positions, -h, b).into_iter().zip(points) {
+        for (rho, (position, denoised)) in weights(&positions, -h, b).into_iter().zip(points) {
             let weight = -next.alpha * b * rho / position;
-            result = result + weight * picture - weight * m0;
+            result = result + weight * denoised - weight * m0;
         }
         result
     }
@@ -123,28 +123,28 @@ impl Solver for UniPc {
         let corrected = if call == 0 {
             Latent.into()
         } else {
-            let m = |age: usize| Kept(place(call - 1 - age));
-            let latent = Kept(before).into();
+            let m = |age: usize| History(place(call - 1 - age));
+            let latent = History(before).into();
             self.update(
                 schedule,
                 call - 1,
                 self.last_order,
                 latent,
                 m,
-                Some(Picture),
+                Some(Denoised),
             )
         };
         let order = self.order_at(call, schedule);
         let m = |age: usize| match age {
-            0 => Picture,
-            _ => Kept(place(call - age)),
+            0 => Denoised,
+            _ => History(place(call - age)),
         };
         let latent = self.update(schedule, call, order, corrected, m, None);
         self.last_order = order;
         Update {
-            keep: vec![(place(call), Picture.into()), (before, corrected)],
+            history: vec![(place(call), Denoised.into()), (before, corrected)],
             ..Update::new(
-                Level::from_sigma(schedule.sigmas[call]).picture(self.prediction_type),
+                NoiseLevel::from_sigma(schedule.sigmas[call]).denoised(self.prediction_type),
                 latent,
             )
         }

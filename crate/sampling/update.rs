@@ -4,9 +4,9 @@
 use std::ops::{Add, Mul, Sub};
 
 /// Arrays that a sampler may keep from one call to the next: PNDM's four predictions, three stages and origin.
-pub const KEPT: usize = 8;
+pub const HISTORY: usize = 8;
 /// Arrays that a sum may have as terms.
-pub const TERMS: usize = 4 + KEPT;
+pub const TERMS: usize = 4 + HISTORY;
 
 /// An array of the latent's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,11 +16,11 @@ pub enum Term {
     /// What the U-Net predicted, guided.
     Prediction,
     /// The picture that [`Update::picture`] makes of the two.
-    Picture,
+    Denoised,
     /// Fresh noise.
     Noise,
     /// What was kept in the place of that number.
-    Kept(usize),
+    History(usize),
 }
 
 impl Term {
@@ -29,9 +29,9 @@ impl Term {
         match self {
             Term::Latent => 0,
             Term::Prediction => 1,
-            Term::Picture => 2,
+            Term::Denoised => 2,
             Term::Noise => 3,
-            Term::Kept(place) => 4 + place,
+            Term::History(place) => 4 + place,
         }
     }
 }
@@ -103,23 +103,23 @@ impl Mul<Term> for f64 {
 #[derive(Debug, Clone, Default)]
 pub struct Update {
     /// The picture (as a latent) that latent and prediction imply; of no other terms.
-    pub picture: Sum,
+    pub denoised: Sum,
     /// Its largest magnitude, if it is limited.
     pub limit: Option<f64>,
     /// The next latent.
     pub latent: Sum,
     /// What is kept, and in which place, of what was there before.
-    pub keep: Vec<(usize, Sum)>,
+    pub history: Vec<(usize, Sum)>,
 }
 
 impl Update {
     /// An update that keeps nothing.
-    pub fn new(picture: Sum, latent: Sum) -> Self {
+    pub fn new(denoised: Sum, latent: Sum) -> Self {
         Update {
-            picture,
+            denoised,
             limit: None,
             latent,
-            keep: Vec::new(),
+            history: Vec::new(),
         }
     }
 
@@ -138,28 +138,28 @@ impl Update {
         terms[Term::Latent.index()] = &arrays.latent;
         terms[Term::Prediction.index()] = prediction;
         terms[Term::Noise.index()] = noise;
-        for (place, kept) in arrays.kept.iter().enumerate() {
-            terms[Term::Kept(place).index()] = kept;
+        for (place, kept) in arrays.history.iter().enumerate() {
+            terms[Term::History(place).index()] = kept;
         }
-        let mut picture = evaluate(&self.picture, &terms);
+        let mut denoised = evaluate(&self.denoised, &terms);
         if let Some(limit) = self.limit {
             let limit = limit as f32;
-            picture
+            denoised
                 .iter_mut()
                 .for_each(|x| *x = x.max(-limit).min(limit));
         }
-        terms[Term::Picture.index()] = &picture;
+        terms[Term::Denoised.index()] = &denoised;
         let latent = evaluate(&self.latent, &terms);
-        let keep: Vec<_> = self
-            .keep
+        let history: Vec<_> = self
+            .history
             .iter()
             .map(|(_, sum)| evaluate(sum, &terms))
             .collect();
-        for ((place, _), values) in self.keep.iter().zip(keep) {
-            arrays.kept[*place] = values;
+        for ((place, _), values) in self.history.iter().zip(history) {
+            arrays.history[*place] = values;
         }
         arrays.latent = latent;
-        arrays.picture = picture;
+        arrays.denoised = denoised;
     }
 }
 
@@ -182,8 +182,8 @@ pub struct Arrays {
     /// The latent as it is now.
     pub latent: Vec<f32>,
     /// The picture that the last call predicted; empty before the first.
-    pub picture: Vec<f32>,
-    kept: [Vec<f32>; KEPT],
+    pub denoised: Vec<f32>,
+    history: [Vec<f32>; HISTORY],
 }
 
 impl Arrays {

@@ -6,9 +6,9 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::config::{Activation, TextConfig};
 use crate::error::{Error, Result};
-use crate::ops::layers::{LayerNormLayer, LinearLayer};
+use crate::nn::layers::{LayerNormLayer, LinearLayer};
 use crate::ops::{Attention, Ops};
-use crate::weights::Scope;
+use crate::weights::VarBuilder;
 use crate::weights::params::HostTable;
 
 /// Token ids in, one embedding a token out.
@@ -35,28 +35,28 @@ struct EncoderLayer {
 }
 
 impl TextEncoder {
-    /// The encoder whose parameters are at `scope`.
-    pub fn new(mut scope: Scope, config: &TextConfig) -> Result<Self> {
+    /// The encoder whose parameters are at `vb`.
+    pub fn new(mut vb: VarBuilder, config: &TextConfig) -> Result<Self> {
         let width = config.hidden_size;
-        let mut embeddings = scope.enter("embeddings");
+        let mut embeddings = vb.pp("embeddings");
         let token_embedding =
             embeddings
-                .enter("token_embedding")
+                .pp("token_embedding")
                 .table("weight", config.vocab_size, width)?;
-        let position_embedding = embeddings.enter("position_embedding").table(
+        let position_embedding = embeddings.pp("position_embedding").table(
             "weight",
             config.max_position_embeddings,
             width,
         )?;
         let layers = (0..config.num_hidden_layers)
-            .map(|i| EncoderLayer::new(scope.enter("encoder.layers").enter(i), config))
+            .map(|i| EncoderLayer::new(vb.pp("encoder.layers").pp(i), config))
             .collect::<Result<_>>()?;
         Ok(TextEncoder {
             token_embedding,
             position_embedding,
             layers,
             final_layer_norm: LayerNormLayer::new(
-                scope.enter("final_layer_norm"),
+                vb.pp("final_layer_norm"),
                 width,
                 config.layer_norm_eps,
             )?,
@@ -108,25 +108,25 @@ impl TextEncoder {
 }
 
 impl EncoderLayer {
-    fn new(mut scope: Scope, config: &TextConfig) -> Result<Self> {
+    fn new(mut vb: VarBuilder, config: &TextConfig) -> Result<Self> {
         let (width, inner) = (config.hidden_size, config.intermediate_size);
         let eps = config.layer_norm_eps;
-        let mut attention = scope.enter("self_attn");
-        let mut square = |name| LinearLayer::new(attention.enter(name), width, width);
+        let mut attention = vb.pp("self_attn");
+        let mut square = |name| LinearLayer::new(attention.pp(name), width, width);
         let (q_proj, k_proj) = (square("q_proj")?, square("k_proj")?);
         let (v_proj, out_proj) = (square("v_proj")?, square("out_proj")?);
         Ok(EncoderLayer {
-            layer_norm1: LayerNormLayer::new(scope.enter("layer_norm1"), width, eps)?,
+            layer_norm1: LayerNormLayer::new(vb.pp("layer_norm1"), width, eps)?,
             q_proj,
             k_proj,
             v_proj,
             out_proj,
-            layer_norm2: LayerNormLayer::new(scope.enter("layer_norm2"), width, eps)?,
-            fc1: LinearLayer::new(scope.enter("mlp.fc1"), width, inner)?,
-            fc2: LinearLayer::new(scope.enter("mlp.fc2"), inner, width)?,
+            layer_norm2: LayerNormLayer::new(vb.pp("layer_norm2"), width, eps)?,
+            fc1: LinearLayer::new(vb.pp("mlp.fc1"), width, inner)?,
+            fc2: LinearLayer::new(vb.pp("mlp.fc2"), inner, width)?,
             heads: config.num_attention_heads,
             activation: config.hidden_act,
-            ops: scope.ops(),
+            ops: vb.ops(),
         })
     }
 

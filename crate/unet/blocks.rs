@@ -5,13 +5,13 @@ use std::ops::Range;
 
 use burn::tensor::Tensor;
 
-use super::ahead::{Ahead, Given};
+use super::precomputed::{Conditioning, Precomputed};
 use super::transformer::Transformer;
 use crate::config::UnetConfig;
 use crate::error::Result;
-use crate::ops::layers::{ConvExtras, ConvLayer};
-use crate::ops::resnet::{ResnetBlock, ResnetConfig};
-use crate::weights::Scope;
+use crate::nn::layers::{ConvExtras, ConvLayer};
+use crate::nn::resnet::{ResnetBlock, ResnetConfig};
+use crate::weights::VarBuilder;
 
 /// A residual block that is told the timestep.
 struct TimedBlock {
@@ -22,11 +22,11 @@ struct TimedBlock {
 
 impl TimedBlock {
     fn new(
-        mut scope: Scope,
+        mut vb: VarBuilder,
         config: &UnetConfig,
         inputs: usize,
         outputs: usize,
-        ahead: &mut Ahead,
+        precomputed: &mut Precomputed,
     ) -> Result<Self> {
         let sizes = ResnetConfig {
             inputs,
@@ -35,15 +35,20 @@ impl TimedBlock {
             eps: config.norm_eps,
         };
         Ok(TimedBlock {
-            time: ahead
+            time: precomputed
                 .projections
-                .add(scope.enter("time_emb_proj"), config, outputs)?,
-            block: ResnetBlock::new(scope, sizes)?,
+                .add(vb.pp("time_emb_proj"), config, outputs)?,
+            block: ResnetBlock::new(vb, sizes)?,
         })
     }
 
-    fn forward(&self, x: Tensor<4>, skip: Option<Tensor<4>>, given: &Given) -> Tensor<4> {
-        let time = given.time(self.time.clone());
+    fn forward(
+        &self,
+        x: Tensor<4>,
+        skip: Option<Tensor<4>>,
+        conditioning: &Conditioning,
+    ) -> Tensor<4> {
+        let time = conditioning.time(self.time.clone());
         self.block.forward(x, skip, Some(time))
     }
 }
@@ -55,10 +60,15 @@ struct Layer {
 }
 
 impl Layer {
-    fn forward(&self, x: Tensor<4>, skip: Option<Tensor<4>>, given: &Given) -> Tensor<4> {
-        let x = self.resnet.forward(x, skip, given);
+    fn forward(
+        &self,
+        x: Tensor<4>,
+        skip: Option<Tensor<4>>,
+        conditioning: &Conditioning,
+    ) -> Tensor<4> {
+        let x = self.resnet.forward(x, skip, conditioning);
         match &self.attention {
-            Some(attention) => attention.forward(x, given),
+            Some(attention) => attention.forward(x, conditioning),
             None => x,
         }
     }
@@ -73,12 +83,12 @@ pub struct DownBlock {
 impl DownBlock {
     /// `inputs` channels come in; the channels of every map kept for the way up are pushed to `skips`.
     pub fn new(
-        mut scope: Scope,
+        mut vb: VarBuilder,
         config: &UnetConfig,
         level: usize,
         inputs: usize,
         skips: &mut Vec<usize>,
-        ahead: &mut Ahead,
+        precomputed: &mut Precomputed,
     ) -> Result<Self> {
         let block = config.blocks[level];
         let mut layers = Vec::new();
@@ -86,17 +96,17 @@ impl DownBlock {
             let inputs = if i == 0 { inputs } else { block.channels };
             layers.push(Layer {
                 resnet: TimedBlock::new(
-                    scope.enter("resnets").enter(i),
+                    vb.pp("resnets").pp(i),
                     config,
                     inputs,
                     block.channels,
-                    ahead,
+                    precomputed,
                 )?,
                 attention: block
                     .down_attention
                     .then(|| {
-                        let mut scope = scope.enter("attentions");
-                        Transformer::new(scope.enter(i), config, level, ahead)
+                        let mut vb = vb.pp("attentions");
+                        Transformer::new(vb.pp(i), config, level, precomputed)
                     })
                     .transpose()?,
             });
@@ -106,8 +116,8 @@ impl DownBlock {
         let downsample = (!last)
             .then(|| {
                 skips.push(block.channels);
-                let scope = &mut scope.enter("downsamplers.0");
-                ConvLayer::new(scope.enter("conv"), block.channels, block.channels)
+                let vb = &mut vb.pp("downsamplers.0");
+                ConvLayer::new(vb.pp("conv"), block.channels, block.channels)
             })
             .transpose()?;
         Ok(DownBlock { layers, downsample })
@@ -117,11 +127,11 @@ impl DownBlock {
     pub fn forward(
         &self,
         mut x: Tensor<4>,
-        given: &Given,
+        conditioning: &Conditioning,
         skips: &mut Vec<Tensor<4>>,
     ) -> Tensor<4> {
         for layer in &self.layers {
-            x = layer.forward(x, None, given);
+            x = layer.forward(x, None, conditioning);
             skips.push(x.clone());
         }
         if let Some(conv) = &self.downsample {
@@ -146,18 +156,22 @@ pub struct MidBlock {
 }
 
 impl MidBlock {
-    /// The block whose parameters are at `scope`.
-    pub fn new(mut scope: Scope, config: &UnetConfig, ahead: &mut Ahead) -> Result<Self> {
+    /// The block whose parameters are at `vb`.
+    pub fn new(
+        mut vb: VarBuilder,
+        config: &UnetConfig,
+        precomputed: &mut Precomputed,
+    ) -> Result<Self> {
         let deepest = config.blocks.len() - 1;
         let channels = config.blocks[deepest].channels;
-        let first = scope.enter("resnets.0");
-        let first = TimedBlock::new(first, config, channels, channels, ahead)?;
+        let first = vb.pp("resnets.0");
+        let first = TimedBlock::new(first, config, channels, channels, precomputed)?;
         let rest = config
             .mid_attention
             .then(|| {
                 Ok((
-                    Transformer::new(scope.enter("attentions.0"), config, deepest, ahead)?,
-                    TimedBlock::new(scope.enter("resnets.1"), config, channels, channels, ahead)?,
+                    Transformer::new(vb.pp("attentions.0"), config, deepest, precomputed)?,
+                    TimedBlock::new(vb.pp("resnets.1"), config, channels, channels, precomputed)?,
                 ))
             })
             .transpose()?;
@@ -165,10 +179,12 @@ impl MidBlock {
     }
 
     /// `[n, h, w, c]` → the same
-    pub fn forward(&self, x: Tensor<4>, given: &Given) -> Tensor<4> {
-        let x = self.first.forward(x, None, given);
+    pub fn forward(&self, x: Tensor<4>, conditioning: &Conditioning) -> Tensor<4> {
+        let x = self.first.forward(x, None, conditioning);
         match &self.rest {
-            Some((attention, last)) => last.forward(attention.forward(x, given), None, given),
+            Some((attention, last)) => {
+                last.forward(attention.forward(x, conditioning), None, conditioning)
+            }
             None => x,
         }
     }
@@ -183,12 +199,12 @@ pub struct UpBlock {
 impl UpBlock {
     /// `inputs` channels come in; the maps kept on the way down are taken from the end of `skips`.
     pub fn new(
-        mut scope: Scope,
+        mut vb: VarBuilder,
         config: &UnetConfig,
         level: usize,
         inputs: usize,
         skips: &mut Vec<usize>,
-        ahead: &mut Ahead,
+        precomputed: &mut Precomputed,
     ) -> Result<Self> {
         let block = config.blocks[level];
         let mut layers = Vec::new();
@@ -198,25 +214,25 @@ impl UpBlock {
             let skip = skips.pop().unwrap_or(0);
             layers.push(Layer {
                 resnet: TimedBlock::new(
-                    scope.enter("resnets").enter(i),
+                    vb.pp("resnets").pp(i),
                     config,
                     inputs + skip,
                     block.channels,
-                    ahead,
+                    precomputed,
                 )?,
                 attention: block
                     .up_attention
                     .then(|| {
-                        let mut scope = scope.enter("attentions");
-                        Transformer::new(scope.enter(i), config, level, ahead)
+                        let mut vb = vb.pp("attentions");
+                        Transformer::new(vb.pp(i), config, level, precomputed)
                     })
                     .transpose()?,
             });
         }
         let upsample = (level > 0)
             .then(|| {
-                let scope = &mut scope.enter("upsamplers.0");
-                ConvLayer::new(scope.enter("conv"), block.channels, block.channels)
+                let vb = &mut vb.pp("upsamplers.0");
+                ConvLayer::new(vb.pp("conv"), block.channels, block.channels)
             })
             .transpose()?;
         Ok(UpBlock { layers, upsample })
@@ -227,11 +243,11 @@ impl UpBlock {
     pub fn forward(
         &self,
         mut x: Tensor<4>,
-        given: &Given,
+        conditioning: &Conditioning,
         skips: &mut Vec<Tensor<4>>,
     ) -> Tensor<4> {
         for layer in &self.layers {
-            x = layer.forward(x, skips.pop(), given);
+            x = layer.forward(x, skips.pop(), conditioning);
         }
         if let Some(conv) = &self.upsample {
             let [_, h, w, _] = x.dims();

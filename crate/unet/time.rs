@@ -8,9 +8,9 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::config::UnetConfig;
 use crate::error::Result;
+use crate::nn::layers::LinearLayer;
 use crate::ops::Ops;
-use crate::ops::layers::LinearLayer;
-use crate::weights::Scope;
+use crate::weights::VarBuilder;
 
 /// A block's part of a row of [`Timesteps::embed`] begins at a multiple of so many columns: 256 bytes in f16, the
 /// furthest apart that an adapter may want the places at which a kernel is bound to a buffer. So a part is read where it
@@ -36,14 +36,14 @@ pub struct Projections {
 }
 
 impl Projections {
-    /// The layer whose parameters are at `scope`; returns its columns.
+    /// The layer whose parameters are at `vb`; returns its columns.
     pub fn add(
         &mut self,
-        scope: Scope,
+        vb: VarBuilder,
         config: &UnetConfig,
         outputs: usize,
     ) -> Result<Range<usize>> {
-        let layer = LinearLayer::new(scope, config.time_embed_dim(), outputs)?;
+        let layer = LinearLayer::new(vb, config.time_embed_dim(), outputs)?;
         let columns = self.columns..self.columns + outputs;
         self.columns = columns.end.next_multiple_of(COLUMNS);
         self.layers.push((layer, columns.clone()));
@@ -52,18 +52,18 @@ impl Projections {
 }
 
 impl Timesteps {
-    /// The embedding whose parameters are at `scope`, and the projections that follow it.
-    pub fn new(mut scope: Scope, config: &UnetConfig, projections: Projections) -> Result<Self> {
+    /// The embedding whose parameters are at `vb`, and the projections that follow it.
+    pub fn new(mut vb: VarBuilder, config: &UnetConfig, projections: Projections) -> Result<Self> {
         let width = config.blocks[0].channels;
         let inner = config.time_embed_dim();
         Ok(Timesteps {
-            linear_1: LinearLayer::new(scope.enter("linear_1"), width, inner)?,
-            linear_2: LinearLayer::new(scope.enter("linear_2"), inner, inner)?,
+            linear_1: LinearLayer::new(vb.pp("linear_1"), width, inner)?,
+            linear_2: LinearLayer::new(vb.pp("linear_2"), inner, inner)?,
             projections,
             width,
             flip_sin_to_cos: config.flip_sin_to_cos,
             freq_shift: config.freq_shift,
-            ops: scope.ops(),
+            ops: vb.ops(),
         })
     }
 

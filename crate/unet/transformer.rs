@@ -5,12 +5,12 @@ use std::rc::Rc;
 
 use burn::tensor::Tensor;
 
-use super::ahead::{Ahead, Given};
+use super::precomputed::{Conditioning, Precomputed};
 use crate::config::UnetConfig;
 use crate::error::Result;
-use crate::ops::layers::{GegluLayer, GroupNormLayer, LayerNormLayer, LinearLayer, tokens};
+use crate::nn::layers::{GegluLayer, GroupNormLayer, LayerNormLayer, LinearLayer, tokens};
 use crate::ops::{Attention, Ops};
-use crate::weights::Scope;
+use crate::weights::VarBuilder;
 
 /// Norm, projection, transformer layers, projection, plus the input.
 pub struct Transformer {
@@ -21,47 +21,47 @@ pub struct Transformer {
 }
 
 impl Transformer {
-    /// The transformer of `level` whose parameters are at `scope`.
+    /// The transformer of `level` whose parameters are at `vb`.
     pub fn new(
-        mut scope: Scope,
+        mut vb: VarBuilder,
         config: &UnetConfig,
         level: usize,
-        ahead: &mut Ahead,
+        precomputed: &mut Precomputed,
     ) -> Result<Self> {
         let block = config.blocks[level];
         let channels = block.channels;
         Ok(Transformer {
             norm: GroupNormLayer::new(
-                scope.enter("norm"),
+                vb.pp("norm"),
                 channels,
                 config.norm_num_groups,
                 1e-6,
                 false,
             )?,
-            proj_in: LinearLayer::new(scope.enter("proj_in"), channels, channels)?,
+            proj_in: LinearLayer::new(vb.pp("proj_in"), channels, channels)?,
             transformer_blocks: (0..block.transformer_layers)
                 .map(|i| {
                     TransformerBlock::new(
-                        scope.enter("transformer_blocks").enter(i),
+                        vb.pp("transformer_blocks").pp(i),
                         channels,
                         block.heads,
                         config.cross_attention_dim,
-                        ahead,
+                        precomputed,
                     )
                 })
                 .collect::<Result<_>>()?,
-            proj_out: LinearLayer::new(scope.enter("proj_out"), channels, channels)?,
+            proj_out: LinearLayer::new(vb.pp("proj_out"), channels, channels)?,
         })
     }
 
     /// # Shapes
     /// `[n, h, w, c]` → the same
-    pub fn forward(&self, x: Tensor<4>, given: &Given) -> Tensor<4> {
+    pub fn forward(&self, x: Tensor<4>, conditioning: &Conditioning) -> Tensor<4> {
         let shape = x.dims();
         let mut h = tokens(self.norm.forward(x.clone(), None));
         h = self.proj_in.forward(h, None);
         for block in &self.transformer_blocks {
-            h = block.forward(h, given);
+            h = block.forward(h, conditioning);
         }
         self.proj_out.forward(h, Some(tokens(x))).reshape(shape)
     }
@@ -71,11 +71,11 @@ impl Transformer {
 struct TransformerBlock {
     norm1: LayerNormLayer,
     attn1: AttentionLayer,
-    attn1_context: Context,
+    attn1_kv: KvProjection,
     norm2: LayerNormLayer,
     attn2: AttentionLayer,
     /// Which of the given keys and values are this block's.
-    attn2_context: usize,
+    attn2_kv: usize,
     norm3: LayerNormLayer,
     ff_in: GegluLayer,
     ff_out: LinearLayer,
@@ -83,33 +83,35 @@ struct TransformerBlock {
 
 impl TransformerBlock {
     fn new(
-        mut scope: Scope,
+        mut vb: VarBuilder,
         channels: usize,
         heads: usize,
         prompt: usize,
-        ahead: &mut Ahead,
+        precomputed: &mut Precomputed,
     ) -> Result<Self> {
         let eps = 1e-5;
         Ok(TransformerBlock {
-            norm1: LayerNormLayer::new(scope.enter("norm1"), channels, eps)?,
-            attn1: AttentionLayer::new(scope.enter("attn1"), channels, heads)?,
-            attn1_context: Context::new(scope.enter("attn1"), channels, channels)?,
-            norm2: LayerNormLayer::new(scope.enter("norm2"), channels, eps)?,
-            attn2: AttentionLayer::new(scope.enter("attn2"), channels, heads)?,
-            attn2_context: ahead.add_context(scope.enter("attn2"), prompt, channels)?,
-            norm3: LayerNormLayer::new(scope.enter("norm3"), channels, eps)?,
-            ff_in: GegluLayer::new(scope.enter("ff.net.0"), channels, 4 * channels)?,
-            ff_out: LinearLayer::new(scope.enter("ff.net.2"), 4 * channels, channels)?,
+            norm1: LayerNormLayer::new(vb.pp("norm1"), channels, eps)?,
+            attn1: AttentionLayer::new(vb.pp("attn1"), channels, heads)?,
+            attn1_kv: KvProjection::new(vb.pp("attn1"), channels, channels)?,
+            norm2: LayerNormLayer::new(vb.pp("norm2"), channels, eps)?,
+            attn2: AttentionLayer::new(vb.pp("attn2"), channels, heads)?,
+            attn2_kv: precomputed.add_kv_projection(vb.pp("attn2"), prompt, channels)?,
+            norm3: LayerNormLayer::new(vb.pp("norm3"), channels, eps)?,
+            ff_in: GegluLayer::new(vb.pp("ff.net.0"), channels, 4 * channels)?,
+            ff_out: LinearLayer::new(vb.pp("ff.net.2"), 4 * channels, channels)?,
         })
     }
 
     /// `[n, t, c]` → the same
-    fn forward(&self, x: Tensor<3>, given: &Given) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, conditioning: &Conditioning) -> Tensor<3> {
         let h = self.norm1.forward(x.clone());
-        let itself = self.attn1_context.forward(&h);
+        let itself = self.attn1_kv.forward(&h);
         let x = self.attn1.forward(h, itself, x);
         let h = self.norm2.forward(x.clone());
-        let x = self.attn2.forward(h, given.context(self.attn2_context), x);
+        let x = self
+            .attn2
+            .forward(h, conditioning.context(self.attn2_kv), x);
         let h = self.norm3.forward(x.clone());
         self.ff_out.forward(self.ff_in.forward(h), Some(x))
     }
@@ -123,17 +125,17 @@ pub struct KeysValues {
 }
 
 /// The layers that make them.
-pub struct Context {
+pub struct KvProjection {
     to_k: LinearLayer,
     to_v: LinearLayer,
 }
 
-impl Context {
-    /// `to_k` and `to_v` of `scope`.
-    pub fn new(mut scope: Scope, inputs: usize, channels: usize) -> Result<Self> {
-        Ok(Context {
-            to_k: LinearLayer::without_bias(scope.enter("to_k"), inputs, channels)?,
-            to_v: LinearLayer::without_bias(scope.enter("to_v"), inputs, channels)?,
+impl KvProjection {
+    /// `to_k` and `to_v` of `vb`.
+    pub fn new(mut vb: VarBuilder, inputs: usize, channels: usize) -> Result<Self> {
+        Ok(KvProjection {
+            to_k: LinearLayer::without_bias(vb.pp("to_k"), inputs, channels)?,
+            to_v: LinearLayer::without_bias(vb.pp("to_v"), inputs, channels)?,
         })
     }
 
@@ -155,12 +157,12 @@ struct AttentionLayer {
 }
 
 impl AttentionLayer {
-    fn new(mut scope: Scope, channels: usize, heads: usize) -> Result<Self> {
+    fn new(mut vb: VarBuilder, channels: usize, heads: usize) -> Result<Self> {
         Ok(AttentionLayer {
-            to_q: LinearLayer::without_bias(scope.enter("to_q"), channels, channels)?,
-            to_out: LinearLayer::new(scope.enter("to_out.0"), channels, channels)?,
+            to_q: LinearLayer::without_bias(vb.pp("to_q"), channels, channels)?,
+            to_out: LinearLayer::new(vb.pp("to_out.0"), channels, channels)?,
             heads,
-            ops: scope.ops(),
+            ops: vb.ops(),
         })
     }
 

@@ -6,10 +6,10 @@ use burn::tensor::Tensor;
 
 use crate::config::VaeConfig;
 use crate::error::Result;
-use crate::ops::layers::{ConvExtras, ConvLayer, GroupNormLayer, LinearLayer, tokens};
-use crate::ops::resnet::{ResnetBlock, ResnetConfig};
+use crate::nn::layers::{ConvExtras, ConvLayer, GroupNormLayer, LinearLayer, tokens};
+use crate::nn::resnet::{ResnetBlock, ResnetConfig};
 use crate::ops::{Attention, Ops};
-use crate::weights::Scope;
+use crate::weights::VarBuilder;
 
 /// Epsilon of every norm in the VAE, fixed in diffusers.
 const EPS: f64 = 1e-6;
@@ -43,13 +43,13 @@ struct MidAttention {
 }
 
 impl VaeDecoder {
-    /// The decoder whose parameters are at `scope`.
-    pub fn new(mut scope: Scope, config: &VaeConfig) -> Result<Self> {
+    /// The decoder whose parameters are at `vb`.
+    pub fn new(mut vb: VarBuilder, config: &VaeConfig) -> Result<Self> {
         let latent = config.latent_channels;
         let groups = config.norm_num_groups;
-        let resnet = |scope: Scope, inputs, outputs| {
+        let resnet = |vb: VarBuilder, inputs, outputs| {
             ResnetBlock::new(
-                scope,
+                vb,
                 ResnetConfig {
                     inputs,
                     outputs,
@@ -60,51 +60,49 @@ impl VaeDecoder {
         };
         let post_quant_conv = config
             .use_post_quant_conv
-            .then(|| LinearLayer::new(scope.enter("post_quant_conv"), latent, latent))
+            .then(|| LinearLayer::new(vb.pp("post_quant_conv"), latent, latent))
             .transpose()?;
-        let mut scope = scope.enter("decoder");
+        let mut vb = vb.pp("decoder");
         let levels = config.block_out_channels.len();
         let deepest = config.block_out_channels[levels - 1];
-        let mut mid = scope.enter("mid_block");
-        let mid_first = resnet(mid.enter("resnets.0"), deepest, deepest)?;
+        let mut mid = vb.pp("mid_block");
+        let mid_first = resnet(mid.pp("resnets.0"), deepest, deepest)?;
         let mid_attention = config
             .mid_block_add_attention
-            .then(|| MidAttention::new(mid.enter("attentions.0"), deepest, groups))
+            .then(|| MidAttention::new(mid.pp("attentions.0"), deepest, groups))
             .transpose()?;
-        let mid_last = resnet(mid.enter("resnets.1"), deepest, deepest)?;
+        let mid_last = resnet(mid.pp("resnets.1"), deepest, deepest)?;
         let mut channels = deepest;
         let mut up_blocks = Vec::new();
         for (index, level) in (0..levels).rev().enumerate() {
             let outputs = config.block_out_channels[level];
-            let mut scope = scope.enter("up_blocks");
-            let mut scope = scope.enter(index);
+            let mut vb = vb.pp("up_blocks");
+            let mut vb = vb.pp(index);
             let mut resnets = Vec::new();
             for i in 0..=config.layers_per_block {
-                resnets.push(resnet(scope.enter("resnets").enter(i), channels, outputs)?);
+                resnets.push(resnet(vb.pp("resnets").pp(i), channels, outputs)?);
                 channels = outputs;
             }
             let upsample = (level > 0)
-                .then(|| {
-                    ConvLayer::new(scope.enter("upsamplers.0").enter("conv"), outputs, outputs)
-                })
+                .then(|| ConvLayer::new(vb.pp("upsamplers.0").pp("conv"), outputs, outputs))
                 .transpose()?;
             up_blocks.push(UpBlock { resnets, upsample });
         }
         Ok(VaeDecoder {
             post_quant_conv,
-            conv_in: ConvLayer::new(scope.enter("conv_in"), latent, deepest)?,
+            conv_in: ConvLayer::new(vb.pp("conv_in"), latent, deepest)?,
             mid_first,
             mid_attention,
             mid_last,
             up_blocks,
             conv_norm_out: GroupNormLayer::new(
-                scope.enter("conv_norm_out"),
+                vb.pp("conv_norm_out"),
                 channels,
                 groups,
                 EPS,
                 true,
             )?,
-            conv_out: ConvLayer::new(scope.enter("conv_out"), channels, config.out_channels)?,
+            conv_out: ConvLayer::new(vb.pp("conv_out"), channels, config.out_channels)?,
             scaling_factor: config.scaling_factor,
         })
     }
@@ -157,23 +155,17 @@ impl UpBlock {
 }
 
 impl MidAttention {
-    fn new(mut scope: Scope, channels: usize, groups: usize) -> Result<Self> {
-        let mut square = |name| LinearLayer::new(scope.enter(name), channels, channels);
+    fn new(mut vb: VarBuilder, channels: usize, groups: usize) -> Result<Self> {
+        let mut square = |name| LinearLayer::new(vb.pp(name), channels, channels);
         let (to_q, to_k) = (square("to_q")?, square("to_k")?);
         let (to_v, to_out) = (square("to_v")?, square("to_out.0")?);
         Ok(MidAttention {
-            group_norm: GroupNormLayer::new(
-                scope.enter("group_norm"),
-                channels,
-                groups,
-                EPS,
-                false,
-            )?,
+            group_norm: GroupNormLayer::new(vb.pp("group_norm"), channels, groups, EPS, false)?,
             to_q,
             to_k,
             to_v,
             to_out,
-            ops: scope.ops(),
+            ops: vb.ops(),
         })
     }
 

@@ -1,5 +1,4 @@
 //! From a latent to a picture: the decoder half of the autoencoder.
 
-pub mod decode;
 pub mod decoder;
-pub mod tiles;
+pub mod tile_layout;

@@ -5,8 +5,8 @@
 
 use serde_json::{Value, json};
 
+use super::file::{WeightFile, read_header};
 use super::identify::refuse_others;
-use super::load::{WeightFile, read_header};
 use super::names::{Ldm, TextKind};
 use super::safetensors::Header;
 use super::source::Source;

@@ -1,31 +1,21 @@
 //! Loading: finding a part's files, matching them with what the network wants, and reading tensor by tensor.
 
 use std::collections::{HashMap, HashSet};
-use std::ops::Range;
 
 use burn::tensor::Device;
 use serde::Deserialize;
 
 use super::checkpoint::Checkpoint;
+use super::file::{Found, Part, WeightFile, length, read_header};
 use super::names::{Key, aliases};
-use super::needless;
-use super::params::{Loaded, Wanted};
-use super::read::Reader;
-use super::safetensors::{Dtype, Header, TensorInfo, header_length};
+use super::params::Loaded;
+use super::safetensors::TensorInfo;
+use super::sizes::WeightSizes;
 use super::source::{Source, read_text};
 use super::storage::Storage;
+use super::stream::Reader;
+use super::unexpected;
 use crate::error::{Error, Result};
-use crate::memory::WeightSizes;
-
-/// One network of a model folder and what it wants.
-pub struct Part {
-    /// Folder within the model: `unet`, `vae`, `text_encoder`.
-    pub folder: &'static str,
-    /// File name without extension: `model` (transformers) or `diffusion_pytorch_model` (diffusers).
-    pub stem: &'static str,
-    /// Tensors the network asks for.
-    pub wanted: Vec<Wanted>,
-}
 
 /// Bytes of weights read so far.
 #[derive(Debug, Clone, Copy)]
@@ -40,33 +30,12 @@ pub struct LoadProgress<'a> {
     pub sizes: WeightSizes,
 }
 
-/// A file of weights and what it holds.
-#[derive(Debug, Clone)]
-pub struct WeightFile {
-    /// Path within the source.
-    pub path: String,
-    /// Its tensors.
-    pub header: Header,
-}
-
 /// What [`load_parts`] and [`load_checkpoint`] return.
 pub struct Weights {
     /// Each part's tensors by name.
     pub parts: Vec<HashMap<String, Loaded>>,
     /// What the user should know about the files.
     pub warnings: Vec<String>,
-}
-
-/// A wanted tensor and where it was found.
-pub(super) struct Found<'a> {
-    /// Index of its part.
-    pub part: usize,
-    pub wanted: &'a Wanted,
-    /// Its name in the file.
-    pub key: String,
-    pub path: String,
-    pub info: TensorInfo,
-    pub dtype: Dtype,
 }
 
 /// Loads every tensor `parts` want from a model folder onto `device`: matrices stored as `storage` says, vectors always in
@@ -97,8 +66,13 @@ pub async fn load_parts(
             let expected = format!("what {}/config.json says", part.folder);
             misfit(&path, part, &wrong, &expected)
         })?;
-        let expected = |name: &str| needless::in_folder(part.folder, name);
-        warnings.extend(needless::unknown(&path, &files, &keys(&tensors), &expected));
+        let expected = |name: &str| unexpected::in_folder(part.folder, name);
+        warnings.extend(unexpected::unknown(
+            &path,
+            &files,
+            &keys(&tensors),
+            &expected,
+        ));
         found.extend(tensors);
     }
     let parts = read_tensors(source, parts, found, device, storage, progress).await?;
@@ -125,8 +99,8 @@ pub async fn load_checkpoint(
             misfit(&path, part, &wrong, &expected)
         })?);
     }
-    let expected = |name: &str| needless::in_checkpoint(name, checkpoint.text_layers());
-    let unknown = needless::unknown(&path, files, &keys(&found), &expected);
+    let expected = |name: &str| unexpected::in_checkpoint(name, checkpoint.text_layers());
+    let unknown = unexpected::unknown(&path, files, &keys(&found), &expected);
     let parts = read_tensors(source, parts, found, device, storage, progress).await?;
     Ok(Weights {
         parts,
@@ -157,14 +131,10 @@ async fn read_tensors(
     let mut loaded: Vec<HashMap<String, Loaded>> = parts.iter().map(|_| HashMap::new()).collect();
     for found in &found {
         let tensor = reader.tensor(found).await?;
-        loaded[found.part].insert(found.wanted.name.clone(), tensor);
+        loaded[found.part].insert(found.required.name.clone(), tensor);
     }
     reader.finish().await?;
     Ok(loaded)
-}
-
-pub(super) fn length(range: &Range<u64>) -> u64 {
-    range.end - range.start
 }
 
 /// The files of a part: one safetensors file or the shards of an index, the fp16 variant first.
@@ -224,20 +194,7 @@ fn shards(path: &str, json: &[u8]) -> Result<Vec<String>> {
     Ok(names)
 }
 
-pub(super) async fn read_header(
-    source: &dyn Source,
-    path: String,
-    size: u64,
-) -> Result<WeightFile> {
-    let shown = source.describe(&path);
-    let first = source.read(&path, 0..size.min(8)).await?;
-    let length = header_length(&shown, &first, size)?;
-    let json = source.read(&path, 8..8 + length).await?;
-    let header = Header::parse(&shown, &json, size)?;
-    Ok(WeightFile { path, header })
-}
-
-/// Finds every wanted tensor of `part` in `files`, or lists all that are not there as wanted. `keys` gives the names a
+/// Finds every required tensor of `part` in `files`, or lists all that are not there as required. `keys` gives the names a
 /// tensor may have there.
 fn match_part<'a>(
     index: usize,
@@ -247,8 +204,8 @@ fn match_part<'a>(
 ) -> std::result::Result<Vec<Found<'a>>, Vec<String>> {
     let mut found = Vec::new();
     let mut wrong = Vec::new();
-    for wanted in &part.wanted {
-        let keys = keys(&wanted.name);
+    for required in &part.required {
+        let keys = keys(&required.name);
         let hit = keys.iter().find_map(|key| {
             let find = |file: &'_ WeightFile| {
                 let info = file.header.tensors.get(&key.name)?.clone();
@@ -257,11 +214,11 @@ fn match_part<'a>(
             files.iter().find_map(find)
         });
         let Some((key, path, whole)) = hit else {
-            let name = keys.first().map_or(&wanted.name, |key| &key.name);
+            let name = keys.first().map_or(&required.name, |key| &key.name);
             wrong.push(format!("{name} is missing"));
             continue;
         };
-        let mut expected = wanted.shape.clone();
+        let mut expected = required.shape.clone();
         let info = match key.third {
             None => whole.clone(),
             Some(third) => {
@@ -276,7 +233,7 @@ fn match_part<'a>(
             )),
             Some(dtype) => found.push(Found {
                 part: index,
-                wanted,
+                required,
                 key: key.name.clone(),
                 path,
                 info,
@@ -313,7 +270,7 @@ fn misfit(path: &str, part: &Part, wrong: &[String], expected: &str) -> Error {
     if wrong.len() > shown {
         list += &format!("; and {} more", wrong.len() - shown);
     }
-    let counts = format!("{} of {} tensors", wrong.len(), part.wanted.len());
+    let counts = format!("{} of {} tensors", wrong.len(), part.required.len());
     Error::file(path, format!("{counts} are not {expected}: {list}"))
 }
 

@@ -3,22 +3,20 @@
 //! ([`checkpoint`]), the way from one to the other ([`load`]), and the types that weights have in memory ([`storage`]).
 
 pub mod checkpoint;
+pub mod file;
 mod identify;
 pub mod load;
 pub mod names;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod native;
-mod needless;
 pub mod params;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod place;
-mod read;
 pub mod safetensors;
+pub mod sizes;
 pub mod source;
 pub mod storage;
+mod stream;
+mod unexpected;
 
 pub use load::load_parts;
-pub use params::{Params, Scope};
-pub use read::CHUNK;
+pub use params::{VarBuilder, VarStore};
 pub use source::Source;
 pub use storage::Storage;
+pub use stream::CHUNK;

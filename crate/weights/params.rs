@@ -1,8 +1,9 @@
-//! What a model needs from its files.
+//! The parameters of a network.
 //!
-//! The structure of a network is written down once, in its constructor, and run twice: first against a [`Params`] that
-//! only notes names and shapes, so that a file can be checked and a download planned before the first byte of weights
-//! moves; then against one that hands out the loaded tensors.
+//! A network's structure is written once, in its constructor, and run twice: first against a
+//! [`VarStore`] that records names and shapes, so that a file can be checked and a download planned
+//! before the first byte of weights moves; then against one that supplies the loaded tensors. A
+//! third kind supplies tensors for a dry run.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -13,7 +14,7 @@ use super::safetensors::Dtype;
 use super::storage::Storage;
 use crate::error::{Error, Result};
 use crate::ops::Ops;
-use crate::ops::gpu::Paper;
+use crate::ops::gpu::DryRun;
 
 /// How a tensor on disk becomes one in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub enum Layout {
 
 /// A tensor that a network asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct RequiredTensor {
     /// Full name within the part's files, as diffusers writes it today.
     pub name: String,
     /// Shape on disk (trailing ones may be missing or added).
@@ -71,93 +72,95 @@ pub enum Loaded {
 }
 
 enum Mode {
-    Plan(Vec<Wanted>),
-    Take(HashMap<String, Loaded>),
+    Record(Vec<RequiredTensor>),
+    Hand(HashMap<String, Loaded>),
 }
 
-/// Takes note of what a network needs, or hands it out.
-pub struct Params {
+/// Records the tensors a network requires, or supplies the loaded ones.
+pub struct VarStore {
     mode: Mode,
     ops: Rc<dyn Ops>,
     placeholder: Placeholder,
 }
 
-/// What is handed out while notes are taken.
+/// Tensors handed out while recording.
 enum Placeholder {
-    /// Something tiny, of the wrong shape.
+    /// One element, of the wrong shape.
     Tiny(Device),
-    /// Tensors without memory, of which a network can be sketched, and how weights are stored.
-    Paper(Box<Paper>, Storage),
+    /// Tensors without memory for a dry run, in the types that weights are stored in.
+    DryRun(Box<DryRun>, Storage),
 }
 
 impl Placeholder {
     fn vector(&self, length: usize) -> Tensor<1> {
         match self {
             Placeholder::Tiny(device) => Tensor::zeros([1], device),
-            Placeholder::Paper(paper, _) => paper.tensor([length], DType::F32),
+            Placeholder::DryRun(dry_run, _) => dry_run.tensor([length], DType::F32),
         }
     }
 
     fn matrix(&self, shape: [usize; 2]) -> Tensor<2> {
         match self {
             Placeholder::Tiny(device) => Tensor::zeros([1, 1], device),
-            Placeholder::Paper(paper, storage) => {
-                // As most files have them; where that is not so, and storage follows files, the sketch is of another type.
+            Placeholder::DryRun(dry_run, storage) => {
+                // Most files are in f16. Where a file is not and storage follows the file, the
+                // type differs here.
                 let dtype = storage.matrix(Dtype::F16, shape[1]);
-                paper.tensor(shape, dtype)
+                dry_run.tensor(shape, dtype)
             }
         }
     }
 }
 
-impl Params {
-    /// Takes note: every tensor handed out is an empty placeholder. Read the list with [`Params::into_wanted`].
-    pub fn plan(ops: Rc<dyn Ops>) -> Self {
-        Params {
-            mode: Mode::Plan(Vec::new()),
+impl VarStore {
+    /// Records what a network asks for, and hands out empty placeholders. Read the list with
+    /// [`VarStore::into_required`].
+    pub fn recording(ops: Rc<dyn Ops>) -> Self {
+        VarStore {
+            mode: Mode::Record(Vec::new()),
             ops,
             placeholder: Placeholder::Tiny(Device::flex()),
         }
     }
 
-    /// Hands out tensors of `paper`, as they would be stored: a network made of them can be sketched.
-    pub fn on_paper(paper: &Paper, storage: Storage, ops: Rc<dyn Ops>) -> Self {
-        Params {
-            mode: Mode::Plan(Vec::new()),
+    /// Hands out tensors of `dry_run` in the types they would be stored in.
+    pub fn dry_run(dry_run: &DryRun, storage: Storage, ops: Rc<dyn Ops>) -> Self {
+        VarStore {
+            mode: Mode::Record(Vec::new()),
             ops,
-            placeholder: Placeholder::Paper(Box::new(paper.clone()), storage),
+            placeholder: Placeholder::DryRun(Box::new(dry_run.clone()), storage),
         }
     }
 
     /// Hands out `loaded` tensors, each once.
-    pub fn take(loaded: HashMap<String, Loaded>, ops: Rc<dyn Ops>) -> Self {
-        Params {
-            mode: Mode::Take(loaded),
+    pub fn loaded(loaded: HashMap<String, Loaded>, ops: Rc<dyn Ops>) -> Self {
+        VarStore {
+            mode: Mode::Hand(loaded),
             ops,
             placeholder: Placeholder::Tiny(Device::flex()),
         }
     }
 
-    /// What was asked for so far.
-    pub fn into_wanted(self) -> Vec<Wanted> {
+    /// The tensors that were asked for.
+    pub fn into_required(self) -> Vec<RequiredTensor> {
         match self.mode {
-            Mode::Plan(wanted) => wanted,
-            Mode::Take(_) => Vec::new(),
+            Mode::Record(required) => required,
+            Mode::Hand(_) => Vec::new(),
         }
     }
 
-    /// The outermost scope.
-    pub fn root(&mut self) -> Scope<'_> {
-        Scope {
-            params: self,
+    /// The builder at the network's root.
+    pub fn root(&mut self) -> VarBuilder<'_> {
+        VarBuilder {
+            store: self,
             prefix: String::new(),
         }
     }
 
     fn get(&mut self, name: String, shape: &[usize], layout: Layout) -> Result<Loaded> {
         match &mut self.mode {
-            Mode::Plan(wanted) => {
-                wanted.push(Wanted {
+            Mode::Record(required) => {
+                required.push(RequiredTensor {
                     name,
                     shape: shape.to_vec(),
                     layout,
@@ -175,36 +178,36 @@ impl Params {
                     }),
                 })
             }
-            Mode::Take(loaded) => loaded
+            Mode::Hand(loaded) => loaded
                 .remove(&name)
                 .ok_or_else(|| Error::file(&name, "this tensor was not loaded")),
         }
     }
 }
 
-/// A place in a network: names asked for here get its prefix.
-pub struct Scope<'a> {
-    params: &'a mut Params,
+/// A prefix of tensor names, as candle's `VarBuilder`.
+pub struct VarBuilder<'a> {
+    store: &'a mut VarStore,
     prefix: String,
 }
 
-impl Scope<'_> {
-    /// The place called `name` below this one.
-    pub fn enter(&mut self, name: impl std::fmt::Display) -> Scope<'_> {
-        Scope {
+impl VarBuilder<'_> {
+    /// The builder for `name` below this one ("push prefix").
+    pub fn pp(&mut self, name: impl std::fmt::Display) -> VarBuilder<'_> {
+        VarBuilder {
             prefix: format!("{}{name}.", self.prefix),
-            params: self.params,
+            store: self.store,
         }
     }
 
     /// The operations the network will run on.
     pub fn ops(&self) -> Rc<dyn Ops> {
-        self.params.ops.clone()
+        self.store.ops.clone()
     }
 
     fn get(&mut self, name: &str, shape: &[usize], layout: Layout) -> Result<Loaded> {
         let name = format!("{}{name}", self.prefix);
-        self.params.get(name, shape, layout)
+        self.store.get(name, shape, layout)
     }
 
     /// A vector of `n` elements.

@@ -73,20 +73,31 @@ export class Checkpoint {
       ["scheduler/scheduler_config.json", json(schedulers[prediction])],
       ["tokenizer/special_tokens_map.json", json(special)],
     ]);
-    for (const [part, config] of Object.entries(configs)) files.set(`${part}/config.json`, json(config));
-    for (const name of ["vocab.json", "merges.txt"]) files.set(`tokenizer/${name}`, await readFile(new URL(name, VOCABULARY)));
+    for (const [part, config] of Object.entries(configs))
+      files.set(`${part}/config.json`, json(config));
+    for (const name of ["vocab.json", "merges.txt"])
+      files.set(`tokenizer/${name}`, await readFile(new URL(name, VOCABULARY)));
     const entries = new Map(this.#entries.map((entry) => [entry[0], entry]));
-    for (const [part, names] of /** @type {[string, Record<string, [string, number | null]>][]} */ (Object.entries(folder))) {
+    for (const [part, names] of /** @type {[string, Record<string, [string, number | null]>][]} */ (
+      Object.entries(folder)
+    )) {
       const tensors = Object.entries(names).map(([name, [origin, third]]) => {
         const entry = entries.get(origin);
         if (!entry) throw new Error(`there is no ${origin}`);
         const [, dtype, shape, ...rest] = entry;
         const bytes = this.#of(entry);
-        if (third === null) return /** @type {[Entry, Buffer]} */ ([[name, dtype, shape, ...rest], bytes]);
+        if (third === null)
+          return /** @type {[Entry, Buffer]} */ ([[name, dtype, shape, ...rest], bytes]);
         const size = bytes.length / 3;
-        return /** @type {[Entry, Buffer]} */ ([[name, dtype, [shape[0] / 3, ...shape.slice(1)], ...rest], bytes.subarray(third * size, (third + 1) * size)]);
+        return /** @type {[Entry, Buffer]} */ ([
+          [name, dtype, [shape[0] / 3, ...shape.slice(1)], ...rest],
+          bytes.subarray(third * size, (third + 1) * size),
+        ]);
       });
-      files.set(`${part}/${part === "text_encoder" ? "model" : "diffusion_pytorch_model"}.safetensors`, safetensors(tensors));
+      files.set(
+        `${part}/${part === "text_encoder" ? "model" : "diffusion_pytorch_model"}.safetensors`,
+        safetensors(tensors),
+      );
     }
     return files;
   }
@@ -94,9 +105,13 @@ export class Checkpoint {
   /** diffusers' picture: RGBA, as a canvas has it. @param {Case} wanted */
   picture({ picture, width, height }) {
     const length = Number(this.expected.readBigUInt64LE(0));
-    const { data_offsets: [start, end] } = JSON.parse(this.expected.toString("utf8", 8, 8 + length))[picture];
+    const {
+      data_offsets: [start, end],
+    } = JSON.parse(this.expected.toString("utf8", 8, 8 + length))[picture];
     const rgb = this.expected.subarray(8 + length + start, 8 + length + end);
-    const bytes = Array.from({ length: width * height * 4 }, (_, at) => (at % 4 === 3 ? 255 : rgb[3 * (at >> 2) + (at % 4)]));
+    const bytes = Array.from({ length: width * height * 4 }, (_, at) =>
+      at % 4 === 3 ? 255 : rgb[3 * (at >> 2) + (at % 4)],
+    );
     return { width, height, bytes };
   }
 
@@ -130,15 +145,23 @@ function safetensors(tensors) {
  */
 function values([name, dtype, shape, center, exponent]) {
   let seed = 0xcbf29ce484222325n;
-  for (const byte of Buffer.from(name)) seed = BigInt.asUintN(64, (seed ^ BigInt(byte)) * 0x100000001b3n);
+  for (const byte of Buffer.from(name))
+    seed = BigInt.asUintN(64, (seed ^ BigInt(byte)) * 0x100000001b3n);
   const step = 2 ** (exponent - 7);
   const table = Array.from({ length: 256 }, (_, top) => center + (top - 127) * step);
-  const tops = splitmix(Number(seed >> 32n) | 0, Number(seed & 0xffffffffn) | 0, shape.reduce((product, size) => product * size, 1));
+  const tops = splitmix(
+    Number(seed >> 32n) | 0,
+    Number(seed & 0xffffffffn) | 0,
+    shape.reduce((product, size) => product * size, 1),
+  );
   // Typed arrays are little-endian wherever there is a browser to be tested.
   const [array, of] = {
     F32: /** @type {const} */ ([new Float32Array(tops.length), Float32Array.from(table)]),
     F16: /** @type {const} */ ([new Uint16Array(tops.length), Uint16Array.from(table, half)]),
-    I64: /** @type {const} */ ([new BigInt64Array(tops.length), BigInt64Array.from(table, (value) => BigInt(Math.trunc(value)))]),
+    I64: /** @type {const} */ ([
+      new BigInt64Array(tops.length),
+      BigInt64Array.from(table, (value) => BigInt(Math.trunc(value))),
+    ]),
   }[dtype];
   for (let at = 0; at < tops.length; at += 1) array[at] = of[tops[at]];
   return Buffer.from(array.buffer);
@@ -170,7 +193,8 @@ function splitmix(high, low, count) {
 }
 
 /** The upper half of a product of two unsigned numbers of 32 bits, in doubles that hold 53 exactly. @param {number} a @param {number} b */
-const upper = (a, b) => Math.floor(((a >>> 16) * b + Math.floor(((a & 0xffff) * b) / 65536)) / 65536);
+const upper = (a, b) =>
+  Math.floor(((a >>> 16) * b + Math.floor(((a & 0xffff) * b) / 65536)) / 65536);
 
 /** The bits of a half: all values here are small multiples of powers of two, which it holds exactly. @param {number} value */
 function half(value) {

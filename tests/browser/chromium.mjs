@@ -12,18 +12,29 @@ const QUIET = [
 ];
 
 /** WebGPU on the software adapter that Chromium ships, so that a machine without a GPU has one too. */
-const SWIFTSHADER = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"];
+const SWIFTSHADER = [
+  "--enable-unsafe-webgpu",
+  "--use-webgpu-adapter=swiftshader",
+  "--enable-features=Vulkan",
+];
 
 /** @param {boolean} webgpu @param {string[]} args */
 function options(webgpu, args) {
   const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
   if (!existsSync(executablePath)) {
-    throw new Error(`${executablePath} is not there: set CHROMIUM, or run the tests by cargo xtask test`);
+    throw new Error(
+      `${executablePath} is not there: set CHROMIUM, or run the tests by cargo xtask test`,
+    );
   }
   return {
     executablePath,
     // Chromium refuses its sandbox to root, and containers often lack what the sandbox needs.
-    args: ["--no-sandbox", ...QUIET, ...(webgpu ? SWIFTSHADER : ["--disable-features=WebGPU"]), ...args],
+    args: [
+      "--no-sandbox",
+      ...QUIET,
+      ...(webgpu ? SWIFTSHADER : ["--disable-features=WebGPU"]),
+      ...args,
+    ],
   };
 }
 

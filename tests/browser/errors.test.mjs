@@ -14,7 +14,10 @@ describe("trouble", () => {
   before(async () => {
     server = await startServer();
     // None of this needs a GPU; a browser without WebGPU is one of the things to be tested.
-    browser = await launchChromium({ webgpu: false, args: ["--host-resolver-rules=MAP plain.test 127.0.0.1"] });
+    browser = await launchChromium({
+      webgpu: false,
+      args: ["--host-resolver-rules=MAP plain.test 127.0.0.1"],
+    });
   });
   after(async () => {
     await browser?.close();
@@ -72,7 +75,10 @@ describe("trouble", () => {
   });
 
   test("a model folder that is not there, and then one that is", async () => {
-    const studio = await Studio.visit(browser, `${server.address}#prompt=typed+before&seed=7&model=models/nowhere`);
+    const studio = await Studio.visit(
+      browser,
+      `${server.address}#prompt=typed+before&seed=7&model=models/nowhere`,
+    );
     const words = await saidSo(studio);
     assert.match(words, /models\/nowhere\/|model_index\.json/);
     await studio.fill({ model: "models/portraits" });
@@ -82,7 +88,9 @@ describe("trouble", () => {
   });
 
   test("a missing file", async () => {
-    const { studio, mend } = await tamper("**/vae/*", (route) => route.fulfill({ status: 404, body: "" }));
+    const { studio, mend } = await tamper("**/vae/*", (route) =>
+      route.fulfill({ status: 404, body: "" }),
+    );
     assert.match(await saidSo(studio), /vae\//);
     await mend();
     await studio.generate();
@@ -90,15 +98,27 @@ describe("trouble", () => {
   });
 
   test("a truncated weights file", async () => {
-    const { studio, mend } = await tamper("**/unet/diffusion_pytorch_model.safetensors", async (route) => {
-      // This server does not answer HEAD, either.
-      if (route.request().method() === "HEAD") return route.fulfill({ status: 405, body: "" });
-      const [start, last] = (route.request().headers().range ?? "").match(/\d+/g)?.map(Number) ?? [0, Infinity];
-      const file = (await (await route.fetch({ headers: {} })).body()).subarray(0, 1_000_000);
-      const body = file.subarray(start, last + 1);
-      const headers = { "content-range": `bytes ${start}-${start + body.length - 1}/${file.length}` };
-      await route.fulfill({ status: 206, contentType: "application/octet-stream", headers, body });
-    });
+    const { studio, mend } = await tamper(
+      "**/unet/diffusion_pytorch_model.safetensors",
+      async (route) => {
+        // This server does not answer HEAD, either.
+        if (route.request().method() === "HEAD") return route.fulfill({ status: 405, body: "" });
+        const [start, last] = (route.request().headers().range ?? "")
+          .match(/\d+/g)
+          ?.map(Number) ?? [0, Infinity];
+        const file = (await (await route.fetch({ headers: {} })).body()).subarray(0, 1_000_000);
+        const body = file.subarray(start, last + 1);
+        const headers = {
+          "content-range": `bytes ${start}-${start + body.length - 1}/${file.length}`,
+        };
+        await route.fulfill({
+          status: 206,
+          contentType: "application/octet-stream",
+          headers,
+          body,
+        });
+      },
+    );
     assert.match(await saidSo(studio), /unet\/diffusion_pytorch_model\.safetensors/);
     await mend();
     await remedied(studio, "fresh");
@@ -106,7 +126,10 @@ describe("trouble", () => {
 
   test("a config with a type that is none", async () => {
     const { studio, mend } = await tamper("**/unet/config.json", async (route) => {
-      const body = (await (await route.fetch()).text()).replace("CrossAttnDownBlock2D", "SidewaysBlock2D");
+      const body = (await (await route.fetch()).text()).replace(
+        "CrossAttnDownBlock2D",
+        "SidewaysBlock2D",
+      );
       await route.fulfill({ body, contentType: "application/json" });
     });
     const words = await saidSo(studio);
@@ -117,7 +140,9 @@ describe("trouble", () => {
   });
 
   test("a server that cannot be reached", async () => {
-    const { studio, mend } = await tamper("**/models/**", (route) => route.abort("connectionrefused"));
+    const { studio, mend } = await tamper("**/models/**", (route) =>
+      route.abort("connectionrefused"),
+    );
     assert.match(await saidSo(studio), /could not be reached/);
     await mend();
     await remedied(studio, "again");
@@ -125,7 +150,9 @@ describe("trouble", () => {
 
   test("a connection that breaks once", async () => {
     let breaks = 2;
-    const { studio } = await tamper("**/unet/diffusion_pytorch_model.safetensors", (route) => (breaks-- > 0 ? route.abort("connectionreset") : route.continue()));
+    const { studio } = await tamper("**/unet/diffusion_pytorch_model.safetensors", (route) =>
+      breaks-- > 0 ? route.abort("connectionreset") : route.continue(),
+    );
     await studio.engine();
     await works(studio);
   });
@@ -142,7 +169,10 @@ describe("trouble", () => {
   });
 
   test("a page without https: no storage, but pictures", async () => {
-    const studio = await Studio.visit(browser, server.address.replace(/\/\/[^:/]+/, "//plain.test"));
+    const studio = await Studio.visit(
+      browser,
+      server.address.replace(/\/\/[^:/]+/, "//plain.test"),
+    );
     await studio.engine();
     assert.match(await studio.text("device"), /https/);
     assert.match(await studio.text("model"), /memory only/);
@@ -163,11 +193,17 @@ describe("trouble", () => {
     studio.page.on("request", (request) => fetched.push(new URL(request.url()).pathname));
     await context.route("**/model_index.json", async (route) => {
       const response = await route.fetch();
-      await route.fulfill({ response, body: (await response.text()).replace("{", '{ "_new": true,') });
+      await route.fulfill({
+        response,
+        body: (await response.text()).replace("{", '{ "_new": true,'),
+      });
     });
     await studio.page.reload();
     await studio.engine();
-    assert.ok(fetched.some((path) => path.endsWith("unet/diffusion_pytorch_model.safetensors")), "a changed model was not fetched again");
+    assert.ok(
+      fetched.some((path) => path.endsWith("unet/diffusion_pytorch_model.safetensors")),
+      "a changed model was not fetched again",
+    );
     await works(studio);
   });
 
@@ -179,18 +215,77 @@ describe("trouble", () => {
       ["height", "x", /multiple of 8/],
       ["steps", "0", /from 1 to 1000/],
       ["steps", "1000000", /from 1 to 1000/],
-      ["guidance", "NaN", /a number/],
+      ["guidance-scale", "NaN", /a number/],
       ["seed", "18446744073709551616", /from 0 to 18446744073709551615/],
     ]) {
       const name = /** @type {string} */ (field);
       const before = await studio.page.locator(`[name=${name}]`).inputValue();
       await studio.generate({ [name]: /** @type {string} */ (value) });
-      assert.match(await studio.page.locator(`[data-note=${name}]`).innerText(), /** @type {RegExp} */ (words));
-      assert.equal(await studio.page.locator(".print[data-state=finished]").count(), 0);
+      assert.match(
+        await studio.page.locator(`[data-note=${name}]`).innerText(),
+        /** @type {RegExp} */ (words),
+      );
+      assert.equal(await studio.page.locator(".picture[data-state=finished]").count(), 0);
       await studio.fill({ [name]: before });
     }
     // A field left empty is the model's own.
     await studio.fill({ width: "" });
+    await works(studio);
+  });
+
+  /**
+   * A page on which the first engine's first step fails with this error.
+   * @param {{kind: string, message: string}} error
+   */
+  async function failingStep({ kind, message }) {
+    const context = await browser.newContext();
+    let altered = false;
+    await context.route("**/pkg/darkroom.js", async (route) => {
+      const response = await route.fetch();
+      const script = await response.text();
+      if (altered) return route.fulfill({ response, body: script });
+      altered = true;
+      const fail = `Promise.reject(Object.assign(new Error(${JSON.stringify(message)}), { kind: "${kind}" }))`;
+      const body = script.replace(
+        /\bstep\(\) \{/,
+        `$& if (!globalThis.failed) { globalThis.failed = true; return ${fail}; }`,
+      );
+      assert.notEqual(body, script, "the engine's step was not found");
+      await route.fulfill({ response, body });
+    });
+    const studio = new Studio(await context.newPage());
+    await studio.page.goto(server.address);
+    await studio.engine();
+    await studio.page.locator("darkroom-studio").evaluate((studio) => {
+      new MutationObserver(
+        () =>
+          studio.getAttribute("data-engine") === "loading" &&
+          studio.setAttribute("data-reopened", ""),
+      ).observe(studio, { attributeFilter: ["data-engine"] });
+    });
+    await studio.generate(QUICK);
+    return {
+      studio,
+      reopened: async () =>
+        (await studio.page.getAttribute("darkroom-studio", "data-reopened")) !== null,
+    };
+  }
+
+  test("an error of kind device replaces the engine, however it is worded", async () => {
+    const { studio, reopened } = await failingStep({
+      kind: "device",
+      message: "words of any kind",
+    });
+    assert.match(await studio.problem(), /The engine has stopped\s+words of any kind/);
+    await studio.engine();
+    assert.ok(await reopened());
+    await works(studio);
+  });
+
+  test("an error of another kind keeps the engine, however it is worded", async () => {
+    const { studio, reopened } = await failingStep({ kind: "numeric", message: "device: NaN" });
+    assert.match(await studio.problem(), /The picture could not be made\s+device: NaN/);
+    assert.equal(await reopened(), false);
     await works(studio);
   });
 
@@ -200,14 +295,19 @@ describe("trouble", () => {
     await studio.generate({ ...QUICK, prompt: "typed before", seed: "7" });
     await studio.fill({ steps: "500" });
     await studio.button("generate").click();
-    await studio.page.waitForSelector(".print[data-state=preview]");
+    await studio.page.waitForSelector(".picture[data-state=preview]");
     const [worker] = studio.page.workers();
-    await worker.evaluate(() => void setTimeout(() => { throw new WebAssembly.RuntimeError("unreachable executed"); }));
+    await worker.evaluate(
+      () =>
+        void setTimeout(() => {
+          throw new WebAssembly.RuntimeError("unreachable executed");
+        }),
+    );
     assert.match(await studio.problem(), /The engine has stopped/);
     await studio.engine();
     assert.equal(await studio.page.locator("[name=prompt]").inputValue(), "typed before");
-    assert.equal(await studio.page.locator(".sheet li").count(), 1);
-    assert.equal(await studio.page.locator(".print[data-state=finished]").count(), 1);
+    assert.equal(await studio.page.locator(".gallery li").count(), 1);
+    assert.equal(await studio.page.locator(".picture[data-state=finished]").count(), 1);
     await works(studio);
   });
 });

@@ -9,7 +9,7 @@ import { Checkpoint } from "./checkpoints.mjs";
 import { launchChromium } from "./chromium.mjs";
 import { Hub, Site } from "./hub.mjs";
 import { iTXt, png } from "./png-inputs.mjs";
-import { Studio, psnr } from "./studio.mjs";
+import { psnr, Studio } from "./studio.mjs";
 
 /** @typedef {import("./checkpoints.mjs").Case} Case */
 
@@ -24,7 +24,12 @@ describe("files of the visitor's own", () => {
   /** @type {string} */ let folder;
   /** @type {string} */ let file;
   before(async () => {
-    [site, hub, browser, sd1] = await Promise.all([Site.start(), Hub.start(), launchChromium({ webgpu: false }), Checkpoint.read("sd1")]);
+    [site, hub, browser, sd1] = await Promise.all([
+      Site.start(),
+      Hub.start(),
+      launchChromium({ webgpu: false }),
+      Checkpoint.read("sd1"),
+    ]);
     folder = await mkdtemp(join(tmpdir(), "darkroom-files-"));
     file = join(folder, "tiny v1.safetensors");
     await writeFile(file, sd1.file());
@@ -38,7 +43,8 @@ describe("files of the visitor's own", () => {
   });
 
   /** @param {string} [fragment] */
-  const visit = (fragment = "") => Studio.visit(browser, `${site.address()}?hub=${encodeURIComponent(hub.address())}${fragment}`);
+  const visit = (fragment = "") =>
+    Studio.visit(browser, `${site.address()}?hub=${encodeURIComponent(hub.address())}${fragment}`);
 
   /**
    * Drops files as a file manager does.
@@ -46,7 +52,7 @@ describe("files of the visitor's own", () => {
    * @param {string[]} files
    * @param {string} [onto]
    */
-  async function drop(studio, files, onto = "darkroom-studio .stand") {
+  async function drop(studio, files, onto = "darkroom-studio .stage") {
     const target = studio.page.locator(onto);
     // What is scrolled out of sight cannot be dropped onto.
     await target.scrollIntoViewIfNeeded();
@@ -55,8 +61,14 @@ describe("files of the visitor's own", () => {
     const session = await studio.page.context().newCDPSession(studio.page);
     const [x, y] = [box.x + box.width / 2, Math.max(0, box.y) + Math.min(box.height / 2, 50)];
     for (const type of /** @type {const} */ (["dragEnter", "dragOver", "drop"])) {
-      await session.send("Input.dispatchDragEvent", { type, x, y, data: { items: [], files, dragOperationsMask: 1 } });
-      if (type === "dragOver" && process.env.DARKROOM_SCREENSHOTS) await studio.screenshot("dropping");
+      await session.send("Input.dispatchDragEvent", {
+        type,
+        x,
+        y,
+        data: { items: [], files, dragOperationsMask: 1 },
+      });
+      if (type === "dragOver" && process.env.DARKROOM_SCREENSHOTS)
+        await studio.screenshot("dropping");
     }
   }
 
@@ -68,7 +80,9 @@ describe("files of the visitor's own", () => {
    */
   async function opening(studio, act, state = "ready") {
     // A small model is there before anybody has seen it load.
-    await studio.page.locator("darkroom-studio").evaluate((studio) => studio.setAttribute("data-engine", "of before"));
+    await studio.page
+      .locator("darkroom-studio")
+      .evaluate((studio) => studio.setAttribute("data-engine", "of before"));
     await act();
     await studio.engine(state);
   }
@@ -77,10 +91,10 @@ describe("files of the visitor's own", () => {
   async function make(studio, wanted) {
     await studio.generate({
       prompt: wanted.prompt,
-      negative: wanted.negative_prompt,
+      negative_prompt: wanted.negative_prompt,
       seed: String(wanted.seed),
       steps: String(wanted.steps),
-      guidance: String(wanted.guidance_scale),
+      guidance_scale: String(wanted.guidance_scale),
       width: String(wanted.width),
       height: String(wanted.height),
     });
@@ -96,23 +110,40 @@ describe("files of the visitor's own", () => {
     const requests = [];
     studio.page.on("request", (request) => requests.push(`${request.method()} ${request.url()}`));
 
-    await opening(studio, () => studio.page.locator("[data-part=folder]").setInputFiles(join(folder, "tiny folder")));
+    await opening(studio, () =>
+      studio.page.locator("[data-part=folder]").setInputFiles(join(folder, "tiny folder")),
+    );
     assert.match(await studio.text("model"), /read from your disk/);
     assert.equal(await studio.page.locator("[name=prediction]").isVisible(), false);
     const fromFolder = await make(studio, wanted);
     const decibels = psnr(fromFolder, expected);
     console.log(`a folder from the disk against diffusers: ${decibels.toFixed(0)} dB`);
     assert.ok(decibels > CLOSE_DB, `${decibels} dB`);
-    assert.deepEqual(requests.filter((line) => VOCABULARY.test(line)), [], "the vocabulary is for checkpoints only");
+    assert.deepEqual(
+      requests.filter((line) => VOCABULARY.test(line)),
+      [],
+      "the vocabulary is for checkpoints only",
+    );
 
     await opening(studio, () => studio.page.locator("[data-part=file]").setInputFiles(file));
-    assert.equal(await studio.page.locator("[name=model]").inputValue(), "file:tiny v1.safetensors");
+    assert.equal(
+      await studio.page.locator("[name=model]").inputValue(),
+      "file:tiny v1.safetensors",
+    );
     assert.match(await studio.text("model"), /read from your disk\. It predicts the noise\./);
     assert.equal(await studio.page.locator("[name=prediction]").isVisible(), true);
     assert.deepEqual(await make(studio, wanted), fromFolder, "file and folder");
     console.log(`screenshot: ${await studio.screenshot("checkpoint")}`);
-    assert.equal(requests.filter((line) => VOCABULARY.test(line)).length, 2, "the vocabulary comes with the first checkpoint");
-    assert.deepEqual(requests.filter((line) => !line.startsWith("GET ") && !line.startsWith("HEAD ")), [], "nothing is sent");
+    assert.equal(
+      requests.filter((line) => VOCABULARY.test(line)).length,
+      2,
+      "the vocabulary comes with the first checkpoint",
+    );
+    assert.deepEqual(
+      requests.filter((line) => !line.startsWith("GET ") && !line.startsWith("HEAD ")),
+      [],
+      "nothing is sent",
+    );
 
     for (const path of [join(folder, "tiny folder"), file]) {
       await studio.fill({ model: "models/portraits" });
@@ -128,14 +159,19 @@ describe("files of the visitor's own", () => {
     const [wanted] = sd1.cases;
     const repository = hub.repository("o/checkpoints");
     await repository.link("v1/tiny.safetensors", file);
-    const studio = await visit(`#model=${encodeURIComponent(`${hub.address()}o/checkpoints/blob/main/v1/tiny.safetensors`)}`);
+    const studio = await visit(
+      `#model=${encodeURIComponent(`${hub.address()}o/checkpoints/blob/main/v1/tiny.safetensors`)}`,
+    );
     await studio.engine();
     assert.match(await studio.text("model"), /kept in this browser/);
     const picture = await make(studio, wanted);
     const decibels = psnr(picture, sd1.picture(wanted));
     assert.ok(decibels > CLOSE_DB, `${decibels} dB`);
     await studio.button("models").click();
-    assert.match(await studio.page.locator("dialog.models li").first().innerText(), /tiny\.safetensors/);
+    assert.match(
+      await studio.page.locator("dialog.models li").first().innerText(),
+      /tiny\.safetensors/,
+    );
     console.log(`screenshot: ${await studio.screenshot("kept-checkpoint")}`);
     const { all } = repository.traffic;
     repository.fault = async ({ request }) => Boolean(request.socket.destroy());
@@ -156,13 +192,20 @@ describe("files of the visitor's own", () => {
     // Nothing in the file says it: a trial decided, and the page says so.
     assert.match(await studio.text("model"), /It predicts (v|the noise)\. .*predict/);
     for (const prediction of ["v", "epsilon"]) {
-      await opening(studio, () => studio.page.locator("[name=prediction]").selectOption(prediction));
+      await opening(studio, () =>
+        studio.page.locator("[name=prediction]").selectOption(prediction),
+      );
       const wanted = sd2.cases.find((wanted) => wanted.prediction.startsWith(prediction));
       assert.ok(wanted);
       const decibels = psnr(await make(studio, wanted), sd2.picture(wanted));
       console.log(`SD2 kind, ${prediction}: ${decibels.toFixed(0)} dB`);
       assert.ok(decibels > CLOSE_DB, `${decibels} dB`);
-      assert.match(await studio.page.evaluate(() => new Promise((resolve) => setTimeout(() => resolve(location.hash), 500))), new RegExp(`prediction=${prediction}`));
+      assert.match(
+        await studio.page.evaluate(
+          () => new Promise((resolve) => setTimeout(() => resolve(location.hash), 500)),
+        ),
+        new RegExp(`prediction=${prediction}`),
+      );
     }
     await studio.close();
   });
@@ -178,7 +221,11 @@ describe("files of the visitor's own", () => {
     for (const [name, bytes, words] of /** @type {[string, Buffer | string, RegExp][]} */ ([
       ["old.ckpt", "PK\x03\x04\0\0\x08\x08archive/data.pkl", /old\.ckpt.*PyTorch pickle.*convert/s],
       ["model.gguf", "GGUF\x03\0\0\0\0\0\0\0", /model\.gguf.*GGUF/s],
-      ["pointer.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n", /Git LFS pointer/],
+      [
+        "pointer.safetensors",
+        "version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+        /Git LFS pointer/,
+      ],
       ["short.safetensors", whole.subarray(0, whole.length - 1), /short\.safetensors.*truncated/s],
       ["shorter.safetensors", whole.subarray(0, 5000), /shorter\.safetensors.*truncated/s],
       ["empty.safetensors", "", /0 bytes/],
@@ -211,7 +258,16 @@ describe("files of the visitor's own", () => {
   test("a picture brings its settings back, dropped or chosen", async () => {
     const studio = await visit();
     await studio.engine();
-    const settings = { prompt: "Portrait of a woman, café 日本", negative: "hat, glasses", seed: "4000000000", steps: "3", guidance: "5.5", sampler: "unipc", width: "64", height: "96" };
+    const settings = {
+      prompt: "Portrait of a woman, café 日本",
+      negative_prompt: "hat, glasses",
+      seed: "4000000000",
+      steps: "3",
+      guidance_scale: "5.5",
+      sampler: "unipc",
+      width: "64",
+      height: "96",
+    };
     await studio.generate(settings);
     const picture = await studio.picture();
     const download = studio.page.waitForEvent("download");
@@ -219,22 +275,54 @@ describe("files of the visitor's own", () => {
     const saved = join(folder, "saved.png");
     await (await download).saveAs(saved);
 
-    const fields = () => studio.page.evaluate((names) => Object.fromEntries(names.map((name) => [name, /** @type {HTMLInputElement} */ (document.querySelector(`[name="${name}"]`)).value])), Object.keys(settings));
-    const others = { prompt: "x", negative: "", seed: "1", steps: "2", guidance: "2", sampler: "euler", width: "128", height: "128" };
-    for (const take of [() => drop(studio, [saved]), () => drop(studio, [saved], ".why"), () => studio.page.locator("[data-part=file]").setInputFiles(saved)]) {
+    const fields = () =>
+      studio.page.evaluate(
+        (names) =>
+          Object.fromEntries(
+            names.map((name) => [
+              name,
+              /** @type {HTMLInputElement} */ (
+                document.querySelector(`[name="${name.replace("_", "-")}"]`)
+              ).value,
+            ]),
+          ),
+        Object.keys(settings),
+      );
+    const others = {
+      prompt: "x",
+      negative_prompt: "",
+      seed: "1",
+      steps: "2",
+      guidance_scale: "2",
+      sampler: "euler",
+      width: "128",
+      height: "128",
+    };
+    for (const take of [
+      () => drop(studio, [saved]),
+      () => drop(studio, [saved], ".why"),
+      () => studio.page.locator("[data-part=file]").setInputFiles(saved),
+    ]) {
       await studio.fill(others);
       await take();
-      await studio.page.waitForFunction((seed) => /** @type {HTMLInputElement} */ (document.querySelector("[name=seed]")).value === seed, settings.seed);
+      await studio.page.waitForFunction(
+        (seed) =>
+          /** @type {HTMLInputElement} */ (document.querySelector("[name=seed]")).value === seed,
+        settings.seed,
+      );
       assert.deepEqual(await fields(), settings);
     }
     await studio.generate();
     assert.deepEqual(await studio.picture(), picture, "the same picture again");
 
     const foreign = join(folder, "foreign.png");
-    const words = "a man\nNegative prompt: hat\nSteps: 4, Sampler: DPM++ SDE, CFG scale: 7, Seed: 5, Size: 64x64, Model: v1-5, Clip skip: 2, Version: v1.9";
+    const words =
+      "a man\nNegative prompt: hat\nSteps: 4, Sampler: DPM++ SDE, CFG scale: 7, Seed: 5, Size: 64x64, Model: v1-5, Clip skip: 2, Version: v1.9";
     await writeFile(foreign, png(iTXt(words)));
     await drop(studio, [foreign]);
-    await studio.page.waitForFunction(() => /** @type {HTMLInputElement} */ (document.querySelector("[name=seed]")).value === "5");
+    await studio.page.waitForFunction(
+      () => /** @type {HTMLInputElement} */ (document.querySelector("[name=seed]")).value === "5",
+    );
     assert.equal((await fields()).sampler, "unipc", "a sampler that there is not");
     assert.match(await studio.text("warnings"), /DPM\+\+ SDE.*another generator.*Clip skip.*v1-5/s);
     console.log(`screenshot: ${await studio.screenshot("restored")}`);

@@ -6,9 +6,9 @@
  */
 import { createHash } from "node:crypto";
 import { once } from "node:events";
+import { open, readFile, stat } from "node:fs/promises";
 import { createServer } from "node:http";
 import { extname, join } from "node:path";
-import { open, readFile, stat } from "node:fs/promises";
 
 /** @typedef {import("node:http").IncomingMessage} Incoming */
 /** @typedef {import("node:http").ServerResponse} Outgoing */
@@ -53,7 +53,11 @@ import { open, readFile, stat } from "node:fs/promises";
  * @typedef {(exchange: Exchange, where: Where) => Promise<boolean>} Fault
  */
 
-const CORS = { "access-control-allow-origin": "*", "access-control-expose-headers": "ETag, Content-Range, Accept-Ranges, X-Linked-Size, X-Linked-ETag" };
+const CORS = {
+  "access-control-allow-origin": "*",
+  "access-control-expose-headers":
+    "ETag, Content-Range, Accept-Ranges, X-Linked-Size, X-Linked-ETag",
+};
 const TEXT = /\.(json|txt)$/;
 /** Longer than any test takes. */
 const SIGNED_FOR_MS = 3_600_000;
@@ -63,7 +67,8 @@ export class Repository {
   /** @type {Map<string, Content>} */ files = new Map();
   /** @type {Fault | null} */ fault = null;
   requests = 0;
-  /** What was sent, by file and version. @type {Map<string, [number, number][]>} */ #sent = new Map();
+  /** What was sent, by file and version. @type {Map<string, [number, number][]>} */ #sent =
+    new Map();
 
   /** @param {string} path @param {Buffer} bytes */
   put(path, bytes) {
@@ -73,7 +78,11 @@ export class Repository {
   /** A file too large for memory. @param {string} path @param {string} disk where it is */
   async link(path, disk) {
     const { size, mtimeMs } = await stat(disk);
-    this.files.set(path, { disk, size, version: createHash("sha256").update(`${disk} ${mtimeMs}`).digest("hex") });
+    this.files.set(path, {
+      disk,
+      size,
+      version: createHash("sha256").update(`${disk} ${mtimeMs}`).digest("hex"),
+    });
   }
 
   /** @param {string} key @param {number} from @param {number} to */
@@ -166,7 +175,10 @@ export class Hub {
   /** @param {Incoming} request @param {Outgoing} response @param {Where} where */
   async #answer(request, response, where) {
     const url = new URL(request.url ?? "/", `http://${request.headers.host}`);
-    const [, name, kind, path] = /^\/([^/]+\/[^/]+)\/(resolve|raw|signed)\/[^/]+\/(.+)$/.exec(decodeURIComponent(url.pathname)) ?? [];
+    const [, name, kind, path] =
+      /^\/([^/]+\/[^/]+)\/(resolve|raw|signed)\/[^/]+\/(.+)$/.exec(
+        decodeURIComponent(url.pathname),
+      ) ?? [];
     const repository = this.#repositories.get(name ?? "");
     if (request.method === "OPTIONS") this.preflights += 1;
     const refuse = (/** @type {number} */ status) => void response.writeHead(status, CORS).end();
@@ -178,22 +190,40 @@ export class Hub {
     if (kind === "raw" && !TEXT.test(path)) return this.#pointer(response, content);
 
     const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "");
-    const [start, end] = range ? [Number(range[1]), Math.min(size, range[2] ? Number(range[2]) + 1 : size)] : [0, size];
+    const [start, end] = range
+      ? [Number(range[1]), Math.min(size, range[2] ? Number(range[2]) + 1 : size)]
+      : [0, size];
     const redirects = where === "hub" && !TEXT.test(path);
     // A fault may replace it.
     const now = () => repository.files.get(path) ?? content;
     /** @param {Delivery} [delivery] */
     const deliver = (delivery = {}) => {
-      if (redirects && !delivery.status) return this.#redirect(url, request, response, name, path, now());
-      if (start >= size && range) return Promise.resolve(void response.writeHead(416, { ...CORS, "content-range": `bytes */${size}` }).end());
+      if (redirects && !delivery.status)
+        return this.#redirect(url, request, response, name, path, now());
+      if (start >= size && range)
+        return Promise.resolve(
+          void response.writeHead(416, { ...CORS, "content-range": `bytes */${size}` }).end(),
+        );
       const about = { path, content: now(), start, end, ranged: range !== null };
       return send(request, response, repository, about, delivery);
     };
     /** @type {Exchange} */
-    const exchange = { repository, path, request, response, size, start, end, ranged: range !== null, deliver };
-    if (repository.fault && !TEXT.test(path) && (await repository.fault(exchange, where))) return undefined;
+    const exchange = {
+      repository,
+      path,
+      request,
+      response,
+      size,
+      start,
+      end,
+      ranged: range !== null,
+      deliver,
+    };
+    if (repository.fault && !TEXT.test(path) && (await repository.fault(exchange, where)))
+      return undefined;
     if (request.method === "OPTIONS" && !redirects) return refuse(403);
-    if (where === "store" && Number(url.searchParams.get("Expires")) < Date.now()) return refuse(403);
+    if (where === "store" && Number(url.searchParams.get("Expires")) < Date.now())
+      return refuse(403);
     await deliver();
   }
 
@@ -203,7 +233,15 @@ export class Hub {
     const signed = `http://store-${host}:${portOf(this.#store)}/${name}/signed/${url.pathname.split("/")[4]}/${path}`;
     const signature = createHash("sha256").update(`${signed} ${Date.now()}`).digest("hex");
     const location = `${signed}?Expires=${Date.now() + SIGNED_FOR_MS}&Signature=${signature}`;
-    response.writeHead(302, { ...CORS, location, "content-length": "0", "x-linked-size": String(sizeOf(content)), "x-linked-etag": `"${content.version}"` }).end();
+    response
+      .writeHead(302, {
+        ...CORS,
+        location,
+        "content-length": "0",
+        "x-linked-size": String(sizeOf(content)),
+        "x-linked-etag": `"${content.version}"`,
+      })
+      .end();
     return Promise.resolve();
   }
 
@@ -223,8 +261,24 @@ export class Hub {
  * @param {{path: string, content: Content, start: number, end: number, ranged: boolean}} about
  * @param {Delivery} delivery
  */
-async function send(request, response, repository, { path, content, start, end, ranged }, delivery) {
-  const { status, headers, whole, cutAfter = Infinity, stallAfter = Infinity, chunk = 1 << 16, everyMs = 0, change, empty } = delivery;
+async function send(
+  request,
+  response,
+  repository,
+  { path, content, start, end, ranged },
+  delivery,
+) {
+  const {
+    status,
+    headers,
+    whole,
+    cutAfter = Infinity,
+    stallAfter = Infinity,
+    chunk = 1 << 16,
+    everyMs = 0,
+    change,
+    empty,
+  } = delivery;
   const size = sizeOf(content);
   const part = ranged && !whole;
   const [from, to] = part ? [start, Math.min(end, size)] : [0, size];
@@ -277,7 +331,15 @@ function portOf(server) {
   return address.port;
 }
 
-const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".json": "application/json", ".wasm": "application/wasm", ".svg": "image/svg+xml", ".txt": "text/plain" };
+const TYPES = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".json": "application/json",
+  ".wasm": "application/wasm",
+  ".svg": "image/svg+xml",
+  ".txt": "text/plain",
+};
 
 /**
  * The page's own files on a static host, which can be replaced as by a new deployment.
@@ -285,8 +347,10 @@ const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/cs
 export class Site {
   #server = createServer((request, response) => void this.#answer(request, response));
   #root = new URL("../../www/", import.meta.url).pathname;
-  /** Files answered otherwise than they are on disk; null: not found. @type {Map<string, Buffer | string | null>} */ replaced = new Map();
-  /** What is done to every file before it is sent. @type {(path: string, bytes: Buffer) => Buffer} */ change = (_, bytes) => bytes;
+  /** Files answered otherwise than they are on disk; null: not found. @type {Map<string, Buffer | string | null>} */ replaced =
+    new Map();
+  /** What is done to every file before it is sent. @type {(path: string, bytes: Buffer) => Buffer} */ change =
+    (_, bytes) => bytes;
   /** Paths asked for. @type {string[]} */ log = [];
 
   static async start(port = 0) {
@@ -318,18 +382,32 @@ export class Site {
     const path = decodeURIComponent(pathname.slice(1)) || "index.html";
     this.log.push(path);
     const other = this.replaced.get(path);
-    const read = other === undefined ? await readFile(join(this.#root, path)).catch(() => null) : other === null ? null : Buffer.from(other);
+    const read =
+      other === undefined
+        ? await readFile(join(this.#root, path)).catch(() => null)
+        : other === null
+          ? null
+          : Buffer.from(other);
     if (!read) return void response.writeHead(404).end();
     const bytes = this.change(path, read);
     const etag = `"${createHash("sha256").update(bytes).digest("hex").slice(0, 32)}"`;
-    const type = TYPES[/** @type {keyof typeof TYPES} */ (extname(path))] ?? "application/octet-stream";
+    const type =
+      TYPES[/** @type {keyof typeof TYPES} */ (extname(path))] ?? "application/octet-stream";
     const headers = { "content-type": type, etag, "cache-control": "no-cache" };
-    if (request.headers["if-none-match"] === etag) return void response.writeHead(304, headers).end();
+    if (request.headers["if-none-match"] === etag)
+      return void response.writeHead(304, headers).end();
     const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "");
-    const [from, to] = range ? [Number(range[1]), Math.min(bytes.length, Number(range[2]) + 1)] : [0, bytes.length];
-    if (range && from >= bytes.length) return void response.writeHead(416, { "content-range": `bytes */${bytes.length}` }).end();
+    const [from, to] = range
+      ? [Number(range[1]), Math.min(bytes.length, Number(range[2]) + 1)]
+      : [0, bytes.length];
+    if (range && from >= bytes.length)
+      return void response.writeHead(416, { "content-range": `bytes */${bytes.length}` }).end();
     const part = range ? { "content-range": `bytes ${from}-${to - 1}/${bytes.length}` } : {};
-    response.writeHead(range ? 206 : 200, { ...headers, ...part, "content-length": String(to - from) });
+    response.writeHead(range ? 206 : 200, {
+      ...headers,
+      ...part,
+      "content-length": String(to - from),
+    });
     response.end(request.method === "HEAD" ? undefined : bytes.subarray(from, to));
   }
 }

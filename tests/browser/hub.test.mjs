@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Downloads from a hub that misbehaves, as www/weights.js sees them: the engine's reads are made by the test here, so that every fault can be tried at
+ * Downloads from a hub that misbehaves, as www/weights/source.js sees them: the engine's reads are made by the test here, so that every fault can be tried at
  * the start, in the middle and at the end of a file within seconds. What the page says of them: models.test.mjs.
  */
 import assert from "node:assert/strict";
@@ -18,7 +18,15 @@ const WEIGHTS = "unet/diffusion_pytorch_model.safetensors";
 const INDEX = "model_index.json";
 const SIZE = 600_011;
 /** Pieces in proportion to what is under way as they are of a model of 1 GB; patience enough for a machine that does other work too. */
-const TUNING = { head: 4096, piece: 15_000, inFlight: 2, stallMs: 1200, attempts: 3, waitMs: 20, lookAgainMs: 5000 };
+const TUNING = {
+  head: 4096,
+  chunk: 15_000,
+  inFlight: 2,
+  stallMs: 1200,
+  attempts: 3,
+  waitMs: 20,
+  revalidateMs: 5000,
+};
 const TWICE_AT_MOST = 0.05;
 /** Cases at once, each with hosts of its own. */
 const LANES = 6;
@@ -39,11 +47,16 @@ const LANES = 6;
  * @returns {Promise<Visit>}
  */
 async function visit({ address, tuning, paths, until = Infinity }) {
-  const { ModelSource } = await import(/** @type {any} */ ("/weights.js"));
+  const { ModelSource } = await import(/** @type {any} */ ("/weights/source.js"));
   /** @type {string[]} */
   const notices = [];
   const attempt = async () => {
-    const source = await ModelSource.open(address, false, { notice: (/** @type {string} */ text) => text && notices.push(text), fetched() {} }, tuning);
+    const source = await ModelSource.open(
+      address,
+      false,
+      { notice: (/** @type {string} */ text) => text && notices.push(text), fetched() {} },
+      tuning,
+    );
     try {
       /** @type {Uint8Array[]} */
       const parts = [];
@@ -60,14 +73,33 @@ async function visit({ address, tuning, paths, until = Infinity }) {
           if (at >= until) await new Promise(() => {});
         }
       }
-      await source.remember();
-      const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", await new Blob(/** @type {any} */ (parts)).arrayBuffer()));
-      return { again: false, hash: Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join(""), message: "", kind: "", place: source.place, notices };
+      await source.complete();
+      const hash = new Uint8Array(
+        await crypto.subtle.digest(
+          "SHA-256",
+          await new Blob(/** @type {any} */ (parts)).arrayBuffer(),
+        ),
+      );
+      return {
+        again: false,
+        hash: Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join(""),
+        message: "",
+        kind: "",
+        place: source.storage,
+        notices,
+      };
     } catch (error) {
       await source.close();
       const said = [...source.absent.values()].find(Boolean);
       const message = [/** @type {Error} */ (error).message, said].filter(Boolean).join("; ");
-      return { again: source.again, hash: null, message, kind: source.problem?.kind ?? "missing", place: source.place, notices };
+      return {
+        again: source.retryable,
+        hash: null,
+        message,
+        kind: source.problem?.kind ?? "missing",
+        place: source.storage,
+        notices,
+      };
     }
   };
   const first = await attempt();
@@ -113,7 +145,12 @@ describe("a hub that misbehaves", () => {
    * @param {{host?: string, tuning?: object, until?: number}} [options]
    */
   const load = (page, name, { host, tuning, until } = {}) =>
-    page.evaluate(visit, { address: `${hub.address(host)}tests/${name}/resolve/main/`, tuning: { ...TUNING, ...tuning }, paths: [INDEX, WEIGHTS], until });
+    page.evaluate(visit, {
+      address: `${hub.address(host)}tests/${name}/resolve/main/`,
+      tuning: { ...TUNING, ...tuning },
+      paths: [INDEX, WEIGHTS],
+      until,
+    });
 
   /** @param {Buffer} content */
   const sha256 = (content) => createHash("sha256").update(content).digest("hex");
@@ -144,7 +181,12 @@ describe("a hub that misbehaves", () => {
       await fault.act(exchange, at, hits++);
       return true;
     };
-    const says = place === "start" ? (fault.saysAtStart === undefined ? fault.says : fault.saysAtStart) : fault.says;
+    const says =
+      place === "start"
+        ? fault.saysAtStart === undefined
+          ? fault.says
+          : fault.saysAtStart
+        : fault.says;
     const began = performance.now();
     const first = await load(page, name, { host });
     let outcome = first.notices.length ? "loads after retries" : "loads";
@@ -155,7 +197,8 @@ describe("a hub that misbehaves", () => {
       if (!says?.test(first.message)) wrong.push(`expected ${says ?? "it to load"}`);
       left = 0;
       const second = await load(page, name, { host });
-      if (second.hash !== sha256(now(repository))) wrong.push(`the later try: ${second.message || "other bytes"}`);
+      if (second.hash !== sha256(now(repository)))
+        wrong.push(`the later try: ${second.message || "other bytes"}`);
     } else {
       if (says) wrong.push(`expected words: ${says}`);
       if (first.hash !== sha256(now(repository))) wrong.push("other bytes than the server has");
@@ -168,13 +211,16 @@ describe("a hub that misbehaves", () => {
 
   test("every fault, at the start, in the middle and at the end: it loads, or the visitor reads why and a later try goes on", async () => {
     const only = process.env.DARKROOM_FAULT;
-    const todo = FAULTS.filter(({ name }) => !only || name.includes(only)).flatMap((fault) => PLACES.map((place) => ({ fault, place })));
+    const todo = FAULTS.filter(({ name }) => !only || name.includes(only)).flatMap((fault) =>
+      PLACES.map((place) => ({ fault, place })),
+    );
     /** @type {Map<object, Awaited<ReturnType<typeof row>>>} */
     const rows = new Map();
     const left = [...todo];
     const page = await newPage();
     const lane = async (/** @type {unknown} */ _, /** @type {number} */ number) => {
-      for (let next = left.shift(); next; next = left.shift()) rows.set(next, await row(next.fault, next.place, `hub-${number}`, page));
+      for (let next = left.shift(); next; next = left.shift())
+        rows.set(next, await row(next.fault, next.place, `hub-${number}`, page));
     };
     await Promise.all(Array.from({ length: LANES }, lane));
     await page.context().close();
@@ -184,27 +230,47 @@ describe("a hub that misbehaves", () => {
       assert.ok(found);
       const { fault, place, outcome, requests, twice, wrong } = found;
       const share = `${((100 * twice) / SIZE).toFixed(1)} %${fault.again ? " *" : ""}`;
-      return [fault.name.padEnd(46), place.padEnd(6), String(requests).padStart(4), share.padStart(9), `${wrong.length ? "WRONG " : ""}${outcome}`].join("  ");
+      return [
+        fault.name.padEnd(46),
+        place.padEnd(6),
+        String(requests).padStart(4),
+        share.padStart(9),
+        `${wrong.length ? "WRONG " : ""}${outcome}`,
+      ].join("  ");
     });
     console.log([`${"fault".padEnd(46)}  place   requests  twice  outcome`, ...lines].join("\n"));
     const whys = new Set(todo.map(({ fault }) => fault.again).filter(Boolean));
     if (whys.size) console.log(`* ${[...whys].join("; ")}`);
     const slowest = Math.max(...[...rows.values()].map(({ seconds }) => seconds));
-    console.log(`${rows.size} cases, the slowest ${slowest.toFixed(1)} s; ${hub.preflights} preflights`);
+    console.log(
+      `${rows.size} cases, the slowest ${slowest.toFixed(1)} s; ${hub.preflights} preflights`,
+    );
     const wrong = [...rows.values()].filter(({ wrong }) => wrong.length);
-    assert.deepEqual(wrong.map(({ fault, place, outcome, wrong }) => `${fault.name}, ${place}: ${outcome}: ${wrong.join("; ")}`), []);
+    assert.deepEqual(
+      wrong.map(
+        ({ fault, place, outcome, wrong }) =>
+          `${fault.name}, ${place}: ${outcome}: ${wrong.join("; ")}`,
+      ),
+      [],
+    );
     assert.equal(hub.preflights, 0, "a request that needs a preflight fails where hubs redirect");
   });
 
   /** @param {string} name @param {Visit} found @param {number} twice @param {RegExp} [notice] @param {Buffer} [content] */
   function told(name, found, twice, notice, content = bytes) {
-    console.log(`${name}: ${found.hash ? "loads" : found.message}, kept in ${found.place}, ${((100 * twice) / SIZE).toFixed(1)} % fetched twice${notice ? `, “${found.notices.join(" ")}”` : ""}`);
+    console.log(
+      `${name}: ${found.hash ? "loads" : found.message}, kept in ${found.place}, ${((100 * twice) / SIZE).toFixed(1)} % fetched twice${notice ? `, “${found.notices.join(" ")}”` : ""}`,
+    );
     assert.equal(found.hash, sha256(content));
     if (notice) assert.match(found.notices.join(" "), notice);
   }
 
   test("a visitor who leaves midway goes on from there at the next visit", async () => {
-    for (const [where, until] of /** @type {[string, number][]} */ ([["start", 20_000], ["middle", SIZE >> 1], ["end", SIZE - 20_000]])) {
+    for (const [where, until] of /** @type {[string, number][]} */ ([
+      ["start", 20_000],
+      ["middle", SIZE >> 1],
+      ["end", SIZE - 20_000],
+    ])) {
       const name = `left-at-the-${where}`;
       const repository = model(name);
       const page = await newPage();
@@ -229,31 +295,56 @@ describe("a hub that misbehaves", () => {
   test("storage that is too small, fills up or fails: the model goes through memory, and the visitor is told", async () => {
     /** @type {[string, RegExp, (page: Page) => Promise<unknown>][]} */
     const cases = [
-      ["too small from the beginning", /needs 12 MB more of this browser’s storage, which has 9 MB left/, (page) => page.evaluate(() => {
-        StorageManager.prototype.estimate = () => Promise.resolve({ quota: 10e6, usage: 1e6 });
-      })],
+      [
+        "too small from the beginning",
+        /needs 12 MB more of this browser’s storage, which has 9 MB left/,
+        (page) =>
+          page.evaluate(() => {
+            StorageManager.prototype.estimate = () => Promise.resolve({ quota: 10e6, usage: 1e6 });
+          }),
+      ],
       // What the browser enforces here it does not tell beforehand.
-      ["full in the midst of it", /storage is full/, async (page) => {
-        const session = await page.context().newCDPSession(page);
-        await session.send("Storage.overrideQuotaForOrigin", { origin: new URL(page.url()).origin, quotaSize: 9e6 });
-      }],
-      ["failing in the midst of it", /storage failed \(.*disk/, (page) => page.evaluate(() => {
-        const put = Cache.prototype.put;
-        let left = 12;
-        Cache.prototype.put = function (...args) {
-          return left-- > 0 ? put.apply(this, args) : Promise.reject(new TypeError("the disk is gone"));
-        };
-      })],
-      ["not to be had at all", /offers no storage here/, (page) => page.evaluate(() => {
-        CacheStorage.prototype.open = () => Promise.reject(new DOMException("denied", "SecurityError"));
-      })],
+      [
+        "full in the midst of it",
+        /storage is full/,
+        async (page) => {
+          const session = await page.context().newCDPSession(page);
+          await session.send("Storage.overrideQuotaForOrigin", {
+            origin: new URL(page.url()).origin,
+            quotaSize: 9e6,
+          });
+        },
+      ],
+      [
+        "failing in the midst of it",
+        /storage failed \(.*disk/,
+        (page) =>
+          page.evaluate(() => {
+            const put = Cache.prototype.put;
+            let left = 12;
+            Cache.prototype.put = function (...args) {
+              return left-- > 0
+                ? put.apply(this, args)
+                : Promise.reject(new TypeError("the disk is gone"));
+            };
+          }),
+      ],
+      [
+        "not to be had at all",
+        /offers no storage here/,
+        (page) =>
+          page.evaluate(() => {
+            CacheStorage.prototype.open = () =>
+              Promise.reject(new DOMException("denied", "SecurityError"));
+          }),
+      ],
     ];
     for (const [name, notice, spoil] of cases) {
       const large = Buffer.concat(Array(20).fill(bytes));
       const repository = model(name.replaceAll(" ", "-"), large);
       const page = await newPage();
       await spoil(page);
-      const found = await load(page, name.replaceAll(" ", "-"), { tuning: { piece: 15_000 * 20 } });
+      const found = await load(page, name.replaceAll(" ", "-"), { tuning: { chunk: 15_000 * 20 } });
       told(`storage ${name}`, found, repository.traffic.twice, notice, large);
       assert.equal(found.place, "memory");
       await page.context().close();
@@ -261,19 +352,40 @@ describe("a hub that misbehaves", () => {
   });
 
   test("what was kept and is spoilt, cut short or lost is fetched again, and nothing else", async () => {
-    const piece = TUNING.head + 2 * TUNING.piece;
+    const piece = TUNING.head + 2 * TUNING.chunk;
     /** @type {[string, number, (cache: Cache, key: string, bytes: Uint8Array<ArrayBuffer>, headers: Headers) => Promise<unknown>][]} */
     const cases = [
-      ["a spoilt piece", TUNING.piece, (cache, key, bytes, headers) => cache.put(key, new Response(bytes.map((byte) => byte ^ 1), { headers }))],
-      ["a piece cut short", TUNING.piece, (cache, key, bytes, headers) => cache.put(key, new Response(bytes.subarray(1), { headers }))],
-      ["a lost piece", TUNING.piece, (cache, key) => cache.delete(key)],
-      ["a piece without its hash", TUNING.piece, (cache, key, bytes) => cache.put(key, new Response(bytes))],
+      [
+        "a spoilt piece",
+        TUNING.chunk,
+        (cache, key, bytes, headers) =>
+          cache.put(
+            key,
+            new Response(
+              bytes.map((byte) => byte ^ 1),
+              { headers },
+            ),
+          ),
+      ],
+      [
+        "a piece cut short",
+        TUNING.chunk,
+        (cache, key, bytes, headers) =>
+          cache.put(key, new Response(bytes.subarray(1), { headers })),
+      ],
+      ["a lost piece", TUNING.chunk, (cache, key) => cache.delete(key)],
+      [
+        "a piece without its hash",
+        TUNING.chunk,
+        (cache, key, bytes) => cache.put(key, new Response(bytes)),
+      ],
     ];
     for (const [name, again, change] of cases) {
       const id = name.replaceAll(" ", "-");
       const repository = model(id);
       const page = await newPage();
       told(`${name}, before`, await load(page, id), repository.traffic.twice);
+      const changing = await page.evaluateHandle(`(${change})`);
       await page.evaluate(
         async ([mark, change]) => {
           const cache = await caches.open("darkroom-models-2");
@@ -281,14 +393,21 @@ describe("a hub that misbehaves", () => {
           const kept = key && (await cache.match(key));
           if (!kept) throw new Error(`nothing is kept at ${mark}`);
           const { headers } = kept;
-          await (0, eval)(change)(cache, key, new Uint8Array(await kept.arrayBuffer()), headers);
+          await change(cache, key, new Uint8Array(await kept.arrayBuffer()), headers);
         },
-        [`?darkroom=${piece}-`, String(change)],
+        /** @type {[string, any]} */ ([`?darkroom=${piece}-`, changing]),
       );
       const found = await load(page, id);
       // The index is always read again.
       const twice = repository.traffic.twice - 2;
-      told(name, found, twice, again === TUNING.piece && name.includes("lost") ? undefined : /was spoilt and is fetched again/);
+      told(
+        name,
+        found,
+        twice,
+        again === TUNING.chunk && name.includes("lost")
+          ? undefined
+          : /was spoilt and is fetched again/,
+      );
       assert.equal(twice, again);
       await page.context().close();
     }
@@ -316,14 +435,34 @@ describe("a hub that misbehaves", () => {
     await page.context().setOffline(true);
     assert.equal((await load(page, "second")).hash, sha256(other), "without a network");
     await page.context().setOffline(false);
-    assert.equal((await load(page, "second")).hash, sha256(other), "with a server that does not answer");
+    assert.equal(
+      (await load(page, "second")).hash,
+      sha256(other),
+      "with a server that does not answer",
+    );
 
     // A model within another's folder is one of its own.
-    const kept = () => page.evaluate(async () => (await (await import(/** @type {any} */ ("/weights-store.js"))).keptModels()).map((/** @type {any} */ { address, bytes }) => [address, bytes]));
+    const kept = () =>
+      page.evaluate(async () =>
+        (await (await import(/** @type {any} */ ("/weights/cache.js"))).cachedModels()).map(
+          (/** @type {any} */ { address, bytes }) => [address, bytes],
+        ),
+      );
     repository.fault = null;
     const address = `${hub.address()}tests/second/resolve/main/`;
-    await page.evaluate(visit, { address: `${address}${WEIGHTS}`, tuning: TUNING, paths: [WEIGHTS.split("/")[1]] });
-    assert.deepEqual((await kept()).sort(), [[address, 2], [`${address}${WEIGHTS}`, SIZE]], "the same bytes are kept once");
+    await page.evaluate(visit, {
+      address: `${address}${WEIGHTS}`,
+      tuning: TUNING,
+      paths: [WEIGHTS.split("/")[1]],
+    });
+    assert.deepEqual(
+      (await kept()).sort(),
+      [
+        [address, 2],
+        [`${address}${WEIGHTS}`, SIZE],
+      ],
+      "the same bytes are kept once",
+    );
     await page.context().close();
   });
 });

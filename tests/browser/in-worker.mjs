@@ -16,8 +16,12 @@ export function inWorker(page, work, ...words) {
   return page.evaluate(
     (script) =>
       new Promise((resolve, reject) => {
-        const worker = new Worker(URL.createObjectURL(new Blob([script], { type: "text/javascript" })), { type: "module" });
-        worker.onmessage = ({ data }) => ("error" in data ? reject(new Error(data.error)) : resolve(data.value));
+        const worker = new Worker(
+          URL.createObjectURL(new Blob([script], { type: "text/javascript" })),
+          { type: "module" },
+        );
+        worker.onmessage = ({ data }) =>
+          "error" in data ? reject(new Error(data.error)) : resolve(data.value);
         worker.onerror = (event) => reject(new Error(event.message));
       }),
     script,

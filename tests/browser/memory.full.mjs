@@ -21,11 +21,19 @@ const mb = (/** @type {number} */ bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 /** A model folder made by tests/golden/full. @param {string} name */
 async function modelFolder(name) {
   const models = process.env.DARKROOM_FULL_MODELS;
-  assert.ok(models, "DARKROOM_FULL_MODELS names the folder of models of full size (cargo xtask test --full sets it)");
+  assert.ok(
+    models,
+    "DARKROOM_FULL_MODELS names the folder of models of full size (cargo xtask test --full sets it)",
+  );
   const folder = join(models, name, "model");
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
   assert.ok(entries.length, `${folder} is not there: cargo xtask test --full ${name} makes it`);
-  return { folder, files: entries.filter((entry) => entry.isFile()).map((entry) => relative(folder, join(entry.parentPath ?? entry.path, entry.name))) };
+  return {
+    folder,
+    files: entries
+      .filter((entry) => entry.isFile())
+      .map((entry) => relative(folder, join(entry.parentPath ?? entry.path, entry.name))),
+  };
 }
 
 describe("memory", () => {
@@ -53,21 +61,36 @@ describe("memory", () => {
         const seconds = (performance.now() - began) / 1000;
         const loaded = await meter.counts();
         const fetched = repository.traffic.all - before;
-        await studio.generate({ prompt: "a man", negative: "hat" });
+        await studio.generate({ prompt: "a man", negative_prompt: "hat" });
         meter.stop();
         assert.equal((await studio.picture()).width, 64);
         assert.deepEqual(studio.errors, []);
         const after = await meter.counts();
         const { plan } = after;
         const off = after.live / plan.total - 1;
-        console.log(`${visit}: ${mb(fetched)} fetched, loaded in ${seconds.toFixed(0)} s; “${await studio.text("memory")}”`);
-        console.log(`  peaks: WebAssembly ${mb(meter.peak.wasm)}, JavaScript ${mb(meter.peak.worker)} in the worker and ${mb(meter.peak.page)} in the page (objects, what the browser holds for them, and ArrayBuffers without WebAssembly’s)`);
-        console.log(`  on the GPU: ${mb(loaded.live)} after loading, ${mb(after.live)} after the first picture (peak ${mb(after.peak)}), planned ${mb(plan.total)}: ${(100 * off).toFixed(2)} %; ${after.created} buffers`);
+        console.log(
+          `${visit}: ${mb(fetched)} fetched, loaded in ${seconds.toFixed(0)} s; “${await studio.text("memory")}”`,
+        );
+        console.log(
+          `  peaks: WebAssembly ${mb(meter.peak.wasm)}, JavaScript ${mb(meter.peak.worker)} in the worker and ${mb(meter.peak.page)} in the page (objects, what the browser holds for them, and ArrayBuffers without WebAssembly’s)`,
+        );
+        console.log(
+          `  on the GPU: ${mb(loaded.live)} after loading, ${mb(after.live)} after the first picture (peak ${mb(after.peak)}), planned ${mb(plan.total)}: ${(100 * off).toFixed(2)} %; ${after.created} buffers`,
+        );
         assert.ok(meter.peak.wasm < HEAP_AT_MOST, `WebAssembly: ${mb(meter.peak.wasm)}`);
-        assert.ok(meter.peak.worker + meter.peak.page < HEAP_AT_MOST, `JavaScript: ${mb(meter.peak.worker + meter.peak.page)}`);
-        assert.ok(Math.abs(off) < PLANNED_WITHIN, `${mb(after.live)} on the GPU, planned ${mb(plan.total)}`);
+        assert.ok(
+          meter.peak.worker + meter.peak.page < HEAP_AT_MOST,
+          `JavaScript: ${mb(meter.peak.worker + meter.peak.page)}`,
+        );
+        assert.ok(
+          Math.abs(off) < PLANNED_WITHIN,
+          `${mb(after.live)} on the GPU, planned ${mb(plan.total)}`,
+        );
         if (visit === "from the hub") {
-          assert.ok(repository.traffic.twice < 0.05 * repository.bytes, `${mb(repository.traffic.twice)} fetched twice`);
+          assert.ok(
+            repository.traffic.twice < 0.05 * repository.bytes,
+            `${mb(repository.traffic.twice)} fetched twice`,
+          );
           await hub.close();
         } else assert.equal(fetched, 0);
         await page.close();
@@ -96,20 +119,37 @@ describe("memory", () => {
         for (let picture = 1; picture <= PICTURES; picture += 1) {
           await studio.generate({ seed: String(picture) });
           await meter.collect();
-          const [{ live, wasm }, heap, pageHeap] = await Promise.all([meter.counts(), meter.heap(), meter.pageHeap()]);
-          levels.push({ gpu: live, wasm, heap: heap.used + heap.embedder + heap.buffers, page: pageHeap.used });
+          const [{ live, wasm }, heap, pageHeap] = await Promise.all([
+            meter.counts(),
+            meter.heap(),
+            meter.pageHeap(),
+          ]);
+          levels.push({
+            gpu: live,
+            wasm,
+            heap: heap.used + heap.embedder + heap.buffers,
+            page: pageHeap.used,
+          });
           if ([1, LEVEL_FROM, 10, 25, PICTURES].includes(picture)) {
             const { gpu, heap, page } = levels[picture - 1];
-            console.log(`${device}, after picture ${picture}: GPU ${mb(gpu)}, WebAssembly ${mb(wasm)}, JavaScript ${mb(heap)} in the worker and ${mb(page)} in the page`);
+            console.log(
+              `${device}, after picture ${picture}: GPU ${mb(gpu)}, WebAssembly ${mb(wasm)}, JavaScript ${mb(heap)} in the worker and ${mb(page)} in the page`,
+            );
           }
         }
         const [level, last] = [levels[LEVEL_FROM - 1], levels[PICTURES - 1]];
         assert.ok(device === "cpu" || level.gpu > 20e6, "the GPU's buffers are counted");
         assert.equal(last.gpu, level.gpu, "buffers on the GPU");
         assert.equal(last.wasm, level.wasm, "WebAssembly's memory");
-        assert.ok(last.heap < level.heap + 1e6, `the worker's heap: ${mb(level.heap)}, then ${mb(last.heap)}`);
+        assert.ok(
+          last.heap < level.heap + 1e6,
+          `the worker's heap: ${mb(level.heap)}, then ${mb(last.heap)}`,
+        );
         // Each picture stays on the contact sheet: its settings and two elements, its pixels not among this.
-        assert.ok(last.page < level.page + 2e6, `the page's heap: ${mb(level.page)}, then ${mb(last.page)}`);
+        assert.ok(
+          last.page < level.page + 2e6,
+          `the page's heap: ${mb(level.page)}, then ${mb(last.page)}`,
+        );
         assert.deepEqual(studio.errors, []);
       } finally {
         await browser.close();

@@ -65,7 +65,10 @@ function prelude() {
 /** Has a site's workers begin with it. @param {import("./hub.mjs").Site} site */
 export function measured(site) {
   site.replaced.set("prelude.js", `(${prelude})();`);
-  site.change = (path, bytes) => (path === "worker.js" ? Buffer.concat([Buffer.from('import "./prelude.js";\n'), bytes]) : bytes);
+  site.change = (path, bytes) =>
+    path === "engine/worker.js"
+      ? Buffer.concat([Buffer.from('import "../prelude.js";\n'), bytes])
+      : bytes;
 }
 
 export class Meter {
@@ -97,20 +100,35 @@ export class Meter {
       meter.#answers.get(id)?.(result);
       meter.#answers.delete(id);
     });
-    await session.send("Target.setAutoAttach", { autoAttach: true, waitForDebuggerOnStart: false, flatten: false });
+    await session.send("Target.setAutoAttach", {
+      autoAttach: true,
+      waitForDebuggerOnStart: false,
+      flatten: false,
+    });
     return meter;
   }
 
   /** Looks so often from here on, and remembers the largest. @param {number} everyMs */
   watch(everyMs) {
     const look = async () => {
-      const [{ wasm, peak: gpu }, worker, page] = await Promise.all([this.counts(), this.heap(), this.pageHeap()]);
+      const [{ wasm, peak: gpu }, worker, page] = await Promise.all([
+        this.counts(),
+        this.heap(),
+        this.pageHeap(),
+      ]);
       const total = (/** @type {Heap} */ { used, embedder, buffers }) => used + embedder + buffers;
       const seen = { wasm, gpu, worker: total(worker), page: total(page) };
-      for (const key of /** @type {const} */ (["wasm", "worker", "page", "gpu"])) this.peak[key] = Math.max(this.peak[key], seen[key]);
+      for (const key of /** @type {const} */ (["wasm", "worker", "page", "gpu"]))
+        this.peak[key] = Math.max(this.peak[key], seen[key]);
     };
     const again = () => {
-      this.#timer = setTimeout(() => void look().catch(() => {}).then(() => this.#timer && again()), everyMs);
+      this.#timer = setTimeout(
+        () =>
+          void look()
+            .catch(() => {})
+            .then(() => this.#timer && again()),
+        everyMs,
+      );
     };
     again();
   }
@@ -148,12 +166,20 @@ export class Meter {
 
   /** @param {string} method */
   #ask(method) {
-    const id = (this.#id += 1);
+    this.#id += 1;
+    const id = this.#id;
     const answer = new Promise((resolve) => this.#answers.set(id, resolve));
-    void this.#session.send("Target.sendMessageToTarget", { sessionId: this.#worker, message: JSON.stringify({ id, method }) });
+    void this.#session.send("Target.sendMessageToTarget", {
+      sessionId: this.#worker,
+      message: JSON.stringify({ id, method }),
+    });
     return answer;
   }
 }
 
 /** @param {any} usage @returns {Heap} */
-const heapOf = ({ usedSize, embedderHeapUsedSize = 0, backingStorageSize = 0 }) => ({ used: usedSize, embedder: embedderHeapUsedSize, buffers: backingStorageSize });
+const heapOf = ({ usedSize, embedderHeapUsedSize = 0, backingStorageSize = 0 }) => ({
+  used: usedSize,
+  embedder: embedderHeapUsedSize,
+  buffers: backingStorageSize,
+});

@@ -15,7 +15,10 @@ export async function pageModule(name) {
   try {
     // Node takes a folder's .js files for modules where its package.json says so, and a page has none.
     await writeFile(join(folder, "package.json"), '{ "type": "module" }');
-    await cp(www, folder, { recursive: true, filter: (path) => !/\/(models|vocab|pkg)$/.test(path) });
+    await cp(www, folder, {
+      recursive: true,
+      filter: (path) => !/\/(models|vocab|pkg)$/.test(path),
+    });
     return await import(pathToFileURL(join(folder, name)).href);
   } finally {
     await rm(folder, { recursive: true });

@@ -12,7 +12,8 @@ import { Studio } from "./studio.mjs";
 const HOST = "darkroom.localhost";
 const QUICK = { steps: "2", sampler: "euler" };
 /** Files that tell which deployment they are of, by what they put into `globalThis.deployments`. */
-const MARKED = /^(main|darkroom-studio|client|protocol|studio\/form|studio\/settings)\.js$/;
+const MARKED =
+  /^(main|darkroom-studio|engine\/client|base\/problem|studio\/form|studio\/settings)\.js$/;
 
 describe("without a network", () => {
   /** @type {import("playwright-core").Browser} */ let browser;
@@ -62,11 +63,17 @@ describe("without a network", () => {
     site.change = (path, bytes) => {
       if (!MARKED.test(path)) return bytes;
       const name = late.delete(path) ? "one" : deployment;
-      return Buffer.concat([bytes, Buffer.from(`\n(globalThis.deployments ??= {})["${path}"] = "${name}";\n`)]);
+      return Buffer.concat([
+        bytes,
+        Buffer.from(`\n(globalThis.deployments ??= {})["${path}"] = "${name}";\n`),
+      ]);
     };
     const studio = await Studio.visit(browser, site.address(HOST));
     await studio.engine();
-    const editions = () => studio.page.evaluate(() => [...new Set(Object.values(/** @type {any} */ (globalThis).deployments))]);
+    const editions = () =>
+      studio.page.evaluate(() => [
+        ...new Set(Object.values(/** @type {any} */ (globalThis).deployments)),
+      ]);
     assert.deepEqual(await editions(), ["one"]);
     const first = await renewed(studio, null);
     await studio.page.reload();
@@ -75,7 +82,7 @@ describe("without a network", () => {
 
     // The server's files are looked at while they are being uploaded: what is found then is no deployment.
     deployment = "two";
-    for (const path of ["protocol.js", "studio/form.js"]) late.add(path);
+    for (const path of ["base/problem.js", "studio/form.js"]) late.add(path);
     await studio.page.reload();
     await studio.engine();
     assert.deepEqual(await editions(), ["one"]);
@@ -84,8 +91,10 @@ describe("without a network", () => {
       await studio.page.waitForTimeout(100);
     }
     // Long enough to look twice.
-    const asked = () => site.log.filter((path) => path === "sw.js" || path === "weights.js").length;
-    for (let before = -1; before !== asked(); await studio.page.waitForTimeout(2000)) before = asked();
+    const asked = () =>
+      site.log.filter((path) => path === "sw.js" || path === "weights/source.js").length;
+    for (let before = -1; before !== asked(); await studio.page.waitForTimeout(2000))
+      before = asked();
     assert.equal(await newest(studio), first, "half of an upload was taken for a deployment");
 
     await studio.page.reload();
@@ -114,7 +123,9 @@ describe("without a network", () => {
     await renewed(studio, null);
     const shell = await studio.page.evaluate(async () => {
       const name = (await caches.keys()).find((name) => name.startsWith("darkroom-shell-"));
-      return (await (await caches.open(name ?? "")).keys()).map(({ url }) => new URL(url).pathname.slice(1) || "index.html");
+      return (await (await caches.open(name ?? "")).keys()).map(
+        ({ url }) => new URL(url).pathname.slice(1) || "index.html",
+      );
     });
     const loaded = new Set(site.log.filter((path) => !/^(models|vocab)\/|^sw\.js$/.test(path)));
     assert.deepEqual([...loaded].sort(), shell.sort());

@@ -9,9 +9,15 @@ import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { launchChromium } from "./chromium.mjs";
 import { startServer } from "./server.mjs";
-import { Studio, psnr } from "./studio.mjs";
+import { psnr, Studio } from "./studio.mjs";
 
-const MAN = { prompt: "Portrait photo of a man", negative: "mustache", seed: "1234", guidance: "7.5", sampler: "euler" };
+const MAN = {
+  prompt: "Portrait photo of a man",
+  negative_prompt: "mustache",
+  seed: "1234",
+  guidance_scale: "7.5",
+  sampler: "euler",
+};
 const USABLE_S = 2;
 const CPU_S = 15;
 const SWIFTSHADER_S = 60;
@@ -30,7 +36,8 @@ describe("the page", () => {
   });
 
   /** @param {string} [fragment] @param {import("playwright-core").BrowserContextOptions} [options] */
-  const visit = (fragment = "", options) => Studio.visit(browser, server.address + fragment, options);
+  const visit = (fragment = "", options) =>
+    Studio.visit(browser, server.address + fragment, options);
 
   /**
    * What the native command makes of the same settings.
@@ -43,10 +50,30 @@ describe("the page", () => {
     const folder = await mkdtemp(join(tmpdir(), "darkroom-"));
     const out = join(folder, "picture.png");
     const model = new URL("../../www/models/portraits", import.meta.url).pathname;
-    const { prompt, negative, seed, guidance, sampler } = MAN;
-    // prettier-ignore
-    await promisify(execFile)(command, ["generate", "--model", model, "--prompt", prompt, "--negative-prompt", negative, "--seed", seed, "--steps", steps,
-      "--guidance", guidance, "--sampler", sampler, "--device", "cpu", "--dtype", "f32", "--out", out]);
+    const { prompt, negative_prompt, seed, guidance_scale, sampler } = MAN;
+    await promisify(execFile)(command, [
+      "generate",
+      "--model",
+      model,
+      "--prompt",
+      prompt,
+      "--negative-prompt",
+      negative_prompt,
+      "--seed",
+      seed,
+      "--steps",
+      steps,
+      "--guidance",
+      guidance_scale,
+      "--sampler",
+      sampler,
+      "--device",
+      "cpu",
+      "--dtype",
+      "f32",
+      "--out",
+      out,
+    ]);
     const picture = await studio.decode(await readFile(out));
     await rm(folder, { recursive: true });
     return picture;
@@ -59,7 +86,7 @@ describe("the page", () => {
     const studio = new Studio(await context.newPage());
     const began = performance.now();
     await studio.page.goto(server.address);
-    await studio.fill({ prompt: "typed at once", negative: "this too" });
+    await studio.fill({ prompt: "typed at once", negative_prompt: "this too" });
     const seconds = (performance.now() - began) / 1000;
     console.log(`page usable after ${seconds.toFixed(2)} s`);
     assert.equal(await studio.page.locator("[name=prompt]").inputValue(), "typed at once");
@@ -71,7 +98,11 @@ describe("the page", () => {
   test("makes the native command's picture on the CPU path, again from a link, and without fetching weights twice", async () => {
     const studio = await visit();
     await studio.engine();
-    assert.match(await studio.text("device"), /^CPU: .*SwiftShader.* software/i, "a software adapter is not taken for a GPU");
+    assert.match(
+      await studio.text("device"),
+      /^CPU: .*SwiftShader.* software/i,
+      "a software adapter is not taken for a GPU",
+    );
     const seconds = await studio.generate({ ...MAN, steps: "20" });
     assert.deepEqual(studio.errors, []);
     console.log(`20 steps on the CPU path: ${seconds.toFixed(2)} s`);
@@ -84,13 +115,25 @@ describe("the page", () => {
     await studio.page.waitForFunction(() => location.hash.includes("seed=1234"));
     /** @type {string[]} */
     const fetched = [];
-    studio.page.on("request", (request) => /models\/.*\//.test(request.url()) && fetched.push(`${request.method()} ${request.url()}`));
+    studio.page.on(
+      "request",
+      (request) =>
+        /models\/.*\//.test(request.url()) && fetched.push(`${request.method()} ${request.url()}`),
+    );
     await studio.page.reload();
     await studio.engine();
     // A HEAD asks whether a file is still the one that is stored; nothing of the weights moves.
-    assert.deepEqual(fetched.filter((line) => line.startsWith("GET ") && !line.endsWith("/model_index.json")), [], "fetched on a second visit");
+    assert.deepEqual(
+      fetched.filter((line) => line.startsWith("GET ") && !line.endsWith("/model_index.json")),
+      [],
+      "fetched on a second visit",
+    );
     await studio.generate();
-    assert.deepEqual(await studio.picture(), picture, "the link makes the same picture, pixel for pixel");
+    assert.deepEqual(
+      await studio.picture(),
+      picture,
+      "the link makes the same picture, pixel for pixel",
+    );
     assert.ok(seconds < CPU_S, `${seconds} s for 20 steps`);
     await studio.close();
   });
@@ -115,13 +158,19 @@ describe("the page", () => {
     const context = await browser.newContext();
     await context.route("**/pkg/darkroom.js", async (route) => {
       const response = await route.fetch();
-      const script = (await response.text()).replace("static create(kind) {", `$& if (kind === "gpu") return Promise.reject(new Error("device: 2 + 2 was 5"));`);
+      const script = (await response.text()).replace(
+        "static create(kind) {",
+        `$& if (kind === "gpu") return Promise.reject(new Error("device: 2 + 2 was 5"));`,
+      );
       await route.fulfill({ response, body: script });
     });
     const studio = new Studio(await context.newPage());
     await studio.page.goto(`${server.address}#device=gpu`);
     await studio.engine();
-    assert.match(await studio.text("device"), /^CPU: The GPU did not pass its test: device: 2 \+ 2 was 5\.$/);
+    assert.match(
+      await studio.text("device"),
+      /^CPU: The GPU did not pass its test: device: 2 \+ 2 was 5\.$/,
+    );
     await studio.generate({ ...MAN, steps: "2" });
     assert.equal((await studio.picture()).width, 128);
     await studio.close();
@@ -133,12 +182,12 @@ describe("the page", () => {
     // More steps than it will get to do.
     await studio.fill({ ...MAN, steps: "500" });
     await studio.button("generate").click();
-    await studio.page.waitForSelector(".print[data-state=preview]");
+    await studio.page.waitForSelector(".picture[data-state=preview]");
     assert.match(await studio.text("status"), /Step \d+ of 500/);
     await studio.button("cancel").click();
     await studio.idle();
     assert.equal(await studio.text("status"), "Cancelled.");
-    assert.equal(await studio.page.locator(".print[data-state=finished]").count(), 0);
+    assert.equal(await studio.page.locator(".picture[data-state=finished]").count(), 0);
     await studio.generate({ steps: "3" });
     assert.equal((await studio.picture()).width, 128);
     assert.deepEqual(studio.errors, []);
@@ -156,11 +205,11 @@ describe("the page", () => {
     const alike = psnr(without, withIt);
     assert.ok(alike < 30, `the negative prompt changed next to nothing: ${alike} dB`);
     console.log(`screenshot: ${await studio.screenshot("compare")}`);
-    await studio.generate({ negative: "" });
+    await studio.generate({ negative_prompt: "" });
     assert.deepEqual(await studio.picture(), without);
     // The contact sheet brings the older one back.
-    await studio.page.locator(".sheet li").nth(1).getByRole("button").click();
-    assert.equal(await studio.page.locator("[name=negative]").inputValue(), "mustache");
+    await studio.page.locator(".gallery li").nth(1).getByRole("button").click();
+    assert.equal(await studio.page.locator("[name=negative-prompt]").inputValue(), "mustache");
     assert.deepEqual(await studio.picture(), withIt);
     await studio.close();
   });
@@ -188,7 +237,7 @@ describe("the page", () => {
     const studio = await visit();
     await studio.engine();
     const model = studio.page.locator("[name=model]");
-    const guidance = studio.page.locator("[name=guidance]");
+    const guidance = studio.page.locator("[name=guidance-scale]");
     /** @param {string} name */
     const change = async (name) => {
       await model.fill(name);
@@ -197,45 +246,81 @@ describe("the page", () => {
     assert.equal(await guidance.inputValue(), "3", "the demo model's");
     await change("models/none");
     assert.equal(await guidance.inputValue(), "7.5");
-    await studio.page.waitForFunction(() => location.hash.includes("guidance=7.5"));
+    await studio.page.waitForFunction(() => location.hash.includes("guidance-scale=7.5"));
     await change("models/portraits");
     assert.equal(await guidance.inputValue(), "3");
-    await studio.fill({ guidance: "6" });
+    await studio.fill({ guidance_scale: "6" });
     await change("models/none");
     assert.equal(await guidance.inputValue(), "6");
     await studio.close();
 
     const linked = await visit("#model=models/none&prompt=a+cat");
-    assert.equal(await linked.page.locator("[name=guidance]").inputValue(), "7.5", "a link to another model");
+    assert.equal(
+      await linked.page.locator("[name=guidance-scale]").inputValue(),
+      "7.5",
+      "a link to another model",
+    );
     await linked.close();
+  });
+
+  test("a link of an earlier version fills the fields, and is written anew with today's names", async () => {
+    const studio = await visit("#negative=hat&guidance=2.5");
+    assert.equal(await studio.page.locator("[name=negative-prompt]").inputValue(), "hat");
+    assert.equal(await studio.page.locator("[name=guidance-scale]").inputValue(), "2.5");
+    await studio.fill({ steps: "2" });
+    await studio.page.waitForFunction(
+      () =>
+        location.hash.includes("negative-prompt=hat") &&
+        location.hash.includes("guidance-scale=2.5"),
+    );
+    assert.doesNotMatch(
+      await studio.page.evaluate(() => location.hash),
+      /[#&](negative|guidance)=/,
+    );
+    await studio.close();
   });
 
   test("counts tokens, and says where a long prompt is parted and when a negative prompt does nothing", async () => {
     const studio = await visit();
     await studio.engine();
-    const tokens = studio.page.locator("[data-for=negative]");
-    await studio.fill({ negative: "mustache, glasses" });
-    await studio.page.waitForFunction(() => document.querySelector("[data-for=negative]")?.textContent === "3 / 75 tokens");
-    await studio.fill({ negative: "mustache ".repeat(80) });
-    await studio.page.waitForSelector("[data-for=negative][data-over]");
+    const tokens = studio.page.locator("[data-for=negative-prompt]");
+    await studio.fill({ negative_prompt: "mustache, glasses" });
+    await studio.page.waitForFunction(
+      () => document.querySelector("[data-for=negative-prompt]")?.textContent === "3 / 75 tokens",
+    );
+    await studio.fill({ negative_prompt: "mustache ".repeat(80) });
+    await studio.page.waitForSelector("[data-for=negative-prompt][data-over]");
     assert.equal(await tokens.innerText(), "80 / 75 tokens");
-    assert.match(await studio.page.locator("[data-note=negative]").innerText(), /2 parts\. The first ends before “mustache mustache mustache mustache must…”/);
-    await studio.fill({ negative: "mustache", guidance: "1" });
-    assert.match(await studio.page.locator("[data-note=negative]").innerText(), /no effect/);
+    assert.match(
+      await studio.page.locator("[data-note=negative-prompt]").innerText(),
+      /2 parts\. The first ends before “mustache mustache mustache mustache must…”/,
+    );
+    await studio.fill({ negative_prompt: "mustache", guidance_scale: "1" });
+    assert.match(await studio.page.locator("[data-note=negative-prompt]").innerText(), /no effect/);
     await studio.close();
   });
 
   test("goes by keyboard, and on a phone", async () => {
-    const studio = await visit("", { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true });
+    const studio = await visit("", {
+      viewport: { width: 360, height: 740 },
+      isMobile: true,
+      hasTouch: true,
+    });
     await studio.engine();
     await studio.fill({ steps: "2" });
     await studio.page.locator("[name=prompt]").focus();
     await studio.page.keyboard.press("Tab");
-    assert.equal(await studio.page.evaluate(() => document.activeElement?.getAttribute("name")), "negative");
+    assert.equal(
+      await studio.page.evaluate(() => document.activeElement?.getAttribute("name")),
+      "negative-prompt",
+    );
     await studio.page.keyboard.type(", hat");
     await studio.page.keyboard.press("Control+Enter");
-    await studio.page.waitForSelector(".print[data-state=finished]");
-    const [content, window] = await studio.page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+    await studio.page.waitForSelector(".picture[data-state=finished]");
+    const [content, window] = await studio.page.evaluate(() => [
+      document.documentElement.scrollWidth,
+      innerWidth,
+    ]);
     assert.ok(content <= window, `${content} pixels of page on ${window} of screen`);
     console.log(`screenshot: ${await studio.screenshot("phone")}`);
     await studio.close();

@@ -36,7 +36,25 @@ class Random {
 
   /** @param {number} length */
   text(length) {
-    return Array.from({ length }, () => this.of(["a", "Steps: 1", ",", ":", '"', "\\", " ", "\n", "Negative prompt: ", "é", "日", "😀", "Size: 8x8", "\r", "\0"])).join("");
+    return Array.from({ length }, () =>
+      this.of([
+        "a",
+        "Steps: 1",
+        ",",
+        ":",
+        '"',
+        "\\",
+        " ",
+        "\n",
+        "Negative prompt: ",
+        "é",
+        "日",
+        "😀",
+        "Size: 8x8",
+        "\r",
+        "\0",
+      ]),
+    ).join("");
   }
 }
 
@@ -52,24 +70,51 @@ function chunk(type, data) {
 }
 
 /** A file with these chunks between its header and its end. @param {Buffer[]} chunks @returns {Uint8Array<ArrayBuffer>} */
-export const png = (...chunks) => Uint8Array.from(Buffer.concat([Buffer.from(SIGNATURE), chunk("IHDR", Buffer.alloc(13)), ...chunks, chunk("IDAT", Buffer.alloc(40)), chunk("IEND", Buffer.alloc(0))]));
+export const png = (...chunks) =>
+  Uint8Array.from(
+    Buffer.concat([
+      Buffer.from(SIGNATURE),
+      chunk("IHDR", Buffer.alloc(13)),
+      ...chunks,
+      chunk("IDAT", Buffer.alloc(40)),
+      chunk("IEND", Buffer.alloc(0)),
+    ]),
+  );
 
 /** @param {string} text */
 export const tEXt = (text) => chunk("tEXt", Buffer.from(`parameters\0${text}`, "latin1"));
 /** @param {string} text */
 export const iTXt = (text) => chunk("iTXt", Buffer.from(`parameters\0\0\0en\0\0${text}`));
 /** @param {string} text */
-export const packedITXt = (text) => chunk("iTXt", Buffer.concat([Buffer.from("parameters\0\x01\0\0\0"), deflateSync(text)]));
+export const packedITXt = (text) =>
+  chunk("iTXt", Buffer.concat([Buffer.from("parameters\0\x01\0\0\0"), deflateSync(text)]));
 /** @param {string | Buffer} text */
-export const zTXt = (text) => chunk("zTXt", Buffer.concat([Buffer.from("parameters\0\0"), deflateSync(typeof text === "string" ? Buffer.from(text, "latin1") : text)]));
+export const zTXt = (text) =>
+  chunk(
+    "zTXt",
+    Buffer.concat([
+      Buffer.from("parameters\0\0"),
+      deflateSync(typeof text === "string" ? Buffer.from(text, "latin1") : text),
+    ]),
+  );
 
-const TEXT = "Portrait photo of a man, caf\u00e9\nNegative prompt: mustache\nSteps: 20, Sampler: DPM++ 2M, CFG scale: 7.5, Seed: 19, Size: 512x768, Model: \"a: b\", Version: v1.9";
-const FILES = [png(tEXt(TEXT)), png(iTXt(`${TEXT} 日本`)), png(zTXt(TEXT)), png(packedITXt(TEXT)), png(chunk("tEXt", Buffer.from("Title\0x")), tEXt(TEXT), tEXt("second"))];
-const EXTREMES = [0, 1, 11, 12, 13, 79, 80, 0x7fffffff, 0x80000000, 0xfffffff3, 0xfffffff4, 0xffffffff];
+const TEXT =
+  'Portrait photo of a man, caf\u00e9\nNegative prompt: mustache\nSteps: 20, Sampler: DPM++ 2M, CFG scale: 7.5, Seed: 19, Size: 512x768, Model: "a: b", Version: v1.9';
+const FILES = [
+  png(tEXt(TEXT)),
+  png(iTXt(`${TEXT} 日本`)),
+  png(zTXt(TEXT)),
+  png(packedITXt(TEXT)),
+  png(chunk("tEXt", Buffer.from("Title\0x")), tEXt(TEXT), tEXt("second")),
+];
+const EXTREMES = [
+  0, 1, 11, 12, 13, 79, 80, 0x7fffffff, 0x80000000, 0xfffffff3, 0xfffffff4, 0xffffffff,
+];
 
 /** @param {Random} random @returns {Uint8Array<ArrayBuffer>} */
 function mutatedFile(random) {
-  if (random.number(16) === 0) return Uint8Array.from([...SIGNATURE, ...random.bytes(random.number(200))]);
+  if (random.number(16) === 0)
+    return Uint8Array.from([...SIGNATURE, ...random.bytes(random.number(200))]);
   let file = random.of(FILES).slice();
   for (let times = 1 + random.number(4); times > 0; times -= 1) {
     const at = random.number(file.length || 1);
@@ -81,10 +126,15 @@ function mutatedFile(random) {
         file = file.subarray(0, at);
         break;
       case 2: // A chunk's length lies.
-        if (at + 4 <= file.length) new DataView(file.buffer, file.byteOffset).setUint32(at, random.of(EXTREMES));
+        if (at + 4 <= file.length)
+          new DataView(file.buffer, file.byteOffset).setUint32(at, random.of(EXTREMES));
         break;
       case 3:
-        file = Uint8Array.from([...file.subarray(0, at), ...random.bytes(random.number(20)), ...file.subarray(at)]);
+        file = Uint8Array.from([
+          ...file.subarray(0, at),
+          ...random.bytes(random.number(20)),
+          ...file.subarray(at),
+        ]);
         break;
       case 4:
         file = Uint8Array.from([...file.subarray(0, at), ...file.subarray(at + random.number(30))]);
@@ -101,18 +151,27 @@ function mutatedText(random) {
   if (random.number(4) === 0) return random.text(random.number(30));
   const at = random.number(TEXT.length);
   const end = at + random.number(TEXT.length - at);
-  return TEXT.slice(0, at) + random.text(random.number(6)) + TEXT.slice(random.number(2) ? at : end);
+  return (
+    TEXT.slice(0, at) + random.text(random.number(6)) + TEXT.slice(random.number(2) ? at : end)
+  );
 }
 
 /** @type {Record<string, RegExp>} */
-const FORMS = { steps: /^\d{1,4}$/, seed: /^\d{1,20}$/, guidance: /^[\d.]{1,10}$/, width: /^\d{1,5}$/, height: /^\d{1,5}$/, sampler: /^[a-z0-9+-]+$/ };
+const FORMS = {
+  steps: /^\d{1,4}$/,
+  seed: /^\d{1,20}$/,
+  guidance_scale: /^[\d.]{1,10}$/,
+  width: /^\d{1,5}$/,
+  height: /^\d{1,5}$/,
+  sampler: /^[a-z0-9+-]+$/,
+};
 
 /** @param {string} text */
 function checkText(text) {
   const found = fromInfotext(text);
   if (found === null) return;
-  const { prompt, negative, ...others } = found.settings;
-  assert.ok(prompt.length + negative.length <= text.length);
+  const { prompt, negative_prompt, ...others } = found.settings;
+  assert.ok(prompt.length + negative_prompt.length <= text.length);
   for (const [field, value] of Object.entries(others)) assert.match(value, FORMS[field], field);
   // So that a page full of them stays a page.
   assert.ok(found.notes.every((/** @type {string} */ note) => note.length < 400));
@@ -143,7 +202,9 @@ export async function tryInputs(count, seed) {
       }
       checkText(mutatedText(random));
     } catch (error) {
-      throw new Error(`turn ${turn} of seed ${seed}: ${Buffer.from(file).toString("hex")}`, { cause: error });
+      throw new Error(`turn ${turn} of seed ${seed}: ${Buffer.from(file).toString("hex")}`, {
+        cause: error,
+      });
     }
   }
   // Otherwise the inputs would only try how files are refused.
@@ -154,15 +215,24 @@ export async function tryInputs(count, seed) {
 /** What was written is read back. @param {number} count @param {number} seed */
 export function thereAndBack(count, seed) {
   const random = new Random(seed);
-  const line = () => random.text(random.number(8)).replaceAll(/Negative prompt: |Steps: 1|[\n\r]/g, "x");
+  const line = () =>
+    random.text(random.number(8)).replaceAll(/Negative prompt: |Steps: 1|[\n\r]/g, "x");
   for (let turn = 0; turn < count; turn += 1) {
     const settings = {
       prompt: [line(), line()].join(random.of(["", "\n"])),
-      negative: line(),
+      negative_prompt: line(),
       seed: String(random.number(2 ** 32)),
       steps: String(1 + random.number(1000)),
-      guidance: String(1 + random.number(200) / 2),
-      sampler: random.of(["euler", "euler-a", "ddim", "pndm", "dpm++2m", "dpm++2m-karras", "unipc"]),
+      guidance_scale: String(1 + random.number(200) / 2),
+      sampler: random.of([
+        "euler",
+        "euler-a",
+        "ddim",
+        "pndm",
+        "dpm++2m",
+        "dpm++2m-karras",
+        "unipc",
+      ]),
       width: String(8 * (1 + random.number(200))),
       height: String(8 * (1 + random.number(200))),
     };

@@ -34,10 +34,10 @@ Steps: 30, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 3141592
   assert.deepEqual(fromInfotext(long), {
     settings: {
       prompt: "a man, (hat:1.2)\nin a city",
-      negative: "mustache,\nglasses",
+      negative_prompt: "mustache,\nglasses",
       steps: "30",
       seed: "3141592653",
-      guidance: "7",
+      guidance_scale: "7",
       width: "512",
       height: "768",
       sampler: "dpm++2m-karras",
@@ -48,7 +48,8 @@ Steps: 30, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 3141592
       "It was made with the model “v1-5”.",
     ],
   });
-  const sampler = (/** @type {string} */ words) => fromInfotext(`x\nSteps: 1, Sampler: ${words}, RNG: CPU`);
+  const sampler = (/** @type {string} */ words) =>
+    fromInfotext(`x\nSteps: 1, Sampler: ${words}, RNG: CPU`);
   for (const [words, name] of [
     ["Euler a", "euler-a"],
     ["PLMS", "pndm"],
@@ -58,14 +59,19 @@ Steps: 30, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 3141592
     ["DPM++ 2M, Schedule type: Uniform", "dpm++2m"],
     ["Euler, Schedule type: Automatic", "euler"],
   ]) {
-    assert.deepEqual(sampler(words), { settings: { prompt: "x", negative: "", steps: "1", sampler: name }, notes: [] }, words);
+    assert.deepEqual(
+      sampler(words),
+      { settings: { prompt: "x", negative_prompt: "", steps: "1", sampler: name }, notes: [] },
+      words,
+    );
   }
   for (const words of ["DPM++ SDE", "Euler, Schedule type: Karras"]) {
     const { settings, notes } = sampler(words);
     assert.equal(settings.sampler, undefined);
     assert.match(notes[0], /There is no sampler/);
   }
-  for (const none of ["", "a man", "{}", "Negative prompt: x", "Steps: many"]) assert.equal(fromInfotext(none), null, none);
+  for (const none of ["", "a man", "{}", "Negative prompt: x", "Steps: many"])
+    assert.equal(fromInfotext(none), null, none);
 });
 
 test("what is written here is read back", () => {

@@ -26,7 +26,9 @@ export async function startServer({ root } = {}) {
   const ended = new Promise((resolve) => child.once("close", resolve));
   const address = await new Promise((resolve, reject) => {
     child.once("error", reject);
-    void ended.then((code) => reject(new Error(`${command.join(" ")} ended with ${code} before it served anything`)));
+    void ended.then((code) =>
+      reject(new Error(`${command.join(" ")} ended with ${code} before it served anything`)),
+    );
     createInterface({ input: child.stdout }).on("line", (line) => {
       const match = /^Darkroom is at (\S+)/.exec(line);
       if (match) resolve(match[1]);

@@ -63,7 +63,13 @@ async function walk(address, steps) {
   const engine = await wasm.Engine.create("gpu");
   await engine.load(source, () => {});
   const loading = taken();
-  const request = { prompt: "Portrait photo of a man", negative_prompt: "mustache", seed: 19, steps, sampler: "euler-a" };
+  const request = {
+    prompt: "Portrait photo of a man",
+    negative_prompt: "mustache",
+    seed: 19,
+    steps,
+    sampler: "euler-a",
+  };
   const run = await engine.start(JSON.stringify(request));
   /** @type {Counts[]} */
   const each = [];
@@ -84,18 +90,25 @@ test("a step is one submission, played from a record, and a loaded model has all
   const page = await browser.newPage();
   page.on("console", (message) => message.type() === "error" && t.diagnostic(message.text()));
   // Any document of the same origin will do.
-  await page.goto(`${server.address}style.css`);
+  await page.goto(`${server.address}page.css`);
   const counts = await inWorker(page, walk, server.address, 5);
   t.diagnostic(JSON.stringify(counts));
   const { loading, steps, finishing, seen } = counts;
   assert.equal(steps.length, 5);
-  assert.ok(loading.pipelines > 10 && loading.pipelines < 100, `${loading.pipelines} pipelines for the demo model`);
+  assert.ok(
+    loading.pipelines > 10 && loading.pipelines < 100,
+    `${loading.pipelines} pipelines for the demo model`,
+  );
   for (const [index, step] of [...steps, finishing].entries()) {
     assert.equal(step.pipelines, 0, `pipelines compiled in call ${index}`);
   }
   for (const [index, step] of steps.entries()) {
     if (index < 2) continue; // launched, then recorded
-    assert.equal(step.submissions, 2, `submissions of call ${index}: the step, and the copy that is read back`);
+    assert.equal(
+      step.submissions,
+      2,
+      `submissions of call ${index}: the step, and the copy that is read back`,
+    );
     assert.equal(step.dispatches, steps[2].dispatches, `dispatches of call ${index}`);
   }
   assert.ok(steps[2].dispatches > 50, "the record is played");

@@ -27,7 +27,10 @@ export class Studio {
    * @param {import("playwright-core").BrowserContextOptions} [options]
    */
   static async visit(browser, address, options = {}) {
-    const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+    const context = await browser.newContext({
+      viewport: { width: 1280, height: 900 },
+      ...options,
+    });
     const studio = new Studio(await context.newPage());
     await studio.page.goto(address);
     return studio;
@@ -35,13 +38,15 @@ export class Studio {
 
   /** @param {"ready" | "failed" | "loading"} [state] */
   async engine(state = "ready") {
-    await this.page.waitForSelector(`darkroom-studio[data-engine=${state}]`, { timeout: PATIENCE_MS });
+    await this.page.waitForSelector(`darkroom-studio[data-engine=${state}]`, {
+      timeout: PATIENCE_MS,
+    });
   }
 
-  /** Types into fields, as named in the form. @param {Record<string, string>} fields */
+  /** Types into the fields of these settings. @param {Record<string, string>} fields */
   async fill(fields) {
     for (const [name, value] of Object.entries(fields)) {
-      const field = this.page.locator(`[name="${name}"]`).first();
+      const field = this.page.locator(`[name="${name.replaceAll("_", "-")}"]`).first();
       if (name === "device") await this.page.locator(`.choice label:has([value=${value}])`).click();
       else if (name === "sampler") await field.selectOption(value);
       else await field.fill(value);
@@ -77,7 +82,7 @@ export class Studio {
    * @returns {Promise<Picture>}
    */
   async picture(print = 0) {
-    const canvas = this.page.locator(".print[data-state=finished] canvas").nth(print);
+    const canvas = this.page.locator(".picture[data-state=finished] canvas").nth(print);
     return canvas.evaluate((canvas) => {
       if (!(canvas instanceof HTMLCanvasElement)) throw new TypeError("not a canvas");
       const { width, height } = canvas;
@@ -94,7 +99,9 @@ export class Studio {
   async decode(file) {
     return this.page.evaluate(async (base64) => {
       const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
-      const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }), { colorSpaceConversion: "none" });
+      const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }), {
+        colorSpaceConversion: "none",
+      });
       const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
       const context = canvas.getContext("2d");
       context?.drawImage(bitmap, 0, 0);
@@ -133,7 +140,8 @@ export class Studio {
  * @param {Picture} b
  */
 export function psnr(a, b) {
-  if (a.width !== b.width || a.height !== b.height) throw new Error(`${a.width}×${a.height} against ${b.width}×${b.height}`);
+  if (a.width !== b.width || a.height !== b.height)
+    throw new Error(`${a.width}×${a.height} against ${b.width}×${b.height}`);
   let sum = 0;
   let count = 0;
   a.bytes.forEach((byte, at) => {

@@ -30,7 +30,9 @@ async function choose(address) {
     choices.push(JSON.parse(await engine.tune(wish, remembered)));
     await engine.selfTest();
   }
-  const wrong = await gpu.tune("fastest", undefined).catch((/** @type {Error} */ error) => error.message);
+  const wrong = await gpu
+    .tune("fastest", undefined)
+    .catch((/** @type {Error} */ error) => error.message);
   return { choices, wrong };
 }
 
@@ -41,29 +43,37 @@ test("tiles are chosen from the table or measured, and a measurement is remember
   t.after(() => browser.close());
   const page = await browser.newPage();
   // Any document of the same origin will do.
-  await page.goto(`${server.address}style.css`);
+  await page.goto(`${server.address}page.css`);
   const { choices, wrong } = await inWorker(page, choose, server.address);
   t.diagnostic(JSON.stringify(choices));
   const [table, asked, measured, cpu] = choices;
-  assert.deepEqual(table, { preset: "registers", how: "table", timings: [] }, "SwiftShader runs on the CPU");
+  assert.deepEqual(
+    table,
+    { preset: "registers", how: "table", timings: [] },
+    "SwiftShader runs on the CPU",
+  );
   assert.deepEqual(asked, { preset: "64x64", how: "asked", timings: [] });
   assert.equal(cpu, null, "the CPU path has no such kernels");
   assert.ok(measured?.how === "measured" && measured.timings.length >= 5);
-  assert.equal(measured.preset, "registers", "what the table says of SwiftShader is what is measured");
+  assert.equal(
+    measured.preset,
+    "registers",
+    "what the table says of SwiftShader is what is measured",
+  );
   assert.match(wrong, /tiles.*fastest.*measure.*128x128/s);
 
   const kept = await page.evaluate(async () => {
-    const address = "/tiles-store.js";
-    const { rememberTiles, rememberedTiles } = await import(address);
-    await rememberTiles("A GPU/1", "0.1", "32x32");
-    await rememberTiles("A GPU/1", "0.1", "128x128");
+    const address = "/engine/tuning-cache.js";
+    const { cacheTiling, cachedTiling } = await import(address);
+    await cacheTiling("A GPU/1", "0.1", "32x32");
+    await cacheTiling("A GPU/1", "0.1", "128x128");
     const found = [];
     for (const [adapter, engine] of [
       ["A GPU/1", "0.1"],
       ["A GPU", "0.1"],
       ["A GPU/1", "0.2"],
     ]) {
-      found.push((await rememberedTiles(adapter, engine)) ?? null);
+      found.push((await cachedTiling(adapter, engine)) ?? null);
     }
     return found;
   });

@@ -237,12 +237,12 @@ pub fn campaign(target: &dyn Target, inputs: u64, threads: usize) -> Tally {
             .unwrap_or_else(PoisonError::into_inner)
             .join(tally);
     };
-    thread::scope(|scope| {
+    thread::scope(|vb| {
         let workers: Vec<_> = watched
             .iter()
-            .map(|watched| scope.spawn(|| work(watched)))
+            .map(|watched| vb.spawn(|| work(watched)))
             .collect();
-        scope.spawn(|| {
+        vb.spawn(|| {
             while !done.load(Relaxed) {
                 thread::sleep(Duration::from_millis(20));
                 let now = begin.elapsed().as_millis() as u64;

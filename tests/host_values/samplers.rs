@@ -6,7 +6,7 @@ use darkroom::config::{SchedulerConfig, TimestepSpacing};
 use darkroom::error::Error;
 use darkroom::sampling::guidance::guide;
 use darkroom::sampling::noise::{Noise, Rng};
-use darkroom::sampling::samplers::{Sampler, SamplerKind};
+use darkroom::sampling::{Sampler, SamplerKind};
 
 use crate::{golden, read, usize_of};
 

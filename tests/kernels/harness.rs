@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use burn::tensor::wgpu::wgpu;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use darkroom::ops::Gpu;
-use darkroom::ops::gpu::{Preset, Tiles};
+use darkroom::ops::gpu::{KernelTiling, TileMemory};
 
 /// Random shapes of each operation, in each way to divide the work and each element type.
 pub const SHAPES: usize = 200;
@@ -207,8 +207,8 @@ impl Bench<'_> {
 
 /// Runs `check` on [`SHAPES`] random cases in each element type and each way to divide the work.
 pub fn sweep(seed: u64, check: impl Fn(&mut Bench, Gpu)) {
-    let ways = [Tiles::Registers, Tiles::Workgroup];
-    let ways = ways.map(|tiles| (format!("{tiles:?}"), Gpu::with_tiles(tiles)));
+    let ways = [TileMemory::Registers, TileMemory::Workgroup];
+    let ways = ways.map(|tiles| (format!("{tiles:?}"), Gpu::with_memory(tiles)));
     sweep_ways(seed, SHAPES, &ways, check);
 }
 
@@ -216,18 +216,18 @@ pub fn sweep(seed: u64, check: impl Fn(&mut Bench, Gpu)) {
 /// the result.
 pub fn sweep_tiles(seed: u64, check: impl Fn(&mut Bench, Gpu)) {
     sweep(seed, &check);
-    let tiles = Preset::ALL
+    let tiles = KernelTiling::ALL
         .into_iter()
-        .filter(|preset| preset.tiles == Tiles::Workgroup);
+        .filter(|preset| preset.memory == TileMemory::Workgroup);
     let ways: Vec<_> = tiles
         .map(|preset| {
-            let forced = Preset {
+            let forced = KernelTiling {
                 tiles_at_least: 1,
                 ..preset
             };
             (
                 format!("tiles of {}", preset.name),
-                Gpu::with_preset(forced),
+                Gpu::with_tiling(forced),
             )
         })
         .collect();

@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Tensor};
 use darkroom::config::Activation;
-use darkroom::ops::gpu::Tiles;
+use darkroom::ops::gpu::TileMemory;
 use darkroom::ops::{Gpu, GroupNorm, Ops, Stock};
 
 use crate::harness::{Bench, Random, adapter, sweep};
@@ -152,8 +152,8 @@ fn group_norm_of_any_size() {
         case(1, [61, 67], [13, 8], 7, -8.0),
         case(2, [24, 24], [640, 320], 32, 0.5),
     ];
-    for tiles in [Tiles::Registers, Tiles::Workgroup] {
-        let gpu = Gpu::with_tiles(tiles);
+    for tiles in [TileMemory::Registers, TileMemory::Workgroup] {
+        let gpu = Gpu::with_memory(tiles);
         for dtype in adapter.dtypes() {
             let mut bench = Bench::new(8, &adapter, dtype);
             small.iter().for_each(|case| case.check(&mut bench, gpu));

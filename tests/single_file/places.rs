@@ -284,7 +284,7 @@ fn a_file_that_does_not_say_what_it_predicts() {
     let kind = Kind::reduced("sd2", 862);
     std::fs::write(scratch.0.join("sd2.safetensors"), kind.file()).expect("a file");
     let (json, message, auto) = run("sd2.safetensors", &[]);
-    let warning = "does not say what its U-Net predicts";
+    let warning = "does not name its prediction type";
     assert!(message.contains(warning) && message.contains("set prediction to epsilon"));
     assert!(
         json["warnings"][0]

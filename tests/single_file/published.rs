@@ -3,7 +3,7 @@
 
 use darkroom::config::{Activation, PredictionType};
 use darkroom::weights::checkpoint::Checkpoint;
-use darkroom::{Pipeline, Precision, Runtime};
+use darkroom::{LoadOptions, Pipeline, Precision, Runtime};
 use pollster::block_on;
 use serde_json::{Value, json};
 
@@ -98,7 +98,11 @@ fn every_tensor_is_found() {
     ] {
         let source = published(kind, &[], Value::Null);
         let mut total = 0;
-        let load = block_on(Pipeline::load(&source, &runtime, &mut |p| total = p.total));
+        let options = LoadOptions {
+            on_progress: Box::new(|p| total = p.total),
+            ..LoadOptions::default()
+        };
+        let load = block_on(Pipeline::load(&source, &runtime, options));
         let error = load.err().expect("no weights").to_string();
         assert!(error.contains("beyond the header"), "{error}");
         assert_eq!(total, 2 * parameters, "{kind}");

@@ -1,6 +1,6 @@
 //! Files that are no checkpoint, or a damaged one: the message says what they seem to be.
 
-use darkroom::{Pipeline, Precision, Runtime};
+use darkroom::{LoadOptions, Pipeline, Precision, Runtime};
 use pollster::block_on;
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ fn message(tensors: &[(&str, &[usize])]) -> String {
     let (bytes, size) = header_only(tensors, &Value::Null);
     let source = HeaderOnly { bytes, size };
     let runtime = Runtime::cpu(Precision::F32, false).expect("the CPU");
-    let error = block_on(Pipeline::load(&source, &runtime, &mut |_| ()));
+    let error = block_on(Pipeline::load(&source, &runtime, LoadOptions::default()));
     error.err().expect("no model").to_string()
 }
 
@@ -188,7 +188,7 @@ fn damaged_checkpoints() {
         let (bytes, size) = header_only(tensors, &Value::Null);
         let source = HeaderOnly { bytes, size };
         let runtime = Runtime::cpu(Precision::F32, false).expect("the CPU");
-        let error = block_on(Pipeline::load(&source, &runtime, &mut |_| ()));
+        let error = block_on(Pipeline::load(&source, &runtime, LoadOptions::default()));
         error.err().expect("no model").to_string()
     };
     let without = |name: &'static str| {

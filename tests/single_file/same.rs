@@ -5,9 +5,9 @@ use std::path::Path;
 use std::rc::Rc;
 
 use darkroom::weights::Source;
-use darkroom::weights::native::Folder;
-use darkroom::weights::place;
-use darkroom::{Picture, Pipeline, Precision, Prediction, Request, Runtime};
+use darkroom::weights::source::folder::Folder;
+use darkroom::weights::source::locate;
+use darkroom::{LoadOptions, Picture, Pipeline, Precision, PredictionSetting, Request, Runtime};
 use pollster::block_on;
 
 use crate::support::checkpoint::{KINDS, Kind};
@@ -15,9 +15,16 @@ use crate::support::command::Scratch;
 use crate::support::models::{MODELS, Model};
 use crate::support::{golden, psnr, relative_error, say};
 
-fn load(source: &dyn Source, prediction: Prediction) -> Rc<Pipeline> {
+fn load(source: &dyn Source, prediction: PredictionSetting) -> Rc<Pipeline> {
     let runtime = Runtime::cpu(Precision::F32, false).expect("the CPU");
-    let load = block_on(Pipeline::load_as(source, prediction, &runtime, &mut |_| ()));
+    let load = block_on(Pipeline::load(
+        source,
+        &runtime,
+        LoadOptions {
+            prediction,
+            ..LoadOptions::default()
+        },
+    ));
     load.unwrap_or_else(|e| panic!("{e}"))
 }
 
@@ -26,11 +33,11 @@ fn load_file(
     file: &Path,
     bytes: &[u8],
     vocab: Option<&Path>,
-    predicts: Prediction,
+    prediction: PredictionSetting,
 ) -> Rc<Pipeline> {
     std::fs::write(file, bytes).expect("a file");
-    let source = place::open(file.to_str().expect("UTF-8"), vocab).expect("a file");
-    load(&*source, predicts)
+    let source = locate::open(file.to_str().expect("UTF-8"), vocab).expect("a file");
+    load(&*source, prediction)
 }
 
 fn generate(pipeline: &Rc<Pipeline>, request: &Request) -> (Vec<f32>, Picture) {
@@ -53,15 +60,18 @@ fn file_and_folder_give_the_same_latents() {
         let bytes = kind.file();
         for case in &kind.cases {
             let prediction = match case.prediction.as_str() {
-                "epsilon" => Prediction::Epsilon,
-                _ => Prediction::V,
+                "epsilon" => PredictionSetting::Epsilon,
+                _ => PredictionSetting::V,
             };
             let file = scratch.0.join("model.safetensors");
             let single = load_file(&file, &bytes, None, prediction);
             assert_eq!(single.warnings(), [""; 0]);
             let folder = scratch.0.join(&case.prediction);
             kind.write_folder(&folder, &case.prediction);
-            let folder = load(&Folder::open(folder).expect("a folder"), Prediction::Auto);
+            let folder = load(
+                &Folder::open(folder).expect("a folder"),
+                PredictionSetting::Auto,
+            );
 
             let (latent, picture) = generate(&single, &case.request());
             let (other, other_picture) = generate(&folder, &case.request());
@@ -90,7 +100,7 @@ fn files_with_other_habits() {
     let latent = |kind: &Kind, bytes: &[u8]| {
         let vocab = golden().join("models/tokenizer");
         let file = scratch.0.join("model.safetensors");
-        let pipeline = load_file(&file, bytes, Some(&vocab), Prediction::Epsilon);
+        let pipeline = load_file(&file, bytes, Some(&vocab), PredictionSetting::Epsilon);
         generate(&pipeline, &kind.cases[0].request()).0
     };
     let sd1 = Kind::reduced("sd1", 862);
@@ -120,28 +130,27 @@ fn rename(file: &[u8], from: &str, to: &str) -> Vec<u8> {
     .concat()
 }
 
-/// What a model predicts shows in its answer to pure noise. The tiny models are only fitted, on all timesteps at once; the
-/// demo model is trained.
+/// The tiny models are only fitted, on all timesteps at once; the demo model is trained.
 #[test]
-fn a_model_that_predicts_noise_answers_noise_with_noise() {
+fn an_epsilon_model_returns_pure_noise_at_the_last_timestep() {
     let runtime = Runtime::cpu(Precision::F32, false).expect("the CPU");
-    let likeness = |name: &str, pipeline: &Pipeline| {
+    let correlate = |name: &str, pipeline: &Pipeline| {
         let predicts = pipeline.info().expect("a model").prediction_type;
-        let likeness = block_on(pipeline.likeness_to_noise()).expect("a trial");
+        let correlation = block_on(pipeline.noise_correlation()).expect("a trial");
         say(format_args!(
-            "{name}: {predicts}, likeness to noise {likeness:.3}"
+            "{name}: {predicts}, noise correlation {correlation:.3}"
         ));
-        (predicts == "epsilon", likeness)
+        (predicts == "epsilon", correlation)
     };
     for name in MODELS {
-        let (epsilon, likeness) = likeness(name, &Model::read(name).load(&runtime));
-        assert_eq!(epsilon, likeness > 0.65, "{name}");
+        let (epsilon, correlation) = correlate(name, &Model::read(name).load(&runtime));
+        assert_eq!(epsilon, correlation > 0.65, "{name}");
     }
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("www/models/portraits");
     let demo = load(
         &Folder::open(demo).expect("the demo model"),
-        Prediction::Auto,
+        PredictionSetting::Auto,
     );
-    let (epsilon, likeness) = likeness("portraits", &demo);
-    assert!(epsilon && likeness > 0.95);
+    let (epsilon, correlation) = correlate("portraits", &demo);
+    assert!(epsilon && correlation > 0.95);
 }

@@ -1,12 +1,12 @@
-//! Launches, submissions and kernels of a step, and what they cost the host.
+//! LaunchCounter, submissions and kernels of a step, and what they cost the host.
 
 use std::time::Instant;
 
 use burn::tensor::{DType, Tensor};
 use darkroom::device::read;
-use darkroom::kernels::Sketch;
-use darkroom::ops::gpu::{OnDevice, OnDeviceStart, Paper, Tiles};
-use darkroom::run::Run;
+use darkroom::ops::gpu::{DeviceLatent, DeviceLatentInit, DryRun, TileMemory};
+use darkroom::pipeline::denoise::Denoiser;
+use darkroom::pipeline::warmup::Launches;
 use darkroom::sampling::SamplerKind;
 use darkroom::sampling::update::Step;
 use pollster::block_on;
@@ -14,7 +14,7 @@ use pollster::block_on;
 use super::support::models::Model;
 use super::support::{relative_error, say};
 use super::walk::{Walk, random_unet, sd15_unet};
-use super::{Launches, adapter, prompts};
+use super::{LaunchCounter, adapter, prompts};
 
 /// Dispatches of one guided step, and distinct pipelines of a whole picture, as the acceptance of the GPU path has them.
 const DISPATCHES_AT_MOST: usize = 450;
@@ -35,18 +35,19 @@ fn sd15_at_full_size_has_few_dispatches_and_few_pipelines() {
     config.text.max_position_embeddings = 77;
     config.vae.block_out_channels = vec![128, 256, 512, 512];
     (config.vae.layers_per_block, config.vae.norm_num_groups) = (2, 32);
-    for tiles in [Tiles::Registers, Tiles::Workgroup] {
+    for tiles in [TileMemory::Registers, TileMemory::Workgroup] {
         for dtype in [DType::F32, DType::F16] {
             let runtime = adapter.runtime(tiles, dtype);
-            let paper = Paper::new(&runtime.device);
-            let sketch = Sketch::new(&config, &runtime, &paper, [512, 512]).expect("a sketch");
-            let (step, kernels) = (sketch.step.len(), sketch.kernels().len());
+            let dry_run = DryRun::new(&runtime.device);
+            let launches =
+                Launches::new(&config, &runtime, &dry_run, [512, 512]).expect("a sketch");
+            let (step, kernels) = (launches.step.len(), launches.kernels().len());
             say(format_args!(
                 "SD1.5 at 512×512, guided, {}: {} dispatches before the first step, {step} a step, {} after the last one; \
                  {kernels} pipelines",
                 runtime.name,
-                sketch.start.len(),
-                sketch.finish.len(),
+                launches.start.len(),
+                launches.finish.len(),
             ));
             assert!(step <= DISPATCHES_AT_MOST, "{step} dispatches a step");
             assert!(kernels <= PIPELINES_AT_MOST, "{kernels} pipelines");
@@ -60,19 +61,19 @@ fn a_step_launches_what_its_sketch_says_in_one_submission() {
     let Some(adapter) = adapter("launches and submissions of a step") else {
         return;
     };
-    let runtime = adapter.runtime(Tiles::Registers, DType::F32);
+    let runtime = adapter.runtime(TileMemory::Registers, DType::F32);
     let mut config = Model::read("sd1-pndm").config();
     config.unet = sd15_unet(8);
     config.text.hidden_size = config.unet.cross_attention_dim;
-    let paper = Paper::new(&runtime.device);
-    let sketch = Sketch::new(&config, &runtime, &paper, [8 * 8; 2]).expect("a sketch");
-    let sketched = sketch.step.len();
+    let dry_run = DryRun::new(&runtime.device);
+    let launches = Launches::new(&config, &runtime, &dry_run, [8 * 8; 2]).expect("a sketch");
+    let sketched = launches.step.len();
 
     let unet = random_unet(&config.unet, &runtime);
     let prompts = prompts(&runtime, 2, 77, config.unet.cross_attention_dim);
     let mut walk = Walk::new(&unet, &prompts, SamplerKind::EulerA, 5);
     for call in 0..5 {
-        let (launches, before) = (Launches::watch(), adapter.submissions());
+        let (launches, before) = (LaunchCounter::watch(), adapter.submissions());
         walk.step();
         let (launches, submissions) = (launches.count(), adapter.submissions() - before - 1);
         say(format_args!(
@@ -94,7 +95,7 @@ fn a_step_launches_what_its_sketch_says_in_one_submission() {
             }
         }
     }
-    let on_host = Walk::start(&unet, &prompts, SamplerKind::EulerA, 5, Run::on_host).end();
+    let on_host = Walk::start(&unet, &prompts, SamplerKind::EulerA, 5, Denoiser::on_host).end();
     let error = relative_error(walk.run.latent(), &on_host);
     assert!(error < 1e-5, "off by {error:.1e} from a run on the host");
 }
@@ -106,18 +107,18 @@ fn a_recorded_step_costs_the_host_less() {
     let Some(adapter) = adapter("the host's time for a step") else {
         return;
     };
-    let runtime = adapter.runtime(Tiles::Registers, DType::F32);
+    let runtime = adapter.runtime(TileMemory::Registers, DType::F32);
     let config = sd15_unet(8);
     let unet = random_unet(&config, &runtime);
     let prompts = prompts(&runtime, 2, 77, config.cross_attention_dim);
-    let (times, prompt) = (unet.times(&[500.0], &prompts), unet.prompt(&prompts));
+    let (times, prompt) = (unet.times(&[500.0], &prompts), unet.cross_attn_kv(&prompts));
     let predict = |latent, time: &Tensor<2>| unet.predict(latent, time, &prompt);
-    let start = OnDeviceStart {
+    let start = DeviceLatentInit {
         latent: vec![0.5; 4],
         shape: [2, 1, 1, 4],
         input_scale: 1.0,
     };
-    let mut latent = OnDevice::new(start, &times);
+    let mut latent = DeviceLatent::new(start, &times);
     let step = Step::default();
     let mut seconds = [Vec::new(), Vec::new()];
     for round in 0..24 {

@@ -3,7 +3,7 @@
 use burn::tensor::DType;
 use cubecl::launched::LaunchedKernels;
 use darkroom::Request;
-use darkroom::ops::gpu::Tiles;
+use darkroom::ops::gpu::TileMemory;
 use pollster::block_on;
 
 use super::adapter;
@@ -15,7 +15,7 @@ fn nothing_grows_from_picture_to_picture() {
     let Some(adapter) = adapter("memory over 20 pictures") else {
         return;
     };
-    let runtime = adapter.runtime(Tiles::Registers, DType::F32);
+    let runtime = adapter.runtime(TileMemory::Registers, DType::F32);
     let pipeline = Model::read("sd1-pndm").load(&runtime);
     let plain = Request {
         prompt: "Portrait photo of a man".into(),
@@ -80,8 +80,8 @@ fn a_loaded_model_has_all_its_kernels() {
     };
     let dtypes = adapter.dtypes();
     for (tiles, dtype) in [
-        (Tiles::Registers, dtypes[0]),
-        (Tiles::Workgroup, dtypes[dtypes.len() - 1]),
+        (TileMemory::Registers, dtypes[0]),
+        (TileMemory::Workgroup, dtypes[dtypes.len() - 1]),
     ] {
         let runtime = adapter.runtime(tiles, dtype);
         let launched = LaunchedKernels::new();

@@ -5,9 +5,9 @@ use std::cell::Cell;
 use burn::backend::wgpu::CubeBackend;
 use burn::tensor::{DType, Tensor};
 use darkroom::device::read;
-use darkroom::ops::gpu::{OnDevice, OnDeviceStart, Tiles};
+use darkroom::ops::gpu::{DeviceLatent, DeviceLatentInit, TileMemory};
 use darkroom::ops::{Gpu, Ops};
-use darkroom::run::Run;
+use darkroom::pipeline::denoise::Denoiser;
 use darkroom::sampling::update::Step;
 use darkroom::sampling::{Noise, Rng, Sampler, SamplerKind};
 use pollster::block_on;
@@ -15,7 +15,7 @@ use pollster::block_on;
 use super::support::models::Model;
 use super::support::relative_error;
 use super::walk::{Walk, random_unet};
-use super::{Launches, adapter, prompts};
+use super::{LaunchCounter, adapter, prompts};
 
 /// Where recording is refused, as while another one is under way, steps are launched one by one, with the same result.
 #[test]
@@ -23,7 +23,7 @@ fn steps_do_without_a_record_where_there_can_be_none() {
     let Some(adapter) = adapter("steps without a record") else {
         return;
     };
-    let runtime = adapter.runtime(Tiles::Registers, DType::F32);
+    let runtime = adapter.runtime(TileMemory::Registers, DType::F32);
     let config = Model::read("sd1-four-levels").config().unet;
     let unet = random_unet(&config, &runtime);
     for branches in [1, 2] {
@@ -34,7 +34,7 @@ fn steps_do_without_a_record_where_there_can_be_none() {
         client.graph_prepare().expect("a capture of our own");
         let mut walk = Walk::new(&unet, &prompts, SamplerKind::Euler, 6);
         for call in 0..6 {
-            let launches = Launches::watch();
+            let launches = LaunchCounter::watch();
             walk.step();
             assert!(launches.count() > 1, "call {call} was played from a record");
         }
@@ -52,12 +52,12 @@ fn a_record_goes_on_over_many_timesteps() {
     let Some(adapter) = adapter("a run of many steps") else {
         return;
     };
-    let runtime = adapter.runtime(Tiles::Registers, DType::F32);
+    let runtime = adapter.runtime(TileMemory::Registers, DType::F32);
     let config = Model::read("sd1-four-levels").config().unet;
     let unet = random_unet(&config, &runtime);
     let prompts = prompts(&runtime, 2, 77, config.cross_attention_dim);
     let on_device = Walk::new(&unet, &prompts, SamplerKind::Euler, 68).end();
-    let on_host = Walk::start(&unet, &prompts, SamplerKind::Euler, 68, Run::on_host).end();
+    let on_host = Walk::start(&unet, &prompts, SamplerKind::Euler, 68, Denoiser::on_host).end();
     let error = relative_error(&on_device, &on_host);
     assert!(error < 1e-4, "off by {error:.1e} from a run on the host");
 }
@@ -69,15 +69,15 @@ fn steps_go_on_after_a_record_that_fails() {
     let Some(adapter) = adapter("steps after a record that fails") else {
         return;
     };
-    let gpu = Gpu::with_tiles(Tiles::Registers);
+    let gpu = Gpu::with_memory(TileMemory::Registers);
     let times = Tensor::<2>::zeros([1, 128], (&adapter.device, DType::F32));
     let run = |waste: bool| {
-        let start = OnDeviceStart {
+        let start = DeviceLatentInit {
             latent: Noise::new(Rng::Torch, 1).normal(6 * 10 * 4),
             shape: [2, 6, 10, 4],
             input_scale: 1.0,
         };
-        let mut latent = OnDevice::new(start, &times);
+        let mut latent = DeviceLatent::new(start, &times);
         let config = Model::read("sd1-pndm").config().scheduler;
         let mut sampler = Sampler::new(SamplerKind::Dpmpp2m, &config, 8).expect("a sampler");
         let calls = Cell::new(0);

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use burn::tensor::{DType, Tensor, TensorData};
 use darkroom::device::read;
-use darkroom::ops::gpu::{OnDevice, OnDeviceStart};
+use darkroom::ops::gpu::{DeviceLatent, DeviceLatentInit};
 use darkroom::sampling::update::{Arrays, Step};
 use darkroom::sampling::{Noise, Rng, Sampler, SamplerKind, guide};
 use pollster::block_on;
@@ -36,12 +36,12 @@ fn samplers_on_the_device_match_the_host() {
             let latent: Vec<f32> = normal().into_iter().map(|x| x * sigma).collect();
             let mut arrays = Arrays::new(latent.clone());
             let times = Tensor::<2>::zeros([1, 128], (&adapter.device, dtype));
-            let start = OnDeviceStart {
+            let start = DeviceLatentInit {
                 latent,
                 shape: [2, h, w, c],
                 input_scale: sampler.input_scale(),
             };
-            let mut on_device = OnDevice::new(start, &times);
+            let mut on_device = DeviceLatent::new(start, &times);
             while !sampler.is_done() {
                 let what = format!("{model} {kind} {dtype:?} call {}", sampler.call());
                 let input_scale = sampler.input_scale();
@@ -79,7 +79,7 @@ fn samplers_on_the_device_match_the_host() {
 
                 let prediction = guide(&positive, &negative, 5.0);
                 step.update.apply(&mut arrays, &prediction, &step.noise);
-                let expected = [&prediction[..], &arrays.picture, &arrays.latent];
+                let expected = [&prediction[..], &arrays.denoised, &arrays.latent];
                 for (got, expected) in got.chunks(h * w * c).zip(expected) {
                     let error = relative_error(got, expected);
                     assert!(error < limit, "{what}: off by {error:.1e}");

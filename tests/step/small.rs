@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Device, Tensor};
 use darkroom::device::read;
-use darkroom::ops::gpu::Tiles;
+use darkroom::ops::gpu::TileMemory;
 use darkroom::ops::{Gpu, Ops, Stock};
 use pollster::block_on;
 
@@ -15,7 +15,7 @@ fn small_kernels_match_stock() {
     let Some(adapter) = adapter("small kernels") else {
         return;
     };
-    let gpu = Gpu::with_tiles(Tiles::Registers);
+    let gpu = Gpu::with_memory(TileMemory::Registers);
     for dtype in adapter.dtypes() {
         for case in 0..200u64 {
             let rows = 1 + (case * 7 % 23) as usize;

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use burn::tensor::{DType, Tensor, TensorData};
 use darkroom::Runtime;
 use darkroom::config::UnetConfig;
-use darkroom::run::{Run, Start};
+use darkroom::pipeline::denoise::{Denoiser, DenoiserInput};
 use darkroom::sampling::update::Step;
 use darkroom::sampling::{Noise, Rng, Sampler, SamplerKind};
 use darkroom::unet::Unet;
-use darkroom::weights::Params;
+use darkroom::weights::VarStore;
 use darkroom::weights::params::{Layout, Loaded};
 use pollster::block_on;
 
@@ -37,7 +37,7 @@ pub fn sd15_unet(thin: usize) -> UnetConfig {
 
 /// A U-Net with random weights.
 pub fn random_unet(config: &UnetConfig, runtime: &Runtime) -> Unet {
-    let mut plan = Params::plan(runtime.ops.clone());
+    let mut plan = VarStore::recording(runtime.ops.clone());
     Unet::new(plan.root(), config).expect("a U-Net");
     // Enough of it that no two layers begin alike.
     let noise = Noise::new(Rng::Torch, 0).normal(100_003);
@@ -47,14 +47,14 @@ pub fn random_unet(config: &UnetConfig, runtime: &Runtime) -> Unet {
     };
     let options = |dtype| (&runtime.device, dtype);
     let loaded: HashMap<String, Loaded> = plan
-        .into_wanted()
+        .into_required()
         .into_iter()
-        .map(|wanted| {
-            let outputs = wanted.shape[0];
-            let inputs: usize = wanted.shape[1..].iter().product();
-            let tensor = match wanted.layout {
+        .map(|required| {
+            let outputs = required.shape[0];
+            let inputs: usize = required.shape[1..].iter().product();
+            let tensor = match required.layout {
                 Layout::Vector => {
-                    let ones = wanted.name.contains("norm") && wanted.name.ends_with("weight");
+                    let ones = required.name.contains("norm") && required.name.ends_with("weight");
                     let values = random(outputs, 0.1).into_iter();
                     let values = values.map(|x| x + f32::from(ones)).collect::<Vec<_>>();
                     let data = TensorData::new(values, [outputs]);
@@ -67,23 +67,23 @@ pub fn random_unet(config: &UnetConfig, runtime: &Runtime) -> Unet {
                     Loaded::Matrix(Tensor::from_data(data, options(runtime.dtype)))
                 }
             };
-            (wanted.name, tensor)
+            (required.name, tensor)
         })
         .collect();
-    Unet::new(Params::take(loaded, runtime.ops.clone()).root(), config).expect("a U-Net")
+    Unet::new(VarStore::loaded(loaded, runtime.ops.clone()).root(), config).expect("a U-Net")
 }
 
 /// A run of `unet` with random prompts, and the sampler that leads it.
 pub struct Walk<'a> {
     unet: &'a Unet,
-    pub run: Run,
+    pub run: Denoiser,
     sampler: Sampler,
     noise: Noise,
 }
 
 impl<'a> Walk<'a> {
     pub fn new(unet: &'a Unet, prompts: &Tensor<3>, kind: SamplerKind, steps: usize) -> Self {
-        Walk::start(unet, prompts, kind, steps, Run::new)
+        Walk::start(unet, prompts, kind, steps, Denoiser::new)
     }
 
     pub fn start(
@@ -91,7 +91,7 @@ impl<'a> Walk<'a> {
         prompts: &Tensor<3>,
         kind: SamplerKind,
         steps: usize,
-        start: fn(&Unet, Start) -> Run,
+        start: fn(&Unet, DenoiserInput) -> Denoiser,
     ) -> Self {
         let scheduler = Model::read("sd1-pndm").config().scheduler;
         let sampler = Sampler::new(kind, &scheduler, steps).expect("a sampler");
@@ -100,7 +100,7 @@ impl<'a> Walk<'a> {
         let latent = noise.normal(4 * 8 * 8).into_iter().map(|x| x * sigma);
         let start = start(
             unet,
-            Start {
+            DenoiserInput {
                 prompts: prompts.clone(),
                 latent: latent.collect(),
                 shape: [4, 8, 8],

@@ -11,14 +11,14 @@ use super::say;
 
 /// What is asked of the device.
 #[derive(Clone, Copy)]
-pub struct Wanted {
+pub struct AdapterRequest {
     pub precision: Precision,
     /// Most bytes of a buffer, where the adapter's own limit is higher.
     pub buffer_limit: Option<u64>,
 }
 
 /// A device of the first adapter, or `None` where it was asked not to be tested.
-pub fn gpu(what: &str, wanted: Wanted) -> Option<Runtime> {
+pub fn gpu(what: &str, required: AdapterRequest) -> Option<Runtime> {
     if std::env::var("DARKROOM_NO_GPU_TESTS").is_ok_and(|value| value == "1") {
         say(format_args!("NOT RUN: {what} (DARKROOM_NO_GPU_TESTS=1)"));
         return None;
@@ -27,7 +27,7 @@ pub fn gpu(what: &str, wanted: Wanted) -> Option<Runtime> {
     let quiet = env_logger::Builder::new().build();
     let _ = log::set_boxed_logger(Box::new(DeviceLog(Box::new(quiet))));
     log::set_max_level(log::LevelFilter::Warn);
-    let setup = block_on(setup(wanted.buffer_limit)).unwrap_or_else(|e| {
+    let setup = block_on(setup(required.buffer_limit)).unwrap_or_else(|e| {
         panic!(
             "{e}\nThis test needs a Vulkan, Metal or DirectX 12 adapter; a software one will do \
              (Debian: apt-get install mesa-vulkan-drivers libvulkan1). \
@@ -36,7 +36,7 @@ pub fn gpu(what: &str, wanted: Wanted) -> Option<Runtime> {
     });
     let options = Device::wgpu_options().tasks_max(64).setup(setup.clone());
     let device = options.init().expect("a device");
-    Some(Runtime::gpu_at(device, &setup, wanted.precision, false).expect("a runtime"))
+    Some(Runtime::gpu_at(device, &setup, required.precision, false).expect("a runtime"))
 }
 
 async fn setup(buffer_limit: Option<u64>) -> Result<WgpuSetup, String> {

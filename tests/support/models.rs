@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use darkroom::config::{ModelConfig, SchedulerConfig, TextConfig, UnetConfig, VaeConfig};
 use darkroom::text::tokenizer::LongPrompt;
-use darkroom::weights::native::Folder;
-use darkroom::{Pipeline, Request, Runtime};
+use darkroom::weights::source::folder::Folder;
+use darkroom::{LoadOptions, Pipeline, Request, Runtime};
 use pollster::block_on;
 use serde::Deserialize;
 
@@ -112,7 +112,7 @@ impl Model {
 
     pub fn load(&self, runtime: &Runtime) -> Rc<Pipeline> {
         let folder = Folder::open(self.path()).expect("a model folder");
-        block_on(Pipeline::load(&folder, runtime, &mut |_| ()))
+        block_on(Pipeline::load(&folder, runtime, LoadOptions::default()))
             .unwrap_or_else(|e| panic!("{}: {e}", self.name))
     }
 

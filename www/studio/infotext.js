@@ -1,39 +1,80 @@
 // @ts-check
-/** The text that A1111 and its kin write into a PNG under "parameters": how a picture was made, both ways. */
+/**
+ * Reads and writes infotext, the generation parameters that A1111 and compatible programs store in
+ * a PNG under "parameters".
+ */
 import { ON_DISK } from "./address.js";
 import { SAMPLER_NAMES, samplerName } from "./settings.js";
 
 /** @typedef {import("./settings.js").Settings} Settings */
 
 const NEGATIVE = "Negative prompt:";
-/** How the last line begins, in every version of the format. */
+/** Beginning of the last line, in every version of the format. */
 const LAST = /^Steps: *\d/;
-/** Names of other programs for what is the same. @type {Readonly<Record<string, string>>} */
-const OTHER_NAMES = { plms: "pndm", "euler ancestral": "euler-a", "dpm++ 2m karras": "dpm++2m-karras" };
-/** Settings of others that change the picture and that there are none of here. */
-const UNKNOWN_HERE = ["Clip skip", "Denoising strength", "Hires upscale", "Lora hashes", "TI hashes", "Variation seed", "Refiner", "ENSD", "Eta"];
+/** Names of samplers in other programs. @type {Readonly<Record<string, string>>} */
+const OTHER_NAMES = {
+  plms: "pndm",
+  "euler ancestral": "euler-a",
+  "dpm++ 2m karras": "dpm++2m-karras",
+};
+/** Settings of other programs that change the picture and do not exist here. */
+const UNKNOWN_HERE = [
+  "Clip skip",
+  "Denoising strength",
+  "Hires upscale",
+  "Lora hashes",
+  "TI hashes",
+  "Variation seed",
+  "Refiner",
+  "ENSD",
+  "Eta",
+];
 
 /**
  * @param {Settings} settings
  * @returns {string}
  */
-export function infotext({ prompt, negative, seed, steps, guidance, sampler, width, height, model }) {
-  const name = (model.replace(ON_DISK, "").replace(/[?#].*$/, "").replace(/\/+$/, "").split("/").pop() ?? "").replace(/\.safetensors$/i, "");
+export function infotext({
+  prompt,
+  negative_prompt,
+  seed,
+  steps,
+  guidance_scale,
+  sampler,
+  width,
+  height,
+  model,
+}) {
+  const path = model
+    .replace(ON_DISK, "")
+    .replace(/[?#].*$/, "")
+    .replace(/\/+$/, "");
+  const name = (path.split("/").pop() ?? "").replace(/\.safetensors$/i, "");
   const lines = [prompt];
-  if (negative) lines.push(`${NEGATIVE} ${negative}`);
-  lines.push(
-    `Steps: ${steps}, Sampler: ${samplerName(sampler)}, CFG scale: ${guidance}, Seed: ${seed}, Size: ${width}x${height}, Model: ${quoted(name)}, RNG: CPU, Version: Darkroom`,
-  );
+  if (negative_prompt) lines.push(`${NEGATIVE} ${negative_prompt}`);
+  const values = {
+    Steps: steps,
+    Sampler: samplerName(sampler),
+    "CFG scale": guidance_scale,
+    Seed: seed,
+    Size: `${width}x${height}`,
+    Model: quoted(name),
+    RNG: "CPU",
+    Version: "Darkroom",
+  };
+  const pairs = Object.entries(values).map(([key, value]) => `${key}: ${value}`);
+  lines.push(pairs.join(", "));
   return lines.join("\n");
 }
 
-/** As others do it, a value that would end too early stands in quotes. @param {string} value */
+/** Quotes a value that contains a separator, as other programs do. @param {string} value */
 const quoted = (value) => (/[,:"\n]/.test(value) ? JSON.stringify(value) : value);
 
 /**
- * Reads such a text, whoever wrote it. Time and memory are in proportion to its length.
+ * Reads the infotext of any program. Time and memory are proportional to its length.
  * @param {string} text
- * @returns {{settings: Partial<Settings>, notes: string[]} | null} null where it is none; `notes`: what will be otherwise, as sentences
+ * @returns {{settings: Partial<Settings>, notes: string[]} | null} null: this is no infotext;
+ *   `notes`: sentences about what will be different
  */
 export function fromInfotext(text) {
   const lines = text.split(/\r?\n/);
@@ -47,15 +88,20 @@ export function fromInfotext(text) {
   /** @type {Partial<Settings>} */
   const settings = {
     prompt: lines.slice(0, to).join("\n"),
-    negative: from < 0 ? "" : lines.slice(from, last).join("\n").slice(NEGATIVE.length).replace(/^ /, ""),
+    negative_prompt:
+      from < 0 ? "" : lines.slice(from, last).join("\n").slice(NEGATIVE.length).replace(/^ /, ""),
     ...numbers(values),
   };
   const sampler = samplerOf(values);
   if (sampler) settings.sampler = sampler;
-  else if (values.has("Sampler")) notes.push(`There is no sampler “${excerpt(values.get("Sampler"))}” here: the one chosen stays.`);
+  else if (values.has("Sampler"))
+    notes.push(
+      `There is no sampler “${excerpt(values.get("Sampler"))}” here: the chosen one stays.`,
+    );
   const model = values.get("Model");
   if (values.get("Version") !== "Darkroom") {
-    if (values.get("RNG") !== "CPU") notes.push("Its noise came from another generator, so the same seed gives another picture.");
+    if (values.get("RNG") !== "CPU")
+      notes.push("Its noise came from another generator, so the same seed gives another picture.");
     const others = UNKNOWN_HERE.filter((key) => values.has(key));
     if (others.length) notes.push(`Not applied here: ${others.join(", ")}.`);
   }
@@ -66,16 +112,23 @@ export function fromInfotext(text) {
 /** @param {string | undefined} text */
 const excerpt = (text = "") => (text.length > 60 ? `${text.slice(0, 60)}…` : text);
 
-/** @param {Map<string, string>} values @returns {Partial<Settings>} those that are such */
+/**
+ * @param {Map<string, string>} values
+ * @returns {Partial<Settings>} the values that are valid numbers
+ */
 function numbers(values) {
   /** @type {Partial<Settings>} */
   const settings = {};
-  const take = (/** @type {keyof Settings} */ field, /** @type {string | undefined} */ value, /** @type {RegExp} */ form) => {
+  const take = (
+    /** @type {keyof Settings} */ field,
+    /** @type {string | undefined} */ value,
+    /** @type {RegExp} */ form,
+  ) => {
     if (value !== undefined && form.test(value)) settings[field] = value;
   };
   take("steps", values.get("Steps"), /^\d{1,4}$/);
   take("seed", values.get("Seed"), /^\d{1,20}$/);
-  take("guidance", values.get("CFG scale"), /^\d{1,3}(\.\d{1,6})?$/);
+  take("guidance_scale", values.get("CFG scale"), /^\d{1,3}(\.\d{1,6})?$/);
   const [, width, height] = /^(\d{1,5})x(\d{1,5})$/.exec(values.get("Size") ?? "") ?? [];
   return width ? { ...settings, width, height } : settings;
 }
@@ -83,15 +136,20 @@ function numbers(values) {
 /** @param {Map<string, string>} values @returns {string | null} */
 function samplerOf(values) {
   const name = values.get("Sampler")?.toLowerCase() ?? "";
-  const known = OTHER_NAMES[name] ?? Object.entries(SAMPLER_NAMES).find(([key, shown]) => name === key || name === shown.toLowerCase())?.[0];
-  // Since 2024 the schedule stands apart; left to itself, it is Karras's for this sampler and the plain one for the others.
+  const known =
+    OTHER_NAMES[name] ??
+    Object.entries(SAMPLER_NAMES).find(
+      ([key, shown]) => name === key || name === shown.toLowerCase(),
+    )?.[0];
+  // Since 2024 the schedule has a key of its own. "Automatic" is Karras for DPM++ 2M and the plain
+  // schedule for the other samplers.
   const schedule = values.get("Schedule type")?.toLowerCase() ?? "";
   if (known === "dpm++2m" && /^(karras|automatic)$/.test(schedule)) return "dpm++2m-karras";
   return known && /^(|automatic|uniform|normal)$/.test(schedule) ? known : null;
 }
 
 /**
- * Parts a line "Key: value, Key: "quoted, value", …" at the commas outside of quotes.
+ * Splits a line `Key: value, Key: "quoted, value", …` at the commas outside quotes.
  * @param {string} line
  */
 function valuesOf(line) {
@@ -106,20 +164,24 @@ function valuesOf(line) {
     let end = line[start] === '"' ? endOfQuoted(line, start) : start;
     const comma = line.indexOf(",", end);
     end = comma < 0 ? line.length : comma;
-    // The first one counts: what follows may be anybody's.
+    // The first value of a key counts: later ones may come from anywhere.
     if (!values.has(key)) values.set(key, unquoted(line.slice(start, end).trim()));
     at = end + 1;
   }
   return values;
 }
 
-/** The place behind a quoted value. @param {string} line @param {number} start of its first quote */
+/**
+ * The index after a quoted value.
+ * @param {string} line
+ * @param {number} start of its first quote
+ */
 function endOfQuoted(line, start) {
   for (let at = start + 1; at < line.length; at += 1) {
     if (line[at] === "\\") at += 1;
     else if (line[at] === '"') return at + 1;
   }
-  // Nobody closes it: then it is no quote.
+  // Without a closing quote it is not a quoted value.
   return start;
 }
 

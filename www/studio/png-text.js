@@ -1,15 +1,19 @@
 // @ts-check
 /**
- * What a PNG file says of itself in its text chunks (PNG 1.2, 11.3.4). Any bytes may come: whatever is malformed is passed over, nothing is thrown, and
- * no more than {@link AT_MOST} times the file's size is allocated.
+ * Reads the text chunks of a PNG file (PNG 1.2, 11.3.4). The file may have any content: malformed
+ * parts are skipped, nothing is thrown, and at most {@link AT_MOST} times the file's size is
+ * allocated.
  */
 
-/** Bytes allocated for each byte of the file: a compressed text is unpacked to at most {@link UNPACKED} times its size, put together, and made UTF-16. */
+/**
+ * Bytes allocated for each byte of the file: a compressed text is decompressed to at most
+ * {@link UNPACKED} times its size, joined, and converted to UTF-16.
+ */
 export const AT_MOST = 64;
 const UNPACKED = 16;
 
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
-/** Length and type before the data, a checksum behind. */
+/** Bytes around a chunk's data: length and type before it, a checksum after it. */
 const AROUND = 12;
 const KEYWORD_AT_MOST = 79;
 
@@ -22,7 +26,7 @@ const KEYWORD_AT_MOST = 79;
  */
 
 /**
- * The text of a keyword, the first that can be read.
+ * The first readable text with this keyword.
  * @param {Uint8Array<ArrayBuffer>} file
  * @param {string} keyword
  * @returns {Promise<string | null>}
@@ -47,7 +51,7 @@ export function* texts(file) {
   for (let at = SIGNATURE.length; at + AROUND <= file.length; ) {
     const length = view.getUint32(at);
     const type = latin1(file.subarray(at + 4, at + 8));
-    // Whether the checksum fits does not matter: a text that can be read is better than none.
+    // The checksum is not verified: a readable text is better than none.
     if (at + AROUND + length > file.length || type === "IEND") return;
     const text = textIn(type, file.subarray(at + 8, at + 8 + length));
     if (text) yield text;
@@ -63,32 +67,44 @@ function textIn(type, data) {
   const keyword = latin1(data.subarray(0, end));
   const rest = data.subarray(end + 1);
   if (type === "tEXt") return { keyword, bytes: rest, compressed: false, encoding: "latin1" };
-  if (type === "zTXt") return rest[0] === 0 ? { keyword, bytes: rest.subarray(1), compressed: true, encoding: "latin1" } : null;
+  if (type === "zTXt")
+    return rest[0] === 0
+      ? { keyword, bytes: rest.subarray(1), compressed: true, encoding: "latin1" }
+      : null;
   // Flag, method, language, translated keyword.
   const [flag, method] = rest;
   const language = rest.indexOf(0, 2);
   const translated = language < 0 ? -1 : rest.indexOf(0, language + 1);
   if (translated < 0 || flag > 1 || (flag === 1 && method !== 0)) return null;
-  return { keyword, bytes: rest.subarray(translated + 1), compressed: flag === 1, encoding: "utf8" };
+  return {
+    keyword,
+    bytes: rest.subarray(translated + 1),
+    compressed: flag === 1,
+    encoding: "utf8",
+  };
 }
 
-/** Not TextDecoder's "latin1", which is Windows's code page. @param {Uint8Array} bytes */
+/** Decodes Latin-1. TextDecoder's "latin1" is Windows-1252. @param {Uint8Array} bytes */
 function latin1(bytes) {
   const parts = [];
-  for (let at = 0; at < bytes.length; at += 4096) parts.push(String.fromCharCode(...bytes.subarray(at, at + 4096)));
+  for (let at = 0; at < bytes.length; at += 4096)
+    parts.push(String.fromCharCode(...bytes.subarray(at, at + 4096)));
   return parts.join("");
 }
 
 /**
  * @param {Uint8Array<ArrayBuffer>} packed
- * @returns {Promise<Uint8Array<ArrayBuffer> | null>} null where it is malformed, or more than there can be of words
+ * @returns {Promise<Uint8Array<ArrayBuffer> | null>} null: malformed, or too large for a text
  */
 async function unpack(packed) {
   /** @type {Uint8Array<ArrayBuffer>[]} */
   const parts = [];
   let length = 0;
   try {
-    const reader = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate")).getReader();
+    const reader = new Blob([packed])
+      .stream()
+      .pipeThrough(new DecompressionStream("deflate"))
+      .getReader();
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
       length += part.value.length;
       if (length > packed.length * UNPACKED) {

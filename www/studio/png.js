@@ -1,9 +1,11 @@
 // @ts-check
-/** PNG files that know how they were made: a text chunk put behind the header of a finished file. */
+/**
+ * Writes PNG files with generation parameters: a text chunk after the header of a finished file.
+ */
 
 const SIGNATURE_AND_HEADER = 8 + 25;
 
-/** CRC-32 as PNG wants it (ISO 3309, reflected polynomial). @param {Uint8Array} bytes */
+/** CRC-32 as in PNG (ISO 3309, reflected polynomial). @param {Uint8Array} bytes */
 function crc32(bytes) {
   let crc = 0xffffffff;
   for (const byte of bytes) {
@@ -31,12 +33,12 @@ function chunk(type, data) {
 const latin1 = (text) => Uint8Array.from(text, (character) => character.charCodeAt(0));
 
 /**
- * `tEXt` where Latin-1 can write the text, `iTXt` otherwise: what Pillow, and so A1111, does.
+ * A `tEXt` chunk where Latin-1 can encode the text, else `iTXt`: as Pillow does, and so A1111.
  * @param {string} keyword
  * @param {string} text
  */
 function textChunk(keyword, text) {
-  if (/^[\u0000-\u00ff]*$/.test(text)) return chunk("tEXt", latin1(`${keyword}\0${text}`));
+  if (!/[\u0100-\uffff]/.test(text)) return chunk("tEXt", latin1(`${keyword}\0${text}`));
   // Not compressed, no language, no translated keyword.
   const head = latin1(`${keyword}\0\0\0\0\0`);
   const body = new TextEncoder().encode(text);
@@ -54,9 +56,11 @@ function textChunk(keyword, text) {
 export async function pngOf(canvas, parameters) {
   /** @type {Blob | null} */
   const plain = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
-  if (!plain) throw new Error("This browser could not write the picture as PNG.");
+  if (!plain) throw new Error("This browser could not encode the picture as PNG.");
   const text = textChunk("parameters", parameters);
-  return new Blob([plain.slice(0, SIGNATURE_AND_HEADER), text, plain.slice(SIGNATURE_AND_HEADER)], { type: "image/png" });
+  return new Blob([plain.slice(0, SIGNATURE_AND_HEADER), text, plain.slice(SIGNATURE_AND_HEADER)], {
+    type: "image/png",
+  });
 }
 
 /**
@@ -68,6 +72,6 @@ export function download(blob, name) {
   link.href = URL.createObjectURL(blob);
   link.download = name;
   link.click();
-  // The download has begun by then; the picture need not stay in memory twice.
+  // The download has begun by then, and the picture need not stay in memory twice.
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

@@ -1,20 +1,22 @@
 // @ts-check
-/** How far things are, in words and as a bar. */
+/** Progress, as text and as a bar. */
 
-/** @typedef {import("../protocol.js").OpenProgress} OpenProgress */
-/** @typedef {import("../protocol.js").StepProgress} StepProgress */
+/** @typedef {import("../engine/protocol.js").OpenProgress} OpenProgress */
+/** @typedef {import("../engine/protocol.js").StepProgress} StepProgress */
 
 /**
- * @typedef {object} Saying
- * @property {string} text beside the bar; empty: nothing to say
+ * @typedef {object} Status
+ * @property {string} text beside the bar
  * @property {string} [spoken] for screen readers, at turning points only
- * @property {number | null} [share] 0 … 1 on the bar; null: nobody knows how long; absent: no bar
+ * @property {number | null} [fraction] 0 … 1 of the bar; null: unknown; absent: no bar
  */
 
-/** Measures from its making, and how long what is left will take. */
+/** Measures the time since its creation, and estimates the time left. */
 export class Stopwatch {
   #began = performance.now();
-  /** When the first step was done: it also compiles and warms up, and says little about the others. */
+  /**
+   * Time of the first step. It also compiles and warms up, so it does not count in the estimate.
+   */
   #first = 0;
 
   get seconds() {
@@ -22,7 +24,7 @@ export class Stopwatch {
   }
 
   /**
-   * @param {number} call done
+   * @param {number} call number of calls done
    * @param {number} calls in all
    * @returns {number | null} seconds
    */
@@ -39,23 +41,31 @@ function duration(seconds) {
   return `about ${Math.round(seconds / 60)} min`;
 }
 
-const STAGES = { device: "Looking for a device", engine: "Starting the engine", test: "Testing the device" };
+const STAGES = {
+  device: "Looking for a GPU",
+  engine: "Starting the engine",
+  test: "Testing the device",
+};
 
 const megabytes = (/** @type {number} */ bytes) => (bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0);
 
 /**
  * @param {Exclude<OpenProgress, {stage: "notice" | "storage" | "plan"}>} progress
- * @param {boolean} waiting a picture has been asked for and has to wait
- * @returns {Saying}
+ * @param {boolean} waiting a picture waits for the model
+ * @returns {Status}
  */
-export function openingWords(progress, waiting) {
+export function openingText(progress, waiting) {
   const then = waiting ? ", then the picture" : "";
-  if (progress.stage !== "weights") return { text: `${STAGES[progress.stage]}${then}`, share: null };
+  if (progress.stage !== "weights")
+    return { text: `${STAGES[progress.stage]}${then}`, fraction: null };
   const { total, fetched } = progress;
-  if (!total) return { text: `Loading the model${then}`, share: null };
-  // Bytes that have come and bytes that the engine has taken: of a kept model only the latter move.
+  if (!total) return { text: `Loading the model${then}`, fraction: null };
+  // Bytes fetched, or bytes taken by the engine: for a cached model only the latter move.
   const done = Math.min(total, Math.max(progress.done, fetched));
-  return { text: `Loading the model · ${megabytes(done)} of ${megabytes(total)} MB${then}`, share: done / total };
+  return {
+    text: `Loading the model · ${megabytes(done)} of ${megabytes(total)} MB${then}`,
+    fraction: done / total,
+  };
 }
 
 /**
@@ -63,14 +73,21 @@ export function openingWords(progress, waiting) {
  * @param {Stopwatch} watch
  * @param {number} at which picture, from 0
  * @param {number} count of pictures
- * @returns {Saying}
+ * @returns {Status}
  */
-export function stepWords({ call, calls, steps, done }, watch, at, count) {
+export function stepText({ call, calls, steps, done }, watch, at, count) {
   const left = watch.left(call, calls);
   const which = count > 1 ? `Picture ${at + 1} of ${count} · ` : "";
-  const share = (at + call / calls) / count;
-  if (done) return { text: `${which}Developing`, share };
-  const time = left === null ? "" : ` · ${duration(left + (count - at - 1) * watch.seconds * (calls / call))} left`;
+  const fraction = (at + call / calls) / count;
+  if (done) return { text: `${which}Developing`, fraction };
+  const time =
+    left === null
+      ? ""
+      : ` · ${duration(left + (count - at - 1) * watch.seconds * (calls / call))} left`;
   const halfway = call > 0 && call - 1 < calls / 2 && call >= calls / 2;
-  return { text: `${which}Step ${Math.min(call + 1, steps)} of ${steps}${time}`, spoken: halfway ? "Halfway." : undefined, share };
+  return {
+    text: `${which}Step ${Math.min(call + 1, steps)} of ${steps}${time}`,
+    spoken: halfway ? "Halfway." : undefined,
+    fraction,
+  };
 }

@@ -1,34 +1,61 @@
 // @ts-check
-/** What makes a picture: as the form holds it, as the address bar writes it, as the engine wants it. */
+/** Settings of a picture: in the form, in the address bar and in the engine's request. */
 
 /**
- * Every field as text, as in the form: what is typed survives, sensible or not.
+ * Settings as texts, as in the form's fields, valid or not.
  * @typedef {object} Settings
  * @property {string} prompt
- * @property {string} negative
+ * @property {string} negative_prompt
  * @property {string} seed 0 … 2⁶⁴−1
  * @property {string} steps 1 … 1000
- * @property {string} guidance 1 … 100; 1 makes no use of the negative prompt
- * @property {string} sampler a name of the engine's; empty: the model's own
- * @property {string} width pixels, a multiple of 8; empty: the model's own
- * @property {string} height pixels, a multiple of 8; empty: the model's own
+ * @property {string} guidance_scale 1 … 100; at 1 the negative prompt has no effect
+ * @property {string} sampler the engine's name; empty: the model's default
+ * @property {string} width pixels, a multiple of 8; empty: the model's default
+ * @property {string} height pixels, a multiple of 8; empty: the model's default
  * @property {string} device auto, gpu or cpu
- * @property {string} model where it is, see address.js
- * @property {string} prediction what a checkpoint's U-Net predicts: auto, epsilon or v
+ * @property {string} model see address.js
+ * @property {string} prediction prediction type of a checkpoint: auto, epsilon or v
  */
 
 /** @typedef {keyof Settings} Field */
 
-export const FIELDS = /** @type {Field[]} */ (["prompt", "negative", "seed", "steps", "guidance", "sampler", "width", "height", "device", "model", "prediction"]);
+export const FIELDS = /** @type {Field[]} */ ([
+  "prompt",
+  "negative_prompt",
+  "seed",
+  "steps",
+  "guidance_scale",
+  "sampler",
+  "width",
+  "height",
+  "device",
+  "model",
+  "prediction",
+]);
+
+/** The name of a setting in the form and in the address bar. @param {Field} field */
+export const fieldName = (field) => field.replaceAll("_", "-");
+
+/**
+ * The setting of a name in the form.
+ * @param {string} name
+ */
+export const fieldOf = (name) => /** @type {Field} */ (name.replaceAll("-", "_"));
+
+/**
+ * Names in the address bar of earlier versions; links may still have them.
+ * @type {Partial<Record<Field, string>>}
+ */
+const OLD_NAMES = { negative_prompt: "negative", guidance_scale: "guidance" };
 
 /** @satisfies {Partial<Settings>} */
-export const DEFAULTS = { steps: "20", guidance: "7.5", device: "auto", prediction: "auto" };
+export const DEFAULTS = { steps: "20", guidance_scale: "7.5", device: "auto", prediction: "auto" };
 
 const LARGEST_SEED = 2n ** 64n - 1n;
 const MOST_STEPS = 1000;
 const MOST_GUIDANCE = 100;
 
-/** The names people know samplers by; the engine's own are for machines. @type {Readonly<Record<string, string>>} */
+/** Names of samplers for people. @type {Readonly<Record<string, string>>} */
 export const SAMPLER_NAMES = {
   euler: "Euler",
   "euler-a": "Euler a",
@@ -42,45 +69,64 @@ export const SAMPLER_NAMES = {
 /** @param {string} sampler */
 export const samplerName = (sampler) => SAMPLER_NAMES[sampler] ?? sampler;
 
-/** A seed as short as A1111's, so that it can be read out. */
+/** A seed as short as A1111's, which people can read out. */
 export const randomSeed = () => String(crypto.getRandomValues(new Uint32Array(1))[0]);
 
 /**
- * What is wrong with the settings, field by field, in words to stand beside it. An empty map: nothing.
+ * Messages about invalid settings, to show beside their fields.
  * @param {Settings} settings
- * @param {number} multiple of which sizes must be
+ * @param {number} multiple sizes must be a multiple of it
  * @returns {Map<Field, string>}
  */
-export function problemsOf(settings, multiple = 8) {
+export function invalidFields(settings, multiple = 8) {
   /** @type {Map<Field, string>} */
   const problems = new Map();
-  const { seed, steps, guidance, width, height } = settings;
-  if (!/^\d+$/.test(seed) || BigInt(seed) > LARGEST_SEED) problems.set("seed", `The seed is a whole number from 0 to ${LARGEST_SEED}.`);
-  if (!/^\d+$/.test(steps) || Number(steps) < 1 || Number(steps) > MOST_STEPS) problems.set("steps", `Steps are a whole number from 1 to ${MOST_STEPS}.`);
-  const scale = guidance.trim() === "" ? NaN : Number(guidance);
-  if (!(scale >= 1 && scale <= MOST_GUIDANCE)) problems.set("guidance", `The guidance scale is a number from 1 to ${MOST_GUIDANCE}, such as 7.5.`);
-  for (const [field, size] of /** @type {[Field, string][]} */ ([["width", width], ["height", height]])) {
+  const { seed, steps, guidance_scale, width, height } = settings;
+  if (!/^\d+$/.test(seed) || BigInt(seed) > LARGEST_SEED)
+    problems.set("seed", `The seed is a whole number from 0 to ${LARGEST_SEED}.`);
+  if (!/^\d+$/.test(steps) || Number(steps) < 1 || Number(steps) > MOST_STEPS)
+    problems.set("steps", `Steps are a whole number from 1 to ${MOST_STEPS}.`);
+  const scale = guidance_scale.trim() === "" ? NaN : Number(guidance_scale);
+  if (!(scale >= 1 && scale <= MOST_GUIDANCE))
+    problems.set(
+      "guidance_scale",
+      `The guidance scale is a number from 1 to ${MOST_GUIDANCE}, such as 7.5.`,
+    );
+  for (const [field, size] of /** @type {[Field, string][]} */ ([
+    ["width", width],
+    ["height", height],
+  ])) {
     if (size === "") continue;
     const pixels = Number(size);
     if (!Number.isInteger(pixels) || pixels < multiple || pixels % multiple !== 0) {
       const near = Math.max(1, Math.round(pixels / multiple)) * multiple;
-      problems.set(field, `The ${field} is a multiple of ${multiple} pixels${Number.isFinite(near) ? `, such as ${near}` : ""}.`);
+      const example = Number.isFinite(near) ? `, such as ${near}` : "";
+      problems.set(field, `The ${field} is a multiple of ${multiple} pixels${example}.`);
     }
   }
   return problems;
 }
 
 /**
- * @param {Settings} settings without problems
- * @returns {import("../protocol.js").Request}
+ * @param {Settings} settings valid ones
+ * @returns {import("../engine/protocol.js").Request}
  */
-export function requestOf({ prompt, negative, seed, steps, guidance, sampler, width, height }) {
+export function requestOf({
+  prompt,
+  negative_prompt,
+  seed,
+  steps,
+  guidance_scale,
+  sampler,
+  width,
+  height,
+}) {
   return {
     prompt,
-    negative_prompt: negative,
+    negative_prompt,
     seed,
     steps: Number(steps),
-    guidance_scale: Number(guidance),
+    guidance_scale: Number(guidance_scale),
     ...(sampler && { sampler }),
     ...(width && { width: Number(width) }),
     ...(height && { height: Number(height) }),
@@ -88,33 +134,36 @@ export function requestOf({ prompt, negative, seed, steps, guidance, sampler, wi
 }
 
 /**
- * The settings as the address bar's fragment, which browsers do not send to any server.
+ * The settings as the fragment of the address, which browsers send to no server.
  * @param {Settings} settings
- * @param {Partial<Settings>} defaults left out where they are unchanged; the seed never is
+ * @param {Partial<Settings>} defaults left out at these values; the seed is always written
  */
 export function toFragment(settings, defaults) {
   const words = new URLSearchParams();
-  for (const field of FIELDS) if (settings[field] !== (defaults[field] ?? "")) words.set(field, settings[field]);
+  for (const field of FIELDS)
+    if (settings[field] !== (defaults[field] ?? "")) words.set(fieldName(field), settings[field]);
   return `#${words}`;
 }
 
 /**
+ * Reads settings from the fragment of an address.
  * @param {string} fragment
- * @returns {Partial<Settings>} only what it names
+ * @returns {Partial<Settings>} those that it names
  */
 export function fromFragment(fragment) {
   const words = new URLSearchParams(fragment.replace(/^#/, ""));
   /** @type {Partial<Settings>} */
   const settings = {};
   for (const field of FIELDS) {
-    const value = words.get(field);
+    const value = words.get(fieldName(field)) ?? words.get(OLD_NAMES[field] ?? "");
     if (value !== null) settings[field] = value;
   }
   return settings;
 }
 
-/** @param {Settings} settings one line for people */
-export function describe({ seed, steps, guidance, sampler, width, height }) {
+/** One line for people. @param {Settings} settings */
+export function describe({ seed, steps, guidance_scale, sampler, width, height }) {
   const size = width && height ? ` · ${width}\u00a0×\u00a0${height}` : "";
-  return `Seed ${seed} · ${steps} steps · guidance ${guidance}${sampler ? ` · ${samplerName(sampler)}` : ""}${size}`;
+  const by = sampler ? ` · ${samplerName(sampler)}` : "";
+  return `Seed ${seed} · ${steps} steps · guidance ${guidance_scale}${by}${size}`;
 }

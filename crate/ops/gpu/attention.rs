@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Tensor};
 
-use super::Tiles;
+use super::TileMemory;
 use super::launch::{Kernel, launch, memory, tensor};
 use crate::ops::Attention;
 
@@ -151,9 +151,9 @@ pub fn possible(width: usize) -> bool {
 }
 
 /// A kernel, and the queries of one of its workgroups.
-fn kernel(tiles: Tiles, half: bool, width: usize) -> (Kernel, u32) {
+fn kernel(tiles: TileMemory, half: bool, width: usize) -> (Kernel, u32) {
     let head = (width / 4) as u32;
-    if tiles == Tiles::Workgroup && head <= workgroup::HEAD_AT_MOST {
+    if tiles == TileMemory::Workgroup && head <= workgroup::HEAD_AT_MOST {
         let d = workgroup::Division::new(head);
         let kernel = Kernel::new(
             "attention_workgroup",
@@ -211,7 +211,7 @@ fn kernel(tiles: Tiles, half: bool, width: usize) -> (Kernel, u32) {
 }
 
 /// A kernel for each of `widths` of heads.
-pub fn variants(tiles: Tiles, widths: &[usize]) -> Vec<Kernel> {
+pub fn variants(tiles: TileMemory, widths: &[usize]) -> Vec<Kernel> {
     widths
         .iter()
         .flat_map(|&width| [false, true].map(|half| kernel(tiles, half, width).0))
@@ -219,7 +219,7 @@ pub fn variants(tiles: Tiles, widths: &[usize]) -> Vec<Kernel> {
 }
 
 /// See [`Ops::attention`](crate::ops::Ops::attention); for widths of heads that are [`possible`].
-pub fn attention(tiles: Tiles, args: Attention) -> Tensor<3> {
+pub fn attention(tiles: TileMemory, args: Attention) -> Tensor<3> {
     let [n, t, c] = args.q.dims();
     let keys = args.k.dims()[1];
     let width = c / args.heads;

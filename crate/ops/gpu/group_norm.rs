@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Tensor};
 
-use super::Tiles;
+use super::TileMemory;
 use super::launch::{Kernel, launch, memory, split, tensor, vector};
 use super::template::Value;
 use crate::ops::GroupNorm;
@@ -44,10 +44,10 @@ const VALUES_AT_LEAST: usize = 4;
 /// Most invocations side by side over channels in the second pass: 128 channels, four cache lines of f16.
 const COLUMNS_AT_MOST: u32 = 32;
 
-fn division(tiles: Tiles) -> Division {
+fn division(tiles: TileMemory) -> Division {
     match tiles {
-        Tiles::Registers => REGISTERS,
-        Tiles::Workgroup => WORKGROUP,
+        TileMemory::Registers => REGISTERS,
+        TileMemory::Workgroup => WORKGROUP,
     }
 }
 
@@ -70,7 +70,7 @@ fn sources(skip: bool) -> (&'static str, Value) {
     ("SOURCES", if skip { "x skip" } else { "x" }.into())
 }
 
-fn statistics_kernel(tiles: Tiles, half: bool, skip: bool, aligned: bool) -> Kernel {
+fn statistics_kernel(tiles: TileMemory, half: bool, skip: bool, aligned: bool) -> Kernel {
     Kernel::new(
         "group_statistics",
         include_str!("group_statistics.wgsl"),
@@ -85,7 +85,7 @@ fn statistics_kernel(tiles: Tiles, half: bool, skip: bool, aligned: bool) -> Ker
     )
 }
 
-fn apply_kernel(tiles: Tiles, half: bool, skip: bool, aligned: bool, silu: bool) -> Kernel {
+fn apply_kernel(tiles: TileMemory, half: bool, skip: bool, aligned: bool, silu: bool) -> Kernel {
     let division = division(tiles);
     Kernel::new(
         "group_apply",
@@ -102,7 +102,7 @@ fn apply_kernel(tiles: Tiles, half: bool, skip: bool, aligned: bool, silu: bool)
 }
 
 /// Every variant of the kernels.
-pub fn variants(tiles: Tiles) -> Vec<Kernel> {
+pub fn variants(tiles: TileMemory) -> Vec<Kernel> {
     let mut kernels = Vec::new();
     for bits in 0..16u32 {
         let bit = |i: u32| bits >> i & 1 == 1;
@@ -151,7 +151,7 @@ fn parts(
 }
 
 /// See [`Ops::group_norm`](crate::ops::Ops::group_norm).
-pub fn group_norm(tiles: Tiles, args: GroupNorm) -> Tensor<4> {
+pub fn group_norm(tiles: TileMemory, args: GroupNorm) -> Tensor<4> {
     let [n, h, w, x_channels] = args.x.dims();
     let skip_channels = args.skip.as_ref().map_or(0, |skip| skip.dims()[3]);
     let channels = x_channels + skip_channels;

@@ -16,7 +16,7 @@ use cubecl::zspace::striding::row_major_contiguous_strides;
 use cubecl::{CubeCount, CubeKernel, PrecompiledSource};
 
 use super::template::{self, Value};
-use super::{graph, sketch};
+use super::{dry_run, graph};
 
 /// Most workgroups in a dimension that WebGPU promises. Kernels compute a long dimension's index from two: y + 65535·z.
 const GROUPS_AT_MOST: usize = 65535;
@@ -127,7 +127,7 @@ pub fn launch_into(
     groups: [usize; 3],
 ) {
     debug_assert!(groups.iter().all(|&n| n <= GROUPS_AT_MOST));
-    if sketch::note(&kernel, inputs.len(), results.len(), params.len()) {
+    if dry_run::record(&kernel, inputs.len(), results.len(), params.len()) {
         return;
     }
     let mut arguments = KernelArguments::new();
@@ -179,10 +179,10 @@ pub fn vector(tensor: &Tensor<1>) -> CubeTensor {
     memory(tensor.clone().cast(DType::F32))
 }
 
-/// Memory for a tensor of `shape`, beside `like`; on paper where a network is sketched.
+/// Memory for a tensor of `shape`, beside `like`; without memory in a dry run.
 pub fn empty(like: &CubeTensor, shape: impl Into<Shape>, dtype: DType) -> CubeTensor {
     let shape = shape.into();
-    if sketch::sketching() {
+    if dry_run::in_progress() {
         let mut blank = reshaped(like, shape);
         blank.dtype = dtype;
         return blank;

@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Tensor};
 
-use super::Tiles;
+use super::TileMemory;
 use super::group_norm::types;
 use super::launch::{Kernel, launch, memory, split, tensor, vector};
 
@@ -14,15 +14,15 @@ const TEAM: u32 = 32;
 const TEAMS: u32 = 4;
 
 /// A kernel, and the tokens of one of its workgroups.
-fn kernel(tiles: Tiles, half: bool, aligned: bool) -> (Kernel, u32) {
+fn kernel(tiles: TileMemory, half: bool, aligned: bool) -> (Kernel, u32) {
     let types = types(half, aligned);
     match tiles {
-        Tiles::Registers => {
+        TileMemory::Registers => {
             let text = include_str!("layer_norm_registers.wgsl");
             let kernel = Kernel::new("layer_norm", text, REGISTER_LANES, half, types);
             (kernel, REGISTER_LANES)
         }
-        Tiles::Workgroup => {
+        TileMemory::Workgroup => {
             let text = include_str!("layer_norm_workgroup.wgsl");
             let teams = [("TEAM", TEAM.into()), ("TEAMS", TEAMS.into())];
             let values = types.into_iter().chain(teams);
@@ -33,7 +33,7 @@ fn kernel(tiles: Tiles, half: bool, aligned: bool) -> (Kernel, u32) {
 }
 
 /// Every variant of the kernel.
-pub fn variants(tiles: Tiles) -> Vec<Kernel> {
+pub fn variants(tiles: TileMemory) -> Vec<Kernel> {
     (0..4u32)
         .map(|bits| kernel(tiles, bits & 1 == 1, bits & 2 == 2).0)
         .collect()
@@ -41,7 +41,7 @@ pub fn variants(tiles: Tiles) -> Vec<Kernel> {
 
 /// See [`Ops::layer_norm`](crate::ops::Ops::layer_norm).
 pub fn layer_norm(
-    tiles: Tiles,
+    tiles: TileMemory,
     x: Tensor<3>,
     weight: &Tensor<1>,
     bias: &Tensor<1>,

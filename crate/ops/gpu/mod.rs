@@ -17,15 +17,15 @@
 mod activation;
 mod attention;
 mod copy;
+mod device_latent;
+mod dry_run;
 mod graph;
 mod group_norm;
+mod kernel_tiling;
 mod launch;
 mod layer_norm;
 mod product;
-mod run;
-mod sketch;
 mod template;
-mod tiles;
 mod upload;
 
 use std::ops::Range;
@@ -35,58 +35,58 @@ use burn::tensor::{Device, Tensor};
 use super::{Attention, Conv3x3, GroupNorm, Linear, Ops, Stock};
 use crate::config::Activation;
 
+pub use device_latent::{DeviceLatent, DeviceLatentInit};
+pub use dry_run::{DryRun, Launch, distinct};
+pub use kernel_tiling::{KernelTiling, TileMemory};
 pub use launch::Kernel;
-pub use run::{OnDevice, OnDeviceStart};
-pub use sketch::{Launch, Paper, distinct};
-pub use tiles::{Preset, Tiles};
 pub use upload::Upload;
 
 /// The hot operations on a wgpu device.
 #[derive(Debug, Clone, Copy)]
 pub struct Gpu {
-    preset: Preset,
+    tiling: KernelTiling,
 }
 
 impl Gpu {
     /// Operations for an adapter of which nothing else is known; `software` if it runs on a CPU (wgpu's
     /// `DeviceType::Cpu`).
     pub fn new(software: bool) -> Self {
-        Gpu::with_preset(if software {
-            Preset::REGISTERS
+        Gpu::with_tiling(if software {
+            KernelTiling::REGISTERS
         } else {
-            Preset::WORKGROUP
+            KernelTiling::WORKGROUP
         })
     }
 
     /// Operations that divide their work as `tiles` says, on whatever adapter.
-    pub fn with_tiles(tiles: Tiles) -> Self {
-        Gpu::new(tiles == Tiles::Registers)
+    pub fn with_memory(tiles: TileMemory) -> Self {
+        Gpu::new(tiles == TileMemory::Registers)
     }
 
     /// Operations that divide their work in this way, on whatever adapter.
-    pub fn with_preset(preset: Preset) -> Self {
-        Gpu { preset }
+    pub fn with_tiling(tiling: KernelTiling) -> Self {
+        Gpu { tiling }
     }
 }
 
 impl Ops for Gpu {
     fn conv3x3(&self, args: Conv3x3) -> Tensor<4> {
-        product::conv3x3(self.preset, args)
+        product::conv3x3(self.tiling, args)
     }
 
     fn linear(&self, args: Linear) -> Tensor<3> {
-        product::linear(self.preset, args)
+        product::linear(self.tiling, args)
     }
 
     fn geglu(&self, x: Tensor<3>, weight: &Tensor<2>, bias: &Tensor<1>) -> Tensor<3> {
-        product::geglu(self.preset, x, weight, bias)
+        product::geglu(self.tiling, x, weight, bias)
     }
 
     fn attention(&self, args: Attention) -> Tensor<3> {
         if attention::possible(args.q.dims()[2] / args.heads) {
-            attention::attention(self.preset.tiles, args)
-        } else if sketch::sketching() {
-            // Burn's kernels cannot be sketched; the result has this shape.
+            attention::attention(self.tiling.memory, args)
+        } else if dry_run::in_progress() {
+            // Burn's kernels are not recorded; the result has this shape.
             args.q
         } else {
             Stock.attention(args)
@@ -94,7 +94,7 @@ impl Ops for Gpu {
     }
 
     fn group_norm(&self, args: GroupNorm) -> Tensor<4> {
-        group_norm::group_norm(self.preset.tiles, args)
+        group_norm::group_norm(self.tiling.memory, args)
     }
 
     fn layer_norm(
@@ -104,7 +104,7 @@ impl Ops for Gpu {
         bias: &Tensor<1>,
         eps: f64,
     ) -> Tensor<3> {
-        layer_norm::layer_norm(self.preset.tiles, x, weight, bias, eps)
+        layer_norm::layer_norm(self.tiling.memory, x, weight, bias, eps)
     }
 
     fn activation(&self, x: Tensor<3>, activation: Activation) -> Tensor<3> {
@@ -119,12 +119,12 @@ impl Ops for Gpu {
         copy::side_by_side(parts, width)
     }
 
-    fn paper(&self, device: &Device) -> Option<Paper> {
-        Some(Paper::new(device))
+    fn dry_run(&self, device: &Device) -> Option<DryRun> {
+        Some(DryRun::new(device))
     }
 
-    fn on_device(&self, start: OnDeviceStart, times: &Tensor<2>) -> Option<OnDevice> {
-        Some(OnDevice::new(start, times))
+    fn device_latent(&self, start: DeviceLatentInit, times: &Tensor<2>) -> Option<DeviceLatent> {
+        Some(DeviceLatent::new(start, times))
     }
 
     fn columns(&self, row: &Tensor<2>, columns: Range<usize>) -> Tensor<2> {
@@ -136,7 +136,7 @@ impl Ops for Gpu {
 /// Stable Diffusion has, and a few more): for checking them with WGSL compilers.
 pub fn every_shader() -> Vec<(String, String)> {
     const HEADS: [usize; 13] = [4, 8, 20, 40, 64, 80, 128, 160, 164, 320, 512, 516, 1024];
-    [Tiles::Registers, Tiles::Workgroup]
+    [TileMemory::Registers, TileMemory::Workgroup]
         .into_iter()
         .flat_map(|tiles| {
             let mut kernels = product::variants(tiles);
@@ -147,7 +147,7 @@ pub fn every_shader() -> Vec<(String, String)> {
         })
         .chain(activation::variants())
         .chain(copy::variants())
-        .chain(run::variants())
+        .chain(device_latent::variants())
         .chain(upload::variants())
         .map(|kernel| {
             let name = format!("{} {:?}", kernel.name, kernel.values);

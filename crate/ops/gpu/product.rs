@@ -3,9 +3,9 @@
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::tensor::CubeTensor;
 
+use super::kernel_tiling::{Block, KernelTiling, TileMemory, blocks};
 use super::launch::{Kernel, launch, memory, split, tensor, vector};
 use super::template::Value;
-use super::tiles::{Block, Preset, Tiles, blocks};
 use crate::ops::{Conv3x3, Linear};
 
 /// How the register kernel divides its work.
@@ -74,7 +74,7 @@ impl Variant {
     }
 
     /// How the work is divided.
-    fn shape(self, tiles: Tiles) -> Shape {
+    fn shape(self, tiles: TileMemory) -> Shape {
         let rows = match self.kind {
             _ if !self.aligned_inputs => registers::UNALIGNED_ROWS,
             Kind::Conv => registers::CONV_ROWS,
@@ -83,13 +83,13 @@ impl Variant {
         match tiles {
             // A tile for one vector of columns would be nearly all idle.
             _ if self.narrow => Shape {
-                tiles: Tiles::Registers,
+                tiles: TileMemory::Registers,
                 rows: registers::NARROW_ROWS,
                 vectors: 1,
                 lanes: registers::LANES,
                 group: [registers::NARROW_ROWS * registers::LANES, 1],
             },
-            Tiles::Registers => {
+            TileMemory::Registers => {
                 let vectors = registers::VECTORS / self.parts();
                 Shape {
                     tiles,
@@ -99,7 +99,7 @@ impl Variant {
                     group: [rows, vectors * registers::LANES],
                 }
             }
-            Tiles::Workgroup => {
+            TileMemory::Workgroup => {
                 let vectors = (self.block.vectors / self.parts()).max(1);
                 Shape {
                     tiles,
@@ -112,7 +112,7 @@ impl Variant {
         }
     }
 
-    fn kernel(self, tiles: Tiles) -> Kernel {
+    fn kernel(self, tiles: TileMemory) -> Kernel {
         let shape = self.shape(tiles);
         let vectors = shape.vectors * self.parts();
         let (addends, matrices) = match (self.add, self.residual, self.bias) {
@@ -158,8 +158,8 @@ impl Variant {
             ("MATRICES", matrices.into()),
         ];
         let (side, depth) = match shape.tiles {
-            Tiles::Registers => (1, 1),
-            Tiles::Workgroup => (self.block.side, self.block.depth),
+            TileMemory::Registers => (1, 1),
+            TileMemory::Workgroup => (self.block.side, self.block.depth),
         };
         let division: [(&str, Value); 8] = [
             ("ROWS", shape.rows.into()),
@@ -173,7 +173,7 @@ impl Variant {
             ("WEIGHTLOADS", (4 * depth * vectors / side).into()),
         ];
         let (name, template) = match shape.tiles {
-            Tiles::Registers => (
+            TileMemory::Registers => (
                 "product_registers",
                 concat!(
                     include_str!("product.wgsl"),
@@ -181,7 +181,7 @@ impl Variant {
                     include_str!("gelu.wgsl")
                 ),
             ),
-            Tiles::Workgroup => (
+            TileMemory::Workgroup => (
                 "product_workgroup",
                 concat!(
                     include_str!("product.wgsl"),
@@ -195,7 +195,7 @@ impl Variant {
     }
 
     /// Workgroups for a result of `rows` × `outputs`.
-    fn groups(self, tiles: Tiles, rows: usize, outputs: usize) -> [usize; 3] {
+    fn groups(self, tiles: TileMemory, rows: usize, outputs: usize) -> [usize; 3] {
         let [tile_rows, vectors] = self.shape(tiles).group.map(|n| n as usize);
         let [x, z] = split(rows.div_ceil(tile_rows));
         [x, outputs.div_ceil(4 * vectors), z]
@@ -204,7 +204,7 @@ impl Variant {
 
 /// How a kernel divides its work.
 struct Shape {
-    tiles: Tiles,
+    tiles: TileMemory,
     /// Rows of the result that an invocation computes.
     rows: u32,
     /// Vectors of its columns that an invocation computes.
@@ -215,9 +215,9 @@ struct Shape {
     group: [u32; 2],
 }
 
-/// Every variant of the kernel that inputs can call for; with other tiles than a preset's own only those of the networks
+/// Every variant of the kernel that inputs can call for; with other tiles than a tiling's own only those of the networks
 /// themselves, whose channels divide by four.
-pub fn variants(tiles: Tiles) -> Vec<Kernel> {
+pub fn variants(tiles: TileMemory) -> Vec<Kernel> {
     let mut kernels = Vec::new();
     for (index, block) in blocks(tiles).into_iter().enumerate() {
         for bits in 0..512u32 {
@@ -255,7 +255,7 @@ pub fn variants(tiles: Tiles) -> Vec<Kernel> {
 }
 
 /// See [`Ops::conv3x3`](crate::ops::Ops::conv3x3).
-pub fn conv3x3(preset: Preset, args: Conv3x3) -> Tensor<4> {
+pub fn conv3x3(tiling: KernelTiling, args: Conv3x3) -> Tensor<4> {
     let [out_h, out_w] = args.output_size();
     let outputs = args.weight.dims()[1];
     let [n, h, w, channels] = args.x.dims();
@@ -279,7 +279,7 @@ pub fn conv3x3(preset: Preset, args: Conv3x3) -> Tensor<4> {
         residual: args.residual.is_some(),
         kind: Kind::Conv,
         narrow: outputs <= 4,
-        block: preset.block_for(rows, outputs),
+        block: tiling.block_for(rows, outputs),
     };
     let inputs = Inputs {
         x: memory(args.x),
@@ -305,22 +305,27 @@ pub fn conv3x3(preset: Preset, args: Conv3x3) -> Tensor<4> {
     ]
     .map(|n| n as u32);
     tensor(launch(
-        variant.kernel(preset.tiles),
+        variant.kernel(tiling.memory),
         &inputs.list(),
         [n, out_h, out_w, outputs],
         dtype,
         &params,
-        variant.groups(preset.tiles, rows, outputs),
+        variant.groups(tiling.memory, rows, outputs),
     ))
 }
 
 /// See [`Ops::linear`](crate::ops::Ops::linear).
-pub fn linear(preset: Preset, args: Linear) -> Tensor<3> {
-    product(preset, Kind::Linear, args)
+pub fn linear(tiling: KernelTiling, args: Linear) -> Tensor<3> {
+    product(tiling, Kind::Linear, args)
 }
 
 /// See [`Ops::geglu`](crate::ops::Ops::geglu).
-pub fn geglu(preset: Preset, x: Tensor<3>, weight: &Tensor<2>, bias: &Tensor<1>) -> Tensor<3> {
+pub fn geglu(
+    tiling: KernelTiling,
+    x: Tensor<3>,
+    weight: &Tensor<2>,
+    bias: &Tensor<1>,
+) -> Tensor<3> {
     let args = Linear {
         x,
         skip: None,
@@ -328,10 +333,10 @@ pub fn geglu(preset: Preset, x: Tensor<3>, weight: &Tensor<2>, bias: &Tensor<1>)
         bias: Some(bias),
         residual: None,
     };
-    product(preset, Kind::Geglu, args)
+    product(tiling, Kind::Geglu, args)
 }
 
-fn product(preset: Preset, kind: Kind, args: Linear) -> Tensor<3> {
+fn product(tiling: KernelTiling, kind: Kind, args: Linear) -> Tensor<3> {
     let [n, t, channels] = args.x.dims();
     let rows = n * t;
     let columns = args.weight.dims()[1];
@@ -352,7 +357,7 @@ fn product(preset: Preset, kind: Kind, args: Linear) -> Tensor<3> {
         residual: args.residual.is_some(),
         kind,
         narrow: outputs <= 4 && kind != Kind::Geglu,
-        block: preset.block_for(rows, columns),
+        block: tiling.block_for(rows, columns),
     };
     let inputs = Inputs {
         x: memory(args.x),
@@ -364,12 +369,12 @@ fn product(preset: Preset, kind: Kind, args: Linear) -> Tensor<3> {
     };
     let params = [rows, outputs, channels, skip_channels].map(|n| n as u32);
     tensor(launch(
-        variant.kernel(preset.tiles),
+        variant.kernel(tiling.memory),
         &inputs.list(),
         [n, t, outputs],
         dtype,
         &params,
-        variant.groups(preset.tiles, rows, outputs),
+        variant.groups(tiling.memory, rows, outputs),
     ))
 }
 

@@ -1,5 +1,5 @@
-// Guidance, a sampler's step, and the U-Net's next input: element by element, for whatever sampler. A sampler is the
-// weights of sums over the latent, the prediction, the picture that they imply, noise, and what was kept of earlier calls.
+// Guidance, the sampler's step, and the U-Net's next input, element by element. A sampler is a set of
+// weights for sums over the latent, the prediction, the denoised latent, noise, and the history.
 
 //% if HALF
 enable f16;
@@ -8,7 +8,7 @@ enable f16;
 @group(0) @binding($SLOT) var<storage, read> prediction: array<$T>;     // negative, then positive; or positive alone
 @group(0) @binding($SLOT) var<storage, read> given: array<f32>;
 @group(0) @binding($SLOT) var<storage, read> noise: array<f32>;
-@group(0) @binding($SLOT) var<storage, read_write> arrays: array<f32>;  // prediction, picture, latent, kept ones
+@group(0) @binding($SLOT) var<storage, read_write> arrays: array<f32>;  // prediction, denoised, latent, history
 @group(0) @binding($SLOT) var<storage, read_write> input: array<$T>;    // of the next call, the same for every branch
 @group(0) @binding($SLOT) var<uniform> p: vec4<u32>;                    // elements of an array, branches
 
@@ -33,12 +33,12 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) l
     terms[1] = predicted;
     terms[2] = clamp(given[0] * terms[0] + given[1] * terms[1], -limit, limit);
     terms[3] = noise[i];
-    for (var k = 0u; k < $KEPT; k++) {
+    for (var k = 0u; k < $HISTORY; k++) {
         terms[4 + k] = arrays[(3 + k) * length + i];
     }
     arrays[i] = predicted;
     arrays[length + i] = terms[2];
-    for (var row = 0u; row <= $KEPT; row++) {
+    for (var row = 0u; row <= $HISTORY; row++) {
         var sum = 0.0;
         for (var t = 0u; t < $TERMS; t++) {
             sum += given[8 + row * $TERMS + t] * terms[t];

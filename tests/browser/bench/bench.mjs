@@ -61,9 +61,15 @@ const NEED_COMMAND = new Set(["cpu", "gpu", "native", "growth", "full"]);
 const NEED_PYTHON = new Set(["native", "growth", "full"]);
 
 const root = new URL("../../../", import.meta.url).pathname;
-const { values, positionals: wanted } = parseArgs({ allowPositionals: true, options: { json: { type: "string" }, models: { type: "string" } } });
+const { values, positionals: wanted } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: "string" }, models: { type: "string" } },
+});
 const unknown = wanted.find((name) => !(name in IN_A_BROWSER || name in NATIVELY));
-if (unknown) throw new Error(`there is no part ${unknown}; there are ${Object.keys({ ...IN_A_BROWSER, ...NATIVELY }).join(", ")}`);
+if (unknown)
+  throw new Error(
+    `there is no part ${unknown}; there are ${Object.keys({ ...IN_A_BROWSER, ...NATIVELY }).join(", ")}`,
+  );
 
 /** @param {string} name */
 function told(name) {
@@ -80,19 +86,30 @@ const tools = {
   cargo: told("DARKROOM_CARGO"),
   model: join(root, "www/models/portraits"),
   models: values.models ?? "",
-  command: toldIf(wanted.some((name) => NEED_COMMAND.has(name)), "DARKROOM_COMMAND"),
-  python: toldIf(wanted.some((name) => NEED_PYTHON.has(name)), "DARKROOM_PYTHON"),
+  command: toldIf(
+    wanted.some((name) => NEED_COMMAND.has(name)),
+    "DARKROOM_COMMAND",
+  ),
+  python: toldIf(
+    wanted.some((name) => NEED_PYTHON.has(name)),
+    "DARKROOM_PYTHON",
+  ),
 };
 const about = machine();
-console.log(`${about.processor}, ${about.cores} cores; ${about.commit}; ${about.date.slice(0, 10)}`);
+console.log(
+  `${about.processor}, ${about.cores} cores; ${about.commit}; ${about.date.slice(0, 10)}`,
+);
 if (about.load > about.cores / 4) {
-  console.log(`The machine is not idle (load ${about.load.toFixed(1)}): times are too long, and ratios by minima say more than those by medians.`);
+  console.log(
+    `The machine is not idle (load ${about.load.toFixed(1)}): times are too long, and ratios by minima say more than those by medians.`,
+  );
 }
 /** @type {Record<string, unknown>} */
 const results = { machine: about };
 const browserParts = wanted.filter((name) => name in IN_A_BROWSER);
 if (browserParts.length > 0) await inABrowser(browserParts);
-for (const name of wanted.filter((name) => name in NATIVELY)) await measure(name, NATIVELY[name].title, () => NATIVELY[name].run(tools));
+for (const name of wanted.filter((name) => name in NATIVELY))
+  await measure(name, NATIVELY[name].title, () => NATIVELY[name].run(tools));
 if (values.json) await writeFile(values.json, `${JSON.stringify(results, null, 1)}\n`);
 
 /**
@@ -113,13 +130,22 @@ async function inABrowser(names) {
   const peer = told("DARKROOM_PEER");
   const folder = await mkdtemp(join(tmpdir(), "darkroom-bench-"));
   /** @type {Record<string, string>} */
-  const links = { www: join(root, "www"), bench: import.meta.dirname, onnxruntime: join(root, "tests/browser/node_modules/onnxruntime-web/dist"), peer };
+  const links = {
+    www: join(root, "www"),
+    bench: import.meta.dirname,
+    onnxruntime: join(root, "tests/browser/node_modules/onnxruntime-web/dist"),
+    peer,
+  };
   if (names.includes("stock")) Object.assign(links, { stock: told("DARKROOM_STOCK") });
-  for (const [name, target] of Object.entries(links)) await symlink(target, join(folder, name), "junction");
+  for (const [name, target] of Object.entries(links))
+    await symlink(target, join(folder, name), "junction");
   const server = await startServer({ root: folder });
   const browser = await launchChromium();
   try {
-    const found = { browser: `Chromium ${browser.version()}`, adapter: await adapter(browser, server.address) };
+    const found = {
+      browser: `Chromium ${browser.version()}`,
+      adapter: await adapter(browser, server.address),
+    };
     Object.assign(about, found);
     console.log(`${found.browser}, WebGPU on ${found.adapter}`);
     /** @type {Place} */
@@ -131,7 +157,8 @@ async function inABrowser(names) {
       peer,
       wasm: told("DARKROOM_WASM").split(" ").map(Number),
     };
-    for (const name of names) await measure(name, IN_A_BROWSER[name].title, () => IN_A_BROWSER[name].run(place));
+    for (const name of names)
+      await measure(name, IN_A_BROWSER[name].title, () => IN_A_BROWSER[name].run(place));
   } finally {
     await browser.close();
     await server.close();
@@ -148,7 +175,7 @@ async function adapter(browser, address) {
   const page = await browser.newPage();
   await page.goto(`${address}bench/requirements.txt`);
   const name = await page.evaluate(async () => {
-    const gpu = /** @type {{gpu?: import("../../../www/device.js").Gpu}} */ (/** @type {unknown} */ (navigator)).gpu;
+    const gpu = /** @type {any} */ (navigator).gpu;
     const { info } = (await gpu?.requestAdapter()) ?? {};
     return [info?.vendor, info?.architecture, info?.description].filter(Boolean).join(" ");
   });

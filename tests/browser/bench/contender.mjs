@@ -34,7 +34,10 @@ export class Contender {
     const page = await (await browser.newContext()).newPage();
     // Any document of the same origin will do.
     await page.goto(`${address}bench/requirements.txt`);
-    const worker = await page.evaluateHandle((url) => new Worker(url, { type: "module" }), `${address}bench/${script}`);
+    const worker = await page.evaluateHandle(
+      (url) => new Worker(url, { type: "module" }),
+      `${address}bench/${script}`,
+    );
     return new Contender(name, page, worker);
   }
 
@@ -48,13 +51,18 @@ export class Contender {
     /** @type {NodeJS.Timeout | undefined} */
     let timer;
     const late = new Promise((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer within ${PATIENCE_MS / 1000} s`)), PATIENCE_MS);
+      timer = setTimeout(
+        () => reject(new Error(`no answer within ${PATIENCE_MS / 1000} s`)),
+        PATIENCE_MS,
+      );
     });
     const answer = this.#page.evaluate(
       ({ worker, act, what }) =>
         new Promise((resolve, reject) => {
-          worker.onmessage = ({ data }) => ("error" in data ? reject(new Error(data.error)) : resolve(data.value));
-          worker.onerror = (event) => reject(new Error(event.message || "the worker's script does not load"));
+          worker.onmessage = ({ data }) =>
+            "error" in data ? reject(new Error(data.error)) : resolve(data.value);
+          worker.onerror = (event) =>
+            reject(new Error(event.message || "the worker's script does not load"));
           worker.postMessage({ act, what });
         }),
       { worker: this.#worker, act, what },
@@ -63,7 +71,10 @@ export class Contender {
       return await Promise.race([answer, late]);
     } catch (error) {
       const reason = error instanceof Error ? error.message.split("\n")[0] : error;
-      throw new Error([`${this.name}, ${act}: ${reason}`, ...this.errors.slice(0, 3)].join("\n  "), { cause: error });
+      throw new Error(
+        [`${this.name}, ${act}: ${reason}`, ...this.errors.slice(0, 3)].join("\n  "),
+        { cause: error },
+      );
     } finally {
       clearTimeout(timer);
     }

@@ -82,7 +82,12 @@ serve({
     }
     const sampled = now();
     const pixels = await picture.finish();
-    const seconds = { encode: encoded - begin, sample: sampled - encoded, decode: now() - sampled, all: now() - begin };
+    const seconds = {
+      encode: encoded - begin,
+      sample: sampled - encoded,
+      decode: now() - sampled,
+      all: now() - begin,
+    };
     const { width, height, rgba } = pixels;
     pixels.free();
     picture.free();

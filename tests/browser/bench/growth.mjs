@@ -31,24 +31,61 @@ export async function growth(tools) {
   const rows = [];
   try {
     for (const { device, model } of sets) {
-      const flop = /** @type {number[]} */ (await torch(tools, "flops", model.path, ...SIDES.map((side) => String(side / FACTOR))));
+      const flop = /** @type {number[]} */ (
+        await torch(tools, "flops", model.path, ...SIDES.map((side) => String(side / FACTOR)))
+      );
       const measured = [];
       let adapter = "";
       for (const side of SIDES) {
-        // prettier-ignore
-        const run = await generate(tools.command, ["--model", model.path, "--prompt", "Portrait photo of a man", "--negative-prompt", "mustache",
-          "--seed", "19", "--sampler", "euler", "--steps", String(UNCOUNTED + CALLS), "--device", device, "--width", String(side), "--height", String(side),
-          "--out", join(folder, "picture.png")], {});
+        const run = await generate(
+          tools.command,
+          [
+            "--model",
+            model.path,
+            "--prompt",
+            "Portrait photo of a man",
+            "--negative-prompt",
+            "mustache",
+            "--seed",
+            "19",
+            "--sampler",
+            "euler",
+            "--steps",
+            String(UNCOUNTED + CALLS),
+            "--device",
+            device,
+            "--width",
+            String(side),
+            "--height",
+            String(side),
+            "--out",
+            join(folder, "picture.png"),
+          ],
+          {},
+        );
         adapter = run.adapter;
         // Its list begins with the second call.
         measured.push(times(run.calls.slice(UNCOUNTED - 1)));
       }
       const last = SIDES.length - 1;
-      const grown = { time: measured[last].median / measured[0].median, flop: flop[last] / flop[0] };
-      result[device] = { adapter, model: model.name, sides: SIDES, flop, measured, grown, ratio: grown.time / grown.flop };
+      const grown = {
+        time: measured[last].median / measured[0].median,
+        flop: flop[last] / flop[0],
+      };
+      result[device] = {
+        adapter,
+        model: model.name,
+        sides: SIDES,
+        flop,
+        measured,
+        grown,
+        ratio: grown.time / grown.flop,
+      };
       rows.push([
         `${adapter}, ${model.name}`,
-        ...measured.map((each, at) => `${spread(each)}, ${(flop[at] / each.median / 1e9).toPrecision(3)} GFLOP/s`),
+        ...measured.map(
+          (each, at) => `${spread(each)}, ${(flop[at] / each.median / 1e9).toPrecision(3)} GFLOP/s`,
+        ),
         `${grown.time.toFixed(2)}×`,
         `${grown.flop.toFixed(2)}×`,
         `${(grown.time / grown.flop).toFixed(2)}`,
@@ -57,6 +94,9 @@ export async function growth(tools) {
   } finally {
     await rm(folder, { recursive: true });
   }
-  const text = table(["", ...SIDES.map((side) => `${side}×${side}`), "time grew", "FLOPs grew", "ratio"], rows);
+  const text = table(
+    ["", ...SIDES.map((side) => `${side}×${side}`), "time grew", "FLOPs grew", "ratio"],
+    rows,
+  );
   return { result, text };
 }

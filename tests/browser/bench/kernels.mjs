@@ -34,7 +34,9 @@ export async function kernels(tools) {
 /** @param {Measured} measured */
 function report({ adapter, dtype, latent, ceilings, kernels }) {
   const { flop_per_second, f16_flop_per_second, bytes_per_second } = ceilings;
-  const half = f16_flop_per_second ? ` (${giga(f16_flop_per_second)} GFLOP/s in f16, in which no kernel of ours computes)` : "";
+  const half = f16_flop_per_second
+    ? ` (${giga(f16_flop_per_second)} GFLOP/s in f16, in which no kernel of ours computes)`
+    : "";
   const rows = kernels.map((kernel) => {
     const [ours, stock] = [times(kernel.ours), times(kernel.stock)];
     const rate = kernel.flop / ours.median;
@@ -55,7 +57,10 @@ function report({ adapter, dtype, latent, ceilings, kernels }) {
     `${adapter.name}, ${adapter.backend}, ${adapter.driver}; ${dtype}; latents of ${latent}×${latent}.`,
     `Ceilings: ${giga(flop_per_second)} GFLOP/s in f32${half}, ${giga(bytes_per_second)} GB/s copied. Bytes are counted once each: shares above 100 % are caches.`,
     "",
-    table(["kernel", "time", "GFLOP/s", "of ceiling", "GB/s", "of copy", "Burn’s own", "faster"], rows),
+    table(
+      ["kernel", "time", "GFLOP/s", "of ceiling", "GB/s", "of copy", "Burn’s own", "faster"],
+      rows,
+    ),
   ].join("\n");
 }
 
@@ -71,7 +76,11 @@ const percent = (share) => `${(share * 100).toFixed(0)} %`;
  * @param {string[]} words
  */
 export async function program({ cargo }, words) {
-  const child = spawn(cargo, ["bench", "--quiet", "--package", "darkroom", "--bench", "kernels", "--", ...words], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(
+    cargo,
+    ["bench", "--quiet", "--package", "darkroom", "--bench", "kernels", "--", ...words],
+    { stdio: ["ignore", "pipe", "pipe"] },
+  );
   /** @type {string[]} */
   const said = [];
   createInterface({ input: child.stderr }).on("line", (line) => {
@@ -80,8 +89,11 @@ export async function program({ cargo }, words) {
   });
   let out = "";
   child.stdout.on("data", (data) => (out += data));
-  const code = await new Promise((resolve, reject) => child.once("error", reject).once("close", resolve));
+  const code = await new Promise((resolve, reject) =>
+    child.once("error", reject).once("close", resolve),
+  );
   if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
-  if (code !== 0) throw new Error(`the kernels' bench ended with ${code}: ${said.slice(-3).join(" ")}`);
+  if (code !== 0)
+    throw new Error(`the kernels' bench ended with ${code}: ${said.slice(-3).join(" ")}`);
   return JSON.parse(out.trim().split("\n").at(-1) ?? "");
 }

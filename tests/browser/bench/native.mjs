@@ -29,10 +29,27 @@ export async function native(place) {
       let adapter = "";
       for (let round = 0; round < rounds; round += 1) {
         for (const who of /** @type {const} */ (["ours", "stock"])) {
-          // prettier-ignore
-          const run = await generate(place.command, ["--model", place.model, "--prompt", "Portrait photo of a man", "--negative-prompt", "mustache",
-            "--seed", "19", "--sampler", "euler", "--steps", String(steps), "--device", device, "--dtype", "f32", "--out", join(folder, "picture.png"),
-            ...(who === "stock" ? ["--stock"] : [])]);
+          const run = await generate(place.command, [
+            "--model",
+            place.model,
+            "--prompt",
+            "Portrait photo of a man",
+            "--negative-prompt",
+            "mustache",
+            "--seed",
+            "19",
+            "--sampler",
+            "euler",
+            "--steps",
+            String(steps),
+            "--device",
+            device,
+            "--dtype",
+            "f32",
+            "--out",
+            join(folder, "picture.png"),
+            ...(who === "stock" ? ["--stock"] : []),
+          ]);
           measured[who].push(...run.calls);
           adapter = run.adapter;
         }
@@ -40,7 +57,13 @@ export async function native(place) {
       const [ours, stock] = [times(measured.ours), times(measured.stock)];
       const faster = ratio(ours, stock);
       result[device] = { adapter, ours, stock, ratio: faster };
-      rows.push([device === "cpu" ? `CPU, ${THREADS} thread` : `${adapter}, f32`, spread(ours), spread(stock), ratioText(faster), String(ours.all.length)]);
+      rows.push([
+        device === "cpu" ? `CPU, ${THREADS} thread` : `${adapter}, f32`,
+        spread(ours),
+        spread(stock),
+        ratioText(faster),
+        String(ours.all.length),
+      ]);
     }
   } finally {
     await rm(folder, { recursive: true });
@@ -66,7 +89,11 @@ export async function native(place) {
  * @param {string[]} words
  */
 export async function torch({ python }, ...words) {
-  const { stdout } = await promisify(execFile)(python, [join(import.meta.dirname, "peer.py"), ...words], { maxBuffer: 1 << 26 });
+  const { stdout } = await promisify(execFile)(
+    python,
+    [join(import.meta.dirname, "peer.py"), ...words],
+    { maxBuffer: 1 << 26 },
+  );
   return JSON.parse(stdout.trim().split("\n").at(-1) ?? "");
 }
 
@@ -76,7 +103,11 @@ export async function torch({ python }, ...words) {
  * @param {string[]} words
  * @param {Record<string, string>} [environment]
  */
-export async function generate(command, words, environment = { RAYON_NUM_THREADS: String(THREADS) }) {
+export async function generate(
+  command,
+  words,
+  environment = { RAYON_NUM_THREADS: String(THREADS) },
+) {
   const child = spawn(command, ["generate", ...words, "--json"], {
     env: { ...process.env, ...environment },
     stdio: ["ignore", "pipe", "pipe"],
@@ -91,7 +122,9 @@ export async function generate(command, words, environment = { RAYON_NUM_THREADS
   });
   let out = "";
   child.stdout.on("data", (data) => (out += data));
-  const code = await new Promise((resolve, reject) => child.once("error", reject).once("close", resolve));
+  const code = await new Promise((resolve, reject) =>
+    child.once("error", reject).once("close", resolve),
+  );
   if (code !== 0) throw new Error(`${command} ended with ${code}: ${said.at(-1)}`);
   const calls = ends.slice(1).map((end, at) => end - ends[at]);
   return { calls, adapter: String(JSON.parse(out).adapter) };

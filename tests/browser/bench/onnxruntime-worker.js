@@ -36,7 +36,10 @@ serve({
     ort.env.wasm.numThreads = 1;
     request = await (await fetch(`${model}request.json`)).json();
     const bytes = new Uint8Array(await (await fetch(`${model}unet.onnx`)).arrayBuffer());
-    session = await ort.InferenceSession.create(bytes, { executionProviders: [provider], graphOptimizationLevel: "all" });
+    session = await ort.InferenceSession.create(bytes, {
+      executionProviders: [provider],
+      graphOptimizationLevel: "all",
+    });
     states = new ort.Tensor("float32", Float32Array.from(request.states), request.states_shape);
     return { version: ort.env.versions.web, seconds: now() - begin };
   },
@@ -63,7 +66,10 @@ serve({
     const latent = Float32Array.from(request.noise, (x) => x * init_noise_sigma);
     for (const [index, timestep] of timesteps.entries()) {
       const [sigma, next] = sigmas.slice(index, index + 2);
-      const prediction = await predict(latent.map((x) => x / Math.sqrt(sigma * sigma + 1)), timestep);
+      const prediction = await predict(
+        latent.map((x) => x / Math.sqrt(sigma * sigma + 1)),
+        timestep,
+      );
       for (let i = 0; i < latent.length; i += 1) {
         const [negative, positive] = [prediction[i], prediction[latent.length + i]];
         latent[i] += (next - sigma) * (negative + scale * (positive - negative));

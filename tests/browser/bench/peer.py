@@ -95,7 +95,9 @@ def export(pipeline, out):
 def timing(pipeline, device, dtype, wait):
     unet = pipeline.unet.to(device, dtype)
     size = unet.config.sample_size
-    sample = torch.randn(2, unet.config.in_channels, size, size, generator=torch.manual_seed(SEED)).to(device, dtype)
+    sample = torch.randn(
+        2, unet.config.in_channels, size, size, generator=torch.manual_seed(SEED)
+    ).to(device, dtype)
     states = embeddings(pipeline).to(device, dtype)
     seconds = []
     for _ in range(CALLS + 3):
@@ -109,7 +111,9 @@ def timing(pipeline, device, dtype, wait):
 def flops(model, sides):
     """Of each side, a multiply-add being two."""
     with torch.device("meta"):
-        unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(Path(model) / "unet"))
+        unet = UNet2DConditionModel.from_config(
+            UNet2DConditionModel.load_config(Path(model) / "unet")
+        )
         states = torch.empty(2, 77, unet.config.cross_attention_dim)
         counted = []
         for side in sides:

@@ -2,7 +2,7 @@
 /** A whole picture of the demo model, 20 steps: in the page as a visitor has it, and in a bare worker, with the memory it takes. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Studio, psnr } from "../studio.mjs";
+import { psnr, Studio } from "../studio.mjs";
 import { Contender } from "./contender.mjs";
 import { megabytes, spread, table, time, times } from "./report.mjs";
 import { asked } from "./unet.mjs";
@@ -21,26 +21,52 @@ export async function picture(place) {
   /** @type {import("../studio.mjs").Picture[]} */
   const pictures = [];
   for (const kind of /** @type {const} */ (["cpu", "gpu"])) {
-    const engine = await Contender.start(`Darkroom ${kind}`, browser, address, "darkroom-worker.js");
-    const opened = await engine.call("open", { pkg: `${address}www/pkg/darkroom.js`, model: `${address}www/models/portraits/`, kind });
+    const engine = await Contender.start(
+      `Darkroom ${kind}`,
+      browser,
+      address,
+      "darkroom-worker.js",
+    );
+    const opened = await engine.call("open", {
+      pkg: `${address}www/pkg/darkroom.js`,
+      model: `${address}www/models/portraits/`,
+      kind,
+    });
     const made = [];
     // The first picture on a GPU compiles shaders; it is the second that tells.
-    for (let count = 0; count < (kind === "cpu" ? CPU_PICTURES : 2); count += 1) made.push(await engine.call("picture", asked(request, STEPS)));
+    for (let count = 0; count < (kind === "cpu" ? CPU_PICTURES : 2); count += 1)
+      made.push(await engine.call("picture", asked(request, STEPS)));
     await engine.end();
     const last = made[made.length - 1];
     pictures.push(last);
-    result.engine[kind] = { opened, pictures: made.map(({ seconds }) => seconds), step: last.step, heap_bytes: last.heap_bytes };
-    memory.push([kind === "cpu" ? "CPU" : place.adapter, megabytes(opened.heap_bytes), megabytes(last.heap_bytes)]);
+    result.engine[kind] = {
+      opened,
+      pictures: made.map(({ seconds }) => seconds),
+      step: last.step,
+      heap_bytes: last.heap_bytes,
+    };
+    memory.push([
+      kind === "cpu" ? "CPU" : place.adapter,
+      megabytes(opened.heap_bytes),
+      megabytes(last.heap_bytes),
+    ]);
   }
   result.alike_db = psnr(pictures[0], pictures[1]);
 
   result.page = await page(place, request);
   const devices = [result.engine.cpu, result.engine.gpu].map(({ opened, pictures }, at) => {
     const { sample, decode, all } = pictures[pictures.length - 1];
-    return [at === 0 ? "CPU" : place.adapter, ...[opened.seconds.load, sample, decode, all].map(time), time(result.page.pictures[at])];
+    return [
+      at === 0 ? "CPU" : place.adapter,
+      ...[opened.seconds.load, sample, decode, all].map(time),
+      time(result.page.pictures[at]),
+    ];
   });
   const text = [
-    table(["", "loading weights", `${STEPS} steps`, "decoding", "picture", "picture in the page"], devices),
+    table(
+      ["", "loading weights", `${STEPS} steps`, "decoding", "picture", "picture in the page"],
+      devices,
+    ),
     "",
     `The two pictures are ${result.alike_db.toFixed(1)} dB alike. A step on WebGPU is ${result.engine.gpu.step.dispatches} dispatches in ` +
       `${result.engine.gpu.step.submissions} submissions, that of the copy which is read back among them.`,
@@ -65,7 +91,13 @@ async function page({ browser, address }, request) {
   const first = { usable: /** @type {number[]} */ ([]), ready: /** @type {number[]} */ ([]) };
   const again = { usable: /** @type {number[]} */ ([]), ready: /** @type {number[]} */ ([]) };
   const pictures = [];
-  const fields = { prompt: request.prompt, negative: request.negative_prompt, seed: String(request.seed), steps: String(STEPS), sampler: "euler" };
+  const fields = {
+    prompt: request.prompt,
+    negative_prompt: request.negative_prompt,
+    seed: String(request.seed),
+    steps: String(STEPS),
+    sampler: "euler",
+  };
   for (let visit = 0; visit < VISITS; visit += 1) {
     const studio = new Studio(await (await browser.newContext()).newPage());
     for (const times of [first, again]) {

@@ -36,7 +36,8 @@ export function ratio(ours, theirs) {
 }
 
 /** @param {{by_median: number, by_min: number}} ratio */
-export const ratioText = ({ by_median, by_min }) => `${by_median.toFixed(2)}× (minima: ${by_min.toFixed(2)}×)`;
+export const ratioText = ({ by_median, by_min }) =>
+  `${by_median.toFixed(2)}× (minima: ${by_min.toFixed(2)}×)`;
 
 /**
  * A Markdown table, its columns aligned.
@@ -47,12 +48,19 @@ export function table(head, rows) {
   const widths = head.map((_, at) => Math.max(...[head, ...rows].map((row) => row[at].length)));
   /** @param {string[]} row */
   const line = (row) => `| ${row.map((cell, at) => cell.padEnd(widths[at])).join(" | ")} |`;
-  return [line(head), `|${widths.map((width) => "-".repeat(width + 2)).join("|")}|`, ...rows.map(line)].join("\n");
+  return [
+    line(head),
+    `|${widths.map((width) => "-".repeat(width + 2)).join("|")}|`,
+    ...rows.map(line),
+  ].join("\n");
 }
 
 /** What the figures were taken on, and what else it was doing. */
 export function machine() {
-  const quiet = { encoding: /** @type {const} */ ("utf8"), stdio: /** @type {["ignore", "pipe", "ignore"]} */ (["ignore", "pipe", "ignore"]) };
+  const quiet = {
+    encoding: /** @type {const} */ ("utf8"),
+    stdio: /** @type {["ignore", "pipe", "ignore"]} */ (["ignore", "pipe", "ignore"]),
+  };
   /** @param {string} program @param {string[]} words */
   const ask = (program, ...words) => {
     try {

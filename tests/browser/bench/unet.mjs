@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { Studio, psnr } from "../studio.mjs";
+import { psnr, Studio } from "../studio.mjs";
 import { Contender, interleaved } from "./contender.mjs";
 import { ratio, ratioText, spread, table, times } from "./report.mjs";
 
@@ -40,10 +40,23 @@ async function compare(place, kind) {
   const { provider, on, warm, rounds } = KINDS[kind];
   const request = JSON.parse(await readFile(join(place.peer, "request.json"), "utf8"));
   const ours = await Contender.start(`Darkroom ${kind}`, browser, address, "darkroom-worker.js");
-  const theirs = await Contender.start(`onnxruntime-web ${provider}`, browser, address, "onnxruntime-worker.js");
+  const theirs = await Contender.start(
+    `onnxruntime-web ${provider}`,
+    browser,
+    address,
+    "onnxruntime-worker.js",
+  );
   const opened = {
-    ours: await ours.call("open", { pkg: `${address}www/pkg/darkroom.js`, model: `${address}www/models/portraits/`, kind }),
-    onnxruntime: await theirs.call("open", { ort: `${address}onnxruntime/`, model: `${address}peer/`, provider }),
+    ours: await ours.call("open", {
+      pkg: `${address}www/pkg/darkroom.js`,
+      model: `${address}www/models/portraits/`,
+      kind,
+    }),
+    onnxruntime: await theirs.call("open", {
+      ort: `${address}onnxruntime/`,
+      model: `${address}peer/`,
+      provider,
+    }),
   };
 
   // The same request three ways: onnxruntime-web's U-Net against the native command by latents, and that against the engine in the browser by pictures,
@@ -53,14 +66,23 @@ async function compare(place, kind) {
   let alike = Infinity;
   for (const steps of kind === "cpu" ? [1, STEPS] : [1]) {
     const native = await generate(place, request, steps);
-    alike = Math.min(alike, psnr(await ours.call("picture", asked(request, steps)), native.picture));
+    alike = Math.min(
+      alike,
+      psnr(await ours.call("picture", asked(request, steps)), native.picture),
+    );
     /** @type {[number[], number[]]} */
     const latents = [await theirs.call("sample", { steps }), native.latent];
-    const difference = steps === 1 ? relative(...predictions(request, latents)) : relative(...latents);
+    const difference =
+      steps === 1 ? relative(...predictions(request, latents)) : relative(...latents);
     if (!(difference < SAME)) {
-      throw new Error(`${theirs.name} and Darkroom differ by ${difference.toExponential(1)} of the largest value after ${steps} steps: not the same U-Net`);
+      throw new Error(
+        `${theirs.name} and Darkroom differ by ${difference.toExponential(1)} of the largest value after ${steps} steps: not the same U-Net`,
+      );
     }
-    if (!(alike > ALIKE_DB)) throw new Error(`${ours.name} and the native command make different pictures in ${steps} steps: ${alike} dB`);
+    if (!(alike > ALIKE_DB))
+      throw new Error(
+        `${ours.name} and the native command make different pictures in ${steps} steps: ${alike} dB`,
+      );
     differences[steps === 1 ? "one prediction" : `the latent after ${steps} steps`] = difference;
   }
 
@@ -79,13 +101,26 @@ async function compare(place, kind) {
   const text = [
     table(
       ["", "Darkroom", `onnxruntime-web ${opened.onnxruntime.version}`, "faster", "calls each"],
-      [[kind === "cpu" ? on : `${on}, ${place.adapter}, ${opened.ours.device.dtype}`, spread(a), spread(b), ratioText(faster), String(rounds)]],
+      [
+        [
+          kind === "cpu" ? on : `${on}, ${place.adapter}, ${opened.ours.device.dtype}`,
+          spread(a),
+          spread(b),
+          ratioText(faster),
+          String(rounds),
+        ],
+      ],
     ),
     "",
-    `Largest difference between the two, of the largest value: ${Object.entries(differences).map(([what, value]) => `${what} ${value.toExponential(1)}`).join("; ")}` +
+    `Largest difference between the two, of the largest value: ${Object.entries(differences)
+      .map(([what, value]) => `${what} ${value.toExponential(1)}`)
+      .join("; ")}` +
       ` (by the native command, whose picture is ${alike.toFixed(0)} dB like the browser’s).`,
   ].join("\n");
-  return { result: { opened, differences, alike_db: alike, ours: a, onnxruntime: b, ratio: faster }, text };
+  return {
+    result: { opened, differences, alike_db: alike, ours: a, onnxruntime: b, ratio: faster },
+    text,
+  };
 }
 
 /** The request as the engine takes it. @param {any} request of peer.py @param {number} steps */
@@ -103,12 +138,34 @@ async function generate({ browser, command, model }, request, steps) {
   const folder = await mkdtemp(join(tmpdir(), "darkroom-"));
   const [latents, png] = ["latent.safetensors", "picture.png"].map((name) => join(folder, name));
   const { prompt, negative_prompt, seed, guidance_scale } = request;
-  // prettier-ignore
-  await promisify(execFile)(command, ["generate", "--model", model, "--prompt", prompt, "--negative-prompt", negative_prompt, "--seed", String(seed),
-    "--guidance", String(guidance_scale), "--sampler", "euler", "--steps", String(steps), "--device", "cpu", "--out", png, "--latents-out", latents]);
+  await promisify(execFile)(command, [
+    "generate",
+    "--model",
+    model,
+    "--prompt",
+    prompt,
+    "--negative-prompt",
+    negative_prompt,
+    "--seed",
+    String(seed),
+    "--guidance",
+    String(guidance_scale),
+    "--sampler",
+    "euler",
+    "--steps",
+    String(steps),
+    "--device",
+    "cpu",
+    "--out",
+    png,
+    "--latents-out",
+    latents,
+  ]);
   const bytes = await readFile(latents);
   const start = 8 + Number(bytes.readBigUInt64LE(0));
-  const latent = Array.from({ length: (bytes.length - start) / 4 }, (_, at) => bytes.readFloatLE(start + 4 * at));
+  const latent = Array.from({ length: (bytes.length - start) / 4 }, (_, at) =>
+    bytes.readFloatLE(start + 4 * at),
+  );
   const page = await browser.newPage();
   const picture = await new Studio(page).decode(await readFile(png));
   await page.close();
@@ -124,7 +181,11 @@ async function generate({ browser, command, model }, request, steps) {
  */
 function predictions(request, latents) {
   const { init_noise_sigma, sigmas } = request.euler[1];
-  const [a, b] = latents.map((latent) => latent.map((value, at) => (value - request.noise[at] * init_noise_sigma) / (sigmas[1] - sigmas[0])));
+  const [a, b] = latents.map((latent) =>
+    latent.map(
+      (value, at) => (value - request.noise[at] * init_noise_sigma) / (sigmas[1] - sigmas[0]),
+    ),
+  );
   return [a, b];
 }
 

@@ -5,7 +5,8 @@ use darkroom::Error;
 use darkroom::config::PredictionType;
 use darkroom::weights::Storage;
 use darkroom::weights::checkpoint::Checkpoint;
-use darkroom::weights::load::{Part, load_checkpoint};
+use darkroom::weights::file::Part;
+use darkroom::weights::load::load_checkpoint;
 use pollster::block_on;
 
 use super::header::{file_size, with_length};
@@ -317,10 +318,10 @@ impl Target for Checkpoints {
             return Ok(());
         }
         let [text, unet, vae] = plan(&config)?;
-        let part = |folder, wanted| Part {
+        let part = |folder, required| Part {
             folder,
             stem: "",
-            wanted,
+            required,
         };
         let parts = [
             part("text_encoder", text),

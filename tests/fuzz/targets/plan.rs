@@ -5,8 +5,8 @@ use darkroom::sampling::SamplerKind;
 use darkroom::text::encoder::TextEncoder;
 use darkroom::unet::Unet;
 use darkroom::vae::decoder::VaeDecoder;
-use darkroom::weights::params::Wanted;
-use darkroom::weights::{Params, Scope};
+use darkroom::weights::params::RequiredTensor;
+use darkroom::weights::{VarBuilder, VarStore};
 use darkroom::{Error, Precision, Runtime};
 
 use super::changed;
@@ -39,20 +39,20 @@ impl Plans {
 }
 
 /// The names and shapes that the three networks of `config` want.
-pub fn plan(config: &ModelConfig) -> Result<[Vec<Wanted>; 3], Error> {
+pub fn plan(config: &ModelConfig) -> Result<[Vec<RequiredTensor>; 3], Error> {
     thread_local! {
         static CPU: Runtime = Runtime::cpu(Precision::F32, false).expect("the CPU");
     }
     let ops = CPU.with(|runtime| runtime.ops.clone());
-    let plan = |build: &dyn Fn(Scope) -> Result<(), Error>| {
-        let mut params = Params::plan(ops.clone());
+    let plan = |build: &dyn Fn(VarBuilder) -> Result<(), Error>| {
+        let mut params = VarStore::recording(ops.clone());
         build(params.root())?;
-        Ok::<_, Error>(params.into_wanted())
+        Ok::<_, Error>(params.into_required())
     };
     Ok([
-        plan(&|scope| TextEncoder::new(scope, &config.text).map(drop))?,
-        plan(&|scope| Unet::new(scope, &config.unet).map(drop))?,
-        plan(&|scope| VaeDecoder::new(scope, &config.vae).map(drop))?,
+        plan(&|vb| TextEncoder::new(vb, &config.text).map(drop))?,
+        plan(&|vb| Unet::new(vb, &config.unet).map(drop))?,
+        plan(&|vb| VaeDecoder::new(vb, &config.vae).map(drop))?,
     ])
 }
 
@@ -96,8 +96,8 @@ impl Target for Plans {
             "{}",
             config.default_size()
         );
-        for wanted in plan(&config)?.iter().flatten() {
-            assert!(wanted.shape.iter().all(|&n| n > 0), "{wanted:?}");
+        for required in plan(&config)?.iter().flatten() {
+            assert!(required.shape.iter().all(|&n| n > 0), "{required:?}");
         }
         Ok(())
     }

@@ -2,8 +2,9 @@
 
 use darkroom::Error;
 use darkroom::weights::Storage;
-use darkroom::weights::load::{Part, load_parts};
-use darkroom::weights::params::{Layout, Wanted};
+use darkroom::weights::file::Part;
+use darkroom::weights::load::load_parts;
+use darkroom::weights::params::{Layout, RequiredTensor};
 use pollster::block_on;
 
 use super::changed;
@@ -38,7 +39,7 @@ impl Shards {
         let part = Part {
             folder: "unet",
             stem: "model",
-            wanted: Vec::new(),
+            required: Vec::new(),
         };
         assert_eq!(format!("{}/{}.safetensors", part.folder, part.stem), WHOLE);
         let index = r#"{"metadata": {"total_size": 2688}, "weight_map": {
@@ -117,7 +118,7 @@ impl Target for Shards {
             size: size.map_or(1 << 40, |&bytes| u64::from_le_bytes(bytes)),
             checkpoint: None,
         };
-        let wanted = WANTED.map(|(name, shape, layout)| Wanted {
+        let required = WANTED.map(|(name, shape, layout)| RequiredTensor {
             name: name.into(),
             shape: shape.to_vec(),
             layout,
@@ -125,7 +126,7 @@ impl Target for Shards {
         let part = Part {
             folder: "unet",
             stem: "model",
-            wanted: wanted.to_vec(),
+            required: required.to_vec(),
         };
         let device = burn::tensor::Device::flex();
         let storage = Storage::Lossless;

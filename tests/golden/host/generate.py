@@ -1,6 +1,6 @@
-"""Writes the CLIP vocabulary and the reference values of everything the host computes: token ids, noise, samplers.
+"""Writes the CLIP vocabulary and the reference values of host code: token ids, noise, samplers.
 
-Run by `cargo xtask golden host`. Everything comes from fixed seeds and the versions in ../requirements.txt.
+Run by `cargo xtask golden host`. Seeds are fixed; versions are in ../requirements.txt.
 """
 
 import noise

@@ -1,4 +1,4 @@
-"""noise.json: torch.randn with a CPU generator, and Philox normals by a NumPy program written from the paper."""
+"""noise.json: torch.randn with a CPU generator, and Philox normals in NumPy, after the paper."""
 
 import json
 from pathlib import Path
@@ -8,10 +8,26 @@ import torch
 
 HERE = Path(__file__).resolve().parent
 LATENT = 4 * 64 * 64
-# Seed and the sizes of successive calls: below, at and above one vector of 16; with and without a rest; in any order.
+# Seed and sizes of successive calls: below, at and above one vector of 16; with and without a
+# remainder; in any order.
 STREAMS = [(42, [n]) for n in (1, 2, 3, 7, 15, 16, 17, 24, 31, 32, 33, 47, 100, 1000)]
-STREAMS += [(0, [LATENT]), (1, [LATENT, LATENT]), (2**32 - 1, [64, 64]), (2**32 + 5, [5, 64]), (2**63 + 12345, [20, 3]), (2**64 - 1, [33])]
-STREAMS += [(7, [3, 16, 3, 17, 1, 40, 2]), (8, [5, 5, 5, 32]), (9, [1] * 7), (10, [0, 16, 0, 3]), (11, [4 * 12 * 20] * 3), (12, [700, 700]), (1234567, [4 * 96 * 96])]
+STREAMS += [
+    (0, [LATENT]),
+    (1, [LATENT, LATENT]),
+    (2**32 - 1, [64, 64]),
+    (2**32 + 5, [5, 64]),
+    (2**63 + 12345, [20, 3]),
+    (2**64 - 1, [33]),
+]
+STREAMS += [
+    (7, [3, 16, 3, 17, 1, 40, 2]),
+    (8, [5, 5, 5, 32]),
+    (9, [1] * 7),
+    (10, [0, 16, 0, 3]),
+    (11, [4 * 12 * 20] * 3),
+    (12, [700, 700]),
+    (1234567, [4 * 96 * 96]),
+]
 
 
 def philox4x32_10(counter, key):
@@ -21,16 +37,25 @@ def philox4x32_10(counter, key):
     k0, k1 = (np.uint64(k) for k in key)
     for _ in range(10):
         p0, p1 = np.uint64(0xD2511F53) * c0, np.uint64(0xCD9E8D57) * c2
-        c0, c1, c2, c3 = (p1 >> np.uint64(32)) ^ c1 ^ k0, p1 & low, (p0 >> np.uint64(32)) ^ c3 ^ k1, p0 & low
+        c0, c1, c2, c3 = (
+            (p1 >> np.uint64(32)) ^ c1 ^ k0,
+            p1 & low,
+            (p0 >> np.uint64(32)) ^ c3 ^ k1,
+            p0 & low,
+        )
         k0, k1 = (k0 + np.uint64(0x9E3779B9)) & low, (k1 + np.uint64(0xBB67AE85)) & low
     return c0, c1, c2, c3
 
 
 def philox_randn(seed, call, n):
-    """torch.randn on an NVIDIA GPU as A1111's "NV" noise has it: element i takes the first of cuRAND's normals of the
-    subsequence i, the offset grows by one with every call."""
+    """torch.randn on an NVIDIA GPU, as in A1111's "NV" noise.
+
+    Element i is the first of cuRAND's normals of subsequence i. The offset grows by one per call.
+    """
     index, zero = np.arange(n, dtype=np.uint64), np.zeros(n, dtype=np.uint64)
-    x, y, _, _ = philox4x32_10((zero + np.uint64(call), zero, index, zero), (seed & 0xFFFFFFFF, seed >> 32))
+    x, y, _, _ = philox4x32_10(
+        (zero + np.uint64(call), zero, index, zero), (seed & 0xFFFFFFFF, seed >> 32)
+    )
     step, turn = np.float32(2.3283064e-10), np.float32(2.3283064e-10 * 6.2831855)
     u = x.astype(np.float64) * np.float64(step) + np.float64(step) / 2
     v = y.astype(np.float64) * np.float64(turn) + np.float64(turn) / 2
@@ -38,7 +63,7 @@ def philox_randn(seed, call, n):
 
 
 def record(values):
-    """Bits of short calls as they are; of long ones the ends and a sum in which every element has its own weight."""
+    """The bits of short calls; of long ones both ends and a sum with a weight for each element."""
     bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32).astype(np.uint64)
     with np.errstate(over="ignore"):
         total = int((bits * np.arange(1, len(bits) + 1, dtype=np.uint64)).sum(dtype=np.uint64))
@@ -47,9 +72,12 @@ def record(values):
 
 
 def write():
-    # PyTorch has another, slightly different kernel for machines without AVX2.
+    # PyTorch's kernel for machines without AVX2 differs slightly.
     assert torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
-    known = philox4x32_10([np.array([c]) for c in (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344)], (0xA4093822, 0x299F31D0))
+    known = philox4x32_10(
+        [np.array([c]) for c in (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344)],
+        (0xA4093822, 0x299F31D0),
+    )
     assert [int(k[0]) for k in known] == [0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1]
     lines = []
     for seed, sizes in STREAMS:

@@ -1,6 +1,6 @@
-"""sampling.json and sampling.safetensors: schedules and whole trajectories of diffusers' schedulers.
+"""sampling.json and sampling.safetensors: schedules and trajectories of diffusers' schedulers.
 
-The model is a simple function of the latent and the timestep, written the same way in tests/host_values.rs.
+The model is a simple function of latent and timestep. The Rust tests (host_values) repeat it.
 """
 
 import json
@@ -23,8 +23,19 @@ SAMPLERS = {
     "dpm++2m-karras": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
     "unipc": ("UniPCMultistepScheduler", {}),
 }
-STABLE_DIFFUSION = {"_class_name": "PNDMScheduler", "_diffusers_version": "0.6.0", "beta_end": 0.012, "beta_schedule": "scaled_linear", "beta_start": 0.00085,
-                    "clip_sample": False, "num_train_timesteps": 1000, "set_alpha_to_one": False, "skip_prk_steps": True, "steps_offset": 1, "trained_betas": None}
+STABLE_DIFFUSION = {
+    "_class_name": "PNDMScheduler",
+    "_diffusers_version": "0.6.0",
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "clip_sample": False,
+    "num_train_timesteps": 1000,
+    "set_alpha_to_one": False,
+    "skip_prk_steps": True,
+    "steps_offset": 1,
+    "trained_betas": None,
+}
 MULTISTEP = ("dpm++2m", "dpm++2m-karras", "unipc")
 
 
@@ -33,7 +44,7 @@ def without(*keys, **more):
 
 
 def plans():
-    """(name of the config, config, samplers, numbers of steps)"""
+    """Tuples of config name, config, samplers, numbers of steps."""
     for prediction in ("epsilon", "v_prediction"):
         for spacing in ("leading", "linspace", "trailing"):
             config = STABLE_DIFFUSION | {"prediction_type": prediction, "timestep_spacing": spacing}
@@ -42,35 +53,102 @@ def plans():
     yield "no spacing", STABLE_DIFFUSION, SAMPLERS, (20,)
     yield "many steps", STABLE_DIFFUSION, SAMPLERS, (100, 250)
     yield "offset 0, alpha one", without(steps_offset=0, set_alpha_to_one=True), SAMPLERS, (1, 20)
-    yield "linear betas", without(beta_schedule="linear", beta_start=0.0001, beta_end=0.02), SAMPLERS, (12,)
+    yield (
+        "linear betas",
+        without(beta_schedule="linear", beta_start=0.0001, beta_end=0.02),
+        SAMPLERS,
+        (12,),
+    )
     yield "cosine betas", without(beta_schedule="squaredcos_cap_v2"), SAMPLERS, (12, 20)
-    yield "listed betas", without(trained_betas=[0.001 + 0.002 * i for i in range(60)], num_train_timesteps=60), SAMPLERS, (5, 12)
-    yield "500 timesteps", without(num_train_timesteps=500, timestep_spacing="trailing"), SAMPLERS, (7, 25)
+    yield (
+        "listed betas",
+        without(trained_betas=[0.001 + 0.002 * i for i in range(60)], num_train_timesteps=60),
+        SAMPLERS,
+        (5, 12),
+    )
+    yield (
+        "500 timesteps",
+        without(num_train_timesteps=500, timestep_spacing="trailing"),
+        SAMPLERS,
+        (7, 25),
+    )
     yield "runge-kutta start", without(skip_prk_steps=False), ("pndm",), (4, 5, 10, 20)
-    yield "runge-kutta start v", without(skip_prk_steps=False, prediction_type="v_prediction", timestep_spacing="linspace"), ("pndm",), (10,)
-    yield "zero snr", without(rescale_betas_zero_snr=True, prediction_type="v_prediction", timestep_spacing="trailing"), SAMPLERS, (10, 20)
+    yield (
+        "runge-kutta start v",
+        without(skip_prk_steps=False, prediction_type="v_prediction", timestep_spacing="linspace"),
+        ("pndm",),
+        (10,),
+    )
+    yield (
+        "zero snr",
+        without(
+            rescale_betas_zero_snr=True, prediction_type="v_prediction", timestep_spacing="trailing"
+        ),
+        SAMPLERS,
+        (10, 20),
+    )
     yield "zero snr, leading", without(rescale_betas_zero_snr=True), SAMPLERS, (10,)
     yield "clipped", without(clip_sample=True, clip_sample_range=0.8), ("ddim",), (10,)
     yield "clipped v", without("clip_sample", prediction_type="v_prediction"), ("ddim",), (10,)
-    yield "karras", without(use_karras_sigmas=True), ("euler", "euler-a", "dpm++2m", "unipc"), (1, 2, 10, 20)
-    yield "karras cosine", without(use_karras_sigmas=True, beta_schedule="squaredcos_cap_v2"), ("euler", "dpm++2m-karras", "unipc"), (10,)
-    yield "karras sigma_min", without(use_karras_sigmas=True, final_sigmas_type="sigma_min"), ("euler", "dpm++2m-karras", "unipc"), (10,)
-    yield "sigma_min", without(final_sigmas_type="sigma_min"), ("euler",) + MULTISTEP, (10, 14, 15, 20)
-    # 1000 / 16 and 1000 / 48 put timesteps half-way between two whole ones.
+    yield (
+        "karras",
+        without(use_karras_sigmas=True),
+        ("euler", "euler-a", "dpm++2m", "unipc"),
+        (1, 2, 10, 20),
+    )
+    yield (
+        "karras cosine",
+        without(use_karras_sigmas=True, beta_schedule="squaredcos_cap_v2"),
+        ("euler", "dpm++2m-karras", "unipc"),
+        (10,),
+    )
+    yield (
+        "karras sigma_min",
+        without(use_karras_sigmas=True, final_sigmas_type="sigma_min"),
+        ("euler", "dpm++2m-karras", "unipc"),
+        (10,),
+    )
+    yield (
+        "sigma_min",
+        without(final_sigmas_type="sigma_min"),
+        ("euler",) + MULTISTEP,
+        (10, 14, 15, 20),
+    )
+    # 1000 / 16 and 1000 / 48 put timesteps half-way between two integers.
     yield "halves", without(timestep_spacing="trailing"), SAMPLERS, (16, 48)
-    yield "no lower order at the end", without(final_sigmas_type="sigma_min", lower_order_final=False), MULTISTEP, (6, 20)
+    yield (
+        "no lower order at the end",
+        without(final_sigmas_type="sigma_min", lower_order_final=False),
+        MULTISTEP,
+        (6, 20),
+    )
     yield "no lower order before zero", without(lower_order_final=False), MULTISTEP[:2], (6, 20)
-    yield "euler at the end", without(final_sigmas_type="sigma_min", euler_at_final=True), MULTISTEP[:2], (10, 20)
+    yield (
+        "euler at the end",
+        without(final_sigmas_type="sigma_min", euler_at_final=True),
+        MULTISTEP[:2],
+        (10, 20),
+    )
     yield "order 1", without(solver_order=1), MULTISTEP, (6, 20)
     yield "order 3", without(solver_order=3), MULTISTEP, (1, 2, 3, 6, 14, 15, 20)
-    yield "order 3 v", without(solver_order=3, prediction_type="v_prediction", final_sigmas_type="sigma_min"), ("dpm++2m", "unipc"), (20,)
+    yield (
+        "order 3 v",
+        without(solver_order=3, prediction_type="v_prediction", final_sigmas_type="sigma_min"),
+        ("dpm++2m", "unipc"),
+        (20,),
+    )
     yield "heun", without(solver_type="heun", algorithm_type="dpmsolver++"), MULTISTEP, (10,)
     yield "bh1", without(solver_type="bh1", final_sigmas_type="sigma_min"), MULTISTEP, (10, 20)
-    yield "bh1 order 3", without(solver_type="bh1", solver_order=3, final_sigmas_type="sigma_min"), ("unipc",), (10,)
+    yield (
+        "bh1 order 3",
+        without(solver_type="bh1", solver_order=3, final_sigmas_type="sigma_min"),
+        ("unipc",),
+        (10,),
+    )
 
 
 def predict(latent, timestep):
-    """A smooth stand-in for the U-Net: the latent and its neighbour, weighted by the timestep."""
+    """A smooth replacement for the U-Net: latent and neighbour, weighted by the timestep."""
     x = latent.numpy().astype(np.float64).ravel()
     y = np.roll(x, 1)
     w = timestep / 1000.0
@@ -102,7 +180,13 @@ def run(sampler, config, steps, seed):
     else:
         alphas = scheduler.alphas_cumprod[scheduler.timesteps].numpy()
         sigmas = np.append(((1 - alphas) / alphas) ** 0.5, np.float32(0))
-    return timesteps, sigmas, float(scheduler.init_noise_sigma), latent.numpy().ravel(), None if middle is None else middle.numpy().ravel()
+    return (
+        timesteps,
+        sigmas,
+        float(scheduler.init_noise_sigma),
+        latent.numpy().ravel(),
+        None if middle is None else middle.numpy().ravel(),
+    )
 
 
 def write():
@@ -118,17 +202,37 @@ def write():
                 i = len(cases)
                 timesteps, sigmas, init, latent, middle = run(sampler, config, steps, seed=i)
                 assert np.isfinite(latent).all() and len(timesteps) >= steps, (name, sampler, steps)
-                tensors |= {f"{i}.timesteps": timesteps, f"{i}.sigmas": sigmas, f"{i}.latent": latent}
+                tensors |= {
+                    f"{i}.timesteps": timesteps,
+                    f"{i}.sigmas": sigmas,
+                    f"{i}.latent": latent,
+                }
                 if middle is not None:
                     tensors[f"{i}.denoised"] = middle
-                cases.append({"config": name, "sampler": sampler, "steps": steps, "init_noise_sigma": init})
-    # One tensor for all, cut by the lengths in the JSON file: a header of names would be larger than the values.
+                cases.append(
+                    {"config": name, "sampler": sampler, "steps": steps, "init_noise_sigma": init}
+                )
+    # One tensor for all, split by the lengths in the JSON file: a header with all names would be
+    # larger than the values.
     order = ("timesteps", "sigmas", "latent", "denoised")
     for i, case in enumerate(cases):
         case["lengths"] = [len(tensors.get(f"{i}.{part}", ())) for part in order]
-    values = np.concatenate([tensors[f"{i}.{part}"] for i in range(len(cases)) for part in order if f"{i}.{part}" in tensors])
+    values = np.concatenate(
+        [
+            tensors[f"{i}.{part}"]
+            for i in range(len(cases))
+            for part in order
+            if f"{i}.{part}" in tensors
+        ]
+    )
     save_file({"values": values.astype(np.float32)}, HERE / "sampling.safetensors")
     lines = ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases)
-    text = '{"configs":' + json.dumps(configs, separators=(",", ":")).replace('},"', '},\n"') + ',\n"cases":[\n' + lines + "\n]}\n"
+    text = (
+        '{"configs":'
+        + json.dumps(configs, separators=(",", ":")).replace('},"', '},\n"')
+        + ',\n"cases":[\n'
+        + lines
+        + "\n]}\n"
+    )
     (HERE / "sampling.json").write_text(text, newline="\n")
     print(len(cases), "sampler cases")

@@ -1,13 +1,14 @@
-"""Names and shapes of the tensors in a checkpoint of the original code, in the order in which its modules are made.
+"""Names and shapes of a checkpoint's tensors, in the order in which the original code makes them.
 
-Written after the constructors of `UNetModel` (ldm/modules/diffusionmodules/openaimodel.py), `Encoder` and `Decoder`
-(ldm/modules/diffusionmodules/model.py), transformers' `CLIPTextModel` below `FrozenCLIPEmbedder`, and open_clip's text tower below
-`FrozenOpenCLIPEmbedder`. Parameters are named as in the published YAML files (v1-inference.yaml, v2-inference.yaml, v2-inference-v.yaml).
+Written after the constructors of `UNetModel` (ldm/modules/diffusionmodules/openaimodel.py),
+`Encoder` and `Decoder` (ldm/modules/diffusionmodules/model.py), transformers' `CLIPTextModel` below
+`FrozenCLIPEmbedder`, and open_clip's text tower below `FrozenOpenCLIPEmbedder`. Parameters are
+named as in the published YAML files (v1-inference.yaml, v2-inference.yaml, v2-inference-v.yaml).
 """
 
 
 class Names(dict):
-    """Name → shape; the methods are the layers that everything is made of."""
+    """Name → shape. The methods add layers."""
 
     def __init__(self, prefix):
         super().__init__()
@@ -22,8 +23,19 @@ class Names(dict):
         self.layer(name, channels)
 
 
-def unet(*, model_channels, channel_mult, num_res_blocks, attention_resolutions, context_dim, in_channels=4, out_channels=4,
-         transformer_depth=1, use_linear_in_transformer=False, **_):
+def unet(
+    *,
+    model_channels,
+    channel_mult,
+    num_res_blocks,
+    attention_resolutions,
+    context_dim,
+    in_channels=4,
+    out_channels=4,
+    transformer_depth=1,
+    use_linear_in_transformer=False,
+    **_,
+):
     names = Names("model.diffusion_model.")
     time = 4 * model_channels
     names.layer("time_embed.0", time, model_channels)

@@ -1,0 +1,144 @@
+//! Command-line arguments.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use darkroom::device::memory::tiling::VaeTiling;
+use darkroom::device::tuning::TilingChoice;
+use darkroom::sampling::{Rng, SamplerKind};
+use darkroom::text::tokenizer::LongPrompt;
+use darkroom::{Precision, PredictionSetting, Request};
+
+#[derive(Parser)]
+#[command(version, about = "Stable Diffusion with negative prompts")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Make a picture
+    Generate(Box<Generate>),
+}
+
+#[derive(Args)]
+pub struct Generate {
+    /// A folder in diffusers' layout, a .safetensors checkpoint, the http(s) address of either, or
+    /// a name on Hugging Face: owner/name or owner/name@revision
+    #[arg(long)]
+    pub model: String,
+    /// Prediction type of the model's U-Net: epsilon, v, or auto (from the model's files)
+    #[arg(long, default_value_t)]
+    pub prediction: PredictionSetting,
+    /// Folder with vocab.json and merges.txt for a .safetensors checkpoint [default: CLIP's, built
+    /// in]
+    #[arg(long)]
+    pub vocab: Option<PathBuf>,
+    /// What the picture should show
+    #[arg(long, default_value = "")]
+    pub prompt: String,
+    /// What the picture should not show
+    #[arg(long, default_value = "")]
+    pub negative_prompt: String,
+    /// Seed of the noise
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    pub seed: u64,
+    /// Sampling steps
+    #[arg(long, default_value_t = 20, allow_negative_numbers = true)]
+    pub steps: usize,
+    /// Guidance scale; at 1 the negative prompt has no effect
+    #[arg(
+        long,
+        alias = "guidance",
+        default_value_t = 7.5,
+        allow_negative_numbers = true
+    )]
+    pub guidance_scale: f64,
+    /// euler, euler-a, ddim, pndm, dpm++2m, dpm++2m-karras or unipc [default: the model's own]
+    #[arg(long)]
+    pub sampler: Option<SamplerKind>,
+    /// Width in pixels, a multiple of 8 [default: the model's own]
+    #[arg(long, allow_negative_numbers = true)]
+    pub width: Option<usize>,
+    /// Height in pixels, a multiple of 8 [default: the model's own]
+    #[arg(long, allow_negative_numbers = true)]
+    pub height: Option<usize>,
+    /// Source of the noise: torch (torch.randn on a CPU) or philox (on a CUDA GPU)
+    #[arg(long, default_value = "torch")]
+    pub rng: Rng,
+    /// Device to run on
+    #[arg(long, value_enum, default_value_t)]
+    pub device: DeviceChoice,
+    /// Element type of weights and activations
+    #[arg(long, value_enum, default_value_t)]
+    pub dtype: Dtype,
+    /// GPU kernel tiling: auto (benchmarked once per adapter, then cached), measure (benchmark
+    /// again), or one of registers, 32x32, 64x64, 64x64-crowded and 128x128
+    #[arg(long, alias = "tiles", default_value_t)]
+    pub kernel_tiling: TilingChoice,
+    /// Prompts of more than 75 tokens: chunk (read in several chunks) or truncate
+    #[arg(long, default_value = "chunk")]
+    pub long_prompt: LongPrompt,
+    /// Decode the picture in tiles: auto (where it does not fit in memory), always or never
+    #[arg(long, alias = "vae-tiles", default_value_t)]
+    pub vae_tiling: VaeTiling,
+    /// File for the picture (PNG)
+    #[arg(long)]
+    pub out: PathBuf,
+    /// File for the final latent (safetensors, f32, [1, 4, h/8, w/8])
+    #[arg(long)]
+    pub latents_out: Option<PathBuf>,
+    /// Print the result as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Use Burn's own operations instead of Darkroom's, for comparison
+    #[arg(long)]
+    pub stock: bool,
+}
+
+impl Generate {
+    /// The request that the arguments make.
+    pub fn request(&self) -> Request {
+        Request {
+            prompt: self.prompt.clone(),
+            negative_prompt: self.negative_prompt.clone(),
+            seed: self.seed,
+            steps: self.steps,
+            guidance_scale: self.guidance_scale,
+            sampler: self.sampler,
+            width: self.width,
+            height: self.height,
+            rng: self.rng,
+            long_prompt: self.long_prompt,
+            vae_tiling: self.vae_tiling,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum DeviceChoice {
+    /// A GPU where there is a real one, else the CPU
+    #[default]
+    Auto,
+    Gpu,
+    Cpu,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+pub enum Dtype {
+    #[default]
+    Auto,
+    F32,
+    F16,
+}
+
+impl From<Dtype> for Precision {
+    fn from(dtype: Dtype) -> Self {
+        match dtype {
+            Dtype::Auto => Precision::Auto,
+            Dtype::F32 => Precision::F32,
+            Dtype::F16 => Precision::F16,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! `text_encoder/config.json`: CLIP's text encoder.
+
+use serde::Deserialize;
+
+use super::{only, parse, sane, sane_epsilon};
+use crate::error::{Error, Result};
+
+/// The text encoder's activation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// `x · sigmoid(1.702 x)`, CLIP ViT-L (SD1).
+    QuickGelu,
+    /// The exact GELU, OpenCLIP ViT-H (SD2).
+    Gelu,
+}
+
+/// `text_encoder/config.json` of transformers' `CLIPTextModel`.
+#[derive(Debug, Clone)]
+pub struct TextConfig {
+    /// Width of the embeddings.
+    pub hidden_size: usize,
+    /// Width inside the feed-forward layers.
+    pub intermediate_size: usize,
+    /// Transformer layers. (SD2's file says 23: its last layer is left out on purpose.)
+    pub num_hidden_layers: usize,
+    /// Attention heads.
+    pub num_attention_heads: usize,
+    /// Tokens a chunk (77).
+    pub max_position_embeddings: usize,
+    /// Rows of the token table.
+    pub vocab_size: usize,
+    /// Activation of the feed-forward layers.
+    pub hidden_act: Activation,
+    /// Epsilon of every LayerNorm.
+    pub layer_norm_eps: f64,
+}
+
+impl TextConfig {
+    /// Reads the JSON text of `file`.
+    pub fn from_json(file: &str, text: &[u8]) -> Result<Self> {
+        #[derive(Deserialize)]
+        #[serde(default)]
+        struct Raw {
+            hidden_size: usize,
+            intermediate_size: usize,
+            num_hidden_layers: usize,
+            num_attention_heads: usize,
+            max_position_embeddings: usize,
+            vocab_size: usize,
+            hidden_act: String,
+            layer_norm_eps: f64,
+        }
+        impl Default for Raw {
+            fn default() -> Self {
+                Raw {
+                    hidden_size: 512,
+                    intermediate_size: 2048,
+                    num_hidden_layers: 12,
+                    num_attention_heads: 8,
+                    max_position_embeddings: 77,
+                    vocab_size: 49408,
+                    hidden_act: "quick_gelu".into(),
+                    layer_norm_eps: 1e-5,
+                }
+            }
+        }
+        let (json, raw): (_, Raw) = parse(file, text)?;
+        only(
+            file,
+            &json,
+            "model_type",
+            &["clip_text_model".into(), "clip".into()],
+        )?;
+        let hidden_act = match raw.hidden_act.as_str() {
+            "quick_gelu" => Activation::QuickGelu,
+            "gelu" => Activation::Gelu,
+            other => {
+                return Err(Error::config(
+                    file,
+                    "hidden_act",
+                    format!("\"{other}\""),
+                    "\"quick_gelu\" or \"gelu\"",
+                ));
+            }
+        };
+        for (key, value, most) in [
+            ("hidden_size", raw.hidden_size, 65536),
+            ("intermediate_size", raw.intermediate_size, 1 << 20),
+            ("num_hidden_layers", raw.num_hidden_layers, 256),
+            ("num_attention_heads", raw.num_attention_heads, 4096),
+            (
+                "max_position_embeddings",
+                raw.max_position_embeddings,
+                65536,
+            ),
+            ("vocab_size", raw.vocab_size, 1 << 24),
+        ] {
+            sane(file, key, value, most)?;
+        }
+        sane_epsilon(file, "layer_norm_eps", raw.layer_norm_eps)?;
+        if !raw.hidden_size.is_multiple_of(raw.num_attention_heads) {
+            return Err(Error::config(
+                file,
+                "num_attention_heads",
+                raw.num_attention_heads,
+                format!("a divisor of `hidden_size` = {}", raw.hidden_size),
+            ));
+        }
+        Ok(TextConfig {
+            hidden_size: raw.hidden_size,
+            intermediate_size: raw.intermediate_size,
+            num_hidden_layers: raw.num_hidden_layers,
+            num_attention_heads: raw.num_attention_heads,
+            max_position_embeddings: raw.max_position_embeddings,
+            vocab_size: raw.vocab_size,
+            hidden_act,
+            layer_norm_eps: raw.layer_norm_eps,
+        })
+    }
+}

@@ -1,0 +1,86 @@
+//! The choice between decoding a picture whole and in tiles.
+
+use burn::tensor::DType;
+
+use super::networks;
+use super::pools::Trace;
+use crate::config::VaeConfig;
+use crate::error::{Error, Result};
+use crate::vae::tile_layout::TileLayout;
+
+/// When to decode in tiles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum VaeTiling {
+    /// Where an activation would be larger than the device's buffers, and where the device fails without.
+    #[default]
+    Auto,
+    /// Whenever the latent is larger than a tile.
+    Always,
+    /// Never: where it does not fit, decoding fails.
+    Never,
+}
+
+impl std::fmt::Display for VaeTiling {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            VaeTiling::Auto => "auto",
+            VaeTiling::Always => "always",
+            VaeTiling::Never => "never",
+        })
+    }
+}
+
+impl std::str::FromStr for VaeTiling {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "auto" => Ok(VaeTiling::Auto),
+            "always" => Ok(VaeTiling::Always),
+            "never" => Ok(VaeTiling::Never),
+            other => Err(Error::request("tiles", other, "auto, always or never")),
+        }
+    }
+}
+
+/// The tiles that a latent of `size` is decoded in with activations in `dtype`, where buffers have at most `limit` bytes;
+/// `None`: whole.
+pub fn tiling(
+    config: &VaeConfig,
+    limit: u64,
+    dtype: DType,
+    size: [usize; 2],
+    tiles: VaeTiling,
+) -> Option<TileLayout> {
+    let fits = || largest_in_decoding(config, size, dtype) <= limit;
+    if tiles == VaeTiling::Never || (tiles == VaeTiling::Auto && fits()) {
+        return None;
+    }
+    let tiling = tiling_within(config, limit, dtype, TileLayout::of_model(config));
+    tiling.divides(size[0], size[1]).then_some(tiling)
+}
+
+/// `tiling`, or the largest halving of it whose activations fit the device's buffers.
+pub(crate) fn tiling_within(
+    config: &VaeConfig,
+    limit: u64,
+    dtype: DType,
+    mut tiling: TileLayout,
+) -> TileLayout {
+    let too_large =
+        |tiling: TileLayout| largest_in_decoding(config, [tiling.side(); 2], dtype) > limit;
+    while too_large(tiling) {
+        match tiling.halved() {
+            Some(smaller) => tiling = smaller,
+            None => break,
+        }
+    }
+    tiling
+}
+
+/// Bytes of the largest buffer in decoding a latent of `[h, w]` whole.
+pub fn largest_in_decoding(config: &VaeConfig, size: [usize; 2], dtype: DType) -> u64 {
+    let trace = Trace::new(u64::MAX, dtype.size());
+    networks::decoder(&trace, config, size);
+    trace.largest()
+}

@@ -1,0 +1,264 @@
+//! What a pipeline runs on: a Burn device, the operations that fit it, and the element types of weights and activations.
+
+pub mod memory;
+pub mod tuning;
+
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+
+use burn::tensor::wgpu::{WgpuSetup, wgpu};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+use crate::error::{Error, Result};
+use crate::ops::{Cpu, Gpu, Linear, Ops, Stock};
+use crate::weights::Storage;
+use memory::InUse;
+
+/// Launches that are submitted together, at most: more than a step of the U-Net has, so that a step is one submission.
+pub const LAUNCHES_AT_MOST: usize = 1024;
+
+/// A device together with how to use it.
+#[derive(Clone)]
+pub struct Runtime {
+    /// Where tensors live.
+    pub device: Device,
+    /// How the hot operations are done there.
+    pub ops: Rc<dyn Ops>,
+    /// Element type of activations, f32 or f16.
+    pub dtype: DType,
+    /// How weights are stored.
+    pub storage: Storage,
+    /// What to call it: the adapter's name, or "CPU".
+    pub name: String,
+    /// Whether this is a GPU adapter that a CPU imitates (lavapipe, SwiftShader, WARP).
+    pub software: bool,
+    /// Most bytes in one buffer that a kernel can use; `u64::MAX` on the CPU.
+    pub buffer_limit: u64,
+}
+
+/// Element types asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// Activations in f16 where a GPU can, else f32: an adapter that a CPU imitates is slower in f16. Weights in f16 on any
+    /// GPU.
+    #[default]
+    Auto,
+    /// Activations in f32, weights without loss.
+    F32,
+    /// Both in f16, an error where the adapter cannot.
+    F16,
+}
+
+/// All of a model's weights in f32 may take so much of WebAssembly's 4 GiB, of which activations want their share.
+#[cfg(target_arch = "wasm32")]
+const CPU_STORAGE: Storage = Storage::SingleWithin(1 << 30);
+/// Widening weights again and again costs more than their memory is worth.
+#[cfg(not(target_arch = "wasm32"))]
+const CPU_STORAGE: Storage = Storage::Single;
+
+impl Runtime {
+    /// The CPU, in f32.
+    ///
+    /// # Errors
+    /// [`Error::Device`] for f16, which has no advantage on a CPU.
+    pub fn cpu(precision: Precision, stock: bool) -> Result<Self> {
+        if precision == Precision::F16 {
+            return Err(Error::device(
+                "f16 was asked for, but the CPU path computes in f32",
+            ));
+        }
+        Ok(Runtime {
+            device: Device::flex(),
+            ops: cpu_ops(stock),
+            dtype: DType::F32,
+            storage: CPU_STORAGE,
+            name: "CPU".into(),
+            software: false,
+            buffer_limit: u64::MAX,
+        })
+    }
+
+    /// The GPU that wgpu prefers. May be called once in a process: a runtime cannot be set up twice.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where there is no adapter, or it lacks what was asked for.
+    pub async fn gpu(precision: Precision, stock: bool) -> Result<Self> {
+        let (device, setup) = Device::wgpu_options()
+            .tasks_max(LAUNCHES_AT_MOST)
+            .init_with_setup_async()
+            .await
+            .map_err(|e| Error::device(format!("no usable GPU adapter: {e}")))?;
+        Self::gpu_at(device, &setup, precision, stock)
+    }
+
+    /// The GPU behind `device`, which was made of `setup`.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where it lacks what was asked for.
+    pub fn gpu_at(
+        device: Device,
+        setup: &WgpuSetup,
+        precision: Precision,
+        stock: bool,
+    ) -> Result<Self> {
+        setup
+            .device
+            .on_uncaptured_error(Arc::new(|error| report(error.to_string())));
+        let info = setup.adapter.get_info();
+        let f16 = setup.device.features().contains(wgpu::Features::SHADER_F16);
+        let name = info.name.to_lowercase();
+        let software = info.device_type == wgpu::DeviceType::Cpu
+            || ["swiftshader", "llvmpipe", "basic render"]
+                .iter()
+                .any(|known| name.contains(known));
+        let dtype = match precision {
+            Precision::F16 if !f16 => {
+                return Err(Error::device(format!(
+                    "f16 was asked for, but the adapter {} has no shader-f16",
+                    info.name
+                )));
+            }
+            Precision::F16 => DType::F16,
+            Precision::Auto if f16 && !software => DType::F16,
+            Precision::Auto | Precision::F32 => DType::F32,
+        };
+        let storage = match (precision, dtype) {
+            // Burn's own operations want both in one type.
+            (_, DType::F32) if stock => Storage::Single,
+            (Precision::F32, _) => Storage::Lossless,
+            (Precision::Auto | Precision::F16, _) => Storage::Half,
+        };
+        // CubeCL makes no larger buffers either.
+        let limits = setup.device.limits();
+        let buffer_limit = limits
+            .max_storage_buffer_binding_size
+            .min(limits.max_buffer_size);
+        Ok(Runtime {
+            device,
+            ops: gpu_ops(stock, software),
+            dtype,
+            storage,
+            name: info.name,
+            software,
+            buffer_limit,
+        })
+    }
+
+    /// The present use of the device's memory pools; `None` on the CPU, which has none.
+    pub fn memory(&self) -> Option<InUse> {
+        let usage = self.device.memory_pool_usage()?;
+        Some(InUse {
+            reserved: usage.bytes_reserved,
+            in_use: usage.bytes_in_use,
+        })
+    }
+
+    /// Multiplies two small matrices of known product.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the product is wrong: the device or its driver cannot be trusted.
+    pub async fn self_test(&self) -> Result<()> {
+        let (rows, inner, columns) = (33, 70, 45);
+        let a = |i: usize, k: usize| ((i * 7 + k * 3) % 11) as f32 - 5.0;
+        let b = |k: usize, j: usize| ((k * 5 + j * 2) % 13) as f32 - 6.0;
+        let fill = |n: usize, m: usize, f: &dyn Fn(usize, usize) -> f32| {
+            let values: Vec<f32> = (0..n * m).map(|i| f(i / m, i % m)).collect();
+            Tensor::<2>::from_data(TensorData::new(values, [n, m]), (&self.device, DType::F32))
+                .cast(self.dtype)
+        };
+        let y = self.ops.linear(Linear {
+            x: fill(rows, inner, &a).unsqueeze(),
+            skip: None,
+            weight: &fill(inner, columns, &b),
+            bias: None,
+            residual: None,
+        });
+        let got = read(y).await?;
+        for (index, value) in got.into_iter().enumerate() {
+            let (i, j) = (index / columns, index % columns);
+            let expected: f32 = (0..inner).map(|k| a(i, k) * b(k, j)).sum();
+            if (value - expected).abs() > 0.01 * expected.abs().max(1.0) {
+                return Err(Error::device(format!(
+                    "{} failed its self-test: got {value}, expected {expected}",
+                    self.name
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn cpu_ops(stock: bool) -> Rc<dyn Ops> {
+    match stock {
+        true => Rc::new(Stock),
+        false => Rc::new(Cpu),
+    }
+}
+
+fn gpu_ops(stock: bool, software: bool) -> Rc<dyn Ops> {
+    match stock {
+        true => Rc::new(Stock),
+        false => Rc::new(Gpu::new(software)),
+    }
+}
+
+/// Reads a tensor back, in f32.
+///
+/// # Errors
+/// [`Error::Device`] where the device failed, now or since the last read.
+pub async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
+    let data = tensor
+        .into_data_async()
+        .await
+        .map_err(|e| Error::device(format!("reading a result failed: {e:?}")))?;
+    if let Some(error) = take_reported() {
+        return Err(Error::device(error));
+    }
+    data.convert_dtype(DType::F32)
+        .try_to_vec::<f32>()
+        .map_err(|e| Error::device(format!("reading a result failed: {e:?}")))
+}
+
+/// The first error a device or its driver reported behind our back. An invalid shader, for one, is only logged, and its
+/// results are then whatever was in memory.
+static REPORTED: Mutex<Option<String>> = Mutex::new(None);
+
+/// Notes an error that no call returned.
+pub fn report(error: String) {
+    if let Ok(mut reported) = REPORTED.lock() {
+        reported.get_or_insert(error);
+    }
+}
+
+/// The error that was noted, which is then forgotten.
+pub(crate) fn take_reported() -> Option<String> {
+    REPORTED
+        .lock()
+        .ok()
+        .and_then(|mut reported| reported.take())
+}
+
+/// A logger that hands everything on to another and notes what cubecl's wgpu runtime logs as an error.
+pub struct DeviceLog<L>(pub L);
+
+impl<L: log::Log> log::Log for DeviceLog<L> {
+    fn enabled(&self, metadata: &log::Metadata) -> bool {
+        metadata.level() == log::Level::Error || self.0.enabled(metadata)
+    }
+
+    fn log(&self, record: &log::Record) {
+        let target = record.target();
+        if record.level() == log::Level::Error
+            && (target.starts_with("cubecl") || target.starts_with("wgpu"))
+        {
+            report(record.args().to_string());
+        }
+        if self.0.enabled(record.metadata()) {
+            self.0.log(record);
+        }
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
+}

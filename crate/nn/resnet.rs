@@ -1,0 +1,85 @@
+//! The residual block that the U-Net and the VAE are both made of.
+
+use burn::tensor::Tensor;
+
+use crate::error::Result;
+use crate::nn::layers::{ConvExtras, ConvLayer, GroupNormLayer, LinearLayer};
+use crate::weights::VarBuilder;
+
+/// Sizes of a [`ResnetBlock`].
+#[derive(Debug, Clone, Copy)]
+pub struct ResnetConfig {
+    /// Channels in, those of a skip connection included.
+    pub inputs: usize,
+    /// Channels out.
+    pub outputs: usize,
+    /// Groups of both norms.
+    pub groups: usize,
+    /// Epsilon of both norms.
+    pub eps: f64,
+}
+
+/// Norm, SiLU, convolution, plus the timestep; norm, SiLU, convolution; plus the input. Matches diffusers 0.42
+/// `models/resnet.py`, `ResnetBlock2D`, but for `time_emb_proj`, which the U-Net applies ahead of a run.
+pub struct ResnetBlock {
+    norm1: GroupNormLayer,
+    conv1: ConvLayer,
+    norm2: GroupNormLayer,
+    conv2: ConvLayer,
+    /// 1×1, where the channels change.
+    conv_shortcut: Option<LinearLayer>,
+}
+
+impl ResnetBlock {
+    /// The block whose parameters are at `vb`.
+    pub fn new(mut vb: VarBuilder, config: ResnetConfig) -> Result<Self> {
+        let ResnetConfig {
+            inputs,
+            outputs,
+            groups,
+            eps,
+        } = config;
+        Ok(ResnetBlock {
+            norm1: GroupNormLayer::new(vb.pp("norm1"), inputs, groups, eps, true)?,
+            conv1: ConvLayer::new(vb.pp("conv1"), inputs, outputs)?,
+            norm2: GroupNormLayer::new(vb.pp("norm2"), outputs, groups, eps, true)?,
+            conv2: ConvLayer::new(vb.pp("conv2"), outputs, outputs)?,
+            conv_shortcut: (inputs != outputs)
+                .then(|| LinearLayer::new(vb.pp("conv_shortcut"), inputs, outputs))
+                .transpose()?,
+        })
+    }
+
+    /// `time` is the block's own projection of the timestep embedding (none in the VAE), `skip` the map from the way
+    /// down, read beside `x`.
+    ///
+    /// # Shapes
+    /// x `[n, h, w, c]`, skip `[n, h, w, inputs − c]`, time `[1, outputs]` or `[n, outputs]` → `[n, h, w, outputs]`
+    pub fn forward(
+        &self,
+        x: Tensor<4>,
+        skip: Option<Tensor<4>>,
+        time: Option<Tensor<2>>,
+    ) -> Tensor<4> {
+        let h = self.norm1.forward(x.clone(), skip.clone());
+        let h = self.conv1.forward_with(
+            h,
+            ConvExtras {
+                add: time,
+                ..Default::default()
+            },
+        );
+        let h = self.norm2.forward(h, None);
+        let residual = match &self.conv_shortcut {
+            Some(shortcut) => shortcut.forward_map(x, skip),
+            None => x,
+        };
+        self.conv2.forward_with(
+            h,
+            ConvExtras {
+                residual: Some(residual),
+                ..Default::default()
+            },
+        )
+    }
+}

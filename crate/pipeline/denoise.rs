@@ -1,0 +1,213 @@
+//! The latent from call to call: on the device where its operations can do a whole step, or on the
+//! host, where the device only predicts.
+
+use burn::tensor::{Tensor, TensorData};
+
+use crate::device::read;
+use crate::error::{Error, Result};
+use crate::ops::gpu::{DeviceLatent, DeviceLatentInit};
+use crate::sampling::guide;
+use crate::sampling::update::{Arrays, Step};
+use crate::unet::{CrossAttnKv, Unet};
+
+/// Timesteps that are embedded in one batch: 5 MB of f32 in SD1.5.
+const TIMESTEP_BATCH: usize = 64;
+
+/// Start of a denoising run.
+pub struct DenoiserInput {
+    /// Embeddings `[branches, 77·k, cross_attention_dim]`: negative, then positive; or positive
+    /// alone.
+    pub prompts: Tensor<3>,
+    /// Scaled noise `[channels, height, width]`.
+    pub latent: Vec<f32>,
+    /// Shape of `latent`.
+    pub shape: [usize; 3],
+    /// Factor on the latent for the first call.
+    pub input_scale: f64,
+    /// Timesteps of all calls.
+    pub timesteps: Vec<f64>,
+}
+
+/// State of a denoising run.
+pub struct Denoiser {
+    prompts: Tensor<3>,
+    cross_attn_kv: CrossAttnKv,
+    timesteps: Vec<f64>,
+    /// Embedded timesteps, and the index of the first one.
+    times: Option<(usize, Tensor<2>)>,
+    shape: [usize; 3],
+    input_scale: f64,
+    /// Present latent and denoised prediction; on the host also the sampler's history.
+    arrays: Arrays,
+    device_latent: Option<DeviceLatent>,
+}
+
+impl Denoiser {
+    /// Starts a run, on the device where its operations allow it.
+    pub fn new(unet: &Unet, input: DenoiserInput) -> Self {
+        let mut run = Denoiser::on_host(unet, input);
+        let (times, _) = run.times(unet, 0);
+        let [branches, ..] = run.prompts.dims();
+        let [channels, height, width] = run.shape;
+        let init = DeviceLatentInit {
+            latent: channels_last(&run.arrays.latent, channels),
+            shape: [branches, height, width, channels],
+            input_scale: run.input_scale,
+        };
+        run.device_latent = unet.ops().device_latent(init, &times);
+        run
+    }
+
+    /// Starts a run that keeps its latent on the host, on any device.
+    pub fn on_host(unet: &Unet, input: DenoiserInput) -> Self {
+        Denoiser {
+            cross_attn_kv: unet.cross_attn_kv(&input.prompts),
+            prompts: input.prompts,
+            timesteps: input.timesteps,
+            times: None,
+            shape: input.shape,
+            input_scale: input.input_scale,
+            arrays: Arrays::new(input.latent),
+            device_latent: None,
+        }
+    }
+
+    /// The present latent, `[channels, height, width]`.
+    pub fn latent(&self) -> &[f32] {
+        &self.arrays.latent
+    }
+
+    /// The denoised latent that the last call predicted, `[channels, height, width]`; `None` before
+    /// the first call.
+    pub fn denoised(&self) -> Option<&[f32]> {
+        let denoised = &self.arrays.denoised;
+        (!denoised.is_empty()).then_some(denoised)
+    }
+
+    /// Shape of the latent.
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// Makes the call numbered `call` and the sampler's `step` with its prediction.
+    ///
+    /// # Errors
+    /// [`Error::Numeric`] where prediction or latent is not finite, [`Error::Device`] where the
+    /// device fails.
+    pub async fn step(&mut self, unet: &Unet, call: usize, step: &Step) -> Result<()> {
+        let (times, row) = self.times(unet, call);
+        match &mut self.device_latent {
+            Some(device) => {
+                let kv = &self.cross_attn_kv;
+                let predict = |latent, time: &Tensor<2>| unet.predict(latent, time, kv);
+                let channels = self.shape[0];
+                let noise = channels_last(&step.noise, channels);
+                // The step's only readback is also its fence: without one the browser's queue
+                // would grow.
+                let arrays = read(device.step(step, &noise, row, &predict)).await?;
+                let length = self.arrays.latent.len();
+                check(&arrays[..length], self.timesteps[call])?;
+                self.arrays.denoised = channels_first(&arrays[length..2 * length], channels);
+                self.arrays.latent = channels_first(&arrays[2 * length..], channels);
+            }
+            None => {
+                let time = times.narrow(0, row, 1);
+                self.step_on_host(unet, call, time, step).await?;
+            }
+        }
+        if let Some(bad) = self.arrays.latent.iter().find(|v| !v.is_finite()) {
+            let timestep = self.timesteps[call];
+            return Err(Error::numeric(format!(
+                "the latent holds {bad} after timestep {timestep}"
+            )));
+        }
+        self.input_scale = step.next_input_scale;
+        Ok(())
+    }
+
+    /// Predicts on the device, and does guidance and the sampler's step on the host. `time` is the
+    /// embedded timestep, `[1, columns]`.
+    async fn step_on_host(
+        &mut self,
+        unet: &Unet,
+        call: usize,
+        time: Tensor<2>,
+        step: &Step,
+    ) -> Result<()> {
+        let [branches, ..] = self.prompts.dims();
+        let [channels, height, width] = self.shape;
+        let input = self.arrays.latent.iter();
+        let input = input.map(|&x| (self.input_scale * f64::from(x)) as f32);
+        let input = channels_last(&input.collect::<Vec<_>>(), channels).repeat(branches);
+        let data = TensorData::new(input, [branches, height, width, channels]);
+        let dtype = self.prompts.dtype();
+        let options = (&self.prompts.device(), dtype);
+        let input = Tensor::from_data(data.convert_dtype(dtype), options);
+        let prediction = read(unet.predict(input, &time, &self.cross_attn_kv)).await?;
+        check(&prediction, self.timesteps[call])?;
+        let length = self.arrays.latent.len();
+        let mut branches = prediction
+            .chunks(length)
+            .map(|p| channels_first(p, channels));
+        let prediction = match (branches.next(), branches.next()) {
+            (Some(negative), Some(positive)) => guide(&positive, &negative, step.guidance),
+            (positive, _) => positive.unwrap_or_default(),
+        };
+        step.update
+            .apply(&mut self.arrays, &prediction, &step.noise);
+        Ok(())
+    }
+
+    /// Frees what the run holds on the device, after the last step.
+    pub fn release(&mut self) {
+        self.device_latent = None;
+        self.times = None;
+    }
+
+    /// Embedded timesteps, and the row that belongs to `call`.
+    fn times(&mut self, unet: &Unet, call: usize) -> (Tensor<2>, usize) {
+        let row = call % TIMESTEP_BATCH;
+        let first = call - row;
+        match &self.times {
+            Some((start, times)) if *start == first => (times.clone(), row),
+            _ => {
+                let end = self.timesteps.len().min(first + TIMESTEP_BATCH);
+                let times = unet.times(&self.timesteps[first..end], &self.prompts);
+                if let Some(device) = &mut self.device_latent {
+                    device.replace_times(&times);
+                }
+                self.times = Some((first, times.clone()));
+                (times, row)
+            }
+        }
+    }
+}
+
+/// Checks a prediction. Values that are not finite are an overflow; zeros throughout mean that the
+/// device computed nothing.
+pub(super) fn check(prediction: &[f32], timestep: f64) -> Result<()> {
+    if let Some(bad) = prediction.iter().find(|v| !v.is_finite()) {
+        return Err(Error::numeric(format!(
+            "the U-Net predicted {bad} at timestep {timestep}"
+        )));
+    }
+    if prediction.iter().all(|&v| v == 0.0) {
+        return Err(Error::device(format!(
+            "the U-Net predicted nothing but zeros at timestep {timestep}: the device did not compute it"
+        )));
+    }
+    Ok(())
+}
+
+/// `[channels, positions]` → `[positions, channels]`
+pub(super) fn channels_last(values: &[f32], channels: usize) -> Vec<f32> {
+    let positions = values.len() / channels;
+    (0..values.len())
+        .map(|i| values[i % channels * positions + i / channels])
+        .collect()
+}
+
+/// `[positions, channels]` → `[channels, positions]`
+fn channels_first(values: &[f32], channels: usize) -> Vec<f32> {
+    channels_last(values, values.len() / channels)
+}

@@ -1,0 +1,304 @@
+//! One picture in the making: the denoising loop, one U-Net call at a time, and the decoding.
+
+use std::rc::Rc;
+
+use burn::tensor::{DType, Tensor};
+
+use super::Pipeline;
+use super::decode::Decoding;
+use super::denoise::{Denoiser, DenoiserInput, channels_last};
+use super::picture::{Picture, to_rgba};
+use super::precision::overflow_warning;
+use super::request::Request;
+use crate::error::{Error, Result};
+use crate::sampling::update::Step;
+use crate::sampling::{Noise, Sampler, SamplerKind};
+
+/// Largest width and height in pixels. A mistyped size would otherwise exhaust the memory.
+const MAX_SIDE: usize = 4096;
+
+/// The state of a generation after a step.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub struct Progress {
+    /// U-Net calls done.
+    pub call: usize,
+    /// U-Net calls in all. PNDM makes one more than there are steps.
+    pub calls: usize,
+    /// Timestep of the call just done.
+    pub timestep: f64,
+    /// Sigma of the call just done.
+    pub sigma: f64,
+    /// Whether the latent is finished.
+    pub done: bool,
+    /// Whether the run started again with this step, in f32, because the step before overflowed
+    /// f16. [`Generation::warnings`] then has one more entry.
+    pub restarted: bool,
+}
+
+/// A picture in the making.
+pub struct Generation {
+    pipeline: Rc<Pipeline>,
+    request: Request,
+    /// Element type of activations.
+    dtype: DType,
+    sampler: Sampler,
+    kind: SamplerKind,
+    noise: Noise,
+    denoiser: Denoiser,
+    warnings: Vec<String>,
+}
+
+impl Generation {
+    /// Checks `request`, encodes both prompts and draws the noise, with activations in `dtype`.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a value out of range, [`Error::Device`] where the device fails.
+    pub(super) fn new(pipeline: Rc<Pipeline>, dtype: DType, request: &Request) -> Result<Self> {
+        if !(1.0..=100.0).contains(&request.guidance_scale) {
+            return Err(Error::request(
+                "guidance scale",
+                request.guidance_scale,
+                "1 to 100",
+            ));
+        }
+        let [height, width] = latent_size(&pipeline, request)?;
+        let scheduler = &pipeline.config().scheduler;
+        let kind = match request.sampler {
+            Some(kind) => kind,
+            None => SamplerKind::from_config(scheduler)?,
+        };
+        let sampler = Sampler::new(kind, scheduler, request.steps)?;
+        let mut warnings = Vec::new();
+        let prompts = encode_prompts(&pipeline, request, dtype, &mut warnings)?;
+
+        let mut noise = Noise::new(request.rng, request.seed);
+        let channels = pipeline.config().unet.in_channels;
+        let sigma = sampler.init_noise_sigma();
+        let latent = noise
+            .normal(channels * height * width)
+            .into_iter()
+            .map(|x| (x as f64 * sigma) as f32)
+            .collect();
+        let input = DenoiserInput {
+            prompts,
+            latent,
+            shape: [channels, height, width],
+            input_scale: sampler.input_scale(),
+            timesteps: sampler.schedule().timesteps.clone(),
+        };
+        Ok(Generation {
+            denoiser: Denoiser::new(pipeline.unet(), input),
+            request: request.clone(),
+            pipeline,
+            dtype,
+            sampler,
+            kind,
+            noise,
+            warnings,
+        })
+    }
+
+    /// Makes one U-Net call and the sampler's step with its prediction.
+    ///
+    /// If activations overflow f16, the run starts again in f32 with the same noise and the same
+    /// weights. The step returned is then the first of the new run, [`Progress::restarted`] is set,
+    /// and there is one more warning. Later runs of the pipeline are in f32 from the start.
+    ///
+    /// # Errors
+    /// [`Error::Numeric`] where prediction or latent is not finite in f32 either,
+    /// [`Error::Device`] where the device fails.
+    pub async fn step(&mut self) -> Result<Progress> {
+        match self.advance().await {
+            Err(Error::Numeric(reason)) if self.dtype == DType::F16 => {
+                self.pipeline.activation_dtypes.widen();
+                *self = Self::new(self.pipeline.clone(), DType::F32, &self.request)?;
+                self.warnings
+                    .push(overflow_warning(&reason, "the run was started again"));
+                Ok(Progress {
+                    restarted: true,
+                    ..self.advance().await?
+                })
+            }
+            result => result,
+        }
+    }
+
+    /// Makes one step in the present precision.
+    async fn advance(&mut self) -> Result<Progress> {
+        let (timestep, sigma) = (self.sampler.timestep(), self.sampler.sigma());
+        let call = self.sampler.call();
+        let update = self.sampler.advance();
+        let noise = match update.is_noisy() {
+            true => self.noise.normal(self.denoiser.latent().len()),
+            false => Vec::new(),
+        };
+        let step = Step {
+            update,
+            noise,
+            guidance: self.request.guidance_scale,
+            next_input_scale: self.sampler.input_scale(),
+        };
+        self.denoiser
+            .step(self.pipeline.unet(), call, &step)
+            .await?;
+        if self.sampler.is_done() {
+            self.denoiser.release();
+        }
+        Ok(Progress {
+            call: self.sampler.call(),
+            calls: self.sampler.calls(),
+            timestep,
+            sigma,
+            done: self.sampler.is_done(),
+            restarted: false,
+        })
+    }
+
+    /// Decodes the latent into a picture: whole, or in tiles where the request or the device asks
+    /// for them. An overflow of f16 repeats it in f32, and a device that fails to decode it whole
+    /// repeats it in tiles; each adds a warning.
+    ///
+    /// # Errors
+    /// [`Error::Numeric`] where the picture is not finite in f32 either, [`Error::Device`] where
+    /// the device fails.
+    pub async fn finish(&mut self) -> Result<Picture> {
+        let vae = &self.pipeline.activation_dtypes.vae;
+        let decoded = vae.compute(async |dtype| self.decode(dtype).await).await?;
+        let ((picture, tiled), overflow) = decoded;
+        let overflow = overflow.map(|reason| overflow_warning(&reason, "it was decoded again"));
+        self.warnings.extend(overflow.into_iter().chain(tiled));
+        Ok(picture)
+    }
+
+    /// Decodes the latent with activations in `dtype`; returns a warning beside the picture where
+    /// the device failed to decode it whole.
+    async fn decode(&self, dtype: DType) -> Result<(Picture, Option<String>)> {
+        let config = self.pipeline.config();
+        let [channels, height, width] = self.denoiser.shape();
+        let latent = channels_last(self.denoiser.latent(), channels);
+        let decoding = Decoding {
+            vae: self.pipeline.vae(),
+            config: &config.vae,
+            runtime: self.pipeline.runtime(),
+            dtype,
+        };
+        let tiling = self.request.vae_tiling;
+        let (values, warning) = decoding.decode(&latent, [height, width], tiling).await?;
+        let unit = config.pixels_per_latent();
+        let picture = Picture {
+            width: width * unit,
+            height: height * unit,
+            rgba: to_rgba(&values),
+        };
+        Ok((picture, warning))
+    }
+
+    /// Whether all steps are done.
+    pub fn is_done(&self) -> bool {
+        self.sampler.is_done()
+    }
+
+    /// U-Net calls in all.
+    pub fn calls(&self) -> usize {
+        self.sampler.calls()
+    }
+
+    /// The sampler in use.
+    pub fn sampler(&self) -> SamplerKind {
+        self.kind
+    }
+
+    /// Warnings about this request: prompts cut off, a negative prompt without effect, a run
+    /// repeated in f32. Steps and the decoding may add to them.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The present latent, `[channels, height, width]` row by row.
+    pub fn latent(&self) -> &[f32] {
+        self.denoiser.latent()
+    }
+
+    /// Shape of [`Generation::latent`].
+    pub fn latent_shape(&self) -> [usize; 3] {
+        self.denoiser.shape()
+    }
+
+    /// A rough picture of what the latent is heading for, one pixel for each latent position.
+    pub fn preview(&self) -> Picture {
+        let [_, height, width] = self.denoiser.shape();
+        let latent = self.denoiser.denoised().unwrap_or(self.denoiser.latent());
+        Picture {
+            width,
+            height,
+            rgba: self.pipeline.preview.apply(latent),
+        }
+    }
+}
+
+/// Height and width of the latent that `request` asks for.
+///
+/// # Errors
+/// [`Error::Request`] for a size the model cannot make.
+fn latent_size(pipeline: &Pipeline, request: &Request) -> Result<[usize; 2]> {
+    let config = pipeline.config();
+    let unit = config.pixels_per_latent();
+    let size = |field, pixels: Option<usize>| {
+        let pixels = pixels.unwrap_or(config.default_size());
+        if pixels == 0 || !pixels.is_multiple_of(unit) || pixels > MAX_SIDE {
+            let expected = format!("a multiple of {unit} from {unit} to {MAX_SIDE}");
+            return Err(Error::request(field, pixels, expected));
+        }
+        Ok(pixels / unit)
+    };
+    let width = size("width", request.width)?;
+    Ok([size("height", request.height)?, width])
+}
+
+/// Encodes both prompts in one batch, with activations in `dtype`. At guidance scale 1 the negative
+/// prompt has no effect, and only the positive one is encoded.
+///
+/// # Shapes
+/// → `[branches, 77·k, hidden_size]`: negative, then positive; or positive alone
+///
+/// # Errors
+/// [`Error::File`] where the tokenizer does not fit the text encoder.
+fn encode_prompts(
+    pipeline: &Pipeline,
+    request: &Request,
+    dtype: DType,
+    warnings: &mut Vec<String>,
+) -> Result<Tensor<3>> {
+    let tokenizer = pipeline.tokenizer();
+    let mut tokenize = |name, text: &str| -> Result<Vec<Vec<u32>>> {
+        let tokens = tokenizer.encode(text, request.long_prompt)?;
+        if let Some(cut) = &tokens.cut {
+            warnings.push(format!(
+                "the {name} has {} tokens, the model reads {}; cut off: “{}”",
+                tokens.count,
+                tokenizer.max_length() - 2,
+                cut.trim()
+            ));
+        }
+        Ok(tokens.chunks)
+    };
+    let mut positive = tokenize("prompt", &request.prompt)?;
+    let mut negative = tokenize("negative prompt", &request.negative_prompt)?;
+    let guided = request.guidance_scale != 1.0;
+    if !guided && !request.negative_prompt.is_empty() {
+        warnings.push("at guidance scale 1 the negative prompt has no effect".into());
+    }
+    // Both prompts on equal footing: the same number of chunks, in one batch.
+    let chunks = positive.len().max(negative.len());
+    positive.resize_with(chunks, || tokenizer.empty_chunk());
+    negative.resize_with(chunks, || tokenizer.empty_chunk());
+    let (branches, batch) = match guided {
+        true => (2, [negative, positive].concat()),
+        false => (1, positive),
+    };
+    let embeddings = pipeline
+        .text_encoder()
+        .forward(&batch, &pipeline.runtime().device, dtype)?;
+    let tokens = chunks * tokenizer.max_length();
+    Ok(embeddings.reshape([branches, tokens, pipeline.config().text.hidden_size]))
+}

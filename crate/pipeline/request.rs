@@ -1,0 +1,127 @@
+//! The request: two prompts and the settings of a picture, as the page and the command give them.
+
+use std::fmt;
+
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::device::memory::tiling::VaeTiling;
+use crate::error::{Error, Result};
+use crate::sampling::{Rng, SamplerKind};
+use crate::text::tokenizer::LongPrompt;
+
+/// Prompts and settings of a picture.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Request {
+    /// Describes what the picture should show. May be empty.
+    pub prompt: String,
+    /// Describes what it should not show. Empty: plain classifier-free guidance.
+    pub negative_prompt: String,
+    /// Seed of the noise. In JSON a number, or a string of digits, because JavaScript's numbers are
+    /// exact only to 2⁵³.
+    #[serde(deserialize_with = "seed")]
+    pub seed: u64,
+    /// Sampling steps, 1 to the model's training timesteps (1000).
+    pub steps: usize,
+    /// Guidance scale, 1 to 100. At 1 the negative prompt has no effect, and half the work is
+    /// saved.
+    pub guidance_scale: f64,
+    /// The sampler; `None`: the model's own.
+    #[serde(deserialize_with = "sampler")]
+    pub sampler: Option<SamplerKind>,
+    /// Width in pixels, a multiple of 8; `None`: the size the model was trained at.
+    pub width: Option<usize>,
+    /// Height in pixels, a multiple of 8; `None`: the size the model was trained at.
+    pub height: Option<usize>,
+    /// Random generator of the noise.
+    #[serde(deserialize_with = "rng")]
+    pub rng: Rng,
+    /// Treatment of prompts of more than 75 tokens.
+    #[serde(deserialize_with = "long_prompt")]
+    pub long_prompt: LongPrompt,
+    /// Decoding whole or in tiles.
+    #[serde(deserialize_with = "vae_tiling")]
+    pub vae_tiling: VaeTiling,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Request {
+            prompt: String::new(),
+            negative_prompt: String::new(),
+            seed: 0,
+            steps: 20,
+            guidance_scale: 7.5,
+            sampler: None,
+            width: None,
+            height: None,
+            rng: Rng::Torch,
+            long_prompt: LongPrompt::Chunk,
+            vae_tiling: VaeTiling::Auto,
+        }
+    }
+}
+
+fn seed<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<u64, D::Error> {
+    struct Seed;
+    impl Visitor<'_> for Seed {
+        type Value = u64;
+
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            write!(f, "as seed a whole number from 0 to {}", u64::MAX)
+        }
+
+        fn visit_u64<E>(self, seed: u64) -> std::result::Result<u64, E> {
+            Ok(seed)
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> std::result::Result<u64, E> {
+            let seed = text.trim().parse();
+            seed.map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+        }
+    }
+    input.deserialize_any(Seed)
+}
+
+fn parsed<'de, D: Deserializer<'de>, T>(input: D, field: &str) -> std::result::Result<T, D::Error>
+where
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    let text = String::deserialize(input)?;
+    text.parse()
+        .map_err(|e| serde::de::Error::custom(format!("{field}: {e}")))
+}
+
+fn sampler<'de, D: Deserializer<'de>>(
+    input: D,
+) -> std::result::Result<Option<SamplerKind>, D::Error> {
+    match Option::<String>::deserialize(input)? {
+        Some(text) => text.parse().map(Some).map_err(serde::de::Error::custom),
+        None => Ok(None),
+    }
+}
+
+fn rng<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<Rng, D::Error> {
+    parsed(input, "rng")
+}
+
+fn long_prompt<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<LongPrompt, D::Error> {
+    parsed(input, "long_prompt")
+}
+
+fn vae_tiling<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<VaeTiling, D::Error> {
+    parsed(input, "vae_tiling")
+}
+
+impl Request {
+    /// Reads a request from JSON, with defaults for what is absent.
+    ///
+    /// # Errors
+    /// [`Error::Request`] saying what is malformed.
+    pub fn from_json(text: &str) -> Result<Self> {
+        serde_json::from_str(text)
+            .map_err(|e| Error::request("request", e, "JSON with the request's fields"))
+    }
+}

@@ -1,0 +1,119 @@
+//! The kernels that a model will need, known from its configuration alone: compiled while its weights are on their way,
+//! so that the first picture does not wait for them.
+
+use std::collections::VecDeque;
+
+use crate::config::ModelConfig;
+use crate::device::Runtime;
+use crate::error::Result;
+use crate::ops::gpu::{DeviceLatentInit, DryRun, Launch, distinct};
+use crate::sampling::update::Step;
+use crate::text::encoder::TextEncoder;
+use crate::unet::Unet;
+use crate::vae::decoder::VaeDecoder;
+use crate::weights::VarStore;
+
+/// Timesteps of the run that is sketched. Their number decides over nothing but the size of a small product's tiles.
+const TIMESTEPS: usize = 20;
+
+/// What a guided picture of a model's own size launches.
+pub struct Launches {
+    /// Once a run, before its first step: the text encoder, and the U-Net's part that is the same for all steps.
+    pub start: Vec<Launch>,
+    /// Every step.
+    pub step: Vec<Launch>,
+    /// Once a run, after its last step: the VAE.
+    pub finish: Vec<Launch>,
+}
+
+impl Launches {
+    /// Sketches a picture of `size`, height and width in pixels, on `paper`.
+    ///
+    /// # Errors
+    /// As the networks' constructors.
+    pub fn new(
+        config: &ModelConfig,
+        runtime: &Runtime,
+        dry_run: &DryRun,
+        size: [usize; 2],
+    ) -> Result<Self> {
+        let params = || VarStore::dry_run(dry_run, runtime.storage, runtime.ops.clone());
+        let text_encoder = TextEncoder::new(params().root(), &config.text)?;
+        let unet = Unet::new(params().root(), &config.unet)?;
+        let vae = VaeDecoder::new(params().root(), &config.vae)?;
+
+        let tokens = config.text.max_position_embeddings;
+        let [height, width] = size.map(|pixels| pixels / config.pixels_per_latent());
+        let channels = config.unet.in_channels;
+        let mut given = None;
+        let start = dry_run.record(|| {
+            let x = dry_run.tensor([2, tokens, config.text.hidden_size], runtime.dtype);
+            let prompts = text_encoder.encode(x);
+            let times = unet.times(&[0.0; TIMESTEPS], &prompts);
+            let start = DeviceLatentInit {
+                latent: vec![0.0; channels * height * width],
+                shape: [2, height, width, channels],
+                input_scale: 1.0,
+            };
+            let latent = runtime.ops.device_latent(start, &times)?;
+            // They are made once, before a step is recorded.
+            latent.copies();
+            given = Some((latent, unet.cross_attn_kv(&prompts)));
+            Some(())
+        });
+        let step = dry_run.record(|| {
+            let (latent, prompt) = given.as_mut()?;
+            let predict = |latent, time: &_| unet.predict(latent, time, prompt);
+            Some(latent.step(&Step::default(), &[], 0, &predict))
+        });
+        let finish = dry_run
+            .record(|| vae.decode(dry_run.tensor([1, height, width, channels], runtime.dtype)));
+        Ok(Launches {
+            start,
+            step,
+            finish,
+        })
+    }
+
+    /// Every kernel of it once, in the order in which they are needed.
+    pub fn kernels(&self) -> Vec<Launch> {
+        distinct(&[&self.start[..], &self.step, &self.finish].concat())
+    }
+}
+
+/// Kernels to be compiled one after the other.
+pub struct Kernels {
+    dry_run: Option<DryRun>,
+    waiting: VecDeque<Launch>,
+}
+
+impl Kernels {
+    /// The kernels that a guided picture of the model's own size needs; none where operations are no kernels of ours.
+    ///
+    /// # Errors
+    /// As the networks' constructors.
+    pub fn of(config: &ModelConfig, runtime: &Runtime) -> Result<Self> {
+        let dry_run = runtime.ops.dry_run(&runtime.device);
+        let waiting = match &dry_run {
+            Some(dry_run) => {
+                let size = [config.default_size(); 2];
+                Launches::new(config, runtime, dry_run, size)?
+                    .kernels()
+                    .into()
+            }
+            None => VecDeque::new(),
+        };
+        Ok(Kernels { dry_run, waiting })
+    }
+
+    /// Compiles one of them. Returns whether there was one left.
+    pub fn compile_next(&mut self) -> bool {
+        match (&self.dry_run, self.waiting.pop_front()) {
+            (Some(dry_run), Some(kernel)) => {
+                dry_run.compile(&kernel);
+                true
+            }
+            _ => false,
+        }
+    }
+}

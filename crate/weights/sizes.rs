@@ -1,0 +1,33 @@
+//! What weights take in memory.
+
+use serde::Serialize;
+
+/// What the weights take, as the loader knows it from the files' headers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct WeightSizes {
+    /// Number of tensors.
+    pub tensors: usize,
+    /// Bytes on the device.
+    pub device: u64,
+    /// Bytes that stay on the host: the token tables.
+    pub host: u64,
+    /// The largest tensor on the device, in bytes.
+    pub largest: u64,
+    /// Bytes on the host that weights go through on their way from file to device.
+    pub staging: u64,
+}
+
+impl WeightSizes {
+    /// Counts a tensor of `bytes` on the device.
+    pub fn add(&mut self, bytes: u64) {
+        self.tensors += 1;
+        self.device += bytes;
+        self.largest = self.largest.max(bytes);
+    }
+
+    /// Counts a tensor of `bytes` on the host.
+    pub fn add_host(&mut self, bytes: u64) {
+        self.tensors += 1;
+        self.host += bytes;
+    }
+}

@@ -1,0 +1,72 @@
+//! A model folder on disk, for programs outside a browser.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::PathBuf;
+
+use super::{Source, SourceFuture};
+use crate::error::{Error, Result};
+
+/// A model folder on disk.
+pub struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    /// The folder at `root`.
+    ///
+    /// # Errors
+    /// [`Error::File`] where there is no such folder.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
+        let root = root.into();
+        match std::fs::metadata(&root) {
+            Ok(meta) if meta.is_dir() => Ok(Folder { root }),
+            Ok(_) => Err(Error::file(
+                root.display(),
+                "is a file, expected a model folder in diffusers' layout",
+            )),
+            Err(e) => Err(Error::file(root.display(), e)),
+        }
+    }
+
+    fn size(&self, path: &str) -> Result<Option<u64>> {
+        match std::fs::metadata(self.root.join(path)) {
+            Ok(meta) if meta.is_file() => Ok(Some(meta.len())),
+            Ok(_) => Ok(None),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Error::file(self.describe(path), e)),
+        }
+    }
+
+    fn read(&self, path: &str, range: Range<u64>) -> Result<Vec<u8>> {
+        let read = || {
+            let mut file = File::open(self.root.join(path))?;
+            file.seek(SeekFrom::Start(range.start))?;
+            let mut bytes = vec![0; (range.end - range.start) as usize];
+            file.read_exact(&mut bytes)?;
+            Ok::<_, std::io::Error>(bytes)
+        };
+        read().map_err(|e| {
+            let what = match e.kind() {
+                ErrorKind::UnexpectedEof => format!("truncated: it ends before byte {}", range.end),
+                _ => e.to_string(),
+            };
+            Error::file(self.describe(path), what)
+        })
+    }
+}
+
+impl Source for Folder {
+    fn size<'a>(&'a self, path: &'a str) -> SourceFuture<'a, Option<u64>> {
+        Box::pin(async move { self.size(path) })
+    }
+
+    fn read<'a>(&'a self, path: &'a str, range: Range<u64>) -> SourceFuture<'a, Vec<u8>> {
+        Box::pin(async move { self.read(path, range) })
+    }
+
+    fn describe(&self, path: &str) -> String {
+        self.root.join(path).display().to_string()
+    }
+}

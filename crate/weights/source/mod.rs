@@ -1,0 +1,68 @@
+//! Where a model's bytes come from: a folder, an address, or JavaScript.
+
+#[cfg(not(target_arch = "wasm32"))]
+pub mod folder;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod http;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod hub;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod locate;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod single_file;
+
+use std::future::Future;
+use std::ops::Range;
+use std::pin::Pin;
+
+use crate::error::{Error, Result};
+
+/// A future of a [`Source`]; not `Send`, since in a browser it waits for JavaScript.
+pub type SourceFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
+
+/// A model that can be read in pieces: a folder in diffusers' layout, or a single file and the CLIP vocabulary.
+pub trait Source {
+    /// The path of the checkpoint, where the model is a single file; `None` for a folder. Beside that path, such a
+    /// source has only `tokenizer/vocab.json` and `tokenizer/merges.txt`, which checkpoints do not hold.
+    fn checkpoint(&self) -> Option<String> {
+        None
+    }
+
+    /// Size in bytes of the file at `path` (relative, with `/`), `None` if there is no such file.
+    fn size<'a>(&'a self, path: &'a str) -> SourceFuture<'a, Option<u64>>;
+    /// Exactly the bytes of `range`.
+    fn read<'a>(&'a self, path: &'a str, range: Range<u64>) -> SourceFuture<'a, Vec<u8>>;
+    /// Says which bytes will be read, in this order, before the first of them is: what takes time to fetch can be fetched
+    /// ahead, and nothing else is.
+    fn plan<'a>(&'a self, ranges: &'a [(&'a str, Range<u64>)]) -> SourceFuture<'a, ()> {
+        let _ = ranges;
+        Box::pin(async { Ok(()) })
+    }
+    /// The path or address to show a person for `path`.
+    fn describe(&self, path: &str) -> String;
+}
+
+/// The most a JSON or text file of a model may have: tokenizer.json of SD2 has 3.6 MB.
+const TEXT_AT_MOST: u64 = 64 << 20;
+
+/// Reads a whole small file; `None` if there is none.
+pub async fn read_text(source: &dyn Source, path: &str) -> Result<Option<Vec<u8>>> {
+    match source.size(path).await? {
+        None => Ok(None),
+        Some(size) if size > TEXT_AT_MOST => Err(Error::file(
+            source.describe(path),
+            format!("has {size} bytes, expected a text file of at most {TEXT_AT_MOST}"),
+        )),
+        Some(size) => Ok(Some(source.read(path, 0..size).await?)),
+    }
+}
+
+/// As [`read_text`], where the file must be there.
+pub async fn require_text(source: &dyn Source, path: &str) -> Result<Vec<u8>> {
+    read_text(source, path).await?.ok_or_else(|| {
+        Error::file(
+            source.describe(path),
+            "no such file; a model folder in diffusers' layout has it",
+        )
+    })
+}

@@ -1,0 +1,271 @@
+//! Reading tensors a few megabytes at a time, straight to their place: neither a file nor a tensor is ever whole in this
+//! program's memory, unless it stays there.
+
+use std::ops::Range;
+
+use burn::backend::wgpu::CubeBackend;
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn_cubecl::tensor::CubeTensor;
+use half::f16;
+
+use super::file::{Found, Part, length};
+use super::load::LoadProgress;
+use super::params::{HostTable, Layout, Loaded};
+use super::safetensors::Dtype;
+use super::sizes::WeightSizes;
+use super::source::Source;
+use super::storage::{Storage, convert, to_f32};
+use crate::error::{Error, Result};
+use crate::ops::gpu::Upload;
+
+/// Bytes of a tensor that are read, converted and uploaded at once.
+pub const CHUNK: usize = 4 << 20;
+
+/// Reads what was found.
+pub(super) struct Reader<'a> {
+    source: &'a dyn Source,
+    parts: &'a [Part],
+    device: &'a Device,
+    storage: Storage,
+    /// Where the device is a GPU.
+    upload: Option<Upload>,
+    progress: &'a mut dyn FnMut(LoadProgress<'_>),
+    done: u64,
+    total: u64,
+    sizes: WeightSizes,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(
+        source: &'a dyn Source,
+        parts: &'a [Part],
+        found: &[Found],
+        device: &'a Device,
+        storage: Storage,
+        progress: &'a mut dyn FnMut(LoadProgress<'_>),
+    ) -> Self {
+        let elements = found
+            .iter()
+            .map(|f| length(&f.info.range) / f.dtype.size() as u64)
+            .sum();
+        let storage = storage.of(elements);
+        Reader {
+            source,
+            parts,
+            device,
+            storage,
+            upload: Upload::new(device, CHUNK),
+            progress,
+            done: 0,
+            total: found.iter().map(|f| length(&f.info.range)).sum(),
+            sizes: sizes(found, storage),
+        }
+    }
+
+    /// Before the first tensor: tells how much there is.
+    pub fn begin(&mut self) {
+        if let Some(part) = self.parts.first() {
+            self.tell(part.folder);
+        }
+    }
+
+    fn tell(&mut self, part: &str) {
+        (self.progress)(LoadProgress {
+            done: self.done,
+            total: self.total,
+            part,
+            sizes: self.sizes,
+        });
+    }
+
+    /// The tensor `found`, where the network wants it.
+    pub async fn tensor(&mut self, found: &Found<'_>) -> Result<Loaded> {
+        match found.required.layout {
+            Layout::Vector => self.vector(found).await.map(Loaded::Vector),
+            Layout::Matrix | Layout::Conv3x3 => {
+                let mut to = self.storage.matrix(found.dtype, found.required.shape[0]);
+                loop {
+                    let done = self.done;
+                    if let Some(matrix) = self.matrix(found, to).await? {
+                        return Ok(Loaded::Matrix(matrix));
+                    }
+                    // A weight beyond f16, which no good model has: this matrix stays in f32.
+                    (to, self.done) = (DType::F32, done);
+                }
+            }
+            Layout::HostTable => {
+                let mut to = self.storage.table(found.dtype);
+                loop {
+                    let done = self.done;
+                    if let Some(table) = self.table(found, to).await? {
+                        return Ok(Loaded::Table(table));
+                    }
+                    (to, self.done) = (found.dtype, done);
+                }
+            }
+        }
+    }
+
+    /// After the last tensor: waits for what is on its way.
+    pub async fn finish(mut self) -> Result<()> {
+        if let Some(part) = self.parts.last() {
+            self.tell(part.folder);
+        }
+        match self.upload {
+            Some(upload) => upload.finish().await,
+            None => Ok(()),
+        }
+    }
+
+    async fn vector(&mut self, found: &Found<'_>) -> Result<Tensor<1>> {
+        let n = found.required.shape[0];
+        let bytes = self.elements(found, 0..n).await?;
+        let values = to_f32(&bytes, found.dtype);
+        match &mut self.upload {
+            Some(upload) => upload.vector(&values).await,
+            None => {
+                let data = TensorData::new(values, [n]);
+                Ok(Tensor::from_data(data, (self.device, DType::F32)))
+            }
+        }
+    }
+
+    /// `[outputs, inputs, taps]` → `[taps·inputs, outputs]` in `to`; `None` where a weight is beyond that type.
+    async fn matrix(&mut self, found: &Found<'_>, to: DType) -> Result<Option<Tensor<2>>> {
+        let shape = &found.required.shape;
+        let (outputs, inner) = (shape[0], [shape[1], shape[2..].iter().product()]);
+        let columns = inner[0] * inner[1];
+        let stored = match to {
+            DType::F16 => Dtype::F16,
+            _ => Dtype::F32,
+        };
+        let row = columns * stored.size().max(found.dtype.size());
+        // An even number, since rows in f16 share words, two by two.
+        let rows = (CHUNK / row / 2 * 2).max(2);
+        let mut matrix = match &self.upload {
+            Some(upload) => Matrix::Gpu(Box::new(upload.matrix(columns, outputs, to))),
+            None if to == DType::F16 => Matrix::Half(vec![f16::ZERO; columns * outputs]),
+            None => Matrix::Single(vec![0.0; columns * outputs]),
+        };
+        for first in (0..outputs).step_by(rows) {
+            let range = first * columns..outputs.min(first + rows) * columns;
+            let bytes = self.elements(found, range).await?;
+            let Some(bytes) = convert(bytes, found.dtype, stored) else {
+                return Ok(None);
+            };
+            match (&mut matrix, &mut self.upload) {
+                (Matrix::Gpu(matrix), Some(upload)) => {
+                    upload.put(matrix, inner, first, bytes).await?;
+                }
+                (Matrix::Half(matrix), _) => {
+                    transpose(matrix, outputs, inner, first, &bytes, f16::from_le_bytes);
+                }
+                (Matrix::Single(matrix), _) => {
+                    transpose(matrix, outputs, inner, first, &bytes, f32::from_le_bytes);
+                }
+                (Matrix::Gpu(_), None) => unreachable!("made by the upload"),
+            }
+        }
+        let shape = [columns, outputs];
+        let data = match matrix {
+            Matrix::Gpu(matrix) => return Ok(Some(Tensor::from_primitive::<CubeBackend>(*matrix))),
+            Matrix::Half(values) => TensorData::new(values, shape),
+            Matrix::Single(values) => TensorData::new(values, shape),
+        };
+        Ok(Some(Tensor::from_data(data, (self.device, to))))
+    }
+
+    /// A table that stays on the host, in `to`; `None` where one of its elements is beyond that type.
+    async fn table(&mut self, found: &Found<'_>, to: Dtype) -> Result<Option<HostTable>> {
+        let [rows, columns] = [found.required.shape[0], found.required.shape[1]];
+        let elements = rows * columns;
+        let at_once = CHUNK / found.dtype.size();
+        let mut bytes = Vec::with_capacity(elements * to.size());
+        for start in (0..elements).step_by(at_once) {
+            let chunk = self
+                .elements(found, start..elements.min(start + at_once))
+                .await?;
+            match convert(chunk, found.dtype, to) {
+                Some(chunk) => bytes.extend_from_slice(&chunk),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(HostTable {
+            bytes,
+            dtype: to,
+            columns,
+        }))
+    }
+
+    /// The bytes of some of a tensor's elements.
+    async fn elements(&mut self, found: &Found<'_>, range: Range<usize>) -> Result<Vec<u8>> {
+        self.tell(self.parts[found.part].folder);
+        let [start, end] = [range.start, range.end]
+            .map(|index| found.info.range.start + (index * found.dtype.size()) as u64);
+        let bytes = self.source.read(&found.path, start..end).await?;
+        if bytes.len() as u64 != end - start {
+            return Err(Error::file(
+                self.source.describe(&found.path),
+                format!(
+                    "tensor {}: read {} bytes, expected {}",
+                    found.required.name,
+                    bytes.len(),
+                    end - start
+                ),
+            ));
+        }
+        self.done += bytes.len() as u64;
+        Ok(bytes)
+    }
+}
+
+/// What `found` will take in memory; a weight beyond f16, which no good model has, would take more.
+fn sizes(found: &[Found], storage: Storage) -> WeightSizes {
+    let mut sizes = WeightSizes::default();
+    for found in found {
+        let elements = length(&found.info.range) / found.dtype.size() as u64;
+        match found.required.layout {
+            Layout::HostTable => {
+                sizes.add_host(elements * storage.table(found.dtype).size() as u64);
+            }
+            Layout::Vector => sizes.add(elements * size_of::<f32>() as u64),
+            Layout::Matrix | Layout::Conv3x3 => {
+                let dtype = storage.matrix(found.dtype, found.required.shape[0]);
+                sizes.add(elements * dtype.size() as u64);
+            }
+        }
+    }
+    // As read and as converted.
+    sizes.staging = 2 * CHUNK as u64;
+    sizes
+}
+
+/// A matrix that is being filled.
+enum Matrix {
+    Gpu(Box<CubeTensor>),
+    Half(Vec<f16>),
+    Single(Vec<f32>),
+}
+
+/// Rows `[some outputs, inputs, taps]`, from output `first` on, into their columns of `matrix`, `[taps, inputs, outputs]`.
+fn transpose<const N: usize, T>(
+    matrix: &mut [T],
+    outputs: usize,
+    [inputs, taps]: [usize; 2],
+    first: usize,
+    bytes: &[u8],
+    read: impl Fn([u8; N]) -> T,
+) {
+    let values = bytes.as_chunks::<N>().0;
+    let columns = inputs * taps;
+    let count = values.len() / columns;
+    for tap in 0..taps {
+        for input in 0..inputs {
+            let row = &mut matrix[(tap * inputs + input) * outputs + first..][..count];
+            let column = values.iter().skip(input * taps + tap).step_by(columns);
+            for (to, value) in row.iter_mut().zip(column) {
+                *to = read(*value);
+            }
+        }
+    }
+}

@@ -1,0 +1,46 @@
+// @ts-check
+/** Errors with a problem kind, for the weights, the engine and the studio. */
+
+/**
+ * Kinds of problems:
+ * - cancelled: by the visitor
+ * - device: missing, or failed its test; another device may work
+ * - network: a file could not be fetched
+ * - missing: a file does not exist
+ * - changed: a file was replaced while it was being read
+ * - damaged: a file is truncated or corrupt
+ * - disk: a file of the visitor's is no longer available
+ * - model: the model cannot be used
+ * - start: the engine does not start
+ * - request: a setting is invalid
+ * - engine: the picture failed
+ * - crash: the worker has to be replaced
+ * @typedef {"cancelled" | "device" | "network" | "missing" | "changed" | "damaged" | "disk" |
+ *   "model" | "start" | "request" | "engine" | "crash"} ProblemKind
+ */
+
+/** @typedef {{kind: ProblemKind, message: string}} Problem */
+
+/** An error with a problem kind. Page and worker send the kind to each other. */
+export class DarkroomError extends Error {
+  /**
+   * @param {ProblemKind} kind
+   * @param {string} message
+   */
+  constructor(kind, message) {
+    super(message);
+    this.name = "DarkroomError";
+    this.kind = kind;
+  }
+}
+
+/**
+ * The kind and message of any error.
+ * @param {unknown} error
+ * @param {ProblemKind} otherwise the kind of an error without one
+ * @returns {Problem}
+ */
+export function problemOf(error, otherwise) {
+  const message = error instanceof Error ? error.message : String(error);
+  return { kind: error instanceof DarkroomError ? error.kind : otherwise, message };
+}

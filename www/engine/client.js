@@ -1,0 +1,165 @@
+// @ts-check
+/**
+ * The page's end of the protocol: promises over a worker that is replaced when the engine has died.
+ */
+import { DarkroomError } from "../base/problem.js";
+
+/** @typedef {import("./protocol.js").PageMessage} PageMessage */
+/** @typedef {import("./protocol.js").WorkerMessage} WorkerMessage */
+/** @typedef {import("./protocol.js").OpenProgress} OpenProgress */
+/** @typedef {import("./protocol.js").StepProgress} StepProgress */
+/**
+ * @typedef {{resolve(value: any): void, reject(error: Error): void, progress(value: any): void}}
+ *   Pending
+ */
+/**
+ * A message without its id.
+ * @template T
+ * @typedef {T extends {id: number} ? Omit<T, "id"> : never} WithoutId
+ */
+
+export class Client {
+  /** @type {Worker | null} */ #worker = null;
+  /** @type {Map<number, Pending>} */ #pending = new Map();
+  #lastId = 0;
+  #onCrash;
+
+  /**
+   * @param {(problem: import("../base/problem.js").Problem) => void} onCrash the worker has ended
+   *   itself; `open` starts the next one
+   */
+  constructor(onCrash) {
+    this.#onCrash = onCrash;
+  }
+
+  /**
+   * Starts a new worker, which replaces the last one, and loads a model into it. Falls back to the
+   * CPU where the GPU fails in set-up or in its test.
+   * @param {object} options see `PageMessage`
+   * @param {string | import("./protocol.js").LocalModel} options.model
+   * @param {import("./protocol.js").Prediction} options.prediction
+   * @param {import("./protocol.js").DeviceChoice} options.device
+   * @param {boolean} options.fresh
+   * @param {string} [options.reason]
+   * @param {(progress: OpenProgress) => void} onProgress
+   * @returns {Promise<import("./protocol.js").Opened>}
+   */
+  async open({ device, reason, ...what }, onProgress) {
+    let loading = false;
+    /** @param {OpenProgress} progress */
+    const progress = (progress) => {
+      loading ||= progress.stage === "weights";
+      onProgress(progress);
+    };
+    const worker = this.#start();
+    try {
+      return await this.#ask({ tag: "open", ...what, device, reason: reason ?? null }, progress);
+    } catch (error) {
+      const fell =
+        error instanceof DarkroomError &&
+        (error.kind === "device" || (error.kind === "crash" && !loading));
+      if (!fell || device === "cpu" || (this.#worker && this.#worker !== worker)) throw error;
+      this.#start();
+      const why = `The GPU did not pass its test: ${error.message.replace(/[.\s]+$/, "")}.`;
+      return await this.#ask({ tag: "open", ...what, device: "cpu", reason: why }, progress);
+    }
+  }
+
+  /**
+   * @param {string} text
+   * @returns {Promise<import("./protocol.js").TokenCount>}
+   */
+  count(text) {
+    return this.#ask({ tag: "count", text });
+  }
+
+  /**
+   * Memory that the model takes for pictures of this size.
+   * @param {number} width pixels
+   * @param {number} height pixels
+   * @returns {Promise<import("./protocol.js").MemoryPlan>}
+   */
+  plan(width, height) {
+    return this.#ask({ tag: "plan", width, height });
+  }
+
+  /**
+   * @param {import("./protocol.js").Request} request
+   * @param {AbortSignal} signal ends the generation after its current step
+   * @param {(progress: StepProgress) => void} onProgress
+   * @returns {Promise<import("./protocol.js").Finished>}
+   */
+  generate(request, signal, onProgress) {
+    const finished = this.#ask({ tag: "generate", request }, onProgress);
+    const id = this.#lastId;
+    const cancel = () => this.#worker?.postMessage({ tag: "cancel", id });
+    if (signal.aborted) cancel();
+    else signal.addEventListener("abort", cancel, { once: true });
+    return finished.finally(() => signal.removeEventListener("abort", cancel));
+  }
+
+  /** Ends the worker at once. */
+  close() {
+    this.#end(new DarkroomError("cancelled", "Cancelled."));
+  }
+
+  #start() {
+    this.close();
+    const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+    worker.addEventListener("message", ({ data }) => this.#receive(worker, data));
+    worker.addEventListener("error", (event) => {
+      const message =
+        event.message ||
+        "The engine’s worker could not be started: is engine/worker.js on this page’s server?";
+      this.#receive(worker, { tag: "crashed", problem: { kind: "crash", message } });
+    });
+    this.#worker = worker;
+    return worker;
+  }
+
+  /** @param {DarkroomError} error rejects every open request */
+  #end(error) {
+    this.#worker?.terminate();
+    this.#worker = null;
+    const pending = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const { reject } of pending) reject(error);
+  }
+
+  /**
+   * @param {Worker} worker
+   * @param {WorkerMessage} message
+   */
+  #receive(worker, message) {
+    if (worker !== this.#worker) return;
+    if (
+      message.tag === "crashed" ||
+      (message.tag === "failed" && message.problem.kind === "crash")
+    ) {
+      this.#end(new DarkroomError("crash", message.problem.message));
+      this.#onCrash(message.problem);
+      return;
+    }
+    const pending = this.#pending.get(message.id);
+    if (!pending) return;
+    if (message.tag === "progress") return pending.progress(message.value);
+    this.#pending.delete(message.id);
+    if (message.tag === "done") pending.resolve(message.value);
+    else pending.reject(new DarkroomError(message.problem.kind, message.problem.message));
+  }
+
+  /**
+   * @param {WithoutId<PageMessage>} message
+   * @param {(value: any) => void} [progress]
+   * @returns {Promise<any>}
+   */
+  #ask(message, progress = () => {}) {
+    this.#lastId += 1;
+    const id = this.#lastId;
+    return new Promise((resolve, reject) => {
+      if (!this.#worker) return reject(new DarkroomError("cancelled", "The engine was stopped."));
+      this.#pending.set(id, { resolve, reject, progress });
+      this.#worker.postMessage({ ...message, id });
+    });
+  }
+}

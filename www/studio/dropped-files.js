@@ -1,0 +1,121 @@
+// @ts-check
+/**
+ * Files that visitors drop onto the page or choose from their disk: models, and pictures with their
+ * generation parameters.
+ */
+import { DarkroomError } from "../base/problem.js";
+
+/** @typedef {import("../engine/protocol.js").LocalModel} LocalModel */
+/**
+ * A file, and its path with "/" from the name of the dropped or chosen item.
+ * @typedef {{path: string, file: File}} FoundFile
+ */
+
+/** @typedef {{picture: File | null, model: LocalModel | null}} ChosenFiles */
+
+/** No model folder has so many files, but a home directory may. */
+const FILES_AT_MOST = 2000;
+const DEPTH_AT_MOST = 4;
+/** A file that every model folder has, at any depth of the dropped folder. */
+const MARKER = "unet/config.json";
+
+/**
+ * What was dropped. To be called in the event itself: after it, the data is gone.
+ * @param {DataTransfer} data
+ * @returns {Promise<ChosenFiles>}
+ */
+export function dropped(data) {
+  /** @type {Promise<FoundFile[]>[]} */
+  const found = [];
+  for (const item of data.items) {
+    if (item.kind !== "file") continue;
+    const entry = item.webkitGetAsEntry?.();
+    const file = item.getAsFile();
+    if (entry?.isDirectory)
+      found.push(filesIn(/** @type {FileSystemDirectoryEntry} */ (entry), entry.name, 0));
+    else if (file) found.push(Promise.resolve([{ path: file.name, file }]));
+  }
+  return Promise.all(found).then((all) => taken(all.flat()));
+}
+
+/**
+ * What was chosen in a dialog, files or a folder.
+ * @param {FileList} files
+ * @returns {ChosenFiles}
+ */
+export const chosen = (files) =>
+  taken(Array.from(files, (file) => ({ path: file.webkitRelativePath || file.name, file })));
+
+/**
+ * @param {FileSystemDirectoryEntry} folder
+ * @param {string} path
+ * @param {number} depth
+ * @returns {Promise<FoundFile[]>}
+ */
+async function filesIn(folder, path, depth) {
+  const reader = folder.createReader();
+  /** @type {FoundFile[]} */
+  const found = [];
+  // Entries come in batches; the last one is empty.
+  for (;;) {
+    /** @type {FileSystemEntry[]} */
+    const batch = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (batch.length === 0) return found;
+    for (const entry of batch) {
+      const inside = `${path}/${entry.name}`;
+      if (entry.isFile) {
+        found.push({
+          path: inside,
+          file: await new Promise((resolve, reject) =>
+            /** @type {FileSystemFileEntry} */ (entry).file(resolve, reject),
+          ),
+        });
+      } else if (depth < DEPTH_AT_MOST && !entry.name.startsWith(".")) {
+        found.push(
+          ...(await filesIn(/** @type {FileSystemDirectoryEntry} */ (entry), inside, depth + 1)),
+        );
+      }
+      if (found.length > FILES_AT_MOST)
+        throw new DarkroomError(
+          "disk",
+          `${path}: more than ${FILES_AT_MOST} files, which no model folder has`,
+        );
+    }
+  }
+}
+
+/** @param {FoundFile[]} found @returns {ChosenFiles} */
+function taken(found) {
+  const isPicture = (/** @type {FoundFile} */ { file }) => file.type.startsWith("image/");
+  const pictures = found.filter((found) => isPicture(found) && !found.path.includes("/"));
+  const others = found.filter((found) => !isPicture(found));
+  return { picture: pictures.at(-1)?.file ?? null, model: modelOf(others) };
+}
+
+/**
+ * The model among the files. A single file counts as a checkpoint, whatever its name is: the engine
+ * explains what is wrong with it.
+ * @param {FoundFile[]} found
+ * @returns {LocalModel | null}
+ */
+function modelOf(found) {
+  if (found.length === 0) return null;
+  const mark = found.find(({ path }) => path === MARKER || path.endsWith(`/${MARKER}`));
+  const checkpoints = found.filter(({ path }) => /\.safetensors$/i.test(path));
+  const single =
+    found.length === 1 ? found[0] : !mark && checkpoints.length === 1 ? checkpoints[0] : null;
+  if (single)
+    return {
+      name: single.file.name,
+      checkpoint: single.file.name,
+      files: { [single.file.name]: single.file },
+    };
+  const root = mark ? mark.path.slice(0, -MARKER.length) : `${found[0].path.split("/")[0]}/`;
+  const within = found.filter(({ path }) => path.startsWith(root));
+  const name = root.replace(/\/$/, "").split("/").pop() || "folder";
+  return {
+    name,
+    checkpoint: null,
+    files: Object.fromEntries(within.map(({ path, file }) => [path.slice(root.length), file])),
+  };
+}

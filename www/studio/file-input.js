@@ -1,0 +1,88 @@
+// @ts-check
+/**
+ * File input: two dialogs, and files dropped onto the page. Chosen models stay available until the
+ * page is closed.
+ */
+import { ON_DISK } from "./address.js";
+import { chosen, dropped } from "./dropped-files.js";
+
+/** @typedef {import("../engine/protocol.js").LocalModel} LocalModel */
+/** @typedef {import("./dropped-files.js").ChosenFiles} ChosenFiles */
+
+export class FileInput {
+  #root;
+  #options;
+  /** By the text in the model field. @type {Map<string, LocalModel>} */ #models = new Map();
+
+  /**
+   * @param {HTMLElement} root receives drops, and contains the inputs of the dialogs
+   * @param {object} options
+   * @param {(name: string) => void} options.onModel gets the text for the model field
+   * @param {(picture: File) => Promise<void>} options.onPicture
+   * @param {(error: unknown) => void} options.onProblem
+   */
+  constructor(root, options) {
+    this.#root = root;
+    this.#options = options;
+    for (const input of /** @type {NodeListOf<HTMLInputElement>} */ (
+      root.querySelectorAll("input[type=file]")
+    )) {
+      input.addEventListener("change", () => {
+        if (input.files?.length) void this.#use(chosen(input.files));
+        // Otherwise choosing the same file again would be no change.
+        input.value = "";
+      });
+    }
+    for (const type of ["dragenter", "dragover", "dragleave", "drop"])
+      root.addEventListener(type, (event) => this.drag(/** @type {DragEvent} */ (event)));
+  }
+
+  /** Opens a dialog. @param {"file" | "folder"} kind */
+  choose(kind) {
+    /** @type {HTMLInputElement} */ (
+      this.#root.querySelector(`input[type=file][data-part=${kind}]`)
+    ).click();
+  }
+
+  /** @param {DragEvent} event */
+  drag(event) {
+    const { type, dataTransfer, relatedTarget } = event;
+    if (!dataTransfer?.types.includes("Files")) return;
+    // Otherwise the browser would open the file.
+    event.preventDefault();
+    event.stopPropagation();
+    const over = type !== "drop" && (type !== "dragleave" || relatedTarget !== null);
+    this.#root.toggleAttribute("data-dropping", over);
+    if (type === "drop") void this.#use(dropped(dataTransfer));
+  }
+
+  /**
+   * A chosen model.
+   * @param {string} name the text in the model field
+   * @returns {LocalModel} without files where it is no longer available
+   */
+  model(name) {
+    return (
+      this.#models.get(name) ?? {
+        name: name.slice(ON_DISK.length).replace(/\/$/, ""),
+        checkpoint: null,
+        files: {},
+      }
+    );
+  }
+
+  /** @param {ChosenFiles | Promise<ChosenFiles>} taken */
+  async #use(taken) {
+    try {
+      const { picture, model } = await taken;
+      if (model) {
+        const name = `${ON_DISK}${model.name}${model.checkpoint === null ? "/" : ""}`;
+        this.#models.set(name, model);
+        this.#options.onModel(name);
+      }
+      if (picture) await this.#options.onPicture(picture);
+    } catch (error) {
+      this.#options.onProblem(error);
+    }
+  }
+}

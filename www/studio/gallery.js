@@ -1,0 +1,54 @@
+// @ts-check
+/** Gallery of this visit's pictures, the newest first. */
+import { describe } from "./settings.js";
+
+/** @typedef {import("./picture-view.js").Frame} Frame */
+
+export class Gallery {
+  #root;
+  #list;
+  #onChoose;
+
+  /**
+   * @param {HTMLElement} root
+   * @param {(frame: Frame) => void} onChoose
+   */
+  constructor(root, onChoose) {
+    this.#root = root;
+    this.#list = /** @type {HTMLElement} */ (root.querySelector("ol"));
+    this.#onChoose = onChoose;
+  }
+
+  /** @param {Frame} frame */
+  add(frame) {
+    const { prompt, negative_prompt: negative } = frame.settings;
+    const button = document.createElement("button");
+    button.type = "button";
+    const lines = [prompt, negative && `Negative prompt: ${negative}`, describe(frame.settings)];
+    button.title = lines.filter(Boolean).join("\n");
+    const without = negative ? `; negative prompt: ${negative}` : "";
+    button.ariaLabel = `Picture ${frame.number}: ${prompt}${without}`;
+    const number = document.createElement("span");
+    number.className = "number";
+    number.textContent = String(frame.number);
+    const words = document.createElement("span");
+    words.className = "words";
+    words.textContent = negative ? `− ${negative}` : "";
+    button.append(frame.canvas, number, words);
+    button.addEventListener("click", () => {
+      this.mark(button);
+      this.#onChoose(frame);
+    });
+    const item = document.createElement("li");
+    item.append(button);
+    this.#list.prepend(item);
+    this.#root.hidden = false;
+    this.mark(button);
+  }
+
+  /** @param {Element | null} chosen the button of the picture in view */
+  mark(chosen) {
+    for (const button of this.#list.querySelectorAll("button"))
+      button.ariaCurrent = button === chosen ? "true" : null;
+  }
+}
