@@ -56,7 +56,7 @@ cargo xtask COMMAND
                                           (with a FILTER: only these)
         [--only STAGE,…]                  only these stages
         [FILTER]                          only the tests with FILTER in their name
-  check                                   rules for text, file sizes and imports; builds nothing
+  check                                   rules for text, sizes, links and imports; no build
   golden [FILTER]                         recompute the tests' reference values (Python, PyTorch)
   bench [--json FILE] [PART…]             measure speed; PART is one or more of:
                                           cpu      in the browser, against onnxruntime-web

@@ -1,6 +1,8 @@
-//! `cargo xtask check`: rules for text, sizes and imports. It reads files only and builds nothing.
+//! `cargo xtask check`: rules for text, sizes, links and imports. It reads files and builds
+//! nothing.
 
 mod functions;
+pub mod links;
 mod rules;
 
 use std::fmt;
@@ -70,7 +72,7 @@ pub fn print_findings() -> Result<()> {
     }
 }
 
-/// Places that break a rule for text or sizes, in all files that git knows or would add.
+/// Places that break a rule for text, sizes or links, in all files that git knows or would add.
 fn findings(root: &Path) -> Result<Vec<Finding>> {
     let words = rules::Words::parse(&paths::read(&root.join(rules::WORD_LIST))?)?;
     let mut findings = Vec::new();
@@ -81,9 +83,23 @@ fn findings(root: &Path) -> Result<Vec<Finding>> {
         };
         if let Ok(text) = std::str::from_utf8(&bytes) {
             rules::check(&path, text, &words, &mut findings);
+            if path.ends_with(".md") {
+                findings.extend(broken_links(root, &path, text));
+            }
         }
     }
     Ok(findings)
+}
+
+fn broken_links(root: &Path, path: &str, text: &str) -> Vec<Finding> {
+    let finding = |link| Finding {
+        path: path.to_owned(),
+        line: 0,
+        rule: "link",
+        message: format!("{link} does not exist"),
+    };
+    let broken = links::broken(root, path, text).into_iter();
+    broken.map(finding).collect()
 }
 
 fn files(root: &Path) -> Result<Vec<String>> {

@@ -1,5 +1,17 @@
 //! Links of Markdown pages.
 
+use std::path::Path;
+
+/// Relative links of the page `path` that lead to no file below `root`.
+pub fn broken(root: &Path, path: &str, markdown: &str) -> Vec<String> {
+    let page = root.join(path);
+    let folder = page.parent().unwrap_or(root);
+    let links = links(markdown).into_iter();
+    links
+        .filter(|link| !is_absolute(link) && !folder.join(link).exists())
+        .collect()
+}
+
 /// Targets of all links and pictures outside of code, without anchors.
 pub fn links(markdown: &str) -> Vec<String> {
     let text = without_code(markdown);
@@ -68,5 +80,12 @@ mod tests {
         assert_eq!(found, all);
         let absolute: Vec<&String> = found.iter().filter(|link| is_absolute(link)).collect();
         assert_eq!(absolute, ["https://example.org/a"]);
+    }
+
+    #[test]
+    fn a_relative_link_must_lead_to_a_file() {
+        let root = crate::paths::root();
+        let markdown = "[a](../Cargo.toml) [b](https://example.org/none) [c](none.md) [d](#part)";
+        assert_eq!(broken(&root, "docs/page.md", markdown), ["none.md"]);
     }
 }

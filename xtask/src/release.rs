@@ -2,8 +2,6 @@
 //!
 //! It publishes nothing. `cargo publish` and `npm publish` do that, after this has passed.
 
-mod links;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +9,7 @@ use std::path::{Path, PathBuf};
 use lexopt::prelude::*;
 use serde_json::Value as Json;
 
+use crate::check::links;
 use crate::checkout::native_cargo;
 use crate::command::{ask, cargo, find, output, program, run};
 use crate::dist::{self, package_value};
@@ -119,9 +118,8 @@ impl Problems {
 /// Checks that every relative link of the README leads to a file of the checkout.
 fn check_readme(root: &Path, problems: &mut Problems) -> Result<()> {
     let readme = paths::read(&root.join("README.md"))?;
-    for link in links::links(&readme) {
-        let exists = links::is_absolute(&link) || root.join(&link).exists();
-        problems.check(exists, || format!("README.md: {link} does not exist"));
+    for link in links::broken(root, "README.md", &readme) {
+        problems.0.push(format!("README.md: {link} does not exist"));
     }
     Ok(())
 }
