@@ -1,4 +1,5 @@
-//! Whose the builds in the cache are: every checkout builds there, so that Burn is built once.
+//! Tracks the checkout that last built into a target directory of the cache. All checkouts share
+//! these directories, so that Burn is built only once.
 
 use std::fs;
 use std::path::Path;
@@ -7,10 +8,10 @@ use std::process::Command;
 use crate::command::{cargo, run};
 use crate::{Result, paths};
 
-/// All profiles that native builds have: `cargo clean` wants them one by one.
+/// All profiles of native builds: `cargo clean` takes one at a time.
 const PROFILES: [&str; 2] = ["dev", "release"];
 
-/// Cargo on the native build in the cache, which then is this checkout's.
+/// Cargo with the native target directory, claimed for this checkout.
 pub fn native_cargo() -> Result<Command> {
     let target = paths::native_target()?;
     let on_target = || {
@@ -18,7 +19,7 @@ pub fn native_cargo() -> Result<Command> {
         command.env("CARGO_TARGET_DIR", &target);
         command
     };
-    // Where the caller says where to build, it is the caller's to keep builds apart.
+    // A caller that sets another target directory keeps its builds apart by itself.
     if target.starts_with(paths::cache()?) {
         let mut cleans = PROFILES.map(|profile| {
             let mut clean = on_target();
@@ -31,11 +32,13 @@ pub fn native_cargo() -> Result<Command> {
     Ok(on_target())
 }
 
-/// Makes `target` that of the checkout in `root`, before cargo builds there.
+/// Claims the target directory `target` for the checkout in `root`, before cargo builds there.
 ///
-/// Cargo knows a build of a package by its place in the workspace and by times alone. What another checkout left there after this one's
-/// files were last changed would pass for a build of these: tests would run, and pass or fail, on the other's code.
-/// `cleans` remove the project's own packages from `target`, and leave their dependencies; they run if somebody else built there last.
+/// Cargo recognises a package's build by the package's path in the workspace and by file times. An
+/// artifact that another checkout left there later than this one's last change would pass for this
+/// one's: tests would run on the other checkout's code. The commands `cleans` remove the
+/// project's own packages from `target` and keep their dependencies. They run when another
+/// checkout built there last.
 pub fn claim(root: &Path, target: &Path, cleans: &mut [Command]) -> Result<()> {
     // Beside it: cargo marks a target directory as a cache only if it makes it itself.
     let owner = target.with_extension("checkout");
@@ -45,7 +48,7 @@ pub fn claim(root: &Path, target: &Path, cleans: &mut [Command]) -> Result<()> {
     }
     if target.exists() {
         println!(
-            "{} may hold another checkout's builds of these packages:",
+            "{} may contain another checkout's builds of these packages:",
             target.display()
         );
         cleans.iter_mut().try_for_each(run)?;
@@ -82,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checkout_never_runs_what_another_one_built() {
+    fn a_checkout_never_runs_another_ones_build() {
         let folder = env::temp_dir().join(format!("darkroom-checkouts-{}", std::process::id()));
         let target = folder.join("target");
         let [older, newer] = ["older", "newer"].map(|name| folder.join(name));
@@ -93,12 +96,12 @@ mod tests {
 
         claim(&newer, &target, &mut [in_newer(&clean)]).unwrap();
         assert_eq!(ask(&mut in_newer(&run)).as_deref(), Some("newer"));
-        // Without this, cargo 1.95 runs the newer one here, too.
+        // Without this claim, cargo 1.95 runs the newer program here as well.
         claim(&older, &target, &mut [in_older(&clean)]).unwrap();
         assert_eq!(ask(&mut in_older(&run)).as_deref(), Some("older"));
         claim(&newer, &target, &mut [in_newer(&clean)]).unwrap();
         assert_eq!(ask(&mut in_newer(&run)).as_deref(), Some("newer"));
-        // Whose it is already stays as it is: a program that cannot be run is not.
+        // The owner stays the same, so nothing is cleaned: this command could not even start.
         claim(&newer, &target, &mut [Command::new("no such program")]).unwrap();
         fs::remove_dir_all(folder).unwrap();
     }

@@ -1,4 +1,4 @@
-//! Starting other programs.
+//! Child processes.
 
 use std::env;
 use std::ffi::OsStr;
@@ -10,29 +10,31 @@ use std::time::{Duration, Instant};
 
 use crate::{Result, paths};
 
-/// A program to be run in the root of the checkout, without the variables that `cargo run` set for xtask itself: they
-/// would make the builds it starts differ from the same builds started by hand.
+/// A program that will run in the root of the checkout.
+///
+/// The variables that `cargo run` sets for xtask itself are removed: with them, a build would
+/// differ from the same build started by hand.
 pub fn program(name: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(name);
     command.current_dir(paths::root());
     for (key, _) in env::vars_os() {
         let Some(name) = key.to_str() else { continue };
-        let ours = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"]
+        let from_cargo = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"]
             .iter()
             .any(|prefix| name.starts_with(prefix));
-        if ours || name == "CARGO" {
+        if from_cargo || name == "CARGO" {
             command.env_remove(name);
         }
     }
     command
 }
 
-/// The cargo that runs us.
+/// The cargo that started xtask.
 pub fn cargo() -> Command {
     program(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// The command as one would type it.
+/// The command as typed in a shell.
 pub fn line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let mut line: Vec<String> = words
@@ -46,7 +48,7 @@ pub fn line(command: &Command) -> String {
         .replace(&format!("{}/", paths::root().display()), "")
 }
 
-/// Prints the command and runs it; anything but success is an error.
+/// Prints the command and runs it. A failure of any kind is an error.
 pub fn run(command: &mut Command) -> Result<()> {
     println!("$ {}", line(command));
     let status = command
@@ -60,14 +62,14 @@ pub fn run(command: &mut Command) -> Result<()> {
     }
 }
 
-/// Which of a child's two streams is wanted line by line; the other goes straight to ours.
+/// The stream of a child process that is read line by line. The other one is inherited.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Stream {
     Stdout,
     Stderr,
 }
 
-/// As [`run`], and hands every line of one stream to `watch` after printing it.
+/// Runs a command like [`run`], and passes every line of one stream to `watch` after printing it.
 pub fn watched(command: &mut Command, stream: Stream, mut watch: impl FnMut(&str)) -> Result<()> {
     let line = line(command);
     println!("$ {line}");
@@ -101,7 +103,7 @@ pub fn watched(command: &mut Command, stream: Stream, mut watch: impl FnMut(&str
     }
 }
 
-/// Standard output of a command that is expected to be short and quiet; `None` when it fails or is not there.
+/// Standard output of a short command; `None` when it fails or does not exist.
 pub fn ask(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).output().ok()?;
     output
@@ -110,7 +112,24 @@ pub fn ask(command: &mut Command) -> Option<String> {
         .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Runs an installer: quiet when it works; when it fails, or takes longer than `limit`, the error holds what it said.
+/// Standard output of a command that must succeed; the error contains its standard error.
+pub fn output(command: &mut Command) -> Result<String> {
+    let line = line(command);
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("{line}: {error}"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{line}: {}\n{}", output.status, said.trim()))
+}
+
+/// Runs an installer quietly. The error of a failed one contains the end of its output.
+///
+/// # Errors
+/// When the installer fails or takes longer than `limit`.
 pub fn install(command: &mut Command, limit: Duration) -> Result<()> {
     let line = line(command);
     println!("  {line}");
@@ -131,7 +150,7 @@ pub fn install(command: &mut Command, limit: Duration) -> Result<()> {
         if begun.elapsed() > limit {
             let _ = child.kill();
             let _ = child.wait();
-            return Err(format!("{line}: no answer within {} s", limit.as_secs()));
+            return Err(format!("{line}: not finished within {} s", limit.as_secs()));
         }
         thread::sleep(Duration::from_millis(50));
     };
@@ -157,7 +176,7 @@ fn drain(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String>
     })
 }
 
-/// The first of `names` that is on the PATH.
+/// The first of the programs `names` that is on the PATH.
 pub fn find(names: &[&str]) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     names.iter().find_map(|name| {

@@ -1,4 +1,5 @@
-//! Models of full size for the tests that ask for them: made by `tests/golden/full/generate.py`, kept in the build cache.
+//! Models of full size for the tests marked `#[ignore]`: made by `tests/golden/full/generate.py`
+//! and kept in the build cache.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +9,7 @@ use crate::checkout::native_cargo;
 use crate::command::{Stream, program, run, watched};
 use crate::{Result, paths, python};
 
-/// What the models and their expected values depend on, below `tests/golden`.
+/// Sources of the models and of their expected values, below `tests/golden`.
 const SOURCES: [&str; 4] = [
     "full/generate.py",
     "full/layouts.py",
@@ -16,10 +17,10 @@ const SOURCES: [&str; 4] = [
     "requirements.txt",
 ];
 
-/// The test program whose tests are named `<model>::<what>`.
+/// The test target with the tests of full-size models, named `<model>::<device>`.
 const TESTS: &str = "full_size";
 
-/// Makes the models that the ignored tests whose names contain `filter` need, and returns the folder they are in.
+/// Makes the models for the ignored tests with `filter` in their names; returns their folder.
 pub fn models(filter: Option<&str>) -> Result<PathBuf> {
     let folder = paths::cache()?.join("full");
     for name in needed(filter)? {
@@ -45,13 +46,13 @@ fn needed(filter: Option<&str>) -> Result<BTreeSet<String>> {
     Ok(models)
 }
 
-/// The model that a line such as "sd21_base::cpu: test" of the list of tests is about.
+/// The model `sd21-base` of the line "sd21_base::cpu: test" in the list of tests.
 fn model(line: &str) -> Option<String> {
     let (module, _) = line.strip_suffix(": test")?.split_once("::")?;
     Some(module.replace('_', "-"))
 }
 
-/// Runs the generator, unless what it would make is there.
+/// Runs the generator, unless its result exists.
 fn make(folder: &Path, name: &str) -> Result<()> {
     let golden = paths::root().join("tests/golden");
     let sources: Vec<Vec<u8>> = SOURCES
@@ -85,7 +86,7 @@ mod tests {
     use super::model;
 
     #[test]
-    fn models_of_listed_tests() {
+    fn a_model_is_read_from_the_name_of_its_test() {
         assert_eq!(model("sd15::cpu: test"), Some("sd15".into()));
         assert_eq!(model("sd21_base::gpu_f16: test"), Some("sd21-base".into()));
         assert_eq!(model("every_model_is_compared: test"), None);

@@ -1,15 +1,27 @@
-//! The reference values that the tests compare with, computed anew by the Python programs that stand beside them.
+//! `cargo xtask golden`: recomputes the tests' reference values with the Python programs beside
+//! them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::args::Args;
+use lexopt::prelude::*;
+
 use crate::command::{program, run};
 use crate::{Result, paths, python};
 
-pub fn command(mut args: Args) -> Result<()> {
-    let filter = args.word().unwrap_or_default();
-    args.end()?;
+fn parse(mut parser: lexopt::Parser) -> std::result::Result<String, lexopt::Error> {
+    let mut filter = None;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Value(name) if filter.is_none() => filter = Some(name.string()?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(filter.unwrap_or_default())
+}
+
+pub fn command(parser: lexopt::Parser) -> Result<()> {
+    let filter = parse(parser).map_err(|error| error.to_string())?;
     let folder = paths::root().join("tests/golden");
     let mut generators = Vec::new();
     collect(&folder, &mut generators)?;
@@ -33,7 +45,7 @@ pub fn command(mut args: Args) -> Result<()> {
         let folder = generator.parent().unwrap_or(&folder);
         run(program(&python).current_dir(folder).arg(generator))?;
     }
-    println!("git diff --stat tests/golden shows what changed.");
+    println!("git diff --stat tests/golden lists the changes.");
     Ok(())
 }
 
@@ -41,7 +53,7 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     let failed = |error| format!("{}: {error}", folder.display());
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        // Gigabytes that are not in the repository: `cargo xtask test --full` makes them.
+        // These models are not in the repository: `cargo xtask test --full` makes them.
         if path.ends_with("tests/golden/full") {
             continue;
         }

@@ -1,13 +1,14 @@
-//! Where things are: the checkout, and the build cache outside it that every checkout shares.
+//! Paths of the checkout, and of the build cache outside it that all checkouts share.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::Result;
 
 /// The root of the checkout.
 pub fn root() -> PathBuf {
-    // Under `cargo run` the variable is set; a copy started by the tests knows it from its own build.
+    // `cargo run` sets the variable. A program started by the tests has it from its own build.
     let manifest = env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
     manifest.parent().map(Path::to_path_buf).unwrap_or(manifest)
@@ -23,7 +24,7 @@ pub fn cache() -> Result<PathBuf> {
     let base = set("XDG_CACHE_HOME")
         .or_else(|| set("LOCALAPPDATA"))
         .or_else(|| Some(set("HOME")?.join(".cache")))
-        .ok_or("neither XDG_CACHE_HOME nor HOME is set: there is no place for the build cache")?;
+        .ok_or("no place for the build cache: neither XDG_CACHE_HOME nor HOME is set")?;
     Ok(base.join("darkroom"))
 }
 
@@ -39,13 +40,23 @@ pub fn native_target() -> Result<PathBuf> {
     }
 }
 
-/// Target directory of wasm builds. Never the native one: where Debian's compiler builds for wasm, it would rebuild what
-/// rustup's compiler built, and the other way round.
+/// Target directory of wasm builds. It differs from the native one: where Debian's compiler builds
+/// for wasm, each compiler would rebuild the other's artifacts.
 pub fn wasm_target() -> Result<PathBuf> {
     Ok(cache()?.join("target-wasm"))
 }
 
-/// A short fingerprint of some bytes, to see whether they changed since last time. Not for anything else.
+/// Reads a text file; the error names it.
+pub fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Writes a file; the error names it.
+pub fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<()> {
+    fs::write(path, contents).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// A short fingerprint that shows if some bytes changed since last time. It is not secure.
 pub fn fingerprint(parts: &[&[u8]]) -> String {
     // FNV-1a, 64 bits: the standard library's hasher may change from one release to the next.
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;

@@ -1,4 +1,4 @@
-//! A Python of our own in the cache, for the reference values, the training and the bench.
+//! A Python environment in the cache, for the reference values, the training and the bench.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,27 +9,28 @@ use crate::command::{ask, find, install, program};
 use crate::setup::apt_install;
 use crate::{Result, paths};
 
-/// What its packages are, of the same versions in both. Installed together: a folder for each would hold PyTorch twice.
+/// Lists of its packages, with the same versions in both. They share one environment: two would
+/// contain PyTorch twice.
 const REQUIREMENTS: [&str; 2] = [
     "tests/golden/requirements.txt",
     "tests/browser/bench/requirements.txt",
 ];
 
-/// The interpreter, if it is there with all packages.
+/// The interpreter, if it is installed with all packages.
 pub fn installed() -> Result<Option<PathBuf>> {
     let (wanted, interpreter) = (wanted()?, interpreter()?);
     let stamped = fs::read_to_string(stamp()?).is_ok_and(|stamp| stamp == wanted);
     Ok((stamped && interpreter.is_file()).then_some(interpreter))
 }
 
-/// The interpreter, with all packages: what is missing is installed.
+/// The interpreter with all packages. Missing ones are installed.
 pub fn ready() -> Result<PathBuf> {
     if let Some(interpreter) = installed()? {
         return Ok(interpreter);
     }
     let (folder, interpreter) = (folder()?, interpreter()?);
     println!(
-        "This needs Python packages. Installing them in {}:",
+        "Python packages are missing. Installing them in {}:",
         folder.display()
     );
     let has_pip = || ask(Command::new(&interpreter).args(["-m", "pip", "--version"])).is_some();
@@ -42,7 +43,7 @@ pub fn ready() -> Result<PathBuf> {
             install(&mut command, Duration::from_secs(300))
         };
         if venv().is_err() {
-            // Debian ships Python without the module that makes such folders.
+            // Debian ships Python without the venv module.
             apt_install(&["python3-venv"])?;
             venv()?;
         }
@@ -70,12 +71,12 @@ fn interpreter() -> Result<PathBuf> {
     }))
 }
 
-/// Where it is written down which packages are installed.
+/// The file that records the installed packages.
 fn stamp() -> Result<PathBuf> {
     Ok(folder()?.join("installed"))
 }
 
-/// What is written there once they are.
+/// Contents of the stamp after an installation.
 fn wanted() -> Result<String> {
     let read =
         |file| fs::read(paths::root().join(file)).map_err(|error| format!("{file}: {error}"));

@@ -1,5 +1,7 @@
-//! What a fresh machine lacks. Each step knows what is needed and why, how to see whether it is there, how to install it
-//! where that can be done without asking anyone, and the exact command for where it cannot.
+//! Programs and libraries that a fresh machine lacks.
+//!
+//! Each step detects its part, installs it where that needs no permission, and otherwise returns
+//! an error with the exact command to run.
 
 use std::env;
 use std::fmt;
@@ -8,13 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::args::Args;
 use crate::command::{ask, find, install, program};
-use crate::{Result, paths};
+use crate::{Result, no_arguments, paths};
 
-/// Every step but Python's (python.rs), which neither the page nor its tests need: for preparing a machine ahead of time.
-pub fn command(args: Args) -> Result<()> {
-    args.end()?;
+/// Prepares a machine ahead of time: every step except Python (python.rs), which neither the page
+/// nor its tests need.
+pub fn command(parser: lexopt::Parser) -> Result<()> {
+    no_arguments(parser)?;
     let steps = [
         (
             "Rust for wasm",
@@ -48,9 +50,9 @@ pub fn command(args: Args) -> Result<()> {
     }
 }
 
-/// Where the wasm build gets its compiler, linker and standard library.
+/// Compiler, linker and standard library of the wasm build.
 pub enum WasmToolchain {
-    /// The compiler that runs us has the target.
+    /// The compiler that built xtask has the target.
     Rustup,
     /// Debian's compiler and its library's source, which cargo builds for wasm (`-Zbuild-std`).
     Debian {
@@ -74,7 +76,8 @@ impl fmt::Display for WasmToolchain {
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
 const DEBIAN_WASM: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld-19"];
 
-/// Rust for wasm. What is already there is taken first, so that later runs need no network and meet the same compiler.
+/// Rust for wasm. An installed toolchain is preferred, so that later runs need no network and use
+/// the same compiler.
 pub fn wasm_toolchain() -> Result<WasmToolchain> {
     let choice = env::var("DARKROOM_WASM_TOOLCHAIN").unwrap_or_default();
     let (rustup, debian) = match choice.as_str() {
@@ -93,36 +96,44 @@ pub fn wasm_toolchain() -> Result<WasmToolchain> {
     if debian && let Some(found) = debian_toolchain() {
         return Ok(found);
     }
-    println!("Rust cannot build for {WASM_TARGET} yet. Installing what it needs:");
-    let mut said = Vec::new();
+    println!("Rust cannot build for {WASM_TARGET} yet. Installing the missing parts:");
+    let mut errors = Vec::new();
     if rustup {
-        match add_wasm_target() {
-            Ok(()) if has_wasm_target() => return Ok(WasmToolchain::Rustup),
-            Ok(()) => said.push(
-                "rustup has the target now, but for another toolchain than the one that runs"
-                    .to_owned(),
-            ),
-            Err(error) => said.push(error),
+        match install_from_rustup() {
+            Ok(toolchain) => return Ok(toolchain),
+            Err(error) => errors.push(error),
         }
     }
     if debian {
-        match apt_install(&DEBIAN_WASM) {
-            Ok(()) => match debian_toolchain() {
-                Some(found) => return Ok(found),
-                None => said.push(
-                    "Debian's packages are installed, but /usr/bin/rustc is older than Cargo.toml's rust-version"
-                        .into(),
-                ),
-            },
-            Err(error) => said.push(error),
+        match install_from_debian() {
+            Ok(toolchain) => return Ok(toolchain),
+            Err(error) => errors.push(error),
         }
     }
     Err(format!(
-        "no Rust for {WASM_TARGET}. With rustup:\n    rustup target add {WASM_TARGET}\nOn Debian, where rustup cannot:\n    \
-         sudo apt-get install {}\nWhat was tried:\n  {}",
+        "no Rust for {WASM_TARGET}. With rustup:\n    rustup target add {WASM_TARGET}\n\
+         On Debian, where rustup cannot:\n    sudo apt-get install {}\n\
+         Errors of the automatic installation:\n  {}",
         DEBIAN_WASM.join(" "),
-        said.join("\n").replace('\n', "\n  ")
+        errors.join("\n").replace('\n', "\n  ")
     ))
+}
+
+fn install_from_rustup() -> Result<WasmToolchain> {
+    add_wasm_target()?;
+    if has_wasm_target() {
+        return Ok(WasmToolchain::Rustup);
+    }
+    Err("rustup installed the target for another toolchain than the one in use".into())
+}
+
+fn install_from_debian() -> Result<WasmToolchain> {
+    apt_install(&DEBIAN_WASM)?;
+    debian_toolchain().ok_or_else(|| {
+        "Debian's packages are installed, but /usr/bin/rustc is older than Cargo.toml's \
+         rust-version"
+            .into()
+    })
 }
 
 fn has_wasm_target() -> bool {
@@ -143,7 +154,7 @@ fn add_wasm_target() -> Result<()> {
     if find(&["rustup"]).is_none() {
         return Err("rustup is not installed".into());
     }
-    // A server that cannot be reached shall cost no minutes: there is a second way.
+    // Fail fast when the server cannot be reached: there is a second way.
     let mut rustup = program("rustup");
     rustup
         .env("RUSTUP_MAX_RETRIES", "0")
@@ -164,7 +175,7 @@ fn debian_toolchain() -> Option<WasmToolchain> {
     {
         return None;
     }
-    // First the one that DEBIAN_WASM names.
+    // DEBIAN_WASM names the first one.
     let linkers = [
         "wasm-ld-19",
         "wasm-ld-22",
@@ -201,7 +212,7 @@ fn wanted_version() -> Option<u32> {
     })
 }
 
-/// The browser for the tests: `$CHROMIUM`, or one that is installed.
+/// The browser for the tests: `$CHROMIUM`, or an installed one.
 pub fn chromium() -> Result<PathBuf> {
     if let Some(path) = env::var_os("CHROMIUM").map(PathBuf::from) {
         return if path.is_file() {
@@ -235,28 +246,31 @@ pub fn chromium() -> Result<PathBuf> {
     let tried = apt_install(&packages);
     installed().ok_or_else(|| {
         format!(
-            "no Chromium for the browser tests. On Debian:\n    sudo apt-get install {}\nelsewhere install Chromium or \
-             Chrome, and set CHROMIUM to its program if it is not on the PATH.{}",
+            "no Chromium for the browser tests. On Debian:\n    sudo apt-get install {}\n\
+             elsewhere install Chromium or Chrome, and set CHROMIUM to its program if it is not on \
+             the PATH.{}",
             packages.join(" "),
-            tried.err().map_or(String::new(), |error| format!("\n  {error}"))
+            tried
+                .err()
+                .map_or(String::new(), |error| format!("\n  {error}"))
         )
     })
 }
 
-/// A Vulkan driver for the native GPU tests; Mesa's lavapipe is one for machines without a GPU.
+/// A Vulkan driver for the native GPU tests. On a machine without a GPU, Mesa's lavapipe serves.
 pub fn vulkan() -> Result<()> {
     if !cfg!(target_os = "linux") || has_vulkan() {
         return Ok(());
     }
-    println!("The GPU tests need a Vulkan driver. Installing one that runs on the CPU:");
+    println!("The GPU tests need a Vulkan driver. Installing the software driver:");
     let packages = ["mesa-vulkan-drivers", "libvulkan1"];
     let tried = apt_install(&packages);
     if has_vulkan() {
         return Ok(());
     }
     Err(format!(
-        "no Vulkan driver for the GPU tests. On Debian:\n    sudo apt-get install {}\nelsewhere install the Vulkan loader and \
-         Mesa's software driver (lavapipe).{}",
+        "no Vulkan driver for the GPU tests. On Debian:\n    sudo apt-get install {}\n\
+         elsewhere install the Vulkan loader and Mesa's software driver (lavapipe).{}",
         packages.join(" "),
         tried
             .err()
@@ -289,7 +303,7 @@ fn has_vulkan() -> bool {
     (chosen || driver) && loader
 }
 
-/// The packages of `tests/browser/package-lock.json`, exactly; returns the `node` that is to run them.
+/// Installs exactly the packages of `tests/browser/package-lock.json`; returns Node's program.
 pub fn node_packages() -> Result<PathBuf> {
     let node = node()?;
     let npm = find(&["npm"])
@@ -330,13 +344,14 @@ pub fn node() -> Result<PathBuf> {
     ))
 }
 
-/// Installs Debian packages where this may be done without asking: as root, or with a sudo that wants no password.
-/// Never removes anything: Debian's compiler for the web conflicts with its ordinary one.
+/// Installs Debian packages, as root or with a sudo that needs no password.
+///
+/// It never removes a package: Debian's compiler for the web conflicts with its ordinary one.
 pub fn apt_install(packages: &[&str]) -> Result<()> {
     let manual = format!("sudo apt-get install {}", packages.join(" "));
     if find(&["apt-get"]).is_none() {
         return Err(format!(
-            "this is no Debian-like system, so this was not tried: {manual}"
+            "apt-get is not on this system, so this was not tried: {manual}"
         ));
     }
     let root = ask(Command::new("id").arg("-u")).as_deref() == Some("0");
@@ -360,7 +375,7 @@ pub fn apt_install(packages: &[&str]) -> Result<()> {
     };
     let mut install = vec!["install", "--yes", "--no-install-recommends", "--no-remove"];
     install.extend(packages);
-    // Package lists may be missing or stale; fetching them costs time, so only then.
+    // The package lists may be missing or old. Updating them takes time, so try without first.
     apt(&install, 1200).or_else(|_| apt(&["update"], 300).and_then(|()| apt(&install, 1200)))
 }
 
@@ -369,7 +384,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn compiler_versions() {
+    fn the_minor_version_is_read_from_rustc() {
         assert_eq!(
             minor_version("rustc 1.96.0 (ac68faa20 2026-05-25) (built from a source tarball)"),
             Some(96)

@@ -4,16 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::args::Args;
 use crate::command::{self, Stream, ask, cargo, line, program, watched};
 use crate::setup::{self, WasmToolchain};
-use crate::{Result, checkout, paths};
+use crate::{Result, checkout, no_arguments, paths};
 
-/// Name of the package and of its library, and so of what the page gets: `darkroom.js`, `darkroom_bg.wasm`.
+/// Name of the package and its library, and stem of the page's files: `darkroom.js`,
+/// `darkroom_bg.wasm`.
 const NAME: &str = "darkroom";
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// What a build gave.
+/// Result of a build.
 pub struct Built {
     /// Warnings about the crate itself, not its dependencies.
     pub warnings: usize,
@@ -21,14 +21,14 @@ pub struct Built {
     pub module: PathBuf,
 }
 
-/// Bytes to transfer, by the compression that a server offers.
-pub struct Sizes {
+/// Bytes to transfer with each compression that a server may offer.
+pub struct TransferSizes {
     pub raw: u64,
     pub gzip: u64,
     pub brotli: u64,
 }
 
-impl std::fmt::Display for Sizes {
+impl std::fmt::Display for TransferSizes {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         let mb = |bytes: u64| bytes as f64 / 1e6;
         let (raw, gzip, brotli) = (mb(self.raw), mb(self.gzip), mb(self.brotli));
@@ -36,8 +36,8 @@ impl std::fmt::Display for Sizes {
     }
 }
 
-pub fn command(args: Args) -> Result<()> {
-    args.end()?;
+pub fn command(parser: lexopt::Parser) -> Result<()> {
+    no_arguments(parser)?;
     let module = build()?.module;
     let size = match setup::node() {
         Ok(node) => sizes(&module, &node)?.to_string(),
@@ -51,12 +51,12 @@ pub fn command(args: Args) -> Result<()> {
     Ok(())
 }
 
-/// Builds the engine and its JavaScript into `www/pkg`, doing nothing where nothing has changed.
+/// Builds the engine and its JavaScript into `www/pkg`. Does nothing when nothing has changed.
 pub fn build() -> Result<Built> {
     build_into(&paths::root().join("www/pkg"), &[])
 }
 
-/// Likewise into `out`, with `features` of the package.
+/// Builds into the folder `out`, with the package's features `features`.
 pub fn build_into(out: &Path, features: &[&str]) -> Result<Built> {
     let toolchain = setup::wasm_toolchain()?;
     let folder = paths::wasm_target()?.join(TARGET).join("release");
@@ -70,7 +70,7 @@ pub fn build_into(out: &Path, features: &[&str]) -> Result<Built> {
     Ok(Built { warnings, module })
 }
 
-/// Cargo with what every build for the browser gets, on the target directory of those builds.
+/// Cargo with the environment of every build for the browser.
 fn cargo_for_wasm(toolchain: &WasmToolchain) -> Result<Command> {
     let mut command = match toolchain {
         WasmToolchain::Rustup => cargo(),
@@ -83,9 +83,10 @@ fn cargo_for_wasm(toolchain: &WasmToolchain) -> Result<Command> {
             command
                 .env("RUSTC", rustc)
                 .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker)
-                // -Zbuild-std is a nightly option; Debian's compiler is a release that has the library's source.
+                // -Zbuild-std is a nightly option, and Debian's compiler is a release. It has the
+                // standard library's source.
                 .env("RUSTC_BOOTSTRAP", "1")
-                // `cargo run` put the libraries of the compiler that runs us here.
+                // `cargo run` set this to the libraries of the compiler that built xtask.
                 .env_remove("LD_LIBRARY_PATH")
                 .env_remove("RUSTUP_TOOLCHAIN");
             command
@@ -95,7 +96,8 @@ fn cargo_for_wasm(toolchain: &WasmToolchain) -> Result<Command> {
         .env("CARGO_TARGET_DIR", paths::wasm_target()?)
         .env("RUSTFLAGS", "-C target-feature=+simd128")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        // Visitors download this once and run it for hours: worth the minutes. Native builds do without.
+        // Visitors download the module once and run it for hours, so the minutes of link-time
+        // optimisation are well spent here. Native builds go without.
         .env("CARGO_PROFILE_RELEASE_LTO", "fat")
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")
         .env("CARGO_PROFILE_RELEASE_PANIC", "abort")
@@ -103,7 +105,7 @@ fn cargo_for_wasm(toolchain: &WasmToolchain) -> Result<Command> {
     Ok(command)
 }
 
-/// Runs cargo; returns how often the compiler warned about the crate.
+/// Runs cargo; returns the number of warnings about the crate.
 fn compile(toolchain: WasmToolchain, features: &[&str]) -> Result<usize> {
     let package = ["--target", TARGET, "--package", NAME];
     let mut clean = cargo_for_wasm(&toolchain)?;
@@ -124,7 +126,8 @@ fn compile(toolchain: WasmToolchain, features: &[&str]) -> Result<usize> {
     Ok(warnings)
 }
 
-/// 3 of "warning: `darkroom` (lib) generated 3 warnings"; cargo repeats it on every build, from its cache.
+/// Reads 3 from "warning: `darkroom` (lib) generated 3 warnings". Cargo repeats this line from its
+/// cache on every build.
 fn warnings_about(name: &str, line: &str) -> usize {
     line.strip_prefix(&format!("warning: `{name}` ("))
         .and_then(|rest| rest.split_once(") generated "))
@@ -132,7 +135,7 @@ fn warnings_about(name: &str, line: &str) -> usize {
         .unwrap_or(0)
 }
 
-/// Runs wasm-bindgen, unless it did so for this very module.
+/// Runs wasm-bindgen, unless its last run was on the same module.
 fn bind(compiled: &Path, out: &Path) -> Result<PathBuf> {
     let generator = generator()?;
     let contents =
@@ -143,7 +146,7 @@ fn bind(compiled: &Path, out: &Path) -> Result<PathBuf> {
     if module.is_file() && fs::read_to_string(&stamp_file).is_ok_and(|done| done == stamp) {
         return Ok(module);
     }
-    // A package of two builds must not be taken for a whole one if this is interrupted.
+    // An interrupted run must not leave a mixture of two builds.
     if out.exists() {
         fs::remove_dir_all(out).map_err(|error| format!("{}: {error}", out.display()))?;
     }
@@ -176,12 +179,19 @@ fn generator() -> Result<PathBuf> {
     Ok(paths::native_target()?.join("release").join(name))
 }
 
-/// Compresses a file as a server would, each at its best. Node does it, so that xtask needs no library for it; the figures
-/// are kept beside the file, for the best Brotli takes half a minute.
-pub fn sizes(file: &Path, node: &Path) -> Result<Sizes> {
-    const SCRIPT: &str = "const { readFileSync } = require('fs'), z = require('zlib'), b = readFileSync(process.argv[1]);
-        const params = { [z.constants.BROTLI_PARAM_QUALITY]: 11, [z.constants.BROTLI_PARAM_LGWIN]: 24 };
-        console.log(b.length, z.gzipSync(b, { level: 9 }).length, z.brotliCompressSync(b, { params }).length);";
+/// Program for Node that compresses a file at each format's best level and prints the sizes.
+const COMPRESS: &str = "
+    const { readFileSync } = require('fs'), z = require('zlib'), b = readFileSync(process.argv[1]);
+    const params = {
+        [z.constants.BROTLI_PARAM_QUALITY]: 11,
+        [z.constants.BROTLI_PARAM_LGWIN]: 24,
+    };
+    const sizes = [z.gzipSync(b, { level: 9 }), z.brotliCompressSync(b, { params })];
+    console.log(b.length, ...sizes.map((bytes) => bytes.length));";
+
+/// Sizes of a file as a server would send it. Node compresses, so that xtask needs no library for
+/// it. The sizes are cached beside the file, because the best Brotli level takes half a minute.
+pub fn sizes(file: &Path, node: &Path) -> Result<TransferSizes> {
     let bytes = fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
     let stamp = paths::fingerprint(&[&bytes]);
     let kept = file.with_file_name(".sizes");
@@ -191,7 +201,7 @@ pub fn sizes(file: &Path, node: &Path) -> Result<Sizes> {
     {
         Some(line) => line,
         None => {
-            let line = ask(Command::new(node).args(["-e", SCRIPT]).arg(file))
+            let line = ask(Command::new(node).args(["-e", COMPRESS]).arg(file))
                 .ok_or("node could not compress the module")?;
             fs::write(&kept, format!("{stamp} {line}"))
                 .map_err(|error| format!("{}: {error}", kept.display()))?;
@@ -203,9 +213,9 @@ pub fn sizes(file: &Path, node: &Path) -> Result<Sizes> {
         .filter_map(|word| word.parse().ok())
         .collect();
     match numbers[..] {
-        [raw, gzip, brotli] => Ok(Sizes { raw, gzip, brotli }),
+        [raw, gzip, brotli] => Ok(TransferSizes { raw, gzip, brotli }),
         _ => Err(format!(
-            "{}: three numbers were expected, not {line:?}",
+            "{}: expected three numbers, found {line:?}",
             kept.display()
         )),
     }

@@ -1,6 +1,7 @@
-//! `xtask-bindgen MODULE.wasm OUT_DIR NAME`: writes `NAME.js`, `NAME_bg.wasm` and their type declarations for use by a
-//! plain `<script type="module">` or module worker. wasm-bindgen's command line does the same, but it would have to be
-//! installed apart from this project's lock file.
+//! `xtask-bindgen MODULE.wasm OUT_DIR NAME`: writes `NAME.js`, `NAME_bg.wasm` and their type
+//! declarations for a plain `<script type="module">` or module worker.
+//!
+//! wasm-bindgen's command line does the same, but this project's lock file could not pin it.
 
 use std::process::ExitCode;
 
@@ -18,9 +19,9 @@ fn main() -> ExitCode {
             .input_path(module)
             .out_name(name)
             .typescript(true)
-            // `init()` without arguments fetches the module that lies beside it.
+            // `init()` without arguments fetches the module beside the script.
             .omit_default_module_path(false)
-            // Names of generic instances are half of the file, and no visitor reads them.
+            // The names of generic instances are half of the file, and no visitor needs them.
             .remove_name_section(true)
             .remove_producers_section(true)
             .generate(out_dir)

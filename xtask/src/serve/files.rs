@@ -1,4 +1,4 @@
-//! From a request to a file below the served folder.
+//! Responses with files below the served folder.
 
 use std::fs::{File, Metadata};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ pub fn respond(root: &Path, request: &Request) -> Response {
         return Response::text(405, "only GET and HEAD\n").with("Allow", "GET, HEAD");
     }
     let not_found = || {
-        Response::text(404, &format!("{} is not here\n", request.path))
+        Response::text(404, &format!("{} was not found\n", request.path))
             .with("Cache-Control", "no-cache")
     };
     let Some(mut path) = below(root, &request.path) else {
@@ -20,7 +20,7 @@ pub fn respond(root: &Path, request: &Request) -> Response {
     };
     if path.is_dir() {
         if !request.path.ends_with('/') {
-            // Without the slash, relative addresses in the page would start a folder too high.
+            // Without the slash, relative addresses in the page would resolve one folder too high.
             let name = request.path.rsplit('/').next().unwrap_or_default();
             return Response::text(301, "").with("Location", format!("{}/", encode(name)));
         }
@@ -32,8 +32,10 @@ pub fn respond(root: &Path, request: &Request) -> Response {
     }
 }
 
-/// The file that a path names, `None` for anything that is not plainly inside `root`. Hidden files are not there: they are
-/// the build's, not the page's. Links are followed: a models folder may well be one.
+/// The file that a path names, or `None` for anything that is not plainly inside `root`.
+///
+/// Hidden files are not served: they belong to the build, not to the page. Symbolic links are
+/// followed, because a models folder may be one.
 fn below(root: &Path, path: &str) -> Option<PathBuf> {
     let mut file = root.to_path_buf();
     for segment in path.split('/').filter(|segment| !segment.is_empty()) {
@@ -63,7 +65,8 @@ fn send(path: &Path, file: File, metadata: &Metadata, request: &Request) -> Resp
         .with("Content-Type", media_type(path))
         .with("X-Content-Type-Options", "nosniff")
         .with("Accept-Ranges", "bytes")
-        // Kept by the browser, but asked about every time: a new build must show at the next reload.
+        // The browser caches the file but revalidates it every time: a new build must show at the
+        // next reload.
         .with("Cache-Control", "no-cache")
         .with("ETag", tag.clone())
     };
@@ -77,7 +80,8 @@ fn send(path: &Path, file: File, metadata: &Metadata, request: &Request) -> Resp
             ..response(304, 0, 0)
         };
     }
-    // A range of a file that has changed since the caller's first part would not fit to it: then all of it.
+    // After a change of the file, a range would not fit the parts that the client has already:
+    // send the whole file instead.
     let unchanged = request
         .header("if-range")
         .is_none_or(|expected| expected == tag);
@@ -94,7 +98,7 @@ fn send(path: &Path, file: File, metadata: &Metadata, request: &Request) -> Resp
     }
 }
 
-/// Changes when the file is written anew, even within a second.
+/// Entity tag: changes with every write of the file, even within one second.
 fn tag(metadata: &Metadata) -> String {
     let written = metadata
         .modified()
@@ -106,15 +110,15 @@ fn tag(metadata: &Metadata) -> String {
 
 #[derive(Debug, PartialEq)]
 enum Range {
-    /// No range, or one in a form that a server may ignore (several parts, other units).
+    /// No range, or a form that a server may ignore (several parts, other units).
     Whole,
     /// Bytes `start .. end`.
     Part { start: u64, end: u64 },
-    /// Nothing of it is in the file.
+    /// Entirely outside the file.
     Outside,
 }
 
-/// Reads `bytes=a-b`, `bytes=a-` or `bytes=-n`; positions in HTTP include the last byte.
+/// Reads `bytes=a-b`, `bytes=a-` or `bytes=-n`; in HTTP the last position is inclusive.
 fn parse_range(header: &str, size: u64) -> Range {
     let Some((first, last)) = header
         .strip_prefix("bytes=")
@@ -135,7 +139,8 @@ fn parse_range(header: &str, size: u64) -> Range {
     }
 }
 
-/// What browsers insist on (module scripts, wasm streaming, style sheets) and what a person may open.
+/// Media types that browsers require (module scripts, wasm streaming, style sheets), and those of
+/// files that a person may open.
 fn media_type(path: &Path) -> &'static str {
     match path
         .extension()

@@ -1,9 +1,10 @@
-//! As much of HTTP/1.1 as a server of static files needs: GET and HEAD, one request after another on a connection.
+//! The part of HTTP/1.1 that a server of static files needs: GET and HEAD, one request after
+//! another on a connection.
 
 use std::fs::File;
 use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
 
-/// No request line and header of a browser is longer than this in all.
+/// Limit of a request line and its headers together; browsers stay far below it.
 const LONGEST_HEAD: u64 = 64 * 1024;
 
 pub struct Request {
@@ -18,7 +19,7 @@ pub struct Request {
 pub enum Incoming {
     Request(Request),
     Malformed,
-    /// The other side has nothing more to ask.
+    /// The client ended the connection between two requests.
     Closed,
 }
 
@@ -67,7 +68,16 @@ impl Request {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Whether another request may follow. A request with a body ends the connection: nobody here reads the body.
+    /// The only `Host` header. `None` when it is missing or given twice, both of which HTTP/1.1
+    /// forbids.
+    pub fn host(&self) -> Option<&str> {
+        let mut hosts = self.headers.iter().filter(|(known, _)| known == "host");
+        let (_, host) = hosts.next()?;
+        hosts.next().is_none().then_some(host.as_str())
+    }
+
+    /// Tells if another request may follow. A request with a body ends the connection, because
+    /// the body is not read.
     pub fn keeps_connection(&self) -> bool {
         let asked = self
             .header("connection")
@@ -81,7 +91,7 @@ impl Request {
     }
 }
 
-/// Percent-decoding; `None` where the result is no text.
+/// Percent-decoding; `None` where the result is not UTF-8.
 fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
@@ -137,7 +147,7 @@ impl Response {
         for (name, value) in &self.headers {
             head += &format!("{name}: {value}\r\n");
         }
-        // 304 says nothing about the length of what it does not send.
+        // A 304 response does not state the length of the body that it omits.
         if self.status != 304 {
             head += &format!("Content-Length: {length}\r\n");
         }
@@ -160,7 +170,8 @@ impl Response {
                 file.seek(SeekFrom::Start(start))?;
                 let sent = io::copy(&mut file.take(length), out)?;
                 if sent != length {
-                    // The file shrank meanwhile. Only a broken connection tells the browser that bytes are missing.
+                    // The file shrank meanwhile. Only a broken connection tells the browser that
+                    // bytes are missing.
                     return Err(io::Error::new(
                         io::ErrorKind::UnexpectedEof,
                         "the file became shorter",
@@ -179,6 +190,7 @@ fn reason(status: u16) -> &'static str {
         301 => "Moved Permanently",
         304 => "Not Modified",
         400 => "Bad Request",
+        403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
         416 => "Range Not Satisfiable",

@@ -1,76 +1,131 @@
-//! A server for static files, like the plain static host that the page is meant for: no header that such a host lacks, byte
-//! ranges, and validators so that a reload after a build fetches what changed and nothing else.
+//! `cargo xtask serve`: a server for static files.
+//!
+//! It behaves like the plain static host that the page is made for: no extra headers, byte ranges,
+//! and validators, so that a reload after a build fetches only what changed.
 
+mod connections;
 mod files;
+mod hosts;
 mod http;
 
-use std::io::{self, BufReader, Read};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::io::{self, Read};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
 
-use crate::args::Args;
+use lexopt::prelude::*;
+
 use crate::{Result, paths, wasm};
+use connections::{PAUSE, on_a_thread};
+use hosts::Hosts;
 use http::{Request, Response};
 
-/// How many ports after the wanted one are tried.
+/// Number of ports after the requested one that are tried.
 const TRIES: u16 = 20;
-/// A browser holds connections open; one that says nothing for this long is closed.
-const IDLE: Duration = Duration::from_secs(60);
 
-pub fn command(mut args: Args) -> Result<()> {
-    let port = args.option("--port")?.unwrap_or_else(|| "8000".into());
-    let port: u16 = port
-        .parse()
-        .map_err(|_| format!("--port is {port:?}; it must be a number from 0 to 65535"))?;
-    let host = args.option("--host")?.unwrap_or_else(|| "127.0.0.1".into());
-    let host = if host == "localhost" {
-        "127.0.0.1".into()
-    } else {
-        host
-    };
-    let host: IpAddr = host
-        .parse()
-        .map_err(|_| format!("--host is {host:?}; it must be an IP address or localhost"))?;
-    let root = args.option("--root")?;
-    let built = args.flag("--no-build") || root.is_some();
-    let until_eof = args.flag("--stop-at-eof");
-    args.end()?;
+struct Options {
+    port: u16,
+    host: IpAddr,
+    /// Host names to accept besides this machine's own.
+    names: Vec<String>,
+    /// Folder to serve in place of `www`.
+    root: Option<PathBuf>,
+    build: bool,
+    stop_at_eof: bool,
+}
 
-    let root = root.map_or_else(|| paths::root().join("www"), PathBuf::from);
-    if !root.is_dir() {
-        return Err(format!(
-            "{}: there is no such folder to serve",
-            root.display()
-        ));
+impl Options {
+    fn parse(mut parser: lexopt::Parser) -> std::result::Result<Self, lexopt::Error> {
+        let mut options = Self {
+            port: 8000,
+            host: Ipv4Addr::LOCALHOST.into(),
+            names: Vec::new(),
+            root: None,
+            build: true,
+            stop_at_eof: false,
+        };
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("port") => options.port = port(&parser.value()?.string()?)?,
+                Long("host") => options.host = host(&parser.value()?.string()?)?,
+                Long("allow-host") => options.names.push(parser.value()?.string()?),
+                Long("root") => options.root = Some(parser.value()?.into()),
+                Long("no-build") => options.build = false,
+                Long("stop-at-eof") => options.stop_at_eof = true,
+                other => return Err(other.unexpected()),
+            }
+        }
+        Ok(options)
     }
-    if !built {
+}
+
+fn port(text: &str) -> Result<u16> {
+    text.parse()
+        .map_err(|_| format!("--port is {text:?}; it must be a number from 0 to 65535"))
+}
+
+fn host(text: &str) -> Result<IpAddr> {
+    if text == "localhost" {
+        return Ok(Ipv4Addr::LOCALHOST.into());
+    }
+    text.parse()
+        .map_err(|_| format!("--host is {text:?}; it must be an IP address or localhost"))
+}
+
+pub fn command(parser: lexopt::Parser) -> Result<()> {
+    let options = Options::parse(parser).map_err(|error| error.to_string())?;
+    let root = options
+        .root
+        .clone()
+        .unwrap_or_else(|| paths::root().join("www"));
+    if !root.is_dir() {
+        return Err(format!("{}: no such folder", root.display()));
+    }
+    if options.build && options.root.is_none() {
         wasm::build()?;
     }
-    let (listener, address) = listen(host, port)?;
-    if port != 0 && address.port() != port {
-        println!("Port {port} is taken; this is {}.", address.port());
-    }
-    println!("Darkroom is at {}  (end with Ctrl-C)", url(address));
-    if !address.ip().is_loopback() {
-        println!(
-            "Browsers give WebGPU and the cache only to https and to localhost: from other machines the page is limited."
-        );
-    }
-    if until_eof {
-        // Tests hold our standard input: when they die, however they die, it closes.
+    let (listener, address) = listen(options.host, options.port)?;
+    announce(options.port, address);
+    if options.stop_at_eof {
+        // Tests hold our standard input. It closes when they end, however they end.
         thread::spawn(|| {
             let _ = io::stdin().read_to_end(&mut Vec::new());
             std::process::exit(0);
         });
     }
-    serve(&listener, move |request| files::respond(&root, request));
+    let hosts = Hosts::new(address.ip(), &options.names);
+    let respond = move |request: &Request| answer(&root, &hosts, request);
+    let pause = || thread::sleep(PAUSE);
+    connections::serve(listener.incoming(), respond, on_a_thread, pause);
     Ok(())
 }
 
-/// Listens on the wanted port, or on the first free one after it.
+fn announce(wanted: u16, address: SocketAddr) {
+    if wanted != 0 && address.port() != wanted {
+        println!("Port {wanted} is taken; this is {}.", address.port());
+    }
+    println!("Darkroom is at {}  (end with Ctrl-C)", url(address));
+    if !address.ip().is_loopback() {
+        println!(
+            "Browsers offer WebGPU and the cache only on https and localhost: \
+             from other machines the page is limited."
+        );
+    }
+}
+
+/// Answers a request for a file, if the request names an accepted host.
+fn answer(root: &Path, hosts: &Hosts, request: &Request) -> Response {
+    match request.host() {
+        Some(host) if hosts.accept(host) => files::respond(root, request),
+        Some(host) => Response::text(
+            403,
+            &format!("{host:?} is not a name of this server; see --allow-host\n"),
+        ),
+        None => Response::text(400, "the Host header is missing or repeated\n"),
+    }
+}
+
+/// Listens on the requested port, or on the first free one after it.
 fn listen(host: IpAddr, port: u16) -> Result<(TcpListener, SocketAddr)> {
     let last = port.saturating_add(TRIES);
     for candidate in port..=last {
@@ -96,43 +151,6 @@ fn url(address: SocketAddr) -> String {
             format!("http://localhost:{}/", address.port())
         }
         _ => format!("http://{address}/"),
-    }
-}
-
-/// Answers every connection on a thread of its own, for as long as the process lives.
-fn serve(listener: &TcpListener, respond: impl Fn(&Request) -> Response + Send + Sync + 'static) {
-    let respond = Arc::new(respond);
-    for stream in listener.incoming() {
-        // A connection that broke before it was accepted is the browser's affair.
-        let Ok(stream) = stream else { continue };
-        let respond = Arc::clone(&respond);
-        // So is one that breaks midway: it asks again.
-        thread::spawn(move || converse(&stream, &*respond));
-    }
-}
-
-/// Reads requests from one connection and answers them until either side closes.
-fn converse(stream: &TcpStream, respond: &dyn Fn(&Request) -> Response) -> io::Result<()> {
-    stream.set_read_timeout(Some(IDLE))?;
-    stream.set_nodelay(true)?;
-    let mut reader = BufReader::new(stream);
-    loop {
-        let (request, response) = match Request::read(&mut reader)? {
-            http::Incoming::Closed => return Ok(()),
-            http::Incoming::Malformed => (None, Response::text(400, "this is no HTTP request\n")),
-            http::Incoming::Request(request) => {
-                let response = respond(&request);
-                (Some(request), response)
-            }
-        };
-        let keep = request.as_ref().is_some_and(Request::keeps_connection);
-        let head_only = request
-            .as_ref()
-            .is_some_and(|request| request.method == "HEAD");
-        response.write(&mut &*stream, head_only, keep)?;
-        if !keep {
-            return Ok(());
-        }
     }
 }
 

@@ -1,18 +1,22 @@
-//! The server over a real connection.
+//! Tests of the server over a real connection.
 
+use std::cell::Cell;
+use std::ffi::OsString;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::thread;
 
-use super::http::{Incoming, Request};
-use super::{TRIES, files, listen, serve, url};
+use super::connections::{Job, on_a_thread, serve};
+use super::hosts::Hosts;
+use super::http::{Incoming, Request, Response};
+use super::{Options, TRIES, answer, listen, url};
 
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// A folder with a page in it, and beside it a file that nobody may read.
+/// A folder with a page in it. Beside it lies a file that must not be served.
 fn folder() -> PathBuf {
     let base = std::env::temp_dir().join(format!("xtask-serve-{}", std::process::id()));
     let root = base.join("www");
@@ -35,14 +39,20 @@ fn server() -> SocketAddr {
         let root = folder();
         let listener = TcpListener::bind((LOCAL, 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        thread::spawn(move || serve(&listener, move |request| files::respond(&root, request)));
+        let hosts = Hosts::new(LOCAL, &[]);
+        let respond = move |request: &Request| answer(&root, &hosts, request);
+        thread::spawn(move || serve(listener.incoming(), respond, on_a_thread, || {}));
         address
     })
 }
 
-/// Sends bytes on a connection of its own and reads to its end: head and body.
+/// Sends bytes on a connection of its own and reads it to the end: head and body.
 fn exchange(request: &str) -> (String, String) {
-    let mut stream = TcpStream::connect(server()).unwrap();
+    exchange_with(server(), request)
+}
+
+fn exchange_with(address: SocketAddr, request: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -109,7 +119,7 @@ fn ranges_give_exactly_those_bytes() {
 }
 
 #[test]
-fn what_the_browser_has_is_not_sent_again() {
+fn a_cached_file_is_not_sent_again() {
     let (head, _) = get("/main.js", "");
     let tag = header(&head, "ETag").unwrap();
     let (head, body) = get("/main.js", &format!("If-None-Match: \"other\", {tag}\r\n"));
@@ -119,7 +129,7 @@ fn what_the_browser_has_is_not_sent_again() {
         status(&get("/main.js", "If-None-Match: \"other\"\r\n").0),
         200
     );
-    // A range counts only while the file is the one that the range was meant for.
+    // A range applies only to the version of the file that If-Range names.
     assert_eq!(
         status(
             &get(
@@ -159,7 +169,7 @@ fn nothing_outside_the_folder_is_served() {
 }
 
 #[test]
-fn folders_lead_to_their_page() {
+fn a_folder_redirects_to_its_address_with_a_slash() {
     let (head, _) = get("/models", "");
     assert_eq!(status(&head), 301);
     assert_eq!(header(&head, "Location"), Some("models/"));
@@ -170,20 +180,20 @@ fn folders_lead_to_their_page() {
 }
 
 #[test]
-fn other_methods_and_rubbish_are_refused() {
-    let (head, _) = exchange("POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody");
+fn other_methods_and_malformed_requests_are_refused() {
+    let (head, _) = exchange("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbody");
     assert_eq!(
         (status(&head), header(&head, "Allow")),
         (405, Some("GET, HEAD"))
     );
     assert_eq!(header(&head, "Connection"), Some("close"));
-    for rubbish in [
+    for malformed in [
         "\r\n\r\n",
         "hello\r\n\r\n",
         "GET /%zz HTTP/1.1\r\n\r\n",
         "GET index.html HTTP/1.1\r\n\r\n",
     ] {
-        assert_eq!(status(&exchange(rubbish).0), 400, "{rubbish:?}");
+        assert_eq!(status(&exchange(malformed).0), 400, "{malformed:?}");
     }
     let endless = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "a".repeat(70_000));
     assert!(matches!(
@@ -195,9 +205,13 @@ fn other_methods_and_rubbish_are_refused() {
 
 #[test]
 fn a_connection_serves_one_request_after_another() {
-    let (head, rest) = exchange(
-        "HEAD /models/digits.bin HTTP/1.1\r\n\r\nGET /main.js HTTP/1.1\r\n\r\nGET /nothing HTTP/1.1\r\nConnection: close\r\n\r\n",
-    );
+    let request = |line: &str, headers: &str| format!("{line}\r\nHost: localhost\r\n{headers}\r\n");
+    let (head, rest) = exchange(&format!(
+        "{}{}{}",
+        request("HEAD /models/digits.bin HTTP/1.1", ""),
+        request("GET /main.js HTTP/1.1", ""),
+        request("GET /nothing HTTP/1.1", "Connection: close\r\n"),
+    ));
     assert_eq!(
         (status(&head), header(&head, "Content-Length")),
         (200, Some("10"))
@@ -210,7 +224,7 @@ fn a_connection_serves_one_request_after_another() {
 }
 
 #[test]
-fn a_taken_port_leads_to_the_next() {
+fn a_taken_port_is_replaced_by_the_next_free_one() {
     let (first, address) = listen(LOCAL, 0).unwrap();
     let (_second, next) = listen(LOCAL, address.port()).unwrap();
     assert!(next.port() > address.port() && next.port() <= address.port() + TRIES);
@@ -219,4 +233,117 @@ fn a_taken_port_leads_to_the_next() {
         url(address),
         format!("http://localhost:{}/", address.port())
     );
+}
+
+#[test]
+fn requests_under_a_foreign_name_are_refused() {
+    let under = |host: &str| {
+        exchange(&format!(
+            "GET /main.js HTTP/1.1\r\n{host}Connection: close\r\n\r\n"
+        ))
+    };
+    for host in ["localhost:8000", "127.0.0.1:8000", "[::1]:8000"] {
+        assert_eq!(
+            status(&under(&format!("Host: {host}\r\n")).0),
+            200,
+            "{host}"
+        );
+    }
+    let (head, body) = under("Host: rebound.example:8000\r\n");
+    assert_eq!(status(&head), 403);
+    assert!(!body.contains("export"), "{body}");
+    assert_eq!(status(&under("").0), 400);
+    let twice = "Host: localhost\r\nHost: rebound.example\r\n";
+    assert_eq!(status(&under(twice).0), 400);
+}
+
+/// Runs a server that meets the failures `before` first, and then accepts three connections. Its
+/// thread returns the number of pauses.
+fn fragile(
+    mut before: impl Iterator<Item = io::Error> + Send + 'static,
+    start: impl Fn(usize, Job) -> io::Result<()> + Send + 'static,
+) -> (SocketAddr, thread::JoinHandle<usize>) {
+    let listener = TcpListener::bind((LOCAL, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = thread::spawn(move || {
+        let failures = std::iter::from_fn(|| before.next().map(Err));
+        let incoming = failures.chain(listener.incoming().take(3));
+        let (started, paused) = (Cell::new(0), Cell::new(0));
+        let counted = |job| {
+            started.set(started.get() + 1);
+            start(started.get(), job)
+        };
+        let respond = |_: &Request| Response::text(200, "served");
+        serve(incoming, respond, counted, || paused.set(paused.get() + 1));
+        paused.get()
+    });
+    (address, server)
+}
+
+const SIMPLE: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+
+#[test]
+fn a_failed_accept_pauses_the_server_and_does_not_end_it() {
+    // EMFILE on Unix. An aborted connection says nothing about the next one: no pause for it.
+    let full = || io::Error::from_raw_os_error(24);
+    let aborted = io::Error::from(io::ErrorKind::ConnectionAborted);
+    let failures = [full(), aborted, full()].into_iter();
+    let (address, server) = fragile(failures, |_, job| on_a_thread(job));
+    for _ in 0..3 {
+        assert_eq!(exchange_with(address, SIMPLE).1, "served");
+    }
+    assert_eq!(server.join().unwrap(), 2);
+}
+
+#[test]
+fn a_thread_that_cannot_start_costs_one_connection_only() {
+    let second_fails = |count, job| match count {
+        2 => Err(io::Error::from(io::ErrorKind::WouldBlock)),
+        _ => on_a_thread(job),
+    };
+    let (address, server) = fragile(std::iter::empty(), second_fails);
+    assert_eq!(exchange_with(address, SIMPLE).1, "served");
+    let mut refused = TcpStream::connect(address).unwrap();
+    let mut answer = Vec::new();
+    // The connection is closed without an answer.
+    assert_eq!(refused.read_to_end(&mut answer).unwrap_or(0), 0);
+    assert_eq!(exchange_with(address, SIMPLE).1, "served");
+    assert_eq!(server.join().unwrap(), 1);
+}
+
+fn parse(words: &[&str]) -> Result<Options, String> {
+    let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+    Options::parse(lexopt::Parser::from_args(words)).map_err(|error| error.to_string())
+}
+
+#[test]
+fn options_are_read_in_both_spellings() {
+    let words = [
+        "--port=81",
+        "--host",
+        "::1",
+        "--no-build",
+        "--allow-host",
+        "a",
+        "--allow-host=b",
+    ];
+    let options = parse(&words).unwrap();
+    assert_eq!((options.port, options.host), (81, "::1".parse().unwrap()));
+    assert!(!options.build && options.root.is_none());
+    assert_eq!(options.names, ["a", "b"]);
+}
+
+#[test]
+fn wrong_options_are_named() {
+    for (words, named) in [
+        (&["--prot", "81"][..], "--prot"),
+        (&["--port"], "--port"),
+        (&["--port", "many"], "many"),
+        (&["--host", "nowhere"], "nowhere"),
+        (&["www"], "www"),
+        (&["--no-build=1"], "--no-build"),
+    ] {
+        let error = parse(words).err().expect("an error");
+        assert!(error.contains(named), "{words:?}: {error}");
+    }
 }

@@ -1,29 +1,31 @@
-//! A run of named checks: each is announced and timed, none stops the next, and a table at the end says of every one what
-//! became of it. What did not run is listed like what failed.
+//! Report on a sequence of named stages.
+//!
+//! Each stage is announced and timed, and none stops the next. A table at the end lists every
+//! stage with its result, also those that did not run.
 
 use std::env;
 use std::time::{Duration, Instant};
 
 use crate::Result;
 
-/// What became of a stage.
+/// Result of a stage.
 pub enum Outcome {
-    /// With a figure worth keeping: a count of tests, a size.
+    /// With a figure to print: a count of tests, a size.
     Passed(String),
     Failed(String),
-    /// Something that the stage needs is not on this machine, and could not be installed.
+    /// A program that the stage needs is missing on this machine and could not be installed.
     NotRun(String),
     /// The caller asked for other stages, or did not ask for this one.
     NotAsked(String),
 }
 
 impl Outcome {
-    /// A check that either holds or fails, with nothing more to say.
+    /// Outcome of a check that has no figure to print.
     pub fn of(result: Result<()>) -> Self {
         result.map_or_else(Self::Failed, |()| Self::Passed(String::new()))
     }
 
-    /// The word for the table, and what is to be added to it.
+    /// The word for the table, and a note beside it.
     fn describe(&self) -> (&'static str, &str) {
         match self {
             Self::Passed(note) => ("passed", note),
@@ -34,13 +36,13 @@ impl Outcome {
     }
 }
 
-/// The stages of one run, in order.
+/// The stages so far, in order.
 #[derive(Default)]
-pub struct Run {
+pub struct Report {
     rows: Vec<(&'static str, Outcome, Duration)>,
 }
 
-impl Run {
+impl Report {
     /// Runs a stage now.
     pub fn stage(&mut self, name: &'static str, stage: impl FnOnce() -> Outcome) {
         println!("\n──── {name} ────");
@@ -55,13 +57,16 @@ impl Run {
         self.rows.push((name, outcome, begun.elapsed()));
     }
 
-    /// Notes a stage that is not to run.
+    /// Lists a stage that the caller did not ask for.
     pub fn leave_out(&mut self, name: &'static str, reason: impl Into<String>) {
         self.rows
             .push((name, Outcome::NotAsked(reason.into()), Duration::ZERO));
     }
 
-    /// Prints the table. It is an error when a stage failed, when on CI something could not run, or when nothing ran.
+    /// Prints the table.
+    ///
+    /// # Errors
+    /// When a stage failed, when no stage ran, or when on CI a stage could not run.
     pub fn finish(self) -> Result<()> {
         println!("\n{}", self.table());
         let verdict =
@@ -79,7 +84,7 @@ impl Run {
         self.rows.iter().map(row).collect()
     }
 
-    /// The closing line that other programs read.
+    /// The closing line, which other programs read.
     fn counts(&self) -> String {
         let count = |wanted: fn(&Outcome) -> bool| {
             self.rows
@@ -111,10 +116,10 @@ impl Run {
             Err(format!("failed: {failed}"))
         } else if !not_run.is_empty() && ci {
             Err(format!(
-                "on CI everything must run, and this did not: {not_run}"
+                "on CI every stage must run; did not run: {not_run}"
             ))
         } else if names(|outcome| matches!(outcome, Outcome::Passed(_))).is_empty() {
-            Err("nothing ran".into())
+            Err("no stage ran".into())
         } else {
             Ok(())
         }
@@ -141,8 +146,8 @@ fn brackets(note: &str) -> String {
 mod tests {
     use super::*;
 
-    fn run(outcomes: Vec<Outcome>) -> Run {
-        Run {
+    fn report(outcomes: Vec<Outcome>) -> Report {
+        Report {
             rows: outcomes
                 .into_iter()
                 .map(|outcome| ("name", outcome, Duration::from_secs(61)))
@@ -153,8 +158,11 @@ mod tests {
     #[test]
     fn the_closing_line_counts_stages() {
         let passed = || Outcome::Passed("12 tests".into());
-        assert_eq!(run(vec![passed(), passed()]).counts(), "2 passed, 0 failed");
-        let mixed = run(vec![
+        assert_eq!(
+            report(vec![passed(), passed()]).counts(),
+            "2 passed, 0 failed"
+        );
+        let mixed = report(vec![
             passed(),
             Outcome::Failed("why".into()),
             Outcome::NotRun("no browser\nlong".into()),
@@ -170,24 +178,24 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_run_fails_on_ci_only() {
+    fn a_stage_that_cannot_run_fails_on_ci_only() {
         let passed = || Outcome::Passed(String::new());
-        assert!(run(vec![passed()]).verdict(true).is_ok());
-        let not_run = run(vec![passed(), Outcome::NotRun("no browser".into())]);
+        assert!(report(vec![passed()]).verdict(true).is_ok());
+        let not_run = report(vec![passed(), Outcome::NotRun("no browser".into())]);
         assert!(not_run.verdict(true).is_err());
         assert!(not_run.verdict(false).is_ok());
         assert!(
-            run(vec![passed(), Outcome::NotAsked(String::new())])
+            report(vec![passed(), Outcome::NotAsked(String::new())])
                 .verdict(true)
                 .is_ok()
         );
         assert!(
-            run(vec![Outcome::NotAsked(String::new())])
+            report(vec![Outcome::NotAsked(String::new())])
                 .verdict(false)
                 .is_err()
         );
         assert!(
-            run(vec![passed(), Outcome::Failed("why".into())])
+            report(vec![passed(), Outcome::Failed("why".into())])
                 .verdict(false)
                 .is_err()
         );
