@@ -65,7 +65,8 @@ impl TextEncoder {
         })
     }
 
-    /// Encodes `chunks`, all of the same length, as one batch. The result is on `device` in `dtype`.
+    /// Encodes `chunks`, all of the same length, as one batch. The result is on `device` in
+    /// `dtype`.
     ///
     /// # Shapes
     /// n chunks of t ids → `[n, t, hidden_size]`

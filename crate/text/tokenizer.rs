@@ -1,9 +1,9 @@
 //! CLIP's tokenizer: text to token ids, built from a model folder's own `tokenizer/` files.
 //!
 //! Byte-level BPE by the `tokenizers` crate, configured as `CLIPTokenizer` of transformers 5.23
-//! (`models/clip/tokenization_clip.py`), and with exactly its ids: text is normalized to NFC, runs of
-//! whitespace become one space, letters become lower case. Words, single digits and runs of other
-//! characters are then merged by BPE.
+//! (`models/clip/tokenization_clip.py`), and with exactly its ids: text is normalized to NFC, runs
+//! of whitespace become one space, letters become lower case. Words, single digits and runs of
+//! other characters are then merged by BPE.
 
 use serde_json::{Map, Value};
 use tokenizers::SplitDelimiterBehavior;
@@ -17,8 +17,8 @@ use super::special_tokens::{SPECIAL_TOKENS_MAP, SpecialTokens, TOKENIZER_CONFIG}
 use super::vocabulary::{MERGES, TOKENIZER_JSON, VOCAB, merges_of_text, model_of_json, vocabulary};
 use crate::error::{Error, Result};
 
-/// Pieces of a text that BPE is applied to one by one: special tokens, English clitics, words, digits,
-/// runs of anything else.
+/// Pieces of a text that BPE is applied to one by one: special tokens, English clitics, words,
+/// digits, runs of anything else.
 const WORDS: &str =
     r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
 /// Tokens per chunk if the files do not say.
@@ -96,8 +96,8 @@ impl Tokenizer {
     /// Builds the tokenizer that a model folder's files describe.
     ///
     /// # Errors
-    /// [`Error::File`] for missing or malformed files, [`Error::Config`] for special tokens that the
-    /// vocabulary lacks and for an impossible `model_max_length`.
+    /// [`Error::File`] for missing or malformed files, [`Error::Config`] for special tokens that
+    /// the vocabulary lacks and for an impossible `model_max_length`.
     pub fn from_files(files: &TokenizerFiles) -> Result<Self> {
         let parse = |path, text: Option<&[u8]>| text.map(|text| object(path, text)).transpose();
         let mut special = SpecialTokens::new(

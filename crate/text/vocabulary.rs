@@ -106,8 +106,8 @@ fn pair(text: &str) -> Option<(String, String)> {
     valid.then(|| (first.into(), second.into()))
 }
 
-/// Takes vocabulary and merges out of `tokenizer.json`. Like transformers, it ignores the rest, which
-/// is the same for every CLIP tokenizer.
+/// Takes vocabulary and merges out of `tokenizer.json`. Like transformers, it ignores the rest,
+/// which is the same for every CLIP tokenizer.
 pub(super) fn model_of_json(json: &mut Map<String, Value>) -> Result<(Vocab, Merges)> {
     let malformed = |what: &str| Error::file(TOKENIZER_JSON, what);
     let mut model = json

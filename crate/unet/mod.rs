@@ -1,8 +1,8 @@
 //! The U-Net: predicts the noise in a latent from the latent, the timestep and the prompt's
 //! embeddings.
 //!
-//! Matches diffusers 0.42 `models/unets/unet_2d_condition.py`, `UNet2DConditionModel`, for the block
-//! types of SD1.x and SD2.x in any order.
+//! Matches diffusers 0.42 `models/unets/unet_2d_condition.py`, `UNet2DConditionModel`, for the
+//! block types of SD1.x and SD2.x in any order.
 
 mod blocks;
 mod precomputed;

@@ -12,8 +12,9 @@ use crate::nn::layers::LinearLayer;
 use crate::ops::Ops;
 use crate::weights::VarBuilder;
 
-/// Alignment of a block's columns within a row of [`Timesteps::embed`]: 256 bytes in f16, the largest
-/// buffer offset alignment that an adapter may require. So a kernel can read the columns in place.
+/// Alignment of a block's columns within a row of [`Timesteps::embed`]: 256 bytes in f16, the
+/// largest buffer offset alignment that an adapter may require. So a kernel can read the columns in
+/// place.
 const ALIGNMENT: usize = 128;
 
 /// Sinusoids of the timestep, two linear layers, and a projection for each residual block.

@@ -23,8 +23,8 @@ impl TileLayout {
     /// of its surroundings.
     pub const SMALLEST: usize = 8;
 
-    /// Makes tiles of `side` latent positions, rounded down to a multiple of 4, because a quarter of
-    /// the side is overlap, and at least [`TileLayout::SMALLEST`].
+    /// Makes tiles of `side` latent positions, rounded down to a multiple of 4, because a quarter
+    /// of the side is overlap, and at least [`TileLayout::SMALLEST`].
     pub fn new(side: usize, config: &VaeConfig) -> Self {
         TileLayout {
             side: (side / 4 * 4).max(Self::SMALLEST),
