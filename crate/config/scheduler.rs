@@ -173,7 +173,7 @@ impl SchedulerConfig {
 /// A key and the values of it that are supported besides null.
 type Supported = (&'static str, Vec<Value>);
 
-/// Keys whose value is the name of an enum's variant.
+/// Keys with a name as value, and the names supported.
 fn supported_names() -> [Supported; 3] {
     let names = |list: &[&str]| list.iter().map(|&name| name.into()).collect();
     [

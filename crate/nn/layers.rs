@@ -20,7 +20,7 @@ pub struct ConvLayer {
 pub struct ConvExtras {
     /// Further input channels.
     pub skip: Option<Tensor<4>>,
-    /// Stride 2 in place of 1, which halves the size.
+    /// Stride 2 instead of 1, which halves the size.
     pub halve: bool,
     /// Size to which the input is enlarged first.
     pub upsample_to: Option<[usize; 2]>,

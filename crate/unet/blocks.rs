@@ -152,6 +152,15 @@ impl UpBlock {
     }
 }
 
+/// Position of a layer, and whether a transformer follows its residual block.
+struct LayerConfig {
+    /// Level of the block, counted from the highest resolution down.
+    level: usize,
+    /// Index within the block.
+    index: usize,
+    attention: bool,
+}
+
 /// Builder of the blocks, in the order in which they run. It counts channels and collects the
 /// layers that are applied ahead of a run.
 pub struct BlockBuilder<'a> {
@@ -164,7 +173,7 @@ pub struct BlockBuilder<'a> {
 }
 
 impl<'a> BlockBuilder<'a> {
-    /// Starts behind `conv_in`, whose output the last up block reads as well.
+    /// Starts after `conv_in`. The last up block reads its output too.
     pub fn new(config: &'a UnetConfig) -> Self {
         let channels = config.blocks[0].channels;
         BlockBuilder {
@@ -180,7 +189,12 @@ impl<'a> BlockBuilder<'a> {
         let block = self.config.blocks[level];
         let mut layers = Vec::new();
         for index in 0..block.layers {
-            layers.push(self.layer(&mut vb, index, level, block.down_attention)?);
+            let layer = LayerConfig {
+                level,
+                index,
+                attention: block.down_attention,
+            };
+            layers.push(self.layer(&mut vb, layer)?);
             self.skips.push(block.channels);
         }
         let last = level + 1 == self.config.blocks.len();
@@ -219,7 +233,12 @@ impl<'a> BlockBuilder<'a> {
         for index in 0..=block.layers {
             // Down blocks pushed one map for each layer of the up blocks.
             self.channels += self.skips.pop().unwrap_or(0);
-            layers.push(self.layer(&mut vb, index, level, block.up_attention)?);
+            let layer = LayerConfig {
+                level,
+                index,
+                attention: block.up_attention,
+            };
+            layers.push(self.layer(&mut vb, layer)?);
         }
         let upsample = (level > 0)
             .then(|| {
@@ -235,14 +254,13 @@ impl<'a> BlockBuilder<'a> {
         self.precomputed
     }
 
-    /// Makes layer `index` of a block of `level` with the weights at `vb`, the block's.
-    fn layer(
-        &mut self,
-        vb: &mut VarBuilder,
-        index: usize,
-        level: usize,
-        attention: bool,
-    ) -> Result<Layer> {
+    /// Makes a layer of the block with the weights at `vb`.
+    fn layer(&mut self, vb: &mut VarBuilder, config: LayerConfig) -> Result<Layer> {
+        let LayerConfig {
+            level,
+            index,
+            attention,
+        } = config;
         let inputs = self.channels;
         self.channels = self.config.blocks[level].channels;
         let resnet = self.timed_block(vb.pp("resnets").pp(index), inputs, self.channels)?;

@@ -15,7 +15,7 @@ const SD1_HEADS: usize = 8;
 /// its 24 layers.
 const SD2_TEXT_LAYERS: usize = 23;
 
-/// The tensors of a file whose names begin with `prefix`.
+/// The tensors of a file that have names beginning with `prefix`.
 struct Tensors<'a> {
     header: &'a Header,
     /// The file's name in error messages.

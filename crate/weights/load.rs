@@ -45,8 +45,8 @@ pub struct Weights {
 /// requested. Then the source learns by [`Source::plan`] which bytes will be read.
 ///
 /// # Errors
-/// [`Error::File`] with the names of tensors that are missing or whose shape differs from the
-/// configuration; errors of `source`; [`Error::Device`] if the device fails.
+/// [`Error::File`] with the names of tensors that are missing or do not have the configuration's
+/// shape; errors of `source`; [`Error::Device`] if the device fails.
 pub async fn load_parts(
     source: &dyn Source,
     parts: &[Part],

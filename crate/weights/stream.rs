@@ -241,7 +241,7 @@ fn sizes(found: &[Found], storage: Storage) -> WeightSizes {
             }
         }
     }
-    // As read and as converted.
+    // One chunk as read and one as converted.
     sizes.staging = 2 * CHUNK as u64;
     sizes
 }
