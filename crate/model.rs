@@ -1,4 +1,4 @@
-//! A model apart from its weights: what its files say of it, and what to tell of it.
+//! Model metadata: configuration, tokenizer and prediction type, read without the weights.
 
 use crate::config::{
     ModelConfig, PredictionType, SchedulerConfig, TextConfig, UnetConfig, VaeConfig,
@@ -9,10 +9,11 @@ use crate::text::tokenizer::{Tokenizer, TokenizerFiles};
 use crate::weights::checkpoint::Checkpoint;
 use crate::weights::source::{Source, read_text, require_text};
 
-/// What the U-Net predicts, as a user may say it.
+/// The user's setting for the quantity that the U-Net predicts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PredictionSetting {
-    /// What the model's files say; where a checkpoint says nothing, what a trial call of the U-Net shows.
+    /// The type in the model's files. For a checkpoint that does not tell, the type that a trial
+    /// call of the U-Net detects.
     #[default]
     Auto,
     /// The noise.
@@ -22,7 +23,7 @@ pub enum PredictionSetting {
 }
 
 impl PredictionSetting {
-    /// `None` for [`PredictionSetting::Auto`].
+    /// The chosen type, or `None` for [`PredictionSetting::Auto`].
     fn chosen(self) -> Option<PredictionType> {
         match self {
             PredictionSetting::Auto => None,
@@ -55,18 +56,22 @@ impl std::str::FromStr for PredictionSetting {
     }
 }
 
-/// What is known of a model before its weights are read.
+/// A model without its weights.
 pub(crate) struct Model {
     pub config: ModelConfig,
     pub tokenizer: Tokenizer,
-    /// Where the model is a single file.
+    /// Present if the model is a single file.
     pub checkpoint: Option<Checkpoint>,
-    /// Whether neither the user nor the files say what the U-Net predicts.
+    /// True if neither the user nor the files tell what the U-Net predicts.
     pub undecided: bool,
 }
 
 impl Model {
-    /// Reads the folder or file that `source` is.
+    /// Reads the model that `source` has.
+    ///
+    /// # Errors
+    /// [`Error::File`] and [`Error::Config`] for missing, malformed or unsupported files; errors of
+    /// `source`.
     pub async fn read(source: &dyn Source, prediction: PredictionSetting) -> Result<Self> {
         let model = match source.checkpoint() {
             None => {
@@ -97,30 +102,33 @@ impl Model {
         Ok(model)
     }
 
+    /// Checks that tokenizer and text encoder have the same number of tokens per chunk.
     fn check(&self, source: &dyn Source) -> Result<()> {
-        let (reads, writes) = (
+        let (encoder, tokenizer) = (
             self.config.text.max_position_embeddings,
             self.tokenizer.max_length(),
         );
-        if reads == writes {
+        if encoder == tokenizer {
             return Ok(());
         }
         match &self.checkpoint {
             None => Err(Error::config(
                 source.describe("tokenizer/tokenizer_config.json"),
                 "model_max_length",
-                writes,
-                format!("{reads}, as `max_position_embeddings` of text_encoder/config.json"),
+                tokenizer,
+                format!("{encoder}, as `max_position_embeddings` of text_encoder/config.json"),
             )),
             Some(checkpoint) => Err(Error::file(
                 source.describe(&checkpoint.file().path),
-                format!("its text encoder reads {reads} tokens, expected {writes}, as CLIP does"),
+                format!(
+                    "the text encoder takes {encoder} tokens, expected {tokenizer}, as in CLIP"
+                ),
             )),
         }
     }
 }
 
-/// Reads and checks the folder's JSON files.
+/// Reads and checks a model folder's JSON files.
 async fn read_config(source: &dyn Source) -> Result<ModelConfig> {
     let unet = "unet/config.json";
     let vae = "vae/config.json";
@@ -139,8 +147,8 @@ async fn read_config(source: &dyn Source) -> Result<ModelConfig> {
     Ok(config)
 }
 
-/// Builds the tokenizer of the folder's `tokenizer/` files; `special_tokens_map` comes in the place of that file, where a
-/// checkpoint decides what stands in it.
+/// Builds the tokenizer from the folder's `tokenizer/` files. A checkpoint's `special_tokens_map`
+/// replaces the file of that name.
 async fn read_tokenizer(
     source: &dyn Source,
     special_tokens_map: Option<Vec<u8>>,

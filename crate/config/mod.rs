@@ -1,8 +1,8 @@
-//! A model folder's JSON files, as types. Every size in the engine comes from here; a value the engine cannot honour is
-//! an error that names the key, never a guess.
+//! A model folder's JSON files as types. All sizes in the engine come from here. A value that the
+//! engine cannot honour is an error that names the key, never a guess.
 //!
-//! Defaults are those of diffusers 0.42 (`UNet2DConditionModel`, `AutoencoderKL`, the schedulers) and transformers 5
-//! (`CLIPTextConfig`), for files that leave keys out.
+//! Keys that a file leaves out have the defaults of diffusers 0.42 (`UNet2DConditionModel`,
+//! `AutoencoderKL`, the schedulers) and transformers 5 (`CLIPTextConfig`).
 
 use std::borrow::Cow;
 
@@ -36,67 +36,74 @@ pub struct ModelConfig {
 }
 
 impl ModelConfig {
-    /// Checks what no single file can know: that the parts fit each other.
+    /// Checks that the parts fit each other, which no file can tell alone.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if a width or a number of channels differs between two parts.
     pub fn check(&self) -> Result<()> {
-        let expect = |file, key, actual: usize, other: &str, expected: usize| {
-            (actual == expected)
-                .then_some(())
-                .ok_or_else(|| Error::config(file, key, actual, format!("{expected}, as {other}")))
-        };
-        let unet = "unet/config.json";
-        expect(
-            unet,
-            "cross_attention_dim",
-            self.unet.cross_attention_dim,
-            "`hidden_size` of text_encoder/config.json",
-            self.text.hidden_size,
-        )?;
-        expect(
-            unet,
-            "in_channels",
-            self.unet.in_channels,
-            "`latent_channels` of vae/config.json",
-            self.vae.latent_channels,
-        )?;
-        expect(
-            unet,
-            "out_channels",
-            self.unet.out_channels,
-            "`in_channels` of the same file",
-            self.unet.in_channels,
-        )
+        let (unet, vae, text) = (&self.unet, &self.vae, &self.text);
+        for (key, actual, source, expected) in [
+            (
+                "cross_attention_dim",
+                unet.cross_attention_dim,
+                "`hidden_size` of text_encoder/config.json",
+                text.hidden_size,
+            ),
+            (
+                "in_channels",
+                unet.in_channels,
+                "`latent_channels` of vae/config.json",
+                vae.latent_channels,
+            ),
+            (
+                "out_channels",
+                unet.out_channels,
+                "`in_channels` of the same file",
+                unet.in_channels,
+            ),
+        ] {
+            if actual != expected {
+                let expected = format!("{expected}, as {source}");
+                return Err(Error::config("unet/config.json", key, actual, expected));
+            }
+        }
+        Ok(())
     }
 
-    /// Pixels a latent cell covers in each direction (8 for every Stable Diffusion model).
+    /// Pixels per latent position in each direction (8 for every Stable Diffusion model).
     pub fn pixels_per_latent(&self) -> usize {
         self.vae.pixels_per_latent()
     }
 
-    /// The picture size the model was trained at, in pixels.
+    /// Side in pixels of the pictures the model was trained on.
     pub fn default_size(&self) -> usize {
         self.unet.sample_size * self.pixels_per_latent()
     }
 }
 
-/// The most bytes a configuration may have; 10,000 listed betas have 0.2 MB.
-const TEXT_AT_MOST: usize = 1 << 20;
+/// Maximum size of a configuration in bytes. A list of 10,000 betas takes 0.2 MB.
+const MAX_JSON_BYTES: usize = 1 << 20;
 
-/// Parses `text` as a JSON object and hands it on both raw, for checks by key, and typed.
+/// Parses `text` as a JSON object. Returns the raw object, for checks by key, and the typed one.
 fn parse<T: DeserializeOwned>(file: &str, text: &[u8]) -> Result<(Map<String, Value>, T)> {
     let raw = object(file, text)?;
     let typed = typed(file, &raw)?;
     Ok((raw, typed))
 }
 
-/// The JSON object that `text` is.
+/// Parses `text` as a JSON object.
 fn object(file: &str, text: &[u8]) -> Result<Map<String, Value>> {
-    if text.len() > TEXT_AT_MOST {
-        let what = format!("has {} bytes, expected at most {TEXT_AT_MOST}", text.len());
+    if text.len() > MAX_JSON_BYTES {
+        let what = format!(
+            "has {} bytes, expected at most {MAX_JSON_BYTES}",
+            text.len()
+        );
         return Err(Error::file(file, what));
     }
     let text = std::str::from_utf8(text)
         .map_err(|e| Error::file(file, format!("not a JSON object: not UTF-8: {e}")))?;
-    // Python writes numbers that JSON has no words for (`"lambda_min_clipped": -Infinity` in every DPM-Solver file).
+    // Python writes numbers that JSON does not have: every DPM-Solver file contains
+    // `"lambda_min_clipped": -Infinity`.
     let words = [": -Infinity", ": Infinity", ": NaN"];
     let text = words.iter().fold(Cow::Borrowed(text), |text, word| {
         match text.contains(word) {
@@ -107,15 +114,15 @@ fn object(file: &str, text: &[u8]) -> Result<Map<String, Value>> {
     serde_json::from_str(&text).map_err(|e| Error::file(file, format!("not a JSON object: {e}")))
 }
 
-/// The values of `raw` as what they should be; other keys may be there.
+/// Converts `raw` to its type. Keys that the type does not have are ignored.
 fn typed<T: DeserializeOwned>(file: &str, raw: &Map<String, Value>) -> Result<T> {
     T::deserialize(raw).map_err(|e| {
-        // serde does not say which key it was. Every key may stand alone, so the one that fails alone is the one.
-        let alone = |&(key, value): &(&String, &Value)| {
+        // serde does not name the key. Every key is optional, so the faulty one also fails alone.
+        let fails_alone = |&(key, value): &(&String, &Value)| {
             let single = std::iter::once((key.as_str(), value));
             T::deserialize(MapDeserializer::<_, serde_json::Error>::new(single)).is_err()
         };
-        match raw.iter().find(alone) {
+        match raw.iter().find(fails_alone) {
             Some((key, value)) => {
                 let reason = e.to_string();
                 let expected = reason.rsplit_once("expected ").map_or(&*reason, |(_, e)| e);
@@ -126,35 +133,63 @@ fn typed<T: DeserializeOwned>(file: &str, raw: &Map<String, Value>) -> Result<T>
     })
 }
 
-/// Refuses a key whose value is something else than null or one of `supported`.
-fn only(file: &str, raw: &Map<String, Value>, key: &str, supported: &[Value]) -> Result<()> {
+/// Checks that `key` is absent, null or one of `supported`.
+fn require_one_of(
+    file: &str,
+    raw: &Map<String, Value>,
+    key: &str,
+    supported: &[Value],
+) -> Result<()> {
     match raw.get(key) {
         None | Some(Value::Null) => Ok(()),
         Some(value) if supported.contains(value) => Ok(()),
         Some(value) => {
-            let known: Vec<_> = supported.iter().map(Value::to_string).collect();
-            let known = if known.is_empty() {
-                "null".to_string()
-            } else {
-                known.join(" or ")
+            let supported: Vec<_> = supported.iter().map(Value::to_string).collect();
+            let expected = match supported.is_empty() {
+                true => "null".to_string(),
+                false => supported.join(" or "),
             };
-            Err(Error::config(file, key, value, known))
+            Err(Error::config(file, key, value, expected))
         }
     }
 }
 
-/// Refuses an epsilon that takes the root of a negative number, or drowns what it is added to.
-fn sane_epsilon(file: &str, key: &str, value: f64) -> Result<()> {
+/// Checks that an epsilon is 0 to 1: the square root of a negative number is NaN, and a large
+/// epsilon drowns the variance that it is added to.
+fn check_epsilon(file: &str, key: &str, value: f64) -> Result<()> {
     if !(0.0..=1.0).contains(&value) {
         return Err(Error::config(file, key, value, "0 to 1"));
     }
     Ok(())
 }
 
-/// Refuses zero, and sizes no real model comes near: they would only be found out by running out of memory.
-fn sane(file: &str, key: &str, value: usize, most: usize) -> Result<()> {
-    if value == 0 || value > most {
-        return Err(Error::config(file, key, value, format!("1 to {most}")));
+/// Checks that a size is 1 to `max`. No real model comes near the maximum; without it, a larger
+/// size would only show as running out of memory.
+fn check_range(file: &str, key: &str, value: usize, max: usize) -> Result<()> {
+    if value == 0 || value > max {
+        return Err(Error::config(file, key, value, format!("1 to {max}")));
+    }
+    Ok(())
+}
+
+/// Checks that the channels of a level divide into the groups of its GroupNorms.
+fn check_groups(file: &str, channels: usize, groups: usize) -> Result<()> {
+    if !channels.is_multiple_of(groups) {
+        let expected = format!("a multiple of `norm_num_groups` = {groups}");
+        return Err(Error::config(
+            file,
+            "block_out_channels",
+            channels,
+            expected,
+        ));
+    }
+    Ok(())
+}
+
+/// Checks that a number is finite and above 0.
+fn check_positive(file: &str, key: &str, value: f64) -> Result<()> {
+    if !(value.is_finite() && value > 0.0) {
+        return Err(Error::config(file, key, value, "a number above 0"));
     }
     Ok(())
 }

@@ -1,28 +1,30 @@
-//! `scheduler/scheduler_config.json`: how the model was trained, and its own sampler.
+//! `scheduler/scheduler_config.json`: the noise schedule of the training, and the model's own
+//! sampler.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{object, only, sane, typed};
+use super::{check_positive, check_range, object, require_one_of, typed};
 use crate::error::{Error, Result};
 
-/// Every Stable Diffusion model has 1000. A table of this many takes 0.5 MB.
-const TIMESTEPS_AT_MOST: usize = 10_000;
+/// Maximum number of training timesteps: a table of so many takes 0.5 MB. Every Stable Diffusion
+/// model has 1000.
+const MAX_TIMESTEPS: usize = 10_000;
 
-/// How beta grows over the training timesteps.
+/// Growth of beta over the training timesteps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BetaSchedule {
-    /// Evenly.
+    /// Linear.
     Linear,
-    /// Evenly in its square root: every Stable Diffusion model.
+    /// Linear in the square root of beta: every Stable Diffusion model.
     ScaledLinear,
     /// Cosine schedule of improved DDPM.
     #[serde(rename = "squaredcos_cap_v2")]
     SquaredcosCapV2,
 }
 
-/// What the U-Net's output means.
+/// The quantity that the U-Net predicts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PredictionType {
@@ -32,7 +34,7 @@ pub enum PredictionType {
     VPrediction,
 }
 
-/// Which of the training timesteps the sampling steps use.
+/// Choice of the sampling timesteps among the training timesteps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TimestepSpacing {
@@ -44,47 +46,50 @@ pub enum TimestepSpacing {
     Trailing,
 }
 
-/// `scheduler/scheduler_config.json`. `None` where the file is silent: diffusers' scheduler classes differ in their
-/// defaults, so each sampler fills in its own.
+/// `scheduler/scheduler_config.json` of a diffusers scheduler.
+///
+/// An optional key is `None` if the file leaves it out: diffusers' scheduler classes differ in
+/// their defaults, so each sampler has its own.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
 pub struct SchedulerConfig {
-    /// diffusers' class, the model's own sampler.
+    /// diffusers' scheduler class: the model's own sampler.
     #[serde(rename = "_class_name")]
     pub class_name: String,
-    /// Timesteps of the training (1000).
+    /// Number of training timesteps (1000).
     pub num_train_timesteps: usize,
     /// First beta.
     pub beta_start: f64,
     /// Last beta.
     pub beta_end: f64,
-    /// How beta grows between them.
+    /// Growth of beta between them.
     pub beta_schedule: BetaSchedule,
-    /// All betas, where a file lists them.
+    /// All betas, if the file lists them.
     pub trained_betas: Option<Vec<f64>>,
-    /// What the U-Net predicts.
+    /// The quantity that the U-Net predicts.
     pub prediction_type: PredictionType,
     /// Spacing of the sampling timesteps.
     pub timestep_spacing: Option<TimestepSpacing>,
     /// Added to every timestep of "leading" spacing.
     pub steps_offset: i64,
-    /// Whether the last step of ddim and pndm assumes ᾱ = 1 (default true for ddim, false for pndm).
+    /// True if the last step of ddim and pndm assumes ᾱ = 1 (default: true for ddim, false for
+    /// pndm).
     pub set_alpha_to_one: Option<bool>,
-    /// Whether pndm leaves out its Runge–Kutta steps (Stable Diffusion: true).
+    /// True if pndm leaves out its Runge–Kutta steps (Stable Diffusion: true).
     pub skip_prk_steps: bool,
-    /// Whether ddim clips the predicted picture (Stable Diffusion: false; diffusers' default: true).
+    /// True if ddim clips the denoised latent (Stable Diffusion: false; diffusers' default: true).
     pub clip_sample: Option<bool>,
-    /// To which range.
+    /// Bound of that clipping: −range to range.
     pub clip_sample_range: f64,
-    /// Whether dpm++2m uses Karras' sigmas.
+    /// True if dpm++2m uses Karras' sigmas.
     pub use_karras_sigmas: Option<bool>,
-    /// Whether betas are rescaled so that the last timestep has no signal at all.
+    /// True if betas are rescaled so that the last timestep has no signal at all.
     pub rescale_betas_zero_snr: bool,
-    /// "zero" or "sigma_min": where the last step of dpm++2m and unipc ends.
+    /// "zero" or "sigma_min": the sigma after the last step of dpm++2m and unipc.
     pub final_sigmas_type: Option<String>,
-    /// Whether dpm++2m's last step is of first order for few steps.
+    /// True if dpm++2m's last step is of first order when there are few steps.
     pub lower_order_final: Option<bool>,
-    /// Whether dpm++2m's last step is always of first order.
+    /// True if dpm++2m's last step is always of first order.
     pub euler_at_final: Option<bool>,
     /// Order of the multistep solvers (2).
     pub solver_order: Option<usize>,
@@ -127,76 +132,85 @@ impl SchedulerConfig {
     pub const FILE: &str = "scheduler/scheduler_config.json";
 
     /// Reads the JSON text of `file`.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the text is not a JSON object, [`Error::Config`] for a value that is not
+    /// supported.
     pub fn from_json(file: &str, text: &[u8]) -> Result<Self> {
         let json = object(file, text)?;
-        let names = |list: &[&str]| list.iter().map(|&s| s.into()).collect::<Vec<Value>>();
-        // First, so that the error names them in full: serde's message does not carry the key.
-        for (key, list) in [
-            (
-                "beta_schedule",
-                &["linear", "scaled_linear", "squaredcos_cap_v2"][..],
-            ),
-            ("prediction_type", &["epsilon", "v_prediction"]),
-            ("timestep_spacing", &["leading", "linspace", "trailing"]),
-        ] {
-            only(file, &json, key, &names(list))?;
-        }
+        // Before the conversion, because serde's message would not list the supported names.
+        require_supported(file, &json, &supported_names())?;
         let mut config: SchedulerConfig = typed(file, &json)?;
-        let supported: &[(&str, &[Value])] = &[
-            ("disable_corrector", &[Value::Array(Vec::new())]),
-            ("interpolation_type", &["linear".into()]),
-            ("lambda_min_clipped", &[]),
-            ("predict_x0", &[true.into()]),
-            ("sigma_max", &[]),
-            ("sigma_min", &[]),
-            ("solver_p", &[]),
-            ("thresholding", &[false.into()]),
-            ("timestep_type", &["discrete".into()]),
-            ("use_beta_sigmas", &[false.into()]),
-            ("use_dynamic_shifting", &[false.into()]),
-            ("use_exponential_sigmas", &[false.into()]),
-            ("use_flow_sigmas", &[false.into()]),
-            ("use_lu_lambdas", &[false.into()]),
-            ("variance_type", &["fixed_small".into()]),
-        ];
-        for (key, values) in supported {
-            only(file, &json, key, values)?;
-        }
-        sane(
-            file,
-            "num_train_timesteps",
-            config.num_train_timesteps,
-            TIMESTEPS_AT_MOST,
-        )?;
+        require_supported(file, &json, &supported_values())?;
+        let timesteps = config.num_train_timesteps;
+        check_range(file, "num_train_timesteps", timesteps, MAX_TIMESTEPS)?;
         if let Some(betas) = &config.trained_betas {
             config.num_train_timesteps = betas.len();
-            sane(
-                file,
-                "trained_betas (its length)",
-                betas.len(),
-                TIMESTEPS_AT_MOST,
-            )?;
+            let key = "trained_betas (its length)";
+            check_range(file, key, betas.len(), MAX_TIMESTEPS)?;
         }
-        let range = config.clip_sample_range;
-        if !(range > 0.0 && range.is_finite()) {
-            return Err(Error::config(
-                file,
-                "clip_sample_range",
-                range,
-                "a number above 0",
-            ));
-        }
-        let listed = config.trained_betas.as_deref().unwrap_or(&[]);
-        let betas = [
-            ("beta_start", &[config.beta_start][..]),
-            ("beta_end", &[config.beta_end]),
+        check_positive(file, "clip_sample_range", config.clip_sample_range)?;
+        config.check_betas(file)?;
+        Ok(config)
+    }
+
+    /// Checks that every beta is between 0 and 1.
+    fn check_betas(&self, file: &str) -> Result<()> {
+        let listed = self.trained_betas.as_deref().unwrap_or(&[]);
+        for (key, values) in [
+            ("beta_start", &[self.beta_start][..]),
+            ("beta_end", &[self.beta_end]),
             ("trained_betas", listed),
-        ];
-        for (key, values) in betas {
+        ] {
             if let Some(beta) = values.iter().find(|&&beta| !(beta > 0.0 && beta < 1.0)) {
                 return Err(Error::config(file, key, beta, "between 0 and 1"));
             }
         }
-        Ok(config)
+        Ok(())
     }
+}
+
+/// A key and the values of it that are supported besides null.
+type Supported = (&'static str, Vec<Value>);
+
+/// Keys with a name as value, and the names supported.
+fn supported_names() -> [Supported; 3] {
+    let names = |list: &[&str]| list.iter().map(|&name| name.into()).collect();
+    [
+        (
+            "beta_schedule",
+            names(&["linear", "scaled_linear", "squaredcos_cap_v2"]),
+        ),
+        ("prediction_type", names(&["epsilon", "v_prediction"])),
+        (
+            "timestep_spacing",
+            names(&["leading", "linspace", "trailing"]),
+        ),
+    ]
+}
+
+/// Keys of diffusers' schedulers that Darkroom supports for some values only.
+fn supported_values() -> [Supported; 15] {
+    [
+        ("disable_corrector", vec![Value::Array(Vec::new())]),
+        ("interpolation_type", vec!["linear".into()]),
+        ("lambda_min_clipped", vec![]),
+        ("predict_x0", vec![true.into()]),
+        ("sigma_max", vec![]),
+        ("sigma_min", vec![]),
+        ("solver_p", vec![]),
+        ("thresholding", vec![false.into()]),
+        ("timestep_type", vec!["discrete".into()]),
+        ("use_beta_sigmas", vec![false.into()]),
+        ("use_dynamic_shifting", vec![false.into()]),
+        ("use_exponential_sigmas", vec![false.into()]),
+        ("use_flow_sigmas", vec![false.into()]),
+        ("use_lu_lambdas", vec![false.into()]),
+        ("variance_type", vec!["fixed_small".into()]),
+    ]
+}
+
+fn require_supported(file: &str, json: &Map<String, Value>, table: &[Supported]) -> Result<()> {
+    let mut keys = table.iter();
+    keys.try_for_each(|(key, values)| require_one_of(file, json, key, values))
 }

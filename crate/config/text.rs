@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 
-use super::{only, parse, sane, sane_epsilon};
+use super::{check_epsilon, check_range, parse, require_one_of};
 use crate::error::{Error, Result};
 
-/// The text encoder's activation.
+/// Activation of the text encoder's feed-forward layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
     /// `x · sigmoid(1.702 x)`, CLIP ViT-L (SD1).
@@ -21,11 +21,11 @@ pub struct TextConfig {
     pub hidden_size: usize,
     /// Width inside the feed-forward layers.
     pub intermediate_size: usize,
-    /// Transformer layers. (SD2's file says 23: its last layer is left out on purpose.)
+    /// Number of transformer layers. SD2's file says 23: its last layer is left out on purpose.
     pub num_hidden_layers: usize,
     /// Attention heads.
     pub num_attention_heads: usize,
-    /// Tokens a chunk (77).
+    /// Tokens per chunk (77).
     pub max_position_embeddings: usize,
     /// Rows of the token table.
     pub vocab_size: usize,
@@ -35,77 +35,83 @@ pub struct TextConfig {
     pub layer_norm_eps: f64,
 }
 
+/// `text_encoder/config.json` as it is written, with transformers' defaults.
+#[derive(Deserialize)]
+#[serde(default)]
+struct Raw {
+    hidden_size: usize,
+    intermediate_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    max_position_embeddings: usize,
+    vocab_size: usize,
+    hidden_act: String,
+    layer_norm_eps: f64,
+}
+
+impl Default for Raw {
+    fn default() -> Self {
+        Raw {
+            hidden_size: 512,
+            intermediate_size: 2048,
+            num_hidden_layers: 12,
+            num_attention_heads: 8,
+            max_position_embeddings: 77,
+            vocab_size: 49408,
+            hidden_act: "quick_gelu".into(),
+            layer_norm_eps: 1e-5,
+        }
+    }
+}
+
+impl Raw {
+    fn check(&self, file: &str) -> Result<()> {
+        let positions = self.max_position_embeddings;
+        for (key, value, max) in [
+            ("hidden_size", self.hidden_size, 65536),
+            ("intermediate_size", self.intermediate_size, 1 << 20),
+            ("num_hidden_layers", self.num_hidden_layers, 256),
+            ("num_attention_heads", self.num_attention_heads, 4096),
+            ("max_position_embeddings", positions, 65536),
+            ("vocab_size", self.vocab_size, 1 << 24),
+        ] {
+            check_range(file, key, value, max)?;
+        }
+        check_epsilon(file, "layer_norm_eps", self.layer_norm_eps)?;
+        let heads = self.num_attention_heads;
+        if !self.hidden_size.is_multiple_of(heads) {
+            let expected = format!("a divisor of `hidden_size` = {}", self.hidden_size);
+            return Err(Error::config(file, "num_attention_heads", heads, expected));
+        }
+        Ok(())
+    }
+
+    fn activation(&self, file: &str) -> Result<Activation> {
+        match self.hidden_act.as_str() {
+            "quick_gelu" => Ok(Activation::QuickGelu),
+            "gelu" => Ok(Activation::Gelu),
+            other => Err(Error::config(
+                file,
+                "hidden_act",
+                format!("\"{other}\""),
+                "\"quick_gelu\" or \"gelu\"",
+            )),
+        }
+    }
+}
+
 impl TextConfig {
     /// Reads the JSON text of `file`.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the text is not a JSON object, [`Error::Config`] for a value that is not
+    /// supported.
     pub fn from_json(file: &str, text: &[u8]) -> Result<Self> {
-        #[derive(Deserialize)]
-        #[serde(default)]
-        struct Raw {
-            hidden_size: usize,
-            intermediate_size: usize,
-            num_hidden_layers: usize,
-            num_attention_heads: usize,
-            max_position_embeddings: usize,
-            vocab_size: usize,
-            hidden_act: String,
-            layer_norm_eps: f64,
-        }
-        impl Default for Raw {
-            fn default() -> Self {
-                Raw {
-                    hidden_size: 512,
-                    intermediate_size: 2048,
-                    num_hidden_layers: 12,
-                    num_attention_heads: 8,
-                    max_position_embeddings: 77,
-                    vocab_size: 49408,
-                    hidden_act: "quick_gelu".into(),
-                    layer_norm_eps: 1e-5,
-                }
-            }
-        }
         let (json, raw): (_, Raw) = parse(file, text)?;
-        only(
-            file,
-            &json,
-            "model_type",
-            &["clip_text_model".into(), "clip".into()],
-        )?;
-        let hidden_act = match raw.hidden_act.as_str() {
-            "quick_gelu" => Activation::QuickGelu,
-            "gelu" => Activation::Gelu,
-            other => {
-                return Err(Error::config(
-                    file,
-                    "hidden_act",
-                    format!("\"{other}\""),
-                    "\"quick_gelu\" or \"gelu\"",
-                ));
-            }
-        };
-        for (key, value, most) in [
-            ("hidden_size", raw.hidden_size, 65536),
-            ("intermediate_size", raw.intermediate_size, 1 << 20),
-            ("num_hidden_layers", raw.num_hidden_layers, 256),
-            ("num_attention_heads", raw.num_attention_heads, 4096),
-            (
-                "max_position_embeddings",
-                raw.max_position_embeddings,
-                65536,
-            ),
-            ("vocab_size", raw.vocab_size, 1 << 24),
-        ] {
-            sane(file, key, value, most)?;
-        }
-        sane_epsilon(file, "layer_norm_eps", raw.layer_norm_eps)?;
-        if !raw.hidden_size.is_multiple_of(raw.num_attention_heads) {
-            return Err(Error::config(
-                file,
-                "num_attention_heads",
-                raw.num_attention_heads,
-                format!("a divisor of `hidden_size` = {}", raw.hidden_size),
-            ));
-        }
+        let models = ["clip_text_model".into(), "clip".into()];
+        require_one_of(file, &json, "model_type", &models)?;
+        let hidden_act = raw.activation(file)?;
+        raw.check(file)?;
         Ok(TextConfig {
             hidden_size: raw.hidden_size,
             intermediate_size: raw.intermediate_size,

@@ -1,4 +1,4 @@
-//! Layers: parameters together with the operations that use them.
+//! Layers: weights together with the operations that use them.
 
 use std::rc::Rc;
 
@@ -15,23 +15,23 @@ pub struct ConvLayer {
     ops: Rc<dyn Ops>,
 }
 
-/// What may be fused into a convolution; see [`Conv3x3`] for shapes.
+/// Operations fused into a convolution. [`Conv3x3`] has their shapes.
 #[derive(Default)]
 pub struct ConvExtras {
     /// Further input channels.
     pub skip: Option<Tensor<4>>,
-    /// Halve the size.
+    /// Stride 2 instead of 1, which halves the size.
     pub halve: bool,
-    /// Enlarge the input first.
+    /// Size to which the input is enlarged first.
     pub upsample_to: Option<[usize; 2]>,
-    /// Timestep embedding.
+    /// Projected timestep embedding, added to the result.
     pub add: Option<Tensor<2>>,
-    /// Added to the result.
+    /// Map added to the result.
     pub residual: Option<Tensor<4>>,
 }
 
 impl ConvLayer {
-    /// `weight` and `bias` of `vb`.
+    /// Takes `weight` and `bias` from `vb`.
     pub fn new(mut vb: VarBuilder, inputs: usize, outputs: usize) -> Result<Self> {
         Ok(ConvLayer {
             weight: vb.conv3x3("weight", inputs, outputs)?,
@@ -40,13 +40,15 @@ impl ConvLayer {
         })
     }
 
+    /// Convolves `x` with stride 1.
+    ///
     /// # Shapes
     /// `[n, h, w, inputs]` → `[n, h, w, outputs]`
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         self.forward_with(x, ConvExtras::default())
     }
 
-    /// As [`ConvLayer::forward`], with what `extras` asks for fused in.
+    /// Convolves `x` as [`ConvLayer::forward`] does, with `extras` fused in.
     pub fn forward_with(&self, x: Tensor<4>, extras: ConvExtras) -> Tensor<4> {
         self.ops.conv3x3(Conv3x3 {
             x,
@@ -61,7 +63,7 @@ impl ConvLayer {
     }
 }
 
-/// A matrix product with bias, over tokens or (as a 1×1 convolution) over the positions of a map.
+/// A matrix product with bias, over tokens or, as a 1×1 convolution, over the positions of a map.
 pub struct LinearLayer {
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,
@@ -69,7 +71,7 @@ pub struct LinearLayer {
 }
 
 impl LinearLayer {
-    /// `weight` and `bias` of `vb`.
+    /// Takes `weight` and `bias` from `vb`.
     pub fn new(mut vb: VarBuilder, inputs: usize, outputs: usize) -> Result<Self> {
         Ok(LinearLayer {
             weight: vb.matrix("weight", inputs, outputs)?,
@@ -78,7 +80,7 @@ impl LinearLayer {
         })
     }
 
-    /// `weight` alone.
+    /// Takes `weight` from `vb`; the layer has no bias.
     pub fn without_bias(mut vb: VarBuilder, inputs: usize, outputs: usize) -> Result<Self> {
         Ok(LinearLayer {
             weight: vb.matrix("weight", inputs, outputs)?,
@@ -87,8 +89,10 @@ impl LinearLayer {
         })
     }
 
+    /// Multiplies tokens by the weight and adds `residual`.
+    ///
     /// # Shapes
-    /// `[n, t, inputs]` (+ residual `[n, t, outputs]`) → `[n, t, outputs]`
+    /// x `[n, t, inputs]`, residual `[n, t, outputs]` → `[n, t, outputs]`
     pub fn forward(&self, x: Tensor<3>, residual: Option<Tensor<3>>) -> Tensor<3> {
         self.ops.linear(Linear {
             x,
@@ -99,10 +103,10 @@ impl LinearLayer {
         })
     }
 
-    /// As a 1×1 convolution over a map, with `skip` as further input channels.
+    /// Applies the layer to a map as a 1×1 convolution, with `skip` as further input channels.
     ///
     /// # Shapes
-    /// `[n, h, w, c]`, `[n, h, w, inputs − c]` → `[n, h, w, outputs]`
+    /// x `[n, h, w, c]`, skip `[n, h, w, inputs − c]` → `[n, h, w, outputs]`
     pub fn forward_map(&self, x: Tensor<4>, skip: Option<Tensor<4>>) -> Tensor<4> {
         let [n, h, w, _] = x.dims();
         let y = self.ops.linear(Linear {
@@ -117,7 +121,7 @@ impl LinearLayer {
     }
 }
 
-/// `[n, h, w, c]` → `[n, h·w, c]`
+/// Flattens the positions of a map into tokens: `[n, h, w, c]` → `[n, h·w, c]`.
 pub fn tokens(x: Tensor<4>) -> Tensor<3> {
     let [n, h, w, c] = x.dims();
     x.reshape([n, h * w, c])
@@ -131,7 +135,7 @@ pub struct GegluLayer {
 }
 
 impl GegluLayer {
-    /// `proj.weight` and `proj.bias` of `vb`; twice `outputs` wide.
+    /// Takes `proj.weight` and `proj.bias` from `vb`. They are twice `outputs` wide.
     pub fn new(mut vb: VarBuilder, inputs: usize, outputs: usize) -> Result<Self> {
         let mut proj = vb.pp("proj");
         Ok(GegluLayer {
@@ -141,6 +145,8 @@ impl GegluLayer {
         })
     }
 
+    /// Multiplies one half of the projection of `x` by the GELU of the other.
+    ///
     /// # Shapes
     /// `[n, t, inputs]` → `[n, t, outputs]`
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
@@ -148,51 +154,83 @@ impl GegluLayer {
     }
 }
 
-/// GroupNorm, with SiLU behind it where asked.
+/// SiLU, the only activation that follows a norm in these networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Silu;
+
+/// Configuration of a [`GroupNormLayer`].
+#[derive(Debug, Clone, Copy)]
+pub struct GroupNormConfig {
+    /// Channels, those of a skip connection included.
+    pub channels: usize,
+    /// Groups that the channels divide into.
+    pub groups: usize,
+    /// Number added to the variance.
+    pub eps: f64,
+    /// Activation fused behind the norm.
+    pub activation: Option<Silu>,
+}
+
+impl GroupNormConfig {
+    /// Makes the layer with `weight` and `bias` of `vb`.
+    pub fn init(self, mut vb: VarBuilder) -> Result<GroupNormLayer> {
+        Ok(GroupNormLayer {
+            weight: vb.vector("weight", self.channels)?,
+            bias: vb.vector("bias", self.channels)?,
+            config: self,
+            ops: vb.ops(),
+        })
+    }
+}
+
+/// GroupNorm, optionally followed by SiLU.
 pub struct GroupNormLayer {
     weight: Tensor<1>,
     bias: Tensor<1>,
-    groups: usize,
-    eps: f64,
-    silu: bool,
+    config: GroupNormConfig,
     ops: Rc<dyn Ops>,
 }
 
 impl GroupNormLayer {
-    /// `weight` and `bias` of `vb`.
-    pub fn new(
-        mut vb: VarBuilder,
-        channels: usize,
-        groups: usize,
-        eps: f64,
-        silu: bool,
-    ) -> Result<Self> {
-        Ok(GroupNormLayer {
-            weight: vb.vector("weight", channels)?,
-            bias: vb.vector("bias", channels)?,
-            groups,
-            eps,
-            silu,
-            ops: vb.ops(),
-        })
-    }
-
+    /// Normalizes `x`, with `skip` as further channels.
+    ///
     /// # Shapes
-    /// `[n, h, w, c]`, `[n, h, w, channels − c]` → `[n, h, w, channels]`
+    /// x `[n, h, w, c]`, skip `[n, h, w, channels − c]` → `[n, h, w, channels]`
     pub fn forward(&self, x: Tensor<4>, skip: Option<Tensor<4>>) -> Tensor<4> {
         self.ops.group_norm(GroupNorm {
             x,
             skip,
             weight: &self.weight,
             bias: &self.bias,
-            groups: self.groups,
-            eps: self.eps,
-            silu: self.silu,
+            groups: self.config.groups,
+            eps: self.config.eps,
+            silu: self.config.activation.is_some(),
         })
     }
 }
 
-/// LayerNorm over channels.
+/// Configuration of a [`LayerNormLayer`].
+#[derive(Debug, Clone, Copy)]
+pub struct LayerNormConfig {
+    /// Channels of a token.
+    pub channels: usize,
+    /// Number added to the variance.
+    pub eps: f64,
+}
+
+impl LayerNormConfig {
+    /// Makes the layer with `weight` and `bias` of `vb`.
+    pub fn init(self, mut vb: VarBuilder) -> Result<LayerNormLayer> {
+        Ok(LayerNormLayer {
+            weight: vb.vector("weight", self.channels)?,
+            bias: vb.vector("bias", self.channels)?,
+            eps: self.eps,
+            ops: vb.ops(),
+        })
+    }
+}
+
+/// LayerNorm over the channels of each token.
 pub struct LayerNormLayer {
     weight: Tensor<1>,
     bias: Tensor<1>,
@@ -201,16 +239,8 @@ pub struct LayerNormLayer {
 }
 
 impl LayerNormLayer {
-    /// `weight` and `bias` of `vb`.
-    pub fn new(mut vb: VarBuilder, channels: usize, eps: f64) -> Result<Self> {
-        Ok(LayerNormLayer {
-            weight: vb.vector("weight", channels)?,
-            bias: vb.vector("bias", channels)?,
-            eps,
-            ops: vb.ops(),
-        })
-    }
-
+    /// Normalizes each token.
+    ///
     /// # Shapes
     /// `[n, t, channels]` → `[n, t, channels]`
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {

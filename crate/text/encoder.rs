@@ -6,12 +6,12 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::config::{Activation, TextConfig};
 use crate::error::{Error, Result};
-use crate::nn::layers::{LayerNormLayer, LinearLayer};
+use crate::nn::layers::{LayerNormConfig, LayerNormLayer, LinearLayer};
 use crate::ops::{Attention, Ops};
 use crate::weights::VarBuilder;
 use crate::weights::params::HostTable;
 
-/// Token ids in, one embedding a token out.
+/// The text encoder: token ids in, one embedding per token out.
 pub struct TextEncoder {
     token_embedding: HostTable,
     position_embedding: HostTable,
@@ -20,6 +20,7 @@ pub struct TextEncoder {
     width: usize,
 }
 
+/// Causal self-attention and a feed-forward layer, each with a norm before it and its input added.
 struct EncoderLayer {
     layer_norm1: LayerNormLayer,
     q_proj: LinearLayer,
@@ -35,7 +36,7 @@ struct EncoderLayer {
 }
 
 impl TextEncoder {
-    /// The encoder whose parameters are at `vb`.
+    /// Makes the encoder with the weights at `vb`.
     pub fn new(mut vb: VarBuilder, config: &TextConfig) -> Result<Self> {
         let width = config.hidden_size;
         let mut embeddings = vb.pp("embeddings");
@@ -51,54 +52,52 @@ impl TextEncoder {
         let layers = (0..config.num_hidden_layers)
             .map(|i| EncoderLayer::new(vb.pp("encoder.layers").pp(i), config))
             .collect::<Result<_>>()?;
+        let norm = LayerNormConfig {
+            channels: width,
+            eps: config.layer_norm_eps,
+        };
         Ok(TextEncoder {
             token_embedding,
             position_embedding,
             layers,
-            final_layer_norm: LayerNormLayer::new(
-                vb.pp("final_layer_norm"),
-                width,
-                config.layer_norm_eps,
-            )?,
+            final_layer_norm: norm.init(vb.pp("final_layer_norm"))?,
             width,
         })
     }
 
-    /// Embeds `chunks`, all of one length, as one batch.
+    /// Encodes `chunks`, all of the same length, as one batch. The result is on `device` in
+    /// `dtype`.
     ///
     /// # Shapes
     /// n chunks of t ids → `[n, t, hidden_size]`
     ///
     /// # Errors
-    /// [`Error::File`] for an id beyond the token table: tokenizer and encoder do not belong together.
+    /// [`Error::File`] for an id beyond the token table: the tokenizer is not the text encoder's.
     pub fn forward(&self, chunks: &[Vec<u32>], device: &Device, dtype: DType) -> Result<Tensor<3>> {
+        let beyond = |what: String, table: &str| {
+            let what = format!("{what} is beyond the text encoder's {table} table");
+            Error::file("tokenizer", what)
+        };
         let t = chunks.first().map_or(0, Vec::len);
         let mut values = Vec::with_capacity(chunks.len() * t * self.width);
         for chunk in chunks {
-            for (position, &id) in chunk.iter().enumerate() {
-                let token = self.token_embedding.row(id as usize).ok_or_else(|| {
-                    Error::file(
-                        "tokenizer",
-                        format!("token id {id} is beyond the text encoder's token table"),
-                    )
-                })?;
-                let place = self.position_embedding.row(position).ok_or_else(|| {
-                    Error::file(
-                        "tokenizer",
-                        format!("position {position} is beyond the text encoder's position table"),
-                    )
-                })?;
-                values.extend(token.iter().zip(&place).map(|(a, b)| a + b));
+            for (index, &id) in chunk.iter().enumerate() {
+                let token = self.token_embedding.row(id as usize);
+                let token = token.ok_or_else(|| beyond(format!("token id {id}"), "token"))?;
+                let position = self.position_embedding.row(index);
+                let position =
+                    position.ok_or_else(|| beyond(format!("position {index}"), "position"))?;
+                values.extend(token.iter().zip(&position).map(|(a, b)| a + b));
             }
         }
         let data = TensorData::new(values, [chunks.len(), t, self.width]).convert_dtype(dtype);
         Ok(self.encode(Tensor::from_data(data, (device, dtype))))
     }
 
-    /// All that follows the embedding of tokens and their places.
+    /// Encodes embedded tokens: all that follows the token and position embeddings.
     ///
     /// # Shapes
-    /// `[n, t, hidden_size]` → the same
+    /// `[n, t, hidden_size]` → `[n, t, hidden_size]`
     pub fn encode(&self, mut x: Tensor<3>) -> Tensor<3> {
         for layer in &self.layers {
             x = layer.forward(x);
@@ -110,18 +109,21 @@ impl TextEncoder {
 impl EncoderLayer {
     fn new(mut vb: VarBuilder, config: &TextConfig) -> Result<Self> {
         let (width, inner) = (config.hidden_size, config.intermediate_size);
-        let eps = config.layer_norm_eps;
+        let norm = LayerNormConfig {
+            channels: width,
+            eps: config.layer_norm_eps,
+        };
         let mut attention = vb.pp("self_attn");
         let mut square = |name| LinearLayer::new(attention.pp(name), width, width);
         let (q_proj, k_proj) = (square("q_proj")?, square("k_proj")?);
         let (v_proj, out_proj) = (square("v_proj")?, square("out_proj")?);
         Ok(EncoderLayer {
-            layer_norm1: LayerNormLayer::new(vb.pp("layer_norm1"), width, eps)?,
+            layer_norm1: norm.init(vb.pp("layer_norm1"))?,
             q_proj,
             k_proj,
             v_proj,
             out_proj,
-            layer_norm2: LayerNormLayer::new(vb.pp("layer_norm2"), width, eps)?,
+            layer_norm2: norm.init(vb.pp("layer_norm2"))?,
             fc1: LinearLayer::new(vb.pp("mlp.fc1"), width, inner)?,
             fc2: LinearLayer::new(vb.pp("mlp.fc2"), inner, width)?,
             heads: config.num_attention_heads,
@@ -130,7 +132,7 @@ impl EncoderLayer {
         })
     }
 
-    /// `[n, t, hidden_size]` → the same
+    /// `[n, t, hidden_size]` → `[n, t, hidden_size]`
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let h = self.layer_norm1.forward(x.clone());
         let h = self.ops.attention(Attention {

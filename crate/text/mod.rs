@@ -1,5 +1,7 @@
-//! From a prompt to embeddings: [`tokenizer`] makes ids, [`encoder`] makes vectors of them.
+//! Prompts to embeddings: [`tokenizer`] splits a prompt into token ids, [`encoder`] turns ids into
+//! vectors.
 
 pub mod encoder;
+mod special_tokens;
 pub mod tokenizer;
 mod vocabulary;

@@ -1,4 +1,4 @@
-//! The vocabulary of a tokenizer, and the merges that make its tokens of letters.
+//! A tokenizer's vocabulary, and the merges that build its tokens from letters.
 
 use serde::Deserializer;
 use serde::de::{self, MapAccess, Visitor};
@@ -11,17 +11,18 @@ pub(super) const VOCAB: &str = "tokenizer/vocab.json";
 pub(super) const MERGES: &str = "tokenizer/merges.txt";
 pub(super) const TOKENIZER_JSON: &str = "tokenizer/tokenizer.json";
 
-/// Ids are below this, as the rows of a text encoder's token table are.
+/// Upper limit of token ids, the same as for the rows of a text encoder's token table.
 pub(super) const IDS: u32 = 1 << 24;
 
-/// The tokens of `vocab.json`, taken one by one: as a tree of JSON values they would take twenty times as much.
+/// Reads the tokens of `vocab.json` one by one. A tree of JSON values would take twenty times the
+/// memory.
 pub(super) fn vocabulary(json: &[u8]) -> Result<Vocab> {
-    struct Reader {
+    struct VocabularyVisitor {
         vocab: Vocab,
-        /// What is wrong with a token, in our words and not serde's.
+        /// The fault of a token. serde's errors cannot carry it.
         error: Option<Error>,
     }
-    impl<'de> Visitor<'de> for &mut Reader {
+    impl<'de> Visitor<'de> for &mut VocabularyVisitor {
         type Value = ();
 
         fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
@@ -48,20 +49,20 @@ pub(super) fn vocabulary(json: &[u8]) -> Result<Vocab> {
             Ok(())
         }
     }
-    let mut reader = Reader {
+    let mut visitor = VocabularyVisitor {
         vocab: Vocab::new(),
         error: None,
     };
     let mut json = serde_json::Deserializer::from_slice(json);
-    let read = json.deserialize_map(&mut reader).and_then(|()| json.end());
-    match (reader.error, read) {
+    let read = json.deserialize_map(&mut visitor).and_then(|()| json.end());
+    match (visitor.error, read) {
         (Some(error), _) => Err(error),
         (None, Err(e)) => Err(Error::file(VOCAB, format!("not a JSON object: {e}"))),
-        (None, Ok(())) => Ok(reader.vocab),
+        (None, Ok(())) => Ok(visitor.vocab),
     }
 }
 
-/// The id of `token`, which `path` gives as `shown`.
+/// Checks the id of `token`. `shown` is the id as written in `path`.
 fn checked_id(
     path: &str,
     token: &str,
@@ -77,7 +78,7 @@ fn checked_id(
     })
 }
 
-/// The lines of `merges.txt`: two tokens each, but for the first line, which names the format's version.
+/// Reads the lines of `merges.txt`, two tokens each. The first line names the format's version.
 pub(super) fn merges_of_text(text: &[u8]) -> Result<Merges> {
     let text =
         std::str::from_utf8(text).map_err(|e| Error::file(MERGES, format!("not UTF-8: {e}")))?;
@@ -89,7 +90,7 @@ pub(super) fn merges_of_text(text: &[u8]) -> Result<Merges> {
                 Error::file(
                     MERGES,
                     format!(
-                        "line {} is \"{line}\", expected two tokens with a space between",
+                        "line {} is \"{line}\", expected two tokens separated by a space",
                         i + 1
                     ),
                 )
@@ -98,14 +99,15 @@ pub(super) fn merges_of_text(text: &[u8]) -> Result<Merges> {
         .collect()
 }
 
+/// Splits `text` at its only space.
 fn pair(text: &str) -> Option<(String, String)> {
     let (first, second) = text.split_once(' ')?;
-    let whole = !first.is_empty() && !second.is_empty() && !second.contains(' ');
-    whole.then(|| (first.into(), second.into()))
+    let valid = !first.is_empty() && !second.is_empty() && !second.contains(' ');
+    valid.then(|| (first.into(), second.into()))
 }
 
-/// Takes vocabulary and merges out of `tokenizer.json`. Only these are needed, as with transformers: its other parts say
-/// what every CLIP tokenizer does anyway.
+/// Takes vocabulary and merges out of `tokenizer.json`. Like transformers, it ignores the rest,
+/// which is the same for every CLIP tokenizer.
 pub(super) fn model_of_json(json: &mut Map<String, Value>) -> Result<(Vocab, Merges)> {
     let malformed = |what: &str| Error::file(TOKENIZER_JSON, what);
     let mut model = json
@@ -133,7 +135,7 @@ pub(super) fn model_of_json(json: &mut Map<String, Value>) -> Result<(Vocab, Mer
     let Some(Value::Array(merges)) = model.get_mut("merges").map(Value::take) else {
         return Err(malformed("`model.merges` is not a list"));
     };
-    // Older files have "a b" where newer ones have ["a", "b"].
+    // Older files write "a b", newer ones ["a", "b"].
     let merge = |value: &Value| match value {
         Value::String(text) => pair(text),
         Value::Array(two) => match &two[..] {

@@ -1,47 +1,27 @@
-//! The levels of the U-Net. Matches diffusers 0.42 `models/unets/unet_2d_blocks.py`: `DownBlock2D`,
-//! `CrossAttnDownBlock2D`, `UNetMidBlock2DCrossAttn`, `UpBlock2D`, `CrossAttnUpBlock2D`.
+//! The blocks of the U-Net. Matches diffusers 0.42 `models/unets/unet_2d_blocks.py`: `DownBlock2D`,
+//! `CrossAttnDownBlock2D`, `UNetMidBlock2D`, `UNetMidBlock2DCrossAttn`, `UpBlock2D`,
+//! `CrossAttnUpBlock2D`.
 
 use std::ops::Range;
 
 use burn::tensor::Tensor;
 
 use super::precomputed::{Conditioning, Precomputed};
-use super::transformer::Transformer;
+use super::transformer::{Transformer, TransformerConfig};
 use crate::config::UnetConfig;
 use crate::error::Result;
 use crate::nn::layers::{ConvExtras, ConvLayer};
 use crate::nn::resnet::{ResnetBlock, ResnetConfig};
 use crate::weights::VarBuilder;
 
-/// A residual block that is told the timestep.
+/// A residual block with the timestep added.
 struct TimedBlock {
     block: ResnetBlock,
-    /// Its columns of what is given of the timestep.
+    /// Columns of the precomputed timestep row that belong to this block.
     time: Range<usize>,
 }
 
 impl TimedBlock {
-    fn new(
-        mut vb: VarBuilder,
-        config: &UnetConfig,
-        inputs: usize,
-        outputs: usize,
-        precomputed: &mut Precomputed,
-    ) -> Result<Self> {
-        let sizes = ResnetConfig {
-            inputs,
-            outputs,
-            groups: config.norm_num_groups,
-            eps: config.norm_eps,
-        };
-        Ok(TimedBlock {
-            time: precomputed
-                .projections
-                .add(vb.pp("time_emb_proj"), config, outputs)?,
-            block: ResnetBlock::new(vb, sizes)?,
-        })
-    }
-
     fn forward(
         &self,
         x: Tensor<4>,
@@ -53,7 +33,7 @@ impl TimedBlock {
     }
 }
 
-/// A residual block and, on levels that see the prompt, a transformer.
+/// A residual block and, in blocks that attend to the prompt, a transformer.
 struct Layer {
     resnet: TimedBlock,
     attention: Option<Transformer>,
@@ -81,49 +61,10 @@ pub struct DownBlock {
 }
 
 impl DownBlock {
-    /// `inputs` channels come in; the channels of every map kept for the way up are pushed to `skips`.
-    pub fn new(
-        mut vb: VarBuilder,
-        config: &UnetConfig,
-        level: usize,
-        inputs: usize,
-        skips: &mut Vec<usize>,
-        precomputed: &mut Precomputed,
-    ) -> Result<Self> {
-        let block = config.blocks[level];
-        let mut layers = Vec::new();
-        for i in 0..block.layers {
-            let inputs = if i == 0 { inputs } else { block.channels };
-            layers.push(Layer {
-                resnet: TimedBlock::new(
-                    vb.pp("resnets").pp(i),
-                    config,
-                    inputs,
-                    block.channels,
-                    precomputed,
-                )?,
-                attention: block
-                    .down_attention
-                    .then(|| {
-                        let mut vb = vb.pp("attentions");
-                        Transformer::new(vb.pp(i), config, level, precomputed)
-                    })
-                    .transpose()?,
-            });
-            skips.push(block.channels);
-        }
-        let last = level + 1 == config.blocks.len();
-        let downsample = (!last)
-            .then(|| {
-                skips.push(block.channels);
-                let vb = &mut vb.pp("downsamplers.0");
-                ConvLayer::new(vb.pp("conv"), block.channels, block.channels)
-            })
-            .transpose()?;
-        Ok(DownBlock { layers, downsample })
-    }
-
-    /// `[n, h, w, c]` → `[n, ⌈h/2⌉, ⌈w/2⌉, c']`; the same size on the last level
+    /// Applies the block to `x` and pushes the map of every layer to `skips`.
+    ///
+    /// # Shapes
+    /// `[n, h, w, c]` → `[n, ⌈h/2⌉, ⌈w/2⌉, c']`; the lowest level keeps the size
     pub fn forward(
         &self,
         mut x: Tensor<4>,
@@ -148,37 +89,18 @@ impl DownBlock {
     }
 }
 
-/// The deepest point.
+/// The middle block, at the lowest resolution.
 pub struct MidBlock {
     first: TimedBlock,
-    /// Absent in `UNetMidBlock2D`, which then is one residual block alone.
+    /// Absent in `UNetMidBlock2D`, which has one residual block alone.
     rest: Option<(Transformer, TimedBlock)>,
 }
 
 impl MidBlock {
-    /// The block whose parameters are at `vb`.
-    pub fn new(
-        mut vb: VarBuilder,
-        config: &UnetConfig,
-        precomputed: &mut Precomputed,
-    ) -> Result<Self> {
-        let deepest = config.blocks.len() - 1;
-        let channels = config.blocks[deepest].channels;
-        let first = vb.pp("resnets.0");
-        let first = TimedBlock::new(first, config, channels, channels, precomputed)?;
-        let rest = config
-            .mid_attention
-            .then(|| {
-                Ok((
-                    Transformer::new(vb.pp("attentions.0"), config, deepest, precomputed)?,
-                    TimedBlock::new(vb.pp("resnets.1"), config, channels, channels, precomputed)?,
-                ))
-            })
-            .transpose()?;
-        Ok(MidBlock { first, rest })
-    }
-
-    /// `[n, h, w, c]` → the same
+    /// Applies the block to `x`.
+    ///
+    /// # Shapes
+    /// `[n, h, w, c]` → `[n, h, w, c]`
     pub fn forward(&self, x: Tensor<4>, conditioning: &Conditioning) -> Tensor<4> {
         let x = self.first.forward(x, None, conditioning);
         match &self.rest {
@@ -190,56 +112,19 @@ impl MidBlock {
     }
 }
 
-/// A level on the way up: one layer more than on the way down, each with a map from there beside its input.
+/// A level on the way up: one layer more than on the way down. Each layer reads a map of the down
+/// blocks as further channels.
 pub struct UpBlock {
     layers: Vec<Layer>,
     upsample: Option<ConvLayer>,
 }
 
 impl UpBlock {
-    /// `inputs` channels come in; the maps kept on the way down are taken from the end of `skips`.
-    pub fn new(
-        mut vb: VarBuilder,
-        config: &UnetConfig,
-        level: usize,
-        inputs: usize,
-        skips: &mut Vec<usize>,
-        precomputed: &mut Precomputed,
-    ) -> Result<Self> {
-        let block = config.blocks[level];
-        let mut layers = Vec::new();
-        for i in 0..=block.layers {
-            let inputs = if i == 0 { inputs } else { block.channels };
-            // Down and up are counted from the same lists, so there is one map for each layer.
-            let skip = skips.pop().unwrap_or(0);
-            layers.push(Layer {
-                resnet: TimedBlock::new(
-                    vb.pp("resnets").pp(i),
-                    config,
-                    inputs + skip,
-                    block.channels,
-                    precomputed,
-                )?,
-                attention: block
-                    .up_attention
-                    .then(|| {
-                        let mut vb = vb.pp("attentions");
-                        Transformer::new(vb.pp(i), config, level, precomputed)
-                    })
-                    .transpose()?,
-            });
-        }
-        let upsample = (level > 0)
-            .then(|| {
-                let vb = &mut vb.pp("upsamplers.0");
-                ConvLayer::new(vb.pp("conv"), block.channels, block.channels)
-            })
-            .transpose()?;
-        Ok(UpBlock { layers, upsample })
-    }
-
-    /// `[n, h, w, c]` → `[n, h', w', c']` with the size of the next level's map from the way down: for sizes that do
-    /// not halve evenly it is one less than twice the size.
+    /// Applies the block to `x` and pops a map from `skips` for every layer.
+    ///
+    /// # Shapes
+    /// `[n, h, w, c]` → `[n, h', w', c']` with the size of the next map in `skips`: 2h or 2h − 1,
+    /// and the same for w; the highest level keeps the size
     pub fn forward(
         &self,
         mut x: Tensor<4>,
@@ -264,5 +149,155 @@ impl UpBlock {
             );
         }
         x
+    }
+}
+
+/// Position of a layer, and whether a transformer follows its residual block.
+struct LayerConfig {
+    /// Level of the block, counted from the highest resolution down.
+    level: usize,
+    /// Index within the block.
+    index: usize,
+    attention: bool,
+}
+
+/// Builder of the blocks, in the order in which they run. It counts channels and collects the
+/// layers that are applied ahead of a run.
+pub struct BlockBuilder<'a> {
+    config: &'a UnetConfig,
+    /// Channels of the map that the next block reads.
+    channels: usize,
+    /// Channels of the maps that down blocks push and up blocks pop.
+    skips: Vec<usize>,
+    precomputed: Precomputed,
+}
+
+impl<'a> BlockBuilder<'a> {
+    /// Starts after `conv_in`. The last up block reads its output too.
+    pub fn new(config: &'a UnetConfig) -> Self {
+        let channels = config.blocks[0].channels;
+        BlockBuilder {
+            config,
+            channels,
+            skips: vec![channels],
+            precomputed: Precomputed::default(),
+        }
+    }
+
+    /// Makes the down block of `level` with the weights at `vb`.
+    pub fn down_block(&mut self, mut vb: VarBuilder, level: usize) -> Result<DownBlock> {
+        let block = self.config.blocks[level];
+        let mut layers = Vec::new();
+        for index in 0..block.layers {
+            let layer = LayerConfig {
+                level,
+                index,
+                attention: block.down_attention,
+            };
+            layers.push(self.layer(&mut vb, layer)?);
+            self.skips.push(block.channels);
+        }
+        let last = level + 1 == self.config.blocks.len();
+        let downsample = (!last)
+            .then(|| {
+                self.skips.push(block.channels);
+                let vb = &mut vb.pp("downsamplers.0");
+                ConvLayer::new(vb.pp("conv"), block.channels, block.channels)
+            })
+            .transpose()?;
+        Ok(DownBlock { layers, downsample })
+    }
+
+    /// Makes the middle block with the weights at `vb`.
+    pub fn mid_block(&mut self, mut vb: VarBuilder) -> Result<MidBlock> {
+        let lowest = self.config.blocks.len() - 1;
+        let channels = self.config.blocks[lowest].channels;
+        let first = self.timed_block(vb.pp("resnets.0"), channels, channels)?;
+        let rest = self
+            .config
+            .mid_attention
+            .then(|| {
+                Ok((
+                    self.transformer(vb.pp("attentions.0"), lowest)?,
+                    self.timed_block(vb.pp("resnets.1"), channels, channels)?,
+                ))
+            })
+            .transpose()?;
+        Ok(MidBlock { first, rest })
+    }
+
+    /// Makes the up block of `level` with the weights at `vb`.
+    pub fn up_block(&mut self, mut vb: VarBuilder, level: usize) -> Result<UpBlock> {
+        let block = self.config.blocks[level];
+        let mut layers = Vec::new();
+        for index in 0..=block.layers {
+            // Down blocks pushed one map for each layer of the up blocks.
+            self.channels += self.skips.pop().unwrap_or(0);
+            let layer = LayerConfig {
+                level,
+                index,
+                attention: block.up_attention,
+            };
+            layers.push(self.layer(&mut vb, layer)?);
+        }
+        let upsample = (level > 0)
+            .then(|| {
+                let vb = &mut vb.pp("upsamplers.0");
+                ConvLayer::new(vb.pp("conv"), block.channels, block.channels)
+            })
+            .transpose()?;
+        Ok(UpBlock { layers, upsample })
+    }
+
+    /// Returns the layers that are applied ahead of a run.
+    pub fn into_precomputed(self) -> Precomputed {
+        self.precomputed
+    }
+
+    /// Makes a layer of the block with the weights at `vb`.
+    fn layer(&mut self, vb: &mut VarBuilder, config: LayerConfig) -> Result<Layer> {
+        let LayerConfig {
+            level,
+            index,
+            attention,
+        } = config;
+        let inputs = self.channels;
+        self.channels = self.config.blocks[level].channels;
+        let resnet = self.timed_block(vb.pp("resnets").pp(index), inputs, self.channels)?;
+        let attention = attention
+            .then(|| self.transformer(vb.pp("attentions").pp(index), level))
+            .transpose()?;
+        Ok(Layer { resnet, attention })
+    }
+
+    fn timed_block(
+        &mut self,
+        mut vb: VarBuilder,
+        inputs: usize,
+        outputs: usize,
+    ) -> Result<TimedBlock> {
+        let resnet = ResnetConfig {
+            inputs,
+            outputs,
+            groups: self.config.norm_num_groups,
+            eps: self.config.norm_eps,
+        };
+        let projections = &mut self.precomputed.projections;
+        Ok(TimedBlock {
+            time: projections.add(vb.pp("time_emb_proj"), self.config, outputs)?,
+            block: resnet.init(vb)?,
+        })
+    }
+
+    fn transformer(&mut self, vb: VarBuilder, level: usize) -> Result<Transformer> {
+        let block = self.config.blocks[level];
+        let transformer = TransformerConfig {
+            channels: block.channels,
+            heads: block.heads,
+            layers: block.transformer_layers,
+            groups: self.config.norm_num_groups,
+            prompt_channels: self.config.cross_attention_dim,
+        };
+        transformer.init(vb, &mut self.precomputed)
     }
 }

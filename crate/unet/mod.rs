@@ -1,5 +1,8 @@
-//! The U-Net: from a noisy latent, a timestep and the prompt's embeddings to the noise in it. Matches diffusers 0.42
-//! `models/unets/unet_2d_condition.py`, `UNet2DConditionModel`, for the block types of SD1.x and SD2.x in any order.
+//! The U-Net: predicts the noise in a latent from the latent, the timestep and the prompt's
+//! embeddings.
+//!
+//! Matches diffusers 0.42 `models/unets/unet_2d_condition.py`, `UNet2DConditionModel`, for the
+//! block types of SD1.x and SD2.x in any order.
 
 mod blocks;
 mod precomputed;
@@ -12,11 +15,11 @@ use burn::tensor::Tensor;
 
 use crate::config::UnetConfig;
 use crate::error::Result;
-use crate::nn::layers::{ConvLayer, GroupNormLayer};
+use crate::nn::layers::{ConvLayer, GroupNormConfig, GroupNormLayer, Silu};
 use crate::ops::Ops;
 use crate::weights::VarBuilder;
-use blocks::{DownBlock, MidBlock, UpBlock};
-use precomputed::{Conditioning, Precomputed};
+use blocks::{BlockBuilder, DownBlock, MidBlock, UpBlock};
+use precomputed::Conditioning;
 use time::Timesteps;
 use transformer::KvProjection;
 
@@ -36,43 +39,26 @@ pub struct Unet {
 }
 
 impl Unet {
-    /// The network whose parameters are at `vb`.
+    /// Makes the network with the weights at `vb`.
     pub fn new(mut vb: VarBuilder, config: &UnetConfig) -> Result<Self> {
         let first = config.blocks[0].channels;
         let levels = config.blocks.len();
         let conv_in = ConvLayer::new(vb.pp("conv_in"), config.in_channels, first)?;
-
-        // Every map that leaves a layer on the way down waits here for its counterpart on the way up.
-        let mut skips = vec![first];
-        let mut precomputed = Precomputed::default();
-        let mut channels = first;
-        let mut down_blocks = Vec::new();
-        for level in 0..levels {
-            let block = DownBlock::new(
-                vb.pp("down_blocks").pp(level),
-                config,
-                level,
-                channels,
-                &mut skips,
-                &mut precomputed,
-            )?;
-            channels = config.blocks[level].channels;
-            down_blocks.push(block);
-        }
-        let mid_block = MidBlock::new(vb.pp("mid_block"), config, &mut precomputed)?;
-        let mut up_blocks = Vec::new();
-        for (index, level) in (0..levels).rev().enumerate() {
-            let block = UpBlock::new(
-                vb.pp("up_blocks").pp(index),
-                config,
-                level,
-                channels,
-                &mut skips,
-                &mut precomputed,
-            )?;
-            channels = config.blocks[level].channels;
-            up_blocks.push(block);
-        }
+        let mut blocks = BlockBuilder::new(config);
+        let down_blocks = (0..levels)
+            .map(|level| blocks.down_block(vb.pp("down_blocks").pp(level), level))
+            .collect::<Result<_>>()?;
+        let mid_block = blocks.mid_block(vb.pp("mid_block"))?;
+        let up_blocks = (0..levels)
+            .map(|index| blocks.up_block(vb.pp("up_blocks").pp(index), levels - 1 - index))
+            .collect::<Result<_>>()?;
+        let precomputed = blocks.into_precomputed();
+        let norm_out = GroupNormConfig {
+            channels: first,
+            groups: config.norm_num_groups,
+            eps: config.norm_eps,
+            activation: Some(Silu),
+        };
         Ok(Unet {
             timesteps: Timesteps::new(vb.pp("time_embedding"), config, precomputed.projections)?,
             kv_projections: precomputed.kv_projections,
@@ -80,24 +66,18 @@ impl Unet {
             down_blocks,
             mid_block,
             up_blocks,
-            conv_norm_out: GroupNormLayer::new(
-                vb.pp("conv_norm_out"),
-                first,
-                config.norm_num_groups,
-                config.norm_eps,
-                true,
-            )?,
+            conv_norm_out: norm_out.init(vb.pp("conv_norm_out"))?,
             conv_out: ConvLayer::new(vb.pp("conv_out"), first, config.out_channels)?,
             ops: vb.ops(),
         })
     }
 
-    /// The operations it runs on.
+    /// The operations that the network runs on.
     pub fn ops(&self) -> &Rc<dyn Ops> {
         &self.ops
     }
 
-    /// What every call of a run with these prompts has in common.
+    /// Keys and values of every cross-attention for these prompts. All steps of a run share them.
     ///
     /// # Shapes
     /// `[n, 77·k, cross_attention_dim]`
@@ -105,25 +85,26 @@ impl Unet {
         CrossAttnKv(
             self.kv_projections
                 .iter()
-                .map(|c| c.forward(prompts))
+                .map(|projection| projection.forward(prompts))
                 .collect(),
         )
     }
 
-    /// What the residual blocks add at each of `timesteps`, on the device and in the element type of `prompts`.
+    /// Projected timestep embeddings: the vectors that the residual blocks add at each of
+    /// `timesteps`, on the device and in the dtype of `prompts`.
     ///
     /// # Shapes
-    /// m timesteps → `[m, columns]`, where the number of columns is the network's own
+    /// m timesteps → `[m, columns]`; the number of columns depends on the network
     pub fn times(&self, timesteps: &[f64], prompts: &Tensor<3>) -> Tensor<2> {
         self.timesteps
             .embed(timesteps, &prompts.device(), prompts.dtype())
     }
 
-    /// Predicts the noise (or v) in `latent` at the timestep that `time` stands for given `prompt`, one prompt for each
-    /// latent.
+    /// Predicts the noise, or v, in `latent`. `time` is a row of [`Unet::times`]; `prompt` has one
+    /// prompt for each latent.
     ///
     /// # Shapes
-    /// latent `[n, h, w, in_channels]`, time a row of [`Unet::times`], `[1, columns]` → `[n, h, w, out_channels]`
+    /// latent `[n, h, w, in_channels]`, time `[1, columns]` → `[n, h, w, out_channels]`
     pub fn predict(&self, latent: Tensor<4>, time: &Tensor<2>, prompt: &CrossAttnKv) -> Tensor<4> {
         let conditioning = Conditioning {
             time,
@@ -143,10 +124,11 @@ impl Unet {
         self.conv_out.forward(x)
     }
 
-    /// A single call: [`Unet::predict`] with all that goes before it.
+    /// Predicts for a single call: [`Unet::times`], [`Unet::cross_attn_kv`] and [`Unet::predict`].
     ///
     /// # Shapes
-    /// latent `[n, h, w, in_channels]`, prompts `[n, 77·k, cross_attention_dim]` → `[n, h, w, out_channels]`
+    /// latent `[n, h, w, in_channels]`, prompts `[n, 77·k, cross_attention_dim]`
+    /// → `[n, h, w, out_channels]`
     pub fn forward(&self, latent: Tensor<4>, timestep: f64, prompts: &Tensor<3>) -> Tensor<4> {
         let time = self.times(&[timestep], prompts);
         self.predict(latent, &time, &self.cross_attn_kv(prompts))

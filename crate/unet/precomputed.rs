@@ -1,6 +1,7 @@
-//! What the U-Net computes once a run instead of once a step, because it depends on the prompt or on the timesteps alone,
-//! which are known before the first step: keys and values of every cross-attention, and what every residual block adds
-//! for the timestep. In SD1.5 that is 32 and 24 of some 500 operations.
+//! Results that the U-Net computes once per run instead of once per step, because they depend only
+//! on the prompt or on the timesteps: the keys and values of every cross-attention, and the vector
+//! that every residual block adds for the timestep. In SD1.5 these are 32 and 24 of some 500
+//! operations.
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -13,17 +14,18 @@ use crate::error::Result;
 use crate::ops::Ops;
 use crate::weights::VarBuilder;
 
-/// The layers that are carried out ahead of a run. The blocks put them here as they are made, and keep the place.
+/// Layers that are applied ahead of a run. Blocks add their layers here and keep the columns or the
+/// index of the result.
 #[derive(Default)]
 pub struct Precomputed {
-    /// Of the residual blocks.
+    /// Timestep projections of the residual blocks.
     pub projections: Projections,
-    /// Of the cross-attentions.
+    /// Key and value projections of the cross-attentions.
     pub kv_projections: Vec<KvProjection>,
 }
 
 impl Precomputed {
-    /// The layers for keys and values at `vb`; returns their place.
+    /// Adds the key and value projections at `vb` and returns their index.
     pub fn add_kv_projection(
         &mut self,
         vb: VarBuilder,
@@ -36,28 +38,29 @@ impl Precomputed {
     }
 }
 
-/// What the prompts of a run amount to: keys and values of every cross-attention, `[n, 77·k, channels of its level]` each.
+/// Keys and values of every cross-attention for the prompts of a run, each
+/// `[n, 77·k, channels of its level]`.
 #[derive(Clone)]
 pub struct CrossAttnKv(pub(super) Vec<KeysValues>);
 
-/// What a call is given besides the latent.
+/// Inputs of a U-Net call besides the latent.
 pub struct Conditioning<'a> {
-    /// `[1, columns]`: a row of what was embedded precomputed.
+    /// Row of the projected timestep embeddings, `[1, columns]`.
     pub time: &'a Tensor<2>,
-    /// See [`CrossAttnKv`].
+    /// Keys and values of the prompts.
     pub prompt: &'a CrossAttnKv,
-    /// To take a part of the row with.
+    /// Operations that take columns of `time`.
     pub ops: &'a Rc<dyn Ops>,
 }
 
 impl Conditioning<'_> {
-    /// `[1, outputs]`: a residual block's part of the timestep.
+    /// The vector that a residual block adds for the timestep, `[1, outputs]`.
     pub fn time(&self, columns: Range<usize>) -> Tensor<2> {
         self.ops.columns(self.time, columns)
     }
 
-    /// Keys and values for the cross-attention at `place`.
-    pub fn context(&self, place: usize) -> KeysValues {
-        self.prompt.0[place].clone()
+    /// Keys and values of the cross-attention at `index`.
+    pub fn keys_values(&self, index: usize) -> KeysValues {
+        self.prompt.0[index].clone()
     }
 }

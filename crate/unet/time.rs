@@ -1,5 +1,5 @@
-//! The timestep as vectors. Matches diffusers 0.42 `models/embeddings.py`, `get_timestep_embedding` and
-//! `TimestepEmbedding`, and the start of `models/resnet.py`, `ResnetBlock2D`.
+//! The timestep embedding. Matches diffusers 0.42 `models/embeddings.py`, `get_timestep_embedding`
+//! and `TimestepEmbedding`, and `time_emb_proj` of `models/resnet.py`, `ResnetBlock2D`.
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -12,12 +12,12 @@ use crate::nn::layers::LinearLayer;
 use crate::ops::Ops;
 use crate::weights::VarBuilder;
 
-/// A block's part of a row of [`Timesteps::embed`] begins at a multiple of so many columns: 256 bytes in f16, the
-/// furthest apart that an adapter may want the places at which a kernel is bound to a buffer. So a part is read where it
-/// lies.
-const COLUMNS: usize = 128;
+/// Alignment of a block's columns within a row of [`Timesteps::embed`]: 256 bytes in f16, the
+/// largest buffer offset alignment that an adapter may require. So a kernel can read the columns in
+/// place.
+const ALIGNMENT: usize = 128;
 
-/// Sinusoids of the timestep through two linear layers, and on through a third that each residual block has for itself.
+/// Sinusoids of the timestep, two linear layers, and a projection for each residual block.
 pub struct Timesteps {
     linear_1: LinearLayer,
     linear_2: LinearLayer,
@@ -28,7 +28,7 @@ pub struct Timesteps {
     ops: Rc<dyn Ops>,
 }
 
-/// The layers `time_emb_proj` of all residual blocks, each with its columns of the common result.
+/// The layers `time_emb_proj` of all residual blocks, each with its columns of the common row.
 #[derive(Default)]
 pub struct Projections {
     layers: Vec<(LinearLayer, Range<usize>)>,
@@ -36,7 +36,7 @@ pub struct Projections {
 }
 
 impl Projections {
-    /// The layer whose parameters are at `vb`; returns its columns.
+    /// Adds the layer with the weights at `vb` and returns its columns.
     pub fn add(
         &mut self,
         vb: VarBuilder,
@@ -45,14 +45,14 @@ impl Projections {
     ) -> Result<Range<usize>> {
         let layer = LinearLayer::new(vb, config.time_embed_dim(), outputs)?;
         let columns = self.columns..self.columns + outputs;
-        self.columns = columns.end.next_multiple_of(COLUMNS);
+        self.columns = columns.end.next_multiple_of(ALIGNMENT);
         self.layers.push((layer, columns.clone()));
         Ok(columns)
     }
 }
 
 impl Timesteps {
-    /// The embedding whose parameters are at `vb`, and the projections that follow it.
+    /// Makes the embedding with the weights at `vb`, followed by `projections`.
     pub fn new(mut vb: VarBuilder, config: &UnetConfig, projections: Projections) -> Result<Self> {
         let width = config.blocks[0].channels;
         let inner = config.time_embed_dim();
@@ -67,12 +67,14 @@ impl Timesteps {
         })
     }
 
-    /// Columns of a row of [`Timesteps::embed`]. What lies between blocks' columns is undefined.
+    /// Length of a row of [`Timesteps::embed`]. Values between the columns of two blocks are
+    /// undefined.
     pub fn columns(&self) -> usize {
         self.projections.columns
     }
 
-    /// What the residual blocks add at each of `timesteps`. The first two layers' part is the same for every block.
+    /// Computes the vectors that the residual blocks add at each of `timesteps`. All blocks share
+    /// the first two layers.
     ///
     /// # Shapes
     /// m timesteps → `[m, columns]`
@@ -86,8 +88,7 @@ impl Timesteps {
         let x = Tensor::<3>::from_data(data, (device, dtype));
         let x = self.ops.silu(self.linear_1.forward(x, None));
         let x = self.ops.silu(self.linear_2.forward(x, None));
-        let parts = self.projections.layers.iter();
-        let parts = parts.map(|(layer, columns)| {
+        let parts = self.projections.layers.iter().map(|(layer, columns)| {
             let part = layer.forward(x.clone(), None).squeeze_dim(0);
             (part, columns.start)
         });
@@ -95,7 +96,8 @@ impl Timesteps {
     }
 }
 
-/// `sin | cos` (or `cos | sin`) of `timestep · 10000^(−i/(half − shift))`; a zero is added to an odd width.
+/// `sin | cos`, or `cos | sin`, of `timestep · 10000^(−i/(half − shift))`. An odd width ends in a
+/// zero.
 fn sinusoids(timestep: f64, width: usize, flip_sin_to_cos: bool, freq_shift: f64) -> Vec<f32> {
     let half = width / 2;
     let angles: Vec<f64> = (0..half)

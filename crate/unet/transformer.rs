@@ -1,16 +1,64 @@
-//! Where the picture attends to itself and to the prompt. Matches diffusers 0.42 `models/transformers/transformer_2d.py`
-//! and `models/attention.py`, `BasicTransformerBlock`.
+//! Self-attention and cross-attention to the prompt. Matches diffusers 0.42
+//! `models/transformers/transformer_2d.py`, `Transformer2DModel`, and `models/attention.py`,
+//! `BasicTransformerBlock`.
 
 use std::rc::Rc;
 
 use burn::tensor::Tensor;
 
 use super::precomputed::{Conditioning, Precomputed};
-use crate::config::UnetConfig;
 use crate::error::Result;
-use crate::nn::layers::{GegluLayer, GroupNormLayer, LayerNormLayer, LinearLayer, tokens};
+use crate::nn::layers::{
+    GegluLayer, GroupNormConfig, GroupNormLayer, LayerNormConfig, LayerNormLayer, LinearLayer,
+    tokens,
+};
 use crate::ops::{Attention, Ops};
 use crate::weights::VarBuilder;
+
+/// Epsilon of the norm before the transformer layers, fixed in diffusers.
+const GROUP_NORM_EPS: f64 = 1e-6;
+/// Epsilon of the norms within a transformer layer, fixed in diffusers.
+const LAYER_NORM_EPS: f64 = 1e-5;
+
+/// Configuration of a [`Transformer`].
+#[derive(Debug, Clone, Copy)]
+pub struct TransformerConfig {
+    /// Channels of the map.
+    pub channels: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Number of transformer layers.
+    pub layers: usize,
+    /// Groups of the norm.
+    pub groups: usize,
+    /// Channels of the prompt's embeddings.
+    pub prompt_channels: usize,
+}
+
+impl TransformerConfig {
+    /// Makes the transformer with the weights at `vb`. Adds the key and value projections of its
+    /// cross-attentions to `precomputed`.
+    pub fn init(self, mut vb: VarBuilder, precomputed: &mut Precomputed) -> Result<Transformer> {
+        let channels = self.channels;
+        let norm = GroupNormConfig {
+            channels,
+            groups: self.groups,
+            eps: GROUP_NORM_EPS,
+            activation: None,
+        };
+        Ok(Transformer {
+            norm: norm.init(vb.pp("norm"))?,
+            proj_in: LinearLayer::new(vb.pp("proj_in"), channels, channels)?,
+            transformer_blocks: (0..self.layers)
+                .map(|index| {
+                    let mut vb = vb.pp("transformer_blocks");
+                    TransformerBlock::new(vb.pp(index), self, precomputed)
+                })
+                .collect::<Result<_>>()?,
+            proj_out: LinearLayer::new(vb.pp("proj_out"), channels, channels)?,
+        })
+    }
+}
 
 /// Norm, projection, transformer layers, projection, plus the input.
 pub struct Transformer {
@@ -21,41 +69,10 @@ pub struct Transformer {
 }
 
 impl Transformer {
-    /// The transformer of `level` whose parameters are at `vb`.
-    pub fn new(
-        mut vb: VarBuilder,
-        config: &UnetConfig,
-        level: usize,
-        precomputed: &mut Precomputed,
-    ) -> Result<Self> {
-        let block = config.blocks[level];
-        let channels = block.channels;
-        Ok(Transformer {
-            norm: GroupNormLayer::new(
-                vb.pp("norm"),
-                channels,
-                config.norm_num_groups,
-                1e-6,
-                false,
-            )?,
-            proj_in: LinearLayer::new(vb.pp("proj_in"), channels, channels)?,
-            transformer_blocks: (0..block.transformer_layers)
-                .map(|i| {
-                    TransformerBlock::new(
-                        vb.pp("transformer_blocks").pp(i),
-                        channels,
-                        block.heads,
-                        config.cross_attention_dim,
-                        precomputed,
-                    )
-                })
-                .collect::<Result<_>>()?,
-            proj_out: LinearLayer::new(vb.pp("proj_out"), channels, channels)?,
-        })
-    }
-
+    /// Applies the transformer to `x`.
+    ///
     /// # Shapes
-    /// `[n, h, w, c]` → the same
+    /// `[n, h, w, c]` → `[n, h, w, c]`
     pub fn forward(&self, x: Tensor<4>, conditioning: &Conditioning) -> Tensor<4> {
         let shape = x.dims();
         let mut h = tokens(self.norm.forward(x.clone(), None));
@@ -67,14 +84,15 @@ impl Transformer {
     }
 }
 
-/// Self-attention, cross-attention to the prompt, gated feed-forward; each with its norm before and the input added.
+/// Self-attention, cross-attention to the prompt and gated feed-forward layers, each with a norm
+/// before it and its input added.
 struct TransformerBlock {
     norm1: LayerNormLayer,
     attn1: AttentionLayer,
     attn1_kv: KvProjection,
     norm2: LayerNormLayer,
     attn2: AttentionLayer,
-    /// Which of the given keys and values are this block's.
+    /// Index of this block's keys and values among the precomputed ones.
     attn2_kv: usize,
     norm3: LayerNormLayer,
     ff_in: GegluLayer,
@@ -84,54 +102,59 @@ struct TransformerBlock {
 impl TransformerBlock {
     fn new(
         mut vb: VarBuilder,
-        channels: usize,
-        heads: usize,
-        prompt: usize,
+        config: TransformerConfig,
         precomputed: &mut Precomputed,
     ) -> Result<Self> {
-        let eps = 1e-5;
+        let TransformerConfig {
+            channels,
+            prompt_channels,
+            ..
+        } = config;
+        let norm = LayerNormConfig {
+            channels,
+            eps: LAYER_NORM_EPS,
+        };
         Ok(TransformerBlock {
-            norm1: LayerNormLayer::new(vb.pp("norm1"), channels, eps)?,
-            attn1: AttentionLayer::new(vb.pp("attn1"), channels, heads)?,
+            norm1: norm.init(vb.pp("norm1"))?,
+            attn1: AttentionLayer::new(vb.pp("attn1"), config)?,
             attn1_kv: KvProjection::new(vb.pp("attn1"), channels, channels)?,
-            norm2: LayerNormLayer::new(vb.pp("norm2"), channels, eps)?,
-            attn2: AttentionLayer::new(vb.pp("attn2"), channels, heads)?,
-            attn2_kv: precomputed.add_kv_projection(vb.pp("attn2"), prompt, channels)?,
-            norm3: LayerNormLayer::new(vb.pp("norm3"), channels, eps)?,
+            norm2: norm.init(vb.pp("norm2"))?,
+            attn2: AttentionLayer::new(vb.pp("attn2"), config)?,
+            attn2_kv: precomputed.add_kv_projection(vb.pp("attn2"), prompt_channels, channels)?,
+            norm3: norm.init(vb.pp("norm3"))?,
             ff_in: GegluLayer::new(vb.pp("ff.net.0"), channels, 4 * channels)?,
             ff_out: LinearLayer::new(vb.pp("ff.net.2"), 4 * channels, channels)?,
         })
     }
 
-    /// `[n, t, c]` → the same
+    /// `[n, t, c]` → `[n, t, c]`
     fn forward(&self, x: Tensor<3>, conditioning: &Conditioning) -> Tensor<3> {
         let h = self.norm1.forward(x.clone());
         let itself = self.attn1_kv.forward(&h);
         let x = self.attn1.forward(h, itself, x);
         let h = self.norm2.forward(x.clone());
-        let x = self
-            .attn2
-            .forward(h, conditioning.context(self.attn2_kv), x);
+        let prompt = conditioning.keys_values(self.attn2_kv);
+        let x = self.attn2.forward(h, prompt, x);
         let h = self.norm3.forward(x.clone());
         self.ff_out.forward(self.ff_in.forward(h), Some(x))
     }
 }
 
-/// Keys and values of what is attended to, `[n, s, channels]`.
+/// Keys and values of the tokens attended to, `[n, s, channels]` each.
 #[derive(Clone)]
 pub struct KeysValues {
     keys: Tensor<3>,
     values: Tensor<3>,
 }
 
-/// The layers that make them.
+/// The layers that compute [`KeysValues`].
 pub struct KvProjection {
     to_k: LinearLayer,
     to_v: LinearLayer,
 }
 
 impl KvProjection {
-    /// `to_k` and `to_v` of `vb`.
+    /// Takes `to_k` and `to_v` from `vb`.
     pub fn new(mut vb: VarBuilder, inputs: usize, channels: usize) -> Result<Self> {
         Ok(KvProjection {
             to_k: LinearLayer::without_bias(vb.pp("to_k"), inputs, channels)?,
@@ -139,6 +162,8 @@ impl KvProjection {
         })
     }
 
+    /// Computes the keys and values of `x`.
+    ///
     /// # Shapes
     /// `[n, s, inputs]` → `[n, s, channels]` each
     pub fn forward(&self, x: &Tensor<3>) -> KeysValues {
@@ -149,6 +174,7 @@ impl KvProjection {
     }
 }
 
+/// Query and output projections around an attention.
 struct AttentionLayer {
     to_q: LinearLayer,
     to_out: LinearLayer,
@@ -157,16 +183,17 @@ struct AttentionLayer {
 }
 
 impl AttentionLayer {
-    fn new(mut vb: VarBuilder, channels: usize, heads: usize) -> Result<Self> {
+    fn new(mut vb: VarBuilder, config: TransformerConfig) -> Result<Self> {
+        let channels = config.channels;
         Ok(AttentionLayer {
             to_q: LinearLayer::without_bias(vb.pp("to_q"), channels, channels)?,
             to_out: LinearLayer::new(vb.pp("to_out.0"), channels, channels)?,
-            heads,
+            heads: config.heads,
             ops: vb.ops(),
         })
     }
 
-    /// `x` attends to `context`; `residual` is added.
+    /// Lets `x` attend to `context` and adds `residual`: `[n, t, c]` → `[n, t, c]`.
     fn forward(&self, x: Tensor<3>, context: KeysValues, residual: Tensor<3>) -> Tensor<3> {
         let h = self.ops.attention(Attention {
             q: self.to_q.forward(x, None),

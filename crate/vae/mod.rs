@@ -1,4 +1,4 @@
-//! From a latent to a picture: the decoder half of the autoencoder.
+//! The autoencoder's decoder: latent to picture.
 
 pub mod decoder;
 pub mod tile_layout;

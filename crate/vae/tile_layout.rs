@@ -1,29 +1,30 @@
-//! Decoding in tiles whose edges are blended, for pictures whose activations would not fit. Matches diffusers 0.42
-//! `AutoencoderKL.tiled_decode`.
+//! Decoding in tiles with blended edges, for pictures whose activations would not fit in memory.
+//! Matches diffusers 0.42 `AutoencoderKL.tiled_decode`.
 //!
-//! The latent is cut into squares that overlap by a quarter; each is decoded for itself, and where two pictures overlap
-//! the one fades into the other. Tiles are blended on the host: they come back one at a time, so the device never holds
-//! more than one.
+//! The latent is cut into squares that overlap by a quarter. Each square is decoded alone, and
+//! overlapping pictures fade into each other. Tiles are blended on the host as they arrive one by
+//! one, so the device never holds more than one.
 
 use std::ops::Range;
 
 use crate::config::VaeConfig;
 
-/// How a latent is cut.
+/// Division of a latent into tiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TileLayout {
     /// Side of a tile in latent positions, a multiple of 4.
     side: usize,
-    /// Pixels a latent position becomes, in each direction.
+    /// Pixels per latent position in each direction.
     unit: usize,
 }
 
 impl TileLayout {
-    /// The smallest side: below, a tile would be mostly overlap that its neighbours see too little around.
+    /// The smallest side of a tile. A smaller tile would be mostly overlap, decoded with too little
+    /// of its surroundings.
     pub const SMALLEST: usize = 8;
 
-    /// Tiles of `side` latent positions, rounded down to a multiple of 4 (a quarter of it is the overlap), but not below
-    /// [`TileLayout::SMALLEST`].
+    /// Makes tiles of `side` latent positions, rounded down to a multiple of 4, because a quarter
+    /// of the side is overlap, and at least [`TileLayout::SMALLEST`].
     pub fn new(side: usize, config: &VaeConfig) -> Self {
         TileLayout {
             side: (side / 4 * 4).max(Self::SMALLEST),
@@ -31,20 +32,20 @@ impl TileLayout {
         }
     }
 
-    /// The model's own tiles: the size its VAE was trained at.
+    /// Makes tiles of the size that the model's VAE was trained on.
     pub fn of_model(config: &VaeConfig) -> Self {
         TileLayout::new(config.sample_size / config.pixels_per_latent(), config)
     }
 
-    /// Tiles of half the side; `None` where these are the smallest.
+    /// Halves the side of the tiles. Returns `None` if they are the smallest.
     pub fn halved(self) -> Option<Self> {
         let side = self.side / 8 * 4;
         (side >= Self::SMALLEST).then_some(TileLayout { side, ..self })
     }
 
-    /// These tiles, halved until their side is `most` or less, or they are the smallest.
-    pub fn at_most(mut self, most: usize) -> Self {
-        while self.side > most {
+    /// Halves the tiles until their side is at most `max` or the smallest.
+    pub fn at_most(mut self, max: usize) -> Self {
+        while self.side > max {
             match self.halved() {
                 Some(smaller) => self = smaller,
                 None => break,
@@ -58,12 +59,12 @@ impl TileLayout {
         self.side
     }
 
-    /// Whether a latent of this size is more than one tile.
+    /// True if a latent of this size is more than one tile.
     pub fn divides(self, height: usize, width: usize) -> bool {
         height > self.side || width > self.side
     }
 
-    /// Where tiles begin along `length` latent positions, and where they end.
+    /// The ranges of latent positions that tiles cover along a side of `length`.
     pub fn ranges(self, length: usize) -> impl Iterator<Item = Range<usize>> {
         let stride = self.side - self.side / 4;
         (0..length)
@@ -72,30 +73,33 @@ impl TileLayout {
     }
 }
 
-/// A picture that is put together from tiles: row by row, each from left to right.
+/// A picture assembled from tiles, row by row and from left to right.
 pub struct Canvas {
     tiling: TileLayout,
     width: usize,
     /// `[height, width, 3]`
     values: Vec<f32>,
-    /// The tiles above the row being laid, blended, and those of this row so far.
+    /// The blended tiles of the row above.
     above: Vec<Tile>,
+    /// The blended tiles of the current row so far.
     row: Vec<Tile>,
-    /// Top of the row being laid, in pixels.
+    /// Top of the current row in pixels.
     top: usize,
 }
 
-/// `[height, width, 3]`
+/// The picture of a tile.
 struct Tile {
+    /// `[height, width, 3]`
     values: Vec<f32>,
     height: usize,
     width: usize,
 }
 
+/// Values of a pixel: red, green and blue.
 const COLOURS: usize = 3;
 
 impl Canvas {
-    /// An empty picture of a latent `[_, height, width]`.
+    /// Makes an empty picture for a latent of `height` × `width` positions.
     pub fn new(tiling: TileLayout, height: usize, width: usize) -> Self {
         let (height, width) = (height * tiling.unit, width * tiling.unit);
         Canvas {
@@ -108,7 +112,7 @@ impl Canvas {
         }
     }
 
-    /// Lays the next tile of the row, the picture of the latent at `rows` and `columns`: `[h, w, 3]`.
+    /// Adds the next tile: `values` `[h, w, 3]`, decoded from the latent at `rows` and `columns`.
     pub fn lay(&mut self, rows: Range<usize>, columns: Range<usize>, values: Vec<f32>) {
         let TileLayout { side, unit } = self.tiling;
         let overlap = side / 4 * unit;
@@ -121,14 +125,14 @@ impl Canvas {
             height: rows.len() * unit,
             width: columns.len() * unit,
         };
-        // Neighbours are taken as they were blended themselves.
+        // Neighbours are blended already, as in diffusers.
         if let Some(above) = self.above.get(self.row.len()) {
             tile.fade_from_above(above, overlap);
         }
         if let Some(left) = self.row.last() {
             tile.fade_from_left(left, overlap);
         }
-        // What lies beyond is laid by the neighbours.
+        // The next tiles draw the overlap.
         let kept = side * unit - overlap;
         let (height, width) = (tile.height.min(kept), tile.width.min(kept));
         let left = columns.start * unit;
@@ -178,7 +182,7 @@ impl Tile {
     }
 }
 
-/// `ours` gets `share` of itself and the rest of `theirs`.
+/// Mixes `ours · share + theirs · (1 − share)` into `ours`.
 fn blend(theirs: &[f32], ours: &mut [f32], share: f32) {
     for (ours, theirs) in ours.iter_mut().zip(theirs) {
         *ours = theirs * (1.0 - share) + *ours * share;
@@ -198,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn sides() {
+    fn sides_are_multiples_of_4_from_the_smallest_up() {
         assert_eq!(tiling(64).side(), 64);
         assert_eq!(tiling(30).side(), 28);
         assert_eq!(tiling(3).side(), TileLayout::SMALLEST);
@@ -208,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn every_position_is_in_a_tile_and_edges_overlap_by_a_quarter() {
+    fn tiles_cover_every_position_and_overlap_by_a_quarter() {
         for length in 1..100 {
             let ranges: Vec<_> = tiling(16).ranges(length).collect();
             assert_eq!(ranges[0].start, 0);
@@ -220,9 +224,8 @@ mod tests {
         }
     }
 
-    /// Where overlapping tiles agree, the picture is what they agree on.
     #[test]
-    fn tiles_of_one_picture_make_that_picture() {
+    fn blending_tiles_of_one_picture_restores_the_picture() {
         for (height, width) in [(8, 8), (9, 30), (31, 17), (14, 6), (25, 25)] {
             let tiling = tiling(8);
             let picture = |y: usize, x: usize, c: usize| (y * 1000 + x * 3 + c) as f32;

@@ -1,4 +1,4 @@
-//! Files of weights: what a network wants of them, what they hold, and where a required tensor was found.
+//! Weight files: their headers, the tensors that a network requires, and where those were found.
 
 use std::ops::Range;
 
@@ -7,41 +7,45 @@ use super::safetensors::{Dtype, Header, TensorInfo, header_length};
 use super::source::Source;
 use crate::error::Result;
 
-/// One network of a model folder and what it wants.
+/// A network of a model folder and the tensors it requires.
 pub struct Part {
     /// Folder within the model: `unet`, `vae`, `text_encoder`.
     pub folder: &'static str,
-    /// File name without extension: `model` (transformers) or `diffusion_pytorch_model` (diffusers).
+    /// File name without extension: `model` (transformers) or `diffusion_pytorch_model`
+    /// (diffusers).
     pub stem: &'static str,
-    /// Tensors the network asks for.
+    /// The required tensors.
     pub required: Vec<RequiredTensor>,
 }
 
-/// A file of weights and what it holds.
+/// A weight file and its header.
 #[derive(Debug, Clone)]
 pub struct WeightFile {
     /// Path within the source.
     pub path: String,
-    /// Its tensors.
+    /// The tensors it contains.
     pub header: Header,
 }
 
-/// A required tensor and where it was found.
+/// A required tensor and its location.
 pub(super) struct Found<'a> {
-    /// Index of its part.
+    /// Index of the part that requires it.
     pub part: usize,
     pub required: &'a RequiredTensor,
-    /// Its name in the file.
+    /// Name in the file.
     pub key: String,
+    /// Path of the file within the source.
     pub path: String,
     pub info: TensorInfo,
     pub dtype: Dtype,
 }
 
+/// Number of bytes in `range`.
 pub(super) fn length(range: &Range<u64>) -> u64 {
     range.end - range.start
 }
 
+/// Reads the header of the safetensors file at `path`, which has `size` bytes.
 pub(super) async fn read_header(
     source: &dyn Source,
     path: String,

@@ -1,4 +1,4 @@
-//! Loading: finding a part's files, matching them with what the network wants, and reading tensor by tensor.
+//! Loading: finds a part's files, matches their tensors with the required ones and reads them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,45 +8,45 @@ use serde::Deserialize;
 use super::checkpoint::Checkpoint;
 use super::file::{Found, Part, WeightFile, length, read_header};
 use super::names::{Key, aliases};
-use super::params::Loaded;
+use super::params::{Loaded, RequiredTensor};
 use super::safetensors::TensorInfo;
 use super::sizes::WeightSizes;
 use super::source::{Source, read_text};
 use super::storage::Storage;
-use super::stream::Reader;
+use super::stream::WeightReader;
 use super::unexpected;
 use crate::error::{Error, Result};
 
 /// Bytes of weights read so far.
 #[derive(Debug, Clone, Copy)]
 pub struct LoadProgress<'a> {
-    /// Bytes done.
+    /// Bytes read.
     pub done: u64,
-    /// Bytes in all; known before the first one is read.
+    /// Bytes in total, known before the first one is read.
     pub total: u64,
-    /// Folder being read.
+    /// Folder of the part being read.
     pub part: &'a str,
-    /// What all weights together take in memory; known before the first byte of them is read.
+    /// Memory that all weights together take, known before the first byte of them is read.
     pub sizes: WeightSizes,
 }
 
-/// What [`load_parts`] and [`load_checkpoint`] return.
+/// The result of [`load_parts`] and [`load_checkpoint`].
 pub struct Weights {
     /// Each part's tensors by name.
     pub parts: Vec<HashMap<String, Loaded>>,
-    /// What the user should know about the files.
+    /// Warnings about the files, for the user.
     pub warnings: Vec<String>,
 }
 
-/// Loads every tensor `parts` want from a model folder onto `device`: matrices stored as `storage` says, vectors always in
-/// f32.
+/// Loads the tensors that `parts` require from a model folder onto `device`: matrices in the dtype
+/// of `storage`, vectors always in f32.
 ///
-/// All headers are read and all names and shapes are checked before the first byte of weights is asked for; then the
-/// source is told which bytes will be.
+/// All headers are read and all names and shapes checked before the first byte of weights is
+/// requested. Then the source learns by [`Source::plan`] which bytes will be read.
 ///
 /// # Errors
-/// [`Error::File`] listing by name the tensors that are missing or have another shape than the configuration says;
-/// whatever `source` reports; [`Error::Device`] where the device fails.
+/// [`Error::File`] with the names of tensors that are missing or do not have the configuration's
+/// shape; errors of `source`; [`Error::Device`] if the device fails.
 pub async fn load_parts(
     source: &dyn Source,
     parts: &[Part],
@@ -63,23 +63,19 @@ pub async fn load_parts(
             _ => source.describe(part.folder),
         };
         let tensors = match_part(index, part, &files, &aliases).map_err(|wrong| {
-            let expected = format!("what {}/config.json says", part.folder);
-            misfit(&path, part, &wrong, &expected)
+            let expected = format!("{}/config.json", part.folder);
+            mismatch(&path, part, &wrong, &expected)
         })?;
-        let expected = |name: &str| unexpected::in_folder(part.folder, name);
-        warnings.extend(unexpected::unknown(
-            &path,
-            &files,
-            &keys(&tensors),
-            &expected,
-        ));
+        let usual = |name: &str| unexpected::usual_in_folder(part.folder, name);
+        let used = keys(&tensors);
+        warnings.extend(unexpected::warning(&path, &files, &used, &usual));
         found.extend(tensors);
     }
     let parts = read_tensors(source, parts, found, device, storage, progress).await?;
     Ok(Weights { parts, warnings })
 }
 
-/// As [`load_parts`], from a single file.
+/// Loads the tensors that `parts` require from a single file, as [`load_parts`] does from a folder.
 pub async fn load_checkpoint(
     source: &dyn Source,
     checkpoint: &Checkpoint,
@@ -95,23 +91,25 @@ pub async fn load_checkpoint(
         let keys = |name: &str| checkpoint.names().keys(part.folder, name);
         let tensors = match_part(index, part, files, &keys);
         found.extend(tensors.map_err(|wrong| {
-            let expected = format!("what the rest of its {} says", part.folder);
-            misfit(&path, part, &wrong, &expected)
+            let expected = format!("the other tensors of its {}", part.folder);
+            mismatch(&path, part, &wrong, &expected)
         })?);
     }
-    let expected = |name: &str| unexpected::in_checkpoint(name, checkpoint.text_layers());
-    let unknown = unexpected::unknown(&path, files, &keys(&found), &expected);
+    let usual = |name: &str| unexpected::usual_in_checkpoint(name, checkpoint.text_layers());
+    let warning = unexpected::warning(&path, files, &keys(&found), &usual);
     let parts = read_tensors(source, parts, found, device, storage, progress).await?;
     Ok(Weights {
         parts,
-        warnings: unknown.into_iter().collect(),
+        warnings: warning.into_iter().collect(),
     })
 }
 
+/// Names of the tensors in their files.
 fn keys(found: &[Found]) -> HashSet<String> {
     found.iter().map(|found| found.key.clone()).collect()
 }
 
+/// Reads the tensors `found`. Returns those of each part by name.
 async fn read_tensors(
     source: &dyn Source,
     parts: &[Part],
@@ -120,9 +118,9 @@ async fn read_tensors(
     storage: Storage,
     progress: &mut dyn FnMut(LoadProgress<'_>),
 ) -> Result<Vec<HashMap<String, Loaded>>> {
-    // In the order of the files, so that the network sees long runs of neighbouring ranges.
+    // In the order of the files, so that requests cover long runs of adjacent ranges.
     found.sort_by(|a, b| (&a.path, a.info.range.start).cmp(&(&b.path, b.info.range.start)));
-    let mut reader = Reader::new(source, parts, &found, device, storage, progress);
+    let mut reader = WeightReader::new(source, parts, &found, device, storage, progress);
     reader.begin();
     let ranges = found
         .iter()
@@ -137,7 +135,8 @@ async fn read_tensors(
     Ok(loaded)
 }
 
-/// The files of a part: one safetensors file or the shards of an index, the fp16 variant first.
+/// Finds the files of a part: one safetensors file or the shards of an index. The fp16 variant
+/// comes first.
 async fn find_files(source: &dyn Source, part: &Part) -> Result<Vec<WeightFile>> {
     let Part { folder, stem, .. } = part;
     for name in [
@@ -170,11 +169,11 @@ async fn find_files(source: &dyn Source, part: &Part) -> Result<Vec<WeightFile>>
     }
     Err(Error::file(
         source.describe(&format!("{folder}/{stem}.safetensors")),
-        "no such file, and neither its fp16 variant nor an index of shards",
+        "no such file, no fp16 variant of it and no index of shards",
     ))
 }
 
-/// File names in a `*.safetensors.index.json`.
+/// Reads the file names in a `*.safetensors.index.json`.
 fn shards(path: &str, json: &[u8]) -> Result<Vec<String>> {
     #[derive(Deserialize)]
     struct Index {
@@ -194,8 +193,10 @@ fn shards(path: &str, json: &[u8]) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Finds every required tensor of `part` in `files`, or lists all that are not there as required. `keys` gives the names a
-/// tensor may have there.
+/// Finds every required tensor of `part` in `files`. `keys` gives the possible names of a tensor.
+///
+/// # Errors
+/// A description of each tensor that is missing or has the wrong shape or type.
 fn match_part<'a>(
     index: usize,
     part: &'a Part,
@@ -205,44 +206,9 @@ fn match_part<'a>(
     let mut found = Vec::new();
     let mut wrong = Vec::new();
     for required in &part.required {
-        let keys = keys(&required.name);
-        let hit = keys.iter().find_map(|key| {
-            let find = |file: &'_ WeightFile| {
-                let info = file.header.tensors.get(&key.name)?.clone();
-                Some((key, file.path.clone(), info))
-            };
-            files.iter().find_map(find)
-        });
-        let Some((key, path, whole)) = hit else {
-            let name = keys.first().map_or(&required.name, |key| &key.name);
-            wrong.push(format!("{name} is missing"));
-            continue;
-        };
-        let mut expected = required.shape.clone();
-        let info = match key.third {
-            None => whole.clone(),
-            Some(third) => {
-                expected[0] *= 3;
-                rows(&whole, third)
-            }
-        };
-        match info.dtype {
-            _ if !same_shape(&whole.shape, &expected) => wrong.push(format!(
-                "{} has shape {:?}, expected {expected:?}",
-                key.name, whole.shape
-            )),
-            Some(dtype) => found.push(Found {
-                part: index,
-                required,
-                key: key.name.clone(),
-                path,
-                info,
-                dtype,
-            }),
-            None => wrong.push(format!(
-                "{} has an element type that is not F16, BF16 or F32",
-                key.name
-            )),
+        match find_tensor(index, required, files, &keys(&required.name)) {
+            Ok(tensor) => found.push(tensor),
+            Err(what) => wrong.push(what),
         }
     }
     if wrong.is_empty() {
@@ -252,7 +218,51 @@ fn match_part<'a>(
     }
 }
 
-/// The upper, middle or lower third of a tensor's rows, which lie in the file one after the other.
+/// Finds a tensor that part `index` requires, under the first of `keys` that a file has.
+fn find_tensor<'a>(
+    index: usize,
+    required: &'a RequiredTensor,
+    files: &[WeightFile],
+    keys: &[Key],
+) -> std::result::Result<Found<'a>, String> {
+    let mut candidates = keys
+        .iter()
+        .flat_map(|key| files.iter().map(move |file| (key, file)));
+    let hit = candidates.find_map(|(key, file)| {
+        let whole = file.header.tensors.get(&key.name)?;
+        Some((key, file.path.clone(), whole))
+    });
+    let Some((key, path, whole)) = hit else {
+        let name = keys.first().map_or(&required.name, |key| &key.name);
+        return Err(format!("{name} is missing"));
+    };
+    let mut expected = required.shape.clone();
+    if key.third.is_some() {
+        expected[0] *= 3;
+    }
+    if !same_shape(&whole.shape, &expected) {
+        let (name, shape) = (&key.name, &whole.shape);
+        return Err(format!("{name} has shape {shape:?}, expected {expected:?}"));
+    }
+    let Some(dtype) = whole.dtype else {
+        let name = &key.name;
+        return Err(format!(
+            "{name} has an element type that is not F16, BF16 or F32"
+        ));
+    };
+    Ok(Found {
+        part: index,
+        required,
+        key: key.name.clone(),
+        path,
+        info: key
+            .third
+            .map_or_else(|| whole.clone(), |third| rows(whole, third)),
+        dtype,
+    })
+}
+
+/// Returns the upper, middle or lower third of a tensor's rows, which are contiguous in the file.
 fn rows(info: &TensorInfo, third: usize) -> TensorInfo {
     let bytes = length(&info.range) / 3;
     let start = info.range.start + third as u64 * bytes;
@@ -264,17 +274,18 @@ fn rows(info: &TensorInfo, third: usize) -> TensorInfo {
     part
 }
 
-fn misfit(path: &str, part: &Part, wrong: &[String], expected: &str) -> Error {
-    let shown = 6.min(wrong.len());
-    let mut list = wrong[..shown].join("; ");
-    if wrong.len() > shown {
-        list += &format!("; and {} more", wrong.len() - shown);
+/// Makes the error for the tensors of `part` that are `wrong`.
+fn mismatch(path: &str, part: &Part, wrong: &[String], expected: &str) -> Error {
+    let named = 6.min(wrong.len());
+    let mut list = wrong[..named].join("; ");
+    if wrong.len() > named {
+        list += &format!("; and {} more", wrong.len() - named);
     }
     let counts = format!("{} of {} tensors", wrong.len(), part.required.len());
-    Error::file(path, format!("{counts} are not {expected}: {list}"))
+    Error::file(path, format!("{counts} do not match {expected}: {list}"))
 }
 
-/// Equal but for trailing ones: a 1×1 convolution is a matrix.
+/// Compares shapes without trailing ones: a 1×1 convolution is a matrix.
 fn same_shape(a: &[usize], b: &[usize]) -> bool {
     let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
     long.starts_with(short) && long[short.len()..].iter().all(|&d| d == 1)

@@ -1,10 +1,19 @@
-//! From files to tensors: where bytes come from ([`source`]), what a safetensors file holds ([`safetensors`]), which
-//! tensors a model needs and under which names ([`params`], [`names`]), what a checkpoint of one file says of itself
-//! ([`checkpoint`]), the way from one to the other ([`load`]), and the types that weights have in memory ([`storage`]).
+//! Weights: from files to tensors.
+//!
+//! | module | purpose |
+//! |---|---|
+//! | [`source`] | where bytes come from: folder, HTTP, single file |
+//! | [`safetensors`] | the header of a safetensors file |
+//! | [`params`] | the tensors that a network requires |
+//! | [`names`] | the map between our names and the files' |
+//! | [`checkpoint`] | single-file checkpoints and their configuration |
+//! | [`load`] | matching required tensors with files, and reading them |
+//! | [`storage`] | the types that weights have in memory |
 
 pub mod checkpoint;
 pub mod file;
 mod identify;
+mod infer;
 pub mod load;
 pub mod names;
 pub mod params;

@@ -1,14 +1,16 @@
-//! The only map between the names our structures use and the names files use.
+//! The only map between our tensor names and the names in files.
 //!
-//! Structures are named after diffusers' current keys, so for a model folder there is little to map: older files of the
-//! same models. Single-file checkpoints have the names of the program that the models were trained with ([`Ldm`]).
+//! Our names are diffusers' current keys, so a model folder needs little mapping, only for older
+//! files of the same models. Single-file checkpoints have the names of the program that trained
+//! the models ([`Ldm`]).
 
-/// Where a file holds a tensor.
+/// Name of a tensor in a file, or of a third of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
     /// The tensor's name in the file.
     pub name: String,
-    /// Which third of its rows, where one tensor holds queries', keys' and values' weights one below the other.
+    /// Third of its rows, if one tensor holds the weights for queries, keys and values one below
+    /// the other.
     pub third: Option<usize>,
 }
 
@@ -18,10 +20,10 @@ impl From<String> for Key {
     }
 }
 
-/// The names under which a file of a model folder may hold the tensor we call `name`, in order of preference.
+/// Possible names of our tensor `name` in a file of a model folder, in order of preference.
 ///
 /// - transformers before 5 put `text_model.` before every key of the text encoder;
-/// - diffusers before 0.18 called the VAE's attention layers query, key, value and proj_attn.
+/// - diffusers before 0.18 named the VAE's attention layers query, key, value and proj_attn.
 pub fn aliases(name: &str) -> Vec<Key> {
     let old_attention = [
         (".to_q.", ".query."),
@@ -38,45 +40,47 @@ pub fn aliases(name: &str) -> Vec<Key> {
     names.into_iter().map(Key::from).collect()
 }
 
-/// Which text encoder a checkpoint holds; it decides what else is not in the tensors.
+/// Kind of text encoder in a checkpoint. It decides the settings that shapes cannot tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TextKind {
-    /// CLIP as transformers names it: Stable Diffusion 1.x.
+    /// CLIP with transformers' names: Stable Diffusion 1.x.
     Clip,
     /// OpenCLIP: Stable Diffusion 2.x.
     OpenClip,
 }
 
-/// The names in a checkpoint of the original code (CompVis' and Stability's latent-diffusion, `openaimodel.py` and
-/// `model.py`; open_clip's `transformer.py`). There a network's blocks are numbered through, whatever level they are on.
+/// The names in a checkpoint of the original code: CompVis' and Stability's latent-diffusion,
+/// `openaimodel.py` and `model.py`, and open_clip's `transformer.py`. Blocks of a network are
+/// numbered consecutively there, across its levels.
 #[derive(Debug, Clone, Copy)]
 pub struct Ldm {
-    /// Residual blocks a level of the U-Net has on the way down.
+    /// Residual blocks per level in the U-Net's down blocks.
     pub unet_layers: usize,
     /// Levels of the VAE.
     pub vae_levels: usize,
-    /// Which text encoder there is.
+    /// Kind of text encoder.
     pub text: TextKind,
 }
 
 impl Ldm {
-    /// Before every name of the U-Net.
+    /// Prefix of the U-Net's names.
     pub const UNET: &str = "model.diffusion_model.";
-    /// Before every name of the VAE.
+    /// Prefix of the VAE's names.
     pub const VAE: &str = "first_stage_model.";
-    /// Before every name of SD1's text encoder.
+    /// Prefix of the names of SD1's text encoder.
     pub const CLIP: &str = "cond_stage_model.transformer.";
-    /// Before every name of SD2's text encoder.
+    /// Prefix of the names of SD2's text encoder.
     pub const OPEN_CLIP: &str = "cond_stage_model.model.";
 
-    /// Where the tensor we call `name` in the network `part` (a folder in diffusers' layout) may be, in order of
-    /// preference.
+    /// Possible names of our tensor `name` of the network `part` (a folder in diffusers' layout),
+    /// in order of preference.
     pub fn keys(&self, part: &str, name: &str) -> Vec<Key> {
         let words: Vec<&str> = name.split('.').collect();
         let (prefix, keys) = match (part, self.text) {
             ("unet", _) => (Self::UNET, self.unet(&words)),
             ("vae", _) => (Self::VAE, vec![self.vae(&words).into()]),
-            // Merging programs of 2022 lost the `text_model.`, and files made of such files still lack it.
+            // Merging programs of 2022 dropped `text_model.`, and files made from their files lack
+            // it too.
             (_, TextKind::Clip) => {
                 let names = ["text_model.", ""].map(|between| format!("{between}{name}").into());
                 (Self::CLIP, names.to_vec())
@@ -91,7 +95,8 @@ impl Ldm {
     }
 
     fn unet(&self, words: &[&str]) -> Vec<Key> {
-        // Beside its residual blocks, a level has one downsampler on the way down and one more block on the way up.
+        // Besides its residual blocks, a level has a downsampler in the input blocks, and one more
+        // residual block in the output blocks.
         let level = self.unet_layers + 1;
         let at = |block: &str, layer: &str| number(block) * level + number(layer);
         let key = match words {
@@ -116,11 +121,11 @@ impl Ldm {
             ["up_blocks", b, "attentions", i, leaf @ ..] => {
                 format!("output_blocks.{}.1.{}", at(b, i), leaf.join("."))
             }
-            // Behind the residual block and, on levels that have one, the transformer.
+            // After the residual block and, on some levels, a transformer.
             ["up_blocks", b, "upsamplers", "0", "conv", leaf] => {
                 let block = at(b, "0") + self.unet_layers;
                 return [1, 2]
-                    .map(|place| format!("output_blocks.{block}.{place}.conv.{leaf}").into())
+                    .map(|index| format!("output_blocks.{block}.{index}.conv.{leaf}").into())
                     .to_vec();
             }
             ["time_embedding", "linear_1", leaf] => format!("time_embed.0.{leaf}"),
@@ -135,7 +140,7 @@ impl Ldm {
 
     fn vae(&self, words: &[&str]) -> String {
         let shortcut = |leaf: &[&str]| leaf.join(".").replace("conv_shortcut", "nin_shortcut");
-        // Counted from full resolution down, where diffusers counts from the deepest level up.
+        // Counted from the highest resolution down; diffusers counts from the lowest up.
         let level = |block: &str| self.vae_levels.saturating_sub(1 + number(block));
         match words {
             ["decoder", "mid_block", "resnets", i, leaf @ ..] => {
@@ -190,7 +195,7 @@ fn open_clip(words: &[&str]) -> Key {
     name.into()
 }
 
-/// The layers of a residual block, numbered in two sequences there.
+/// The name of a residual block's layer. The original code numbers them in two sequences.
 fn resnet(leaf: &[&str]) -> String {
     let [layer, leaf @ ..] = leaf else {
         return String::new();
@@ -207,7 +212,7 @@ fn resnet(leaf: &[&str]) -> String {
     format!("{layer}.{}", leaf.join("."))
 }
 
-/// A number within one of our own names.
+/// Parses a number in one of our own names.
 fn number(word: &str) -> usize {
     word.parse().unwrap_or(0)
 }

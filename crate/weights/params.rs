@@ -1,4 +1,4 @@
-//! The parameters of a network.
+//! The weights of a network.
 //!
 //! A network's structure is written once, in its constructor, and run twice: first against a
 //! [`VarStore`] that records names and shapes, so that a file can be checked and a download planned
@@ -16,27 +16,29 @@ use crate::error::{Error, Result};
 use crate::ops::Ops;
 use crate::ops::gpu::DryRun;
 
-/// How a tensor on disk becomes one in memory.
+/// Conversion of a tensor on disk to one in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
-    /// `[n]` as it is, in f32: biases and norms, too small to save on.
+    /// `[n]` stays as it is, in f32: biases and norms, too small for f16 to save memory.
     Vector,
     /// `[out, in]`, or `[out, in, 1, 1]` of a 1×1 convolution, becomes `[in, out]`.
     Matrix,
-    /// `[out, in, 3, 3]` becomes `[9·in, out]`, rows ordered kernel row, kernel column, input channel.
+    /// `[out, in, 3, 3]` becomes `[9·in, out]`, with rows in the order kernel row, kernel column,
+    /// input channel.
     Conv3x3,
-    /// `[rows, columns]` stays on the host, in the file's element type: token tables, of which a prompt needs few rows.
+    /// `[rows, columns]` stays on the host in the file's dtype: token tables, of which a prompt
+    /// needs few rows.
     HostTable,
 }
 
-/// A tensor that a network asks for.
+/// A tensor that a network requires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequiredTensor {
-    /// Full name within the part's files, as diffusers writes it today.
+    /// Full name within the part's files, as diffusers 0.42 writes it.
     pub name: String,
     /// Shape on disk (trailing ones may be missing or added).
     pub shape: Vec<usize>,
-    /// What becomes of it.
+    /// Conversion to memory.
     pub layout: Layout,
 }
 
@@ -45,14 +47,14 @@ pub struct RequiredTensor {
 pub struct HostTable {
     /// `rows·columns` elements, row by row, little endian.
     pub bytes: Vec<u8>,
-    /// Their type.
+    /// Their dtype.
     pub dtype: Dtype,
     /// Elements in a row.
     pub columns: usize,
 }
 
 impl HostTable {
-    /// Row `index` in f32, `None` beyond the table.
+    /// Returns row `index` in f32, or `None` beyond the table.
     pub fn row(&self, index: usize) -> Option<Vec<f32>> {
         let width = self.columns * self.dtype.size();
         let start = index.checked_mul(width)?;
@@ -73,7 +75,7 @@ pub enum Loaded {
 
 enum Mode {
     Record(Vec<RequiredTensor>),
-    Hand(HashMap<String, Loaded>),
+    Supply(HashMap<String, Loaded>),
 }
 
 /// Records the tensors a network requires, or supplies the loaded ones.
@@ -83,11 +85,11 @@ pub struct VarStore {
     placeholder: Placeholder,
 }
 
-/// Tensors handed out while recording.
+/// Tensors supplied while recording.
 enum Placeholder {
     /// One element, of the wrong shape.
     Tiny(Device),
-    /// Tensors without memory for a dry run, in the types that weights are stored in.
+    /// Tensors without memory for a dry run, in the dtypes that weights are stored in.
     DryRun(Box<DryRun>, Storage),
 }
 
@@ -103,8 +105,8 @@ impl Placeholder {
         match self {
             Placeholder::Tiny(device) => Tensor::zeros([1, 1], device),
             Placeholder::DryRun(dry_run, storage) => {
-                // Most files are in f16. Where a file is not and storage follows the file, the
-                // type differs here.
+                // Most files are in f16. For other files, the dtype is wrong here if storage
+                // follows the file.
                 let dtype = storage.matrix(Dtype::F16, shape[1]);
                 dry_run.tensor(shape, dtype)
             }
@@ -113,8 +115,8 @@ impl Placeholder {
 }
 
 impl VarStore {
-    /// Records what a network asks for, and hands out empty placeholders. Read the list with
-    /// [`VarStore::into_required`].
+    /// Makes a store that records the tensors a network requires and supplies placeholders.
+    /// [`VarStore::into_required`] returns the list.
     pub fn recording(ops: Rc<dyn Ops>) -> Self {
         VarStore {
             mode: Mode::Record(Vec::new()),
@@ -123,7 +125,7 @@ impl VarStore {
         }
     }
 
-    /// Hands out tensors of `dry_run` in the types they would be stored in.
+    /// Makes a store that supplies tensors of `dry_run` in the dtypes that `storage` gives them.
     pub fn dry_run(dry_run: &DryRun, storage: Storage, ops: Rc<dyn Ops>) -> Self {
         VarStore {
             mode: Mode::Record(Vec::new()),
@@ -132,24 +134,24 @@ impl VarStore {
         }
     }
 
-    /// Hands out `loaded` tensors, each once.
+    /// Makes a store that supplies `loaded` tensors, each once.
     pub fn loaded(loaded: HashMap<String, Loaded>, ops: Rc<dyn Ops>) -> Self {
         VarStore {
-            mode: Mode::Hand(loaded),
+            mode: Mode::Supply(loaded),
             ops,
             placeholder: Placeholder::Tiny(Device::flex()),
         }
     }
 
-    /// The tensors that were asked for.
+    /// Returns the tensors recorded.
     pub fn into_required(self) -> Vec<RequiredTensor> {
         match self.mode {
             Mode::Record(required) => required,
-            Mode::Hand(_) => Vec::new(),
+            Mode::Supply(_) => Vec::new(),
         }
     }
 
-    /// The builder at the network's root.
+    /// Returns the builder for the root of a network.
     pub fn root(&mut self) -> VarBuilder<'_> {
         VarBuilder {
             store: self,
@@ -178,7 +180,7 @@ impl VarStore {
                     }),
                 })
             }
-            Mode::Hand(loaded) => loaded
+            Mode::Supply(loaded) => loaded
                 .remove(&name)
                 .ok_or_else(|| Error::file(&name, "this tensor was not loaded")),
         }
@@ -192,7 +194,7 @@ pub struct VarBuilder<'a> {
 }
 
 impl VarBuilder<'_> {
-    /// The builder for `name` below this one ("push prefix").
+    /// Returns the builder for `name` below this one ("push prefix").
     pub fn pp(&mut self, name: impl std::fmt::Display) -> VarBuilder<'_> {
         VarBuilder {
             prefix: format!("{}{name}.", self.prefix),
@@ -200,7 +202,7 @@ impl VarBuilder<'_> {
         }
     }
 
-    /// The operations the network will run on.
+    /// The operations that the network runs on.
     pub fn ops(&self) -> Rc<dyn Ops> {
         self.store.ops.clone()
     }
@@ -210,42 +212,42 @@ impl VarBuilder<'_> {
         self.store.get(name, shape, layout)
     }
 
-    /// A vector of `n` elements.
+    /// Takes a vector `[n]`.
     pub fn vector(&mut self, name: &str, n: usize) -> Result<Tensor<1>> {
         match self.get(name, &[n], Layout::Vector)? {
             Loaded::Vector(tensor) => Ok(tensor),
-            _ => Err(self.mixed_up(name)),
+            _ => Err(self.layout_conflict(name)),
         }
     }
 
-    /// A matrix `[inputs, outputs]`.
+    /// Takes a matrix, `[inputs, outputs]`.
     pub fn matrix(&mut self, name: &str, inputs: usize, outputs: usize) -> Result<Tensor<2>> {
         match self.get(name, &[outputs, inputs], Layout::Matrix)? {
             Loaded::Matrix(tensor) => Ok(tensor),
-            _ => Err(self.mixed_up(name)),
+            _ => Err(self.layout_conflict(name)),
         }
     }
 
-    /// The kernel of a 3×3 convolution, `[9·inputs, outputs]`.
+    /// Takes the kernel of a 3×3 convolution, `[9·inputs, outputs]`.
     pub fn conv3x3(&mut self, name: &str, inputs: usize, outputs: usize) -> Result<Tensor<2>> {
         match self.get(name, &[outputs, inputs, 3, 3], Layout::Conv3x3)? {
             Loaded::Matrix(tensor) => Ok(tensor),
-            _ => Err(self.mixed_up(name)),
+            _ => Err(self.layout_conflict(name)),
         }
     }
 
-    /// A table that stays on the host.
+    /// Takes a table that stays on the host.
     pub fn table(&mut self, name: &str, rows: usize, columns: usize) -> Result<HostTable> {
         match self.get(name, &[rows, columns], Layout::HostTable)? {
             Loaded::Table(table) => Ok(table),
-            _ => Err(self.mixed_up(name)),
+            _ => Err(self.layout_conflict(name)),
         }
     }
 
-    fn mixed_up(&self, name: &str) -> Error {
+    fn layout_conflict(&self, name: &str) -> Error {
         Error::file(
             format!("{}{name}", self.prefix),
-            "this tensor was asked for in two layouts",
+            "this tensor is required in two layouts",
         )
     }
 }

@@ -1,7 +1,8 @@
 //! The safetensors format: eight bytes of header length, a JSON header, then the tensors' bytes.
 //!
-//! Only the header is parsed here; tensors are read by byte range, one at a time, so a 1.7 GB file never has to exist in
-//! memory. Matches the format's own description, with every offset checked against the file's size.
+//! Only the header is parsed here. Tensors are read by byte range, one at a time, so a 1.7 GB file
+//! is never in memory as a whole. Follows the format's own description and checks every offset
+//! against the file's size.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, btree_map};
@@ -12,10 +13,10 @@ use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAcces
 
 use crate::error::{Error, Result};
 
-/// The format's own limit for the JSON header.
-const HEADER_AT_MOST: u64 = 100_000_000;
+/// Maximum length of the JSON header in bytes, the format's own limit.
+const MAX_HEADER_BYTES: u64 = 100_000_000;
 
-/// Element types that weights come in.
+/// Element types of weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dtype {
     /// IEEE half precision.
@@ -27,7 +28,7 @@ pub enum Dtype {
 }
 
 impl Dtype {
-    /// Bytes an element takes.
+    /// Bytes per element.
     pub fn size(self) -> usize {
         match self {
             Dtype::F16 | Dtype::Bf16 => 2,
@@ -39,27 +40,27 @@ impl Dtype {
 /// One tensor of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TensorInfo {
-    /// Element type; `None` for types no weight here has (int64 position ids and the like).
+    /// Element type; `None` for types that no weight has, such as the int64 of position ids.
     pub dtype: Option<Dtype>,
     /// Dimensions.
     pub shape: Vec<usize>,
-    /// Bytes within the file, counted from its beginning.
+    /// Range of bytes, counted from the start of the file.
     pub range: Range<u64>,
 }
 
 /// All tensors of a file by name.
 #[derive(Debug, Clone, Default)]
 pub struct Header {
-    /// Name → where and what.
+    /// Tensors by name.
     pub tensors: BTreeMap<String, TensorInfo>,
-    /// What the file says of itself (`__metadata__`).
+    /// The file's `__metadata__`.
     pub metadata: BTreeMap<String, String>,
 }
 
-/// The length of the JSON header, from the file's first eight bytes.
+/// Reads the length of the JSON header from the first eight bytes of a file.
 ///
 /// # Errors
-/// [`Error::File`] naming `path` where the length is impossible for a file of `file_size` bytes.
+/// [`Error::File`] naming `path` if the length is impossible for a file of `file_size` bytes.
 pub fn header_length(path: &str, first: &[u8], file_size: u64) -> Result<u64> {
     let Some(bytes) = first.first_chunk::<8>() else {
         return Err(Error::file(
@@ -68,18 +69,19 @@ pub fn header_length(path: &str, first: &[u8], file_size: u64) -> Result<u64> {
         ));
     };
     let length = u64::from_le_bytes(*bytes);
-    if !(2..=HEADER_AT_MOST).contains(&length) {
+    if !(2..=MAX_HEADER_BYTES).contains(&length) {
         let what = match bytes {
             [b'P', b'K', 3, 4, ..] | [0x80, ..] => {
-                "a PyTorch pickle. Such files can run programs; convert it to .safetensors first"
+                "a PyTorch pickle, which may run programs when it is read; convert it to \
+                 .safetensors first"
                     .into()
             }
             b"version " => {
-                "a Git LFS pointer that stands for the file; fetch it with git lfs pull".into()
+                "a Git LFS pointer in place of the file; download it with git lfs pull".into()
             }
             [b'G', b'G', b'U', b'F', ..] => "a GGUF file".into(),
             [b'<', ..] => "a web page".into(),
-            _ => format!("its header would have {length} bytes"),
+            _ => format!("its header length is {length} bytes"),
         };
         return Err(Error::file(path, format!("not a safetensors file: {what}")));
     }
@@ -87,7 +89,7 @@ pub fn header_length(path: &str, first: &[u8], file_size: u64) -> Result<u64> {
         return Err(Error::file(
             path,
             format!(
-                "truncated: its header alone needs {} bytes, the file has {file_size}",
+                "truncated: the header needs {} bytes, the file has {file_size}",
                 length + 8
             ),
         ));
@@ -105,12 +107,14 @@ struct Entry<'a> {
 }
 
 impl Header {
-    /// Parses the JSON header `json` (without the eight length bytes) of a file of `file_size` bytes.
+    /// Parses `json`, the JSON header without the eight length bytes, of a file of `file_size`
+    /// bytes.
     ///
     /// # Errors
-    /// [`Error::File`] naming `path` and the tensor whose entry contradicts itself or reaches beyond the file.
+    /// [`Error::File`] naming `path` and the tensor if an entry contradicts itself or reaches
+    /// beyond the file.
     pub fn parse(path: &str, json: &[u8], file_size: u64) -> Result<Self> {
-        let mut reader = Reader {
+        let mut visitor = HeaderVisitor {
             path,
             start_of_data: 8 + json.len() as u64,
             file_size,
@@ -118,29 +122,29 @@ impl Header {
             error: None,
         };
         let mut json = serde_json::Deserializer::from_slice(json);
-        let read = json.deserialize_map(&mut reader).and_then(|()| json.end());
-        match (reader.error, read) {
+        let read = json.deserialize_map(&mut visitor).and_then(|()| json.end());
+        match (visitor.error, read) {
             (Some(error), _) => Err(error),
             (None, Err(e)) => Err(Error::file(
                 path,
                 format!("malformed safetensors header: {e}"),
             )),
-            (None, Ok(())) => Ok(reader.header),
+            (None, Ok(())) => Ok(visitor.header),
         }
     }
 }
 
-/// Takes a header entry by entry. As a tree of JSON values, a header of 100 MB could take 10 GB.
-struct Reader<'a> {
+/// Reads a header entry by entry. As a tree of JSON values, a header of 100 MB could take 10 GB.
+struct HeaderVisitor<'a> {
     path: &'a str,
     start_of_data: u64,
     file_size: u64,
     header: Header,
-    /// What is wrong with an entry, in our words and not serde's.
+    /// The fault of an entry. serde's errors cannot carry it.
     error: Option<Error>,
 }
 
-impl<'de> Visitor<'de> for &mut Reader<'_> {
+impl<'de> Visitor<'de> for &mut HeaderVisitor<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -150,19 +154,19 @@ impl<'de> Visitor<'de> for &mut Reader<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<(), A::Error> {
         while let Some(name) = map.next_key::<String>()? {
             if name == "__metadata__" {
-                if let Loose::Object(metadata) = map.next_value()? {
+                if let MetadataValue::Object(metadata) = map.next_value()? {
                     self.header.metadata = metadata;
                 }
                 continue;
             }
-            let taken = match map.next_value::<Entry>() {
-                Ok(entry) => self.take(name, entry),
+            let added = match map.next_value::<Entry>() {
+                Ok(entry) => self.add(name, entry),
                 Err(e) => Err(Error::file(
                     self.path,
                     format!("malformed header entry of tensor {name}: {e}"),
                 )),
             };
-            if let Err(error) = taken {
+            if let Err(error) = added {
                 self.error = Some(error);
                 return Err(de::Error::custom("see `error`"));
             }
@@ -171,8 +175,9 @@ impl<'de> Visitor<'de> for &mut Reader<'_> {
     }
 }
 
-impl Reader<'_> {
-    fn take(&mut self, name: String, entry: Entry) -> Result<()> {
+impl HeaderVisitor<'_> {
+    /// Checks an entry and adds it to the header.
+    fn add(&mut self, name: String, entry: Entry) -> Result<()> {
         let wrong = |what: String| Err(Error::file(self.path, what));
         let [from, to] = entry.data_offsets;
         let range = self
@@ -211,11 +216,11 @@ impl Reader<'_> {
             ));
         }
         match self.header.tensors.entry(name) {
-            btree_map::Entry::Occupied(place) => {
-                wrong(format!("tensor {} is listed twice", place.key()))
+            btree_map::Entry::Occupied(entry) => {
+                wrong(format!("tensor {} is listed twice", entry.key()))
             }
-            btree_map::Entry::Vacant(place) => {
-                place.insert(TensorInfo {
+            btree_map::Entry::Vacant(slot) => {
+                slot.insert(TensorInfo {
                     dtype,
                     shape: entry.shape,
                     range,
@@ -226,16 +231,16 @@ impl Reader<'_> {
     }
 }
 
-/// A JSON value as far as `__metadata__` goes. Nothing here hangs on it but a default, so whatever it holds beside strings
-/// may stay what it is.
-enum Loose {
+/// A value in `__metadata__`. It decides only a default, so values other than strings are accepted
+/// and ignored.
+enum MetadataValue {
     Text(String),
     /// The members that are strings.
     Object(BTreeMap<String, String>),
     Other,
 }
 
-impl<'de> Deserialize<'de> for Loose {
+impl<'de> Deserialize<'de> for MetadataValue {
     fn deserialize<D: Deserializer<'de>>(input: D) -> std::result::Result<Self, D::Error> {
         input.deserialize_any(AnyValue)
     }
@@ -244,48 +249,54 @@ impl<'de> Deserialize<'de> for Loose {
 struct AnyValue;
 
 impl<'de> Visitor<'de> for AnyValue {
-    type Value = Loose;
+    type Value = MetadataValue;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_bool<E>(self, _: bool) -> std::result::Result<Loose, E> {
-        Ok(Loose::Other)
+    fn visit_bool<E>(self, _: bool) -> std::result::Result<MetadataValue, E> {
+        Ok(MetadataValue::Other)
     }
 
-    fn visit_i64<E>(self, _: i64) -> std::result::Result<Loose, E> {
-        Ok(Loose::Other)
+    fn visit_i64<E>(self, _: i64) -> std::result::Result<MetadataValue, E> {
+        Ok(MetadataValue::Other)
     }
 
-    fn visit_u64<E>(self, _: u64) -> std::result::Result<Loose, E> {
-        Ok(Loose::Other)
+    fn visit_u64<E>(self, _: u64) -> std::result::Result<MetadataValue, E> {
+        Ok(MetadataValue::Other)
     }
 
-    fn visit_f64<E>(self, _: f64) -> std::result::Result<Loose, E> {
-        Ok(Loose::Other)
+    fn visit_f64<E>(self, _: f64) -> std::result::Result<MetadataValue, E> {
+        Ok(MetadataValue::Other)
     }
 
-    fn visit_unit<E>(self) -> std::result::Result<Loose, E> {
-        Ok(Loose::Other)
+    fn visit_unit<E>(self) -> std::result::Result<MetadataValue, E> {
+        Ok(MetadataValue::Other)
     }
 
-    fn visit_str<E>(self, text: &str) -> std::result::Result<Loose, E> {
-        Ok(Loose::Text(text.into()))
+    fn visit_str<E>(self, text: &str) -> std::result::Result<MetadataValue, E> {
+        Ok(MetadataValue::Text(text.into()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Loose, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(
+        self,
+        mut list: A,
+    ) -> std::result::Result<MetadataValue, A::Error> {
         while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Loose::Other)
+        Ok(MetadataValue::Other)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Loose, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(
+        self,
+        mut map: A,
+    ) -> std::result::Result<MetadataValue, A::Error> {
         let mut texts = BTreeMap::new();
         while let Some(key) = map.next_key()? {
-            if let Loose::Text(text) = map.next_value()? {
+            if let MetadataValue::Text(text) = map.next_value()? {
                 texts.insert(key, text);
             }
         }
-        Ok(Loose::Object(texts))
+        Ok(MetadataValue::Object(texts))
     }
 }

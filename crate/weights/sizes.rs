@@ -1,8 +1,8 @@
-//! What weights take in memory.
+//! Memory that weights take.
 
 use serde::Serialize;
 
-/// What the weights take, as the loader knows it from the files' headers.
+/// Memory that weights take, known to the loader from the files' headers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct WeightSizes {
     /// Number of tensors.
@@ -13,7 +13,7 @@ pub struct WeightSizes {
     pub host: u64,
     /// The largest tensor on the device, in bytes.
     pub largest: u64,
-    /// Bytes on the host that weights go through on their way from file to device.
+    /// Bytes of the host buffers that weights pass through from file to device.
     pub staging: u64,
 }
 

@@ -1,36 +1,37 @@
-//! Which type weights have in memory, apart from the types of files and of activations.
+//! The dtype of weights in memory. It is independent of the dtypes of files and activations.
 
 use burn::tensor::DType;
 use half::{bf16, f16};
 
 use super::safetensors::Dtype;
 
-/// How matrices of weights, nearly all of a model's bytes, are stored. Kernels widen f16 as they read it, so activations
-/// may be of another type, and an adapter need not know f16 to keep it.
+/// Storage of weight matrices, which are nearly all of a model's bytes. Kernels widen f16 as they
+/// read it, so activations may have another dtype, and an adapter needs no support for f16.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Storage {
-    /// In f16 what the files have in f16, everything else in f32: nothing is lost.
+    /// f16 for weights that the files have in f16, f32 for all others: nothing is lost.
     Lossless,
-    /// In f16, half of f32's memory.
+    /// f16: half of f32's memory.
     Half,
-    /// In f32.
+    /// f32.
     Single,
-    /// In f32 where all weights together then take at most so many bytes, else in f16.
+    /// f32 if all weights together then take at most so many bytes, f16 otherwise.
     SingleWithin(u64),
 }
 
 impl Storage {
-    /// What this means for a model of `elements` weights.
+    /// Resolves [`Storage::SingleWithin`] for a model of `elements` weights.
     pub fn of(self, elements: u64) -> Self {
         match self {
-            Storage::SingleWithin(most) if elements.saturating_mul(4) > most => Storage::Half,
+            Storage::SingleWithin(max) if elements.saturating_mul(4) > max => Storage::Half,
             Storage::SingleWithin(_) => Storage::Single,
             other => other,
         }
     }
 
-    /// The type of a matrix `[inputs, outputs]` that a file has in `from`: f16 or f32. A number of outputs that does not
-    /// divide by four, which only the VAE's last convolution has, stays in f32: kernels read four at once.
+    /// The dtype, f16 or f32, of a matrix `[inputs, outputs]` that a file has in `from`. A number
+    /// of outputs that does not divide by four stays in f32, because kernels read four at once.
+    /// Only the VAE's last convolution has such a number.
     pub fn matrix(self, from: Dtype, outputs: usize) -> DType {
         match self {
             Storage::Half if outputs.is_multiple_of(4) => DType::F16,
@@ -39,7 +40,7 @@ impl Storage {
         }
     }
 
-    /// The type of a table on the host, whose rows are widened one by one.
+    /// The dtype of a table on the host. Its rows are widened one by one.
     pub fn table(self, from: Dtype) -> Dtype {
         match (self, from) {
             (Storage::Half, Dtype::F32) => Dtype::F16,
@@ -48,7 +49,8 @@ impl Storage {
     }
 }
 
-/// The elements of `bytes` in another type; both little endian. `None` where one of them is beyond f16.
+/// Converts the little-endian elements of `bytes`. Returns `None` if one of them is beyond f16's
+/// range.
 pub(super) fn convert(bytes: Vec<u8>, from: Dtype, to: Dtype) -> Option<Vec<u8>> {
     if from == to {
         return Some(bytes);
@@ -71,13 +73,14 @@ pub(super) fn convert(bytes: Vec<u8>, from: Dtype, to: Dtype) -> Option<Vec<u8>>
     fits.then_some(converted)
 }
 
-/// Little-endian elements of type `from`, in f32.
+/// Converts little-endian elements of type `from` to f32.
 pub(super) fn to_f32(bytes: &[u8], from: Dtype) -> Vec<f32> {
     let mut values = Vec::with_capacity(bytes.len() / from.size());
     each(bytes, from, |value| values.push(value));
     values
 }
 
+/// Calls `act` with every element of `bytes`, in f32.
 fn each(bytes: &[u8], from: Dtype, mut act: impl FnMut(f32)) {
     match from {
         Dtype::F32 => elements(bytes, |b| act(f32::from_le_bytes(b))),
@@ -97,21 +100,21 @@ mod tests {
     use burn::tensor::DType;
 
     #[test]
-    fn types_of_matrices() {
+    fn matrices_have_the_dtype_of_their_storage() {
         let of = |storage: Storage, from| storage.matrix(from, 8);
         assert_eq!(of(Storage::Lossless, Dtype::F16), DType::F16);
         assert_eq!(of(Storage::Lossless, Dtype::Bf16), DType::F32);
         assert_eq!(of(Storage::Half, Dtype::F32), DType::F16);
         assert_eq!(of(Storage::Single, Dtype::F16), DType::F32);
         assert_eq!(Storage::Half.matrix(Dtype::F16, 3), DType::F32);
-        let most = Storage::SingleWithin(4000);
-        assert_eq!(most.of(1000), Storage::Single);
-        assert_eq!(most.of(1001), Storage::Half);
-        assert_eq!(most.of(u64::MAX), Storage::Half);
+        let within = Storage::SingleWithin(4000);
+        assert_eq!(within.of(1000), Storage::Single);
+        assert_eq!(within.of(1001), Storage::Half);
+        assert_eq!(within.of(u64::MAX), Storage::Half);
     }
 
     #[test]
-    fn conversions() {
+    fn conversions_keep_values_within_the_dtypes_precision() {
         let values = [0.0f32, -1.5, 65504.0, 1e-7, 3.140625];
         let bytes = values.map(f32::to_le_bytes).concat();
         for to in [Dtype::F16, Dtype::Bf16] {
@@ -135,10 +138,10 @@ mod tests {
     }
 
     #[test]
-    fn says_what_f16_cannot_hold() {
+    fn values_beyond_f16_are_refused() {
         let bytes = |value: f32| value.to_le_bytes().to_vec();
         assert_eq!(convert(bytes(65520.0), Dtype::F32, Dtype::F16), None);
-        // A file's own infinity is no loss; the check of the first prediction finds it.
+        // An infinity in the file is no loss; the check of the first prediction finds it.
         assert!(convert(bytes(f32::INFINITY), Dtype::F32, Dtype::F16).is_some());
     }
 }

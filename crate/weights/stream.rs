@@ -1,5 +1,5 @@
-//! Reading tensors a few megabytes at a time, straight to their place: neither a file nor a tensor is ever whole in this
-//! program's memory, unless it stays there.
+//! Reads tensors a few megabytes at a time and uploads each chunk at once. Neither a file nor a
+//! tensor is in host memory as a whole, except tensors that stay there.
 
 use std::ops::Range;
 
@@ -18,16 +18,16 @@ use super::storage::{Storage, convert, to_f32};
 use crate::error::{Error, Result};
 use crate::ops::gpu::Upload;
 
-/// Bytes of a tensor that are read, converted and uploaded at once.
+/// Bytes of a tensor that are read, converted and uploaded in one chunk.
 pub const CHUNK: usize = 4 << 20;
 
-/// Reads what was found.
-pub(super) struct Reader<'a> {
+/// Reader of the tensors found in the files of `parts`.
+pub(super) struct WeightReader<'a> {
     source: &'a dyn Source,
     parts: &'a [Part],
     device: &'a Device,
     storage: Storage,
-    /// Where the device is a GPU.
+    /// Present if the device is a GPU.
     upload: Option<Upload>,
     progress: &'a mut dyn FnMut(LoadProgress<'_>),
     done: u64,
@@ -35,7 +35,8 @@ pub(super) struct Reader<'a> {
     sizes: WeightSizes,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> WeightReader<'a> {
+    /// Makes a reader of the tensors `found`; `progress` is called before each chunk.
     pub fn new(
         source: &'a dyn Source,
         parts: &'a [Part],
@@ -49,7 +50,7 @@ impl<'a> Reader<'a> {
             .map(|f| length(&f.info.range) / f.dtype.size() as u64)
             .sum();
         let storage = storage.of(elements);
-        Reader {
+        WeightReader {
             source,
             parts,
             device,
@@ -62,14 +63,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Before the first tensor: tells how much there is.
+    /// Reports the totals; to be called before the first tensor is read.
     pub fn begin(&mut self) {
         if let Some(part) = self.parts.first() {
-            self.tell(part.folder);
+            self.report(part.folder);
         }
     }
 
-    fn tell(&mut self, part: &str) {
+    /// Calls `progress` with the current state.
+    fn report(&mut self, part: &str) {
         (self.progress)(LoadProgress {
             done: self.done,
             total: self.total,
@@ -78,7 +80,7 @@ impl<'a> Reader<'a> {
         });
     }
 
-    /// The tensor `found`, where the network wants it.
+    /// Reads the tensor `found` and stores it on the device or the host.
     pub async fn tensor(&mut self, found: &Found<'_>) -> Result<Loaded> {
         match found.required.layout {
             Layout::Vector => self.vector(found).await.map(Loaded::Vector),
@@ -89,7 +91,7 @@ impl<'a> Reader<'a> {
                     if let Some(matrix) = self.matrix(found, to).await? {
                         return Ok(Loaded::Matrix(matrix));
                     }
-                    // A weight beyond f16, which no good model has: this matrix stays in f32.
+                    // A weight is beyond f16's range, which no sound model has: keep f32.
                     (to, self.done) = (DType::F32, done);
                 }
             }
@@ -106,10 +108,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// After the last tensor: waits for what is on its way.
+    /// Waits for pending uploads; to be called after the last tensor.
     pub async fn finish(mut self) -> Result<()> {
         if let Some(part) = self.parts.last() {
-            self.tell(part.folder);
+            self.report(part.folder);
         }
         match self.upload {
             Some(upload) => upload.finish().await,
@@ -117,6 +119,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reads a vector in f32.
     async fn vector(&mut self, found: &Found<'_>) -> Result<Tensor<1>> {
         let n = found.required.shape[0];
         let bytes = self.elements(found, 0..n).await?;
@@ -130,7 +133,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `[outputs, inputs, taps]` → `[taps·inputs, outputs]` in `to`; `None` where a weight is beyond that type.
+    /// Reads a matrix in dtype `to`: `[outputs, inputs, taps]` → `[taps·inputs, outputs]`. Returns
+    /// `None` if a weight is beyond the range of `to`.
     async fn matrix(&mut self, found: &Found<'_>, to: DType) -> Result<Option<Tensor<2>>> {
         let shape = &found.required.shape;
         let (outputs, inner) = (shape[0], [shape[1], shape[2..].iter().product()]);
@@ -140,7 +144,7 @@ impl<'a> Reader<'a> {
             _ => Dtype::F32,
         };
         let row = columns * stored.size().max(found.dtype.size());
-        // An even number, since rows in f16 share words, two by two.
+        // An even number, because two rows in f16 share a word.
         let rows = (CHUNK / row / 2 * 2).max(2);
         let mut matrix = match &self.upload {
             Some(upload) => Matrix::Gpu(Box::new(upload.matrix(columns, outputs, to))),
@@ -175,15 +179,16 @@ impl<'a> Reader<'a> {
         Ok(Some(Tensor::from_data(data, (self.device, to))))
     }
 
-    /// A table that stays on the host, in `to`; `None` where one of its elements is beyond that type.
+    /// Reads a table that stays on the host, in type `to`. Returns `None` if an element is beyond
+    /// the range of `to`.
     async fn table(&mut self, found: &Found<'_>, to: Dtype) -> Result<Option<HostTable>> {
         let [rows, columns] = [found.required.shape[0], found.required.shape[1]];
         let elements = rows * columns;
-        let at_once = CHUNK / found.dtype.size();
+        let per_chunk = CHUNK / found.dtype.size();
         let mut bytes = Vec::with_capacity(elements * to.size());
-        for start in (0..elements).step_by(at_once) {
+        for start in (0..elements).step_by(per_chunk) {
             let chunk = self
-                .elements(found, start..elements.min(start + at_once))
+                .elements(found, start..elements.min(start + per_chunk))
                 .await?;
             match convert(chunk, found.dtype, to) {
                 Some(chunk) => bytes.extend_from_slice(&chunk),
@@ -197,9 +202,9 @@ impl<'a> Reader<'a> {
         }))
     }
 
-    /// The bytes of some of a tensor's elements.
+    /// Reads the bytes of a range of a tensor's elements.
     async fn elements(&mut self, found: &Found<'_>, range: Range<usize>) -> Result<Vec<u8>> {
-        self.tell(self.parts[found.part].folder);
+        self.report(self.parts[found.part].folder);
         let [start, end] = [range.start, range.end]
             .map(|index| found.info.range.start + (index * found.dtype.size()) as u64);
         let bytes = self.source.read(&found.path, start..end).await?;
@@ -219,7 +224,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What `found` will take in memory; a weight beyond f16, which no good model has, would take more.
+/// Memory that the tensors `found` take. A matrix with a weight beyond f16's range, as in no sound
+/// model, would take more.
 fn sizes(found: &[Found], storage: Storage) -> WeightSizes {
     let mut sizes = WeightSizes::default();
     for found in found {
@@ -235,19 +241,20 @@ fn sizes(found: &[Found], storage: Storage) -> WeightSizes {
             }
         }
     }
-    // As read and as converted.
+    // One chunk as read and one as converted.
     sizes.staging = 2 * CHUNK as u64;
     sizes
 }
 
-/// A matrix that is being filled.
+/// A matrix being filled.
 enum Matrix {
     Gpu(Box<CubeTensor>),
     Half(Vec<f16>),
     Single(Vec<f32>),
 }
 
-/// Rows `[some outputs, inputs, taps]`, from output `first` on, into their columns of `matrix`, `[taps, inputs, outputs]`.
+/// Copies rows `[n, inputs, taps]`, from output `first` on, to the columns of `matrix`
+/// `[taps, inputs, outputs]`.
 fn transpose<const N: usize, T>(
     matrix: &mut [T],
     outputs: usize,

@@ -1,52 +1,55 @@
-//! Tensors that a model's files hold and that nothing here asks for: those that all such files have, and others, of which
-//! the user is told, since they may mean that the model is another than it seems.
+//! Unexpected tensors: those that a model's files contain and no network requires.
+//!
+//! Some are usual in such files and not reported. The others are, because the model may need a
+//! component that Darkroom does not support.
 
 use std::collections::HashSet;
 
 use super::file::WeightFile;
 use super::names::Ldm;
+use crate::error::brief;
 
-/// Names in what is said of a part's tensors; there may be hundreds.
-const NAMED: usize = 6;
+/// Maximum number of tensors that a warning names; there may be hundreds.
+const MAX_NAMES: usize = 6;
 
-/// A sentence about the tensors in `files` that are neither `used` nor, by `expected`, known to be of no use; `None` where
-/// there are none.
-pub(super) fn unknown(
+/// Returns a warning about the tensors in `files` that are neither `used` nor `usual`, or `None` if
+/// there are none. `shown` is the name of the files in the warning.
+pub(super) fn warning(
     shown: &str,
     files: &[WeightFile],
     used: &HashSet<String>,
-    expected: &dyn Fn(&str) -> bool,
+    usual: &dyn Fn(&str) -> bool,
 ) -> Option<String> {
-    let names: Vec<&str> = files
+    let unexpected: Vec<&str> = files
         .iter()
         .flat_map(|file| file.header.tensors.keys())
         .map(String::as_str)
-        .filter(|name| !used.contains(*name) && !expected(name))
+        .filter(|name| !used.contains(*name) && !usual(name))
         .collect();
-    if names.is_empty() {
-        return None;
-    }
-    let mut list = names[..NAMED.min(names.len())].join(", ");
-    if names.len() > NAMED {
-        list += &format!(" and {} more", names.len() - NAMED);
-    }
-    let (count, plural) = match names.len() {
-        1 => ("a tensor".to_string(), ""),
-        n => (format!("{n} tensors"), "s"),
+    let count = match unexpected.len() {
+        0 => return None,
+        1 => "1 unexpected tensor".to_string(),
+        count => format!("{count} unexpected tensors"),
     };
+    let names = unexpected.iter().take(MAX_NAMES).map(brief);
+    let mut list = names.collect::<Vec<_>>().join(", ");
+    if unexpected.len() > MAX_NAMES {
+        list += &format!(" and {} more", unexpected.len() - MAX_NAMES);
+    }
     Some(format!(
-        "{shown} has {count} that Stable Diffusion 1.x and 2.x have no place for; without the part{plural} they belong to \
-         the model may not be what it was made to be: {list}"
+        "{}: ignored {count}; the model may need a component that Darkroom does not support: \
+         {list}",
+        brief(shown)
     ))
 }
 
-/// What a model folder's files have besides what makes pictures from text.
-pub(super) fn in_folder(part: &str, name: &str) -> bool {
+/// True for a tensor that is usual in a model folder's files but not required for text to image.
+pub(super) fn usual_in_folder(part: &str, name: &str) -> bool {
     let starts = |list: &[&str]| list.iter().any(|start| name.starts_with(start));
     match part {
-        // From pictures to latents.
+        // The encoder, from pictures to latents.
         "vae" => starts(&["encoder.", "quant_conv."]),
-        // Positions count from 0; the projection is for comparing texts with pictures.
+        // Position ids are 0, 1, 2, …; the projection is for comparing texts with pictures.
         "text_encoder" => {
             name.ends_with("position_ids") || starts(&["text_projection.", "logit_scale"])
         }
@@ -54,8 +57,9 @@ pub(super) fn in_folder(part: &str, name: &str) -> bool {
     }
 }
 
-/// Likewise a single file, whose text encoder has `layers` layers that are run.
-pub(super) fn in_checkpoint(name: &str, layers: usize) -> bool {
+/// True for a tensor that is usual in a checkpoint but not required for text to image. `layers` is
+/// the number of text encoder layers that are run.
+pub(super) fn usual_in_checkpoint(name: &str, layers: usize) -> bool {
     let rest = |prefix: &str| name.strip_prefix(prefix);
     if let Some(rest) = rest(Ldm::VAE) {
         return ["encoder.", "quant_conv.", "loss.", "model_ema."]
@@ -63,7 +67,7 @@ pub(super) fn in_checkpoint(name: &str, layers: usize) -> bool {
             .any(|start| rest.starts_with(start));
     }
     if let Some(rest) = rest(Ldm::OPEN_CLIP) {
-        // The prompt is what goes into the last layer.
+        // The last layer is not run: its input is the prompt's embedding.
         return rest.starts_with(&format!("transformer.resblocks.{layers}."))
             || ["logit_scale", "text_projection", "attn_mask", "visual."]
                 .iter()
@@ -75,8 +79,8 @@ pub(super) fn in_checkpoint(name: &str, layers: usize) -> bool {
             .any(|end| rest.ends_with(end))
             || rest.contains("text_projection");
     }
-    // What training leaves behind: averages, the optimizer's state, tables of the noise schedule. And what says of the
-    // model what it predicts.
+    // Left over from training: averages, the optimizer's state, tables of the noise schedule. The
+    // last two keys tell what the model predicts.
     !name.starts_with(Ldm::UNET)
         && [
             "model_ema.",
@@ -106,17 +110,21 @@ pub(super) fn in_checkpoint(name: &str, layers: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{in_checkpoint, in_folder};
+    use std::collections::HashSet;
+
+    use super::{usual_in_checkpoint, usual_in_folder, warning};
+    use crate::weights::file::WeightFile;
+    use crate::weights::safetensors::{Header, TensorInfo};
 
     #[test]
-    fn tells_the_usual_from_the_odd() {
-        assert!(in_folder("vae", "encoder.conv_in.weight"));
-        assert!(in_folder(
+    fn usual_tensors_are_told_from_unexpected_ones() {
+        assert!(usual_in_folder("vae", "encoder.conv_in.weight"));
+        assert!(usual_in_folder(
             "text_encoder",
             "text_model.embeddings.position_ids"
         ));
-        assert!(!in_folder("unet", "encoder.conv_in.weight"));
-        assert!(!in_folder("vae", "decoder.conv_in.weight"));
+        assert!(!usual_in_folder("unet", "encoder.conv_in.weight"));
+        assert!(!usual_in_folder("vae", "decoder.conv_in.weight"));
         for name in [
             "first_stage_model.quant_conv.bias",
             "cond_stage_model.model.transformer.resblocks.23.ln_1.bias",
@@ -124,7 +132,7 @@ mod tests {
             "model_ema.diffusion_modelinput_blocks00weight",
             "sqrt_recipm1_alphas_cumprod",
         ] {
-            assert!(in_checkpoint(name, 23), "{name}");
+            assert!(usual_in_checkpoint(name, 23), "{name}");
         }
         for name in [
             "model.diffusion_model.label_emb.0.0.weight",
@@ -132,7 +140,37 @@ mod tests {
             "first_stage_model.decoder.conv_in.lora",
             "control_model.input_hint_block.0.weight",
         ] {
-            assert!(!in_checkpoint(name, 23), "{name}");
+            assert!(!usual_in_checkpoint(name, 23), "{name}");
         }
+    }
+
+    #[test]
+    fn warnings_name_unexpected_tensors_with_control_characters_escaped() {
+        let info = TensorInfo {
+            dtype: None,
+            shape: Vec::new(),
+            range: 0..0,
+        };
+        let names = ["used", "usual", "a\u{1b}[2Jb", "c", "d", "e", "f", "g", "h"];
+        let file = |names: &[&str]| WeightFile {
+            path: "unet/a.safetensors".into(),
+            header: Header {
+                tensors: names.iter().map(|&n| (n.into(), info.clone())).collect(),
+                ..Header::default()
+            },
+        };
+        let used = HashSet::from(["used".to_string()]);
+        let of = |names| warning("model/unet", &[file(names)], &used, &|name| name == "usual");
+        assert_eq!(of(&names[..2]), None);
+        assert_eq!(
+            of(&names[..3]).as_deref(),
+            Some(
+                "model/unet: ignored 1 unexpected tensor; the model may need a component that \
+                 Darkroom does not support: a\\u{1b}[2Jb"
+            )
+        );
+        let many = of(&names).expect("a warning");
+        assert!(many.contains("ignored 7 unexpected tensors"), "{many}");
+        assert!(many.ends_with("c, d, e, f, g and 1 more"), "{many}");
     }
 }

@@ -254,7 +254,7 @@ fn damaged_checkpoints() {
     );
     says(
         &broken("sd1", &shaped(name, &[49408])),
-        &[name, "misshapen"],
+        &[name, "wrong shape"],
     );
     let name = "cond_stage_model.transformer.text_model.embeddings.position_embedding.weight";
     says(
