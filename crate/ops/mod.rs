@@ -18,7 +18,9 @@ use burn::tensor::{Device, Tensor};
 use crate::config::Activation;
 use gpu::{DeviceLatent, DeviceLatentInit, DryRun};
 
+pub mod counting;
 mod cpu;
+pub mod fake;
 pub mod gpu;
 mod stock;
 
@@ -144,6 +146,11 @@ pub trait Ops {
     /// undefined.
     fn side_by_side(&self, parts: Vec<(Tensor<2>, usize)>, width: usize) -> Tensor<2> {
         stock::side_by_side(parts, width)
+    }
+    /// Whether operations are kernels of ours, which a dry run records and a run on the device
+    /// needs.
+    fn has_kernels(&self) -> bool {
+        false
     }
     /// The dry run for networks of these operations; `None` where operations are no kernels of ours.
     fn dry_run(&self, _device: &Device) -> Option<DryRun> {

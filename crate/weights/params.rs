@@ -8,12 +8,13 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Tensor};
 
 use super::safetensors::Dtype;
 use super::storage::Storage;
 use crate::error::{Error, Result};
 use crate::ops::Ops;
+use crate::ops::fake::fake_tensor;
 use crate::ops::gpu::DryRun;
 
 /// How a tensor on disk becomes one in memory.
@@ -85,8 +86,8 @@ pub struct VarStore {
 
 /// Tensors handed out while recording.
 enum Placeholder {
-    /// One element, of the wrong shape.
-    Tiny(Device),
+    /// Fake ones.
+    Fake,
     /// Tensors without memory for a dry run, in the types that weights are stored in.
     DryRun(Box<DryRun>, Storage),
 }
@@ -94,14 +95,14 @@ enum Placeholder {
 impl Placeholder {
     fn vector(&self, length: usize) -> Tensor<1> {
         match self {
-            Placeholder::Tiny(device) => Tensor::zeros([1], device),
+            Placeholder::Fake => fake_tensor([length], DType::F32),
             Placeholder::DryRun(dry_run, _) => dry_run.tensor([length], DType::F32),
         }
     }
 
     fn matrix(&self, shape: [usize; 2]) -> Tensor<2> {
         match self {
-            Placeholder::Tiny(device) => Tensor::zeros([1, 1], device),
+            Placeholder::Fake => fake_tensor(shape, DType::F32),
             Placeholder::DryRun(dry_run, storage) => {
                 // Most files are in f16. Where a file is not and storage follows the file, the
                 // type differs here.
@@ -113,13 +114,14 @@ impl Placeholder {
 }
 
 impl VarStore {
-    /// Records what a network asks for, and hands out empty placeholders. Read the list with
+    /// Records what a network asks for, and hands out fake tensors, so that the network can run on
+    /// [`Counting`](crate::ops::counting::Counting) operations. Read the list with
     /// [`VarStore::into_required`].
     pub fn recording(ops: Rc<dyn Ops>) -> Self {
         VarStore {
             mode: Mode::Record(Vec::new()),
             ops,
-            placeholder: Placeholder::Tiny(Device::flex()),
+            placeholder: Placeholder::Fake,
         }
     }
 
@@ -137,7 +139,7 @@ impl VarStore {
         VarStore {
             mode: Mode::Hand(loaded),
             ops,
-            placeholder: Placeholder::Tiny(Device::flex()),
+            placeholder: Placeholder::Fake,
         }
     }
 

@@ -5,7 +5,7 @@
 //! through in their order on a model of the device's memory pools. On a device the pools decide what is taken, so what
 //! counts is not the bytes in use but the pages that hold them, and pages are kept until the next picture needs them.
 
-mod networks;
+mod count;
 mod pools;
 pub mod tiling;
 
@@ -13,8 +13,10 @@ use serde::Serialize;
 
 use crate::config::ModelConfig;
 use crate::device::Runtime;
+use crate::ops::counting::Counted;
 use crate::weights::sizes::WeightSizes;
-use pools::Trace;
+use count::CountedRun;
+use pools::Pools;
 use tiling::VaeTiling;
 
 /// Bytes that a model takes for pictures of one size, with guidance and prompts of one chunk.
@@ -59,32 +61,23 @@ impl MemoryPlan {
     ) -> Self {
         let unit = config.pixels_per_latent();
         let size = [height.div_ceil(unit), width.div_ceil(unit)];
-        let gpu = runtime.buffer_limit != u64::MAX;
-        let trace = Trace::new(runtime.buffer_limit, runtime.dtype.size());
+        let (limit, dtype) = (runtime.buffer_limit, runtime.dtype);
+        let gpu = limit != u64::MAX;
         // On the CPU what is freed goes back at once.
-        let taken = || if gpu { trace.reserved() } else { trace.peak() };
+        let taken = |pools: &Pools| if gpu { pools.reserved() } else { pools.peak() };
 
-        networks::text(&trace, &config.text, 2);
-        let prompt = config.text.max_position_embeddings;
-        // Held from the first step to the last, together with the time embedding.
-        let prompts = trace.tensor(2 * prompt * config.text.hidden_size);
-        // The first call leaves the pages that the later ones find.
-        for _ in 0..2 {
-            networks::unet(&trace, &config.unet, 2, size, prompt);
+        let counted = if gpu { Counted::Gpu } else { Counted::Cpu };
+        let mut run = CountedRun::start(config, counted, dtype, limit);
+        match runtime.ops.has_kernels() {
+            true => run.step_on_device(&config.unet, size),
+            false => run.steps_on_host(&config.unet, size),
         }
-        let activations = taken();
-        let tiling = tiling::tiling(
-            &config.vae,
-            runtime.buffer_limit,
-            runtime.dtype,
-            size,
-            VaeTiling::Auto,
-        );
+        let activations = taken(run.pools());
+        let tiling = tiling::tiling(&config.vae, limit, dtype, size, VaeTiling::Auto);
         let tile = tiling.map_or(size, |tiling| size.map(|side| side.min(tiling.side())));
-        networks::decoder(&trace, &config.vae, tile);
-        prompts.used();
-        let decode = taken() - activations;
-        let largest_buffer = trace.largest().max(weights.largest);
+        let pools = run.finish(&config.vae, tile);
+        let decode = taken(&pools) - activations;
+        let largest_buffer = pools.largest().max(weights.largest);
         let scratch = if gpu { UNIFORMS } else { 0 };
         MemoryPlan {
             weights: weights.device,

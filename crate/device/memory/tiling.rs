@@ -2,8 +2,7 @@
 
 use burn::tensor::DType;
 
-use super::networks;
-use super::pools::Trace;
+use super::count::largest_in_decoding;
 use crate::config::VaeConfig;
 use crate::error::{Error, Result};
 use crate::vae::tile_layout::TileLayout;
@@ -76,11 +75,4 @@ pub(crate) fn tiling_within(
         }
     }
     tiling
-}
-
-/// Bytes of the largest buffer in decoding a latent of `[h, w]` whole.
-pub fn largest_in_decoding(config: &VaeConfig, size: [usize; 2], dtype: DType) -> u64 {
-    let trace = Trace::new(u64::MAX, dtype.size());
-    networks::decoder(&trace, config, size);
-    trace.largest()
 }

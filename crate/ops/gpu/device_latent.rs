@@ -14,6 +14,8 @@ use crate::sampling::update::{HISTORY, Step, TERMS, Term, Update};
 const LANES: u32 = 64;
 /// Scalars before the weight rows.
 const HEAD: usize = 8;
+/// Scalars of a step.
+const SCALARS: usize = HEAD + (1 + HISTORY) * TERMS;
 /// Index of the timestep's row among the scalars.
 const ROW: usize = 5;
 /// Arrays that the host reads: prediction, denoised latent, latent.
@@ -106,19 +108,38 @@ impl DeviceLatent {
         let input = input.collect::<Vec<_>>().repeat(branches);
         let mut arrays = vec![0.0; (READ + HISTORY) * length];
         arrays[(READ - 1) * length..][..length].copy_from_slice(&latent);
-        let scalars = HEAD + (1 + HISTORY) * TERMS;
         let [_, columns] = times.dims();
         DeviceLatent {
             input: upload(input, shape, dtype),
             time: empty(&times_memory, [1, columns], dtype),
             times: times_memory,
-            scalars: upload(vec![0.0; scalars], [1, 1, 1, scalars], DType::F32),
+            scalars: upload(vec![0.0; SCALARS], [1, 1, 1, SCALARS], DType::F32),
             noise: upload(vec![0.0; length], [1, h, w, c], DType::F32),
             arrays: upload(arrays, [READ + HISTORY, h, w, c], DType::F32),
             length,
             recording: None,
             attempts: 0,
         }
+    }
+
+    /// Elements and types of the buffers that a run allocates beside the network's own: its state,
+    /// and copies of its arrays and input for the time that a step is recorded. The network's input
+    /// has this `shape` and `dtype`, and embedded timesteps have `columns`.
+    pub fn buffers(shape: [usize; 4], columns: usize, dtype: DType) -> [(usize, DType); 7] {
+        let [branches, h, w, c] = shape;
+        let length = h * w * c;
+        let input = (branches * length, dtype);
+        let arrays = ((READ + HISTORY) * length, DType::F32);
+        let (scalars, noise) = ((SCALARS, DType::F32), (length, DType::F32));
+        [
+            input,
+            (columns, dtype),
+            scalars,
+            noise,
+            arrays,
+            arrays,
+            input,
+        ]
     }
 
     /// Replaces the embedded timesteps; there may not be more than before.

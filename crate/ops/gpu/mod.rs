@@ -119,6 +119,10 @@ impl Ops for Gpu {
         copy::side_by_side(parts, width)
     }
 
+    fn has_kernels(&self) -> bool {
+        true
+    }
+
     fn dry_run(&self, device: &Device) -> Option<DryRun> {
         Some(DryRun::new(device))
     }
