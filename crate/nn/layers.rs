@@ -18,8 +18,6 @@ pub struct ConvLayer {
 /// What may be fused into a convolution; see [`Conv3x3`] for shapes.
 #[derive(Default)]
 pub struct ConvExtras {
-    /// Further input channels.
-    pub skip: Option<Tensor<4>>,
     /// Halve the size.
     pub halve: bool,
     /// Enlarge the input first.
@@ -50,7 +48,6 @@ impl ConvLayer {
     pub fn forward_with(&self, x: Tensor<4>, extras: ConvExtras) -> Tensor<4> {
         self.ops.conv3x3(Conv3x3 {
             x,
-            skip: extras.skip,
             weight: &self.weight,
             bias: &self.bias,
             stride: if extras.halve { 2 } else { 1 },

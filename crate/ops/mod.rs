@@ -29,14 +29,10 @@ pub use gpu::Gpu;
 pub use stock::Stock;
 
 /// A 3×3 convolution with padding 1 and everything that is fused into it.
-///
-/// The input is `x`, or `x` and `skip` side by side in channels; it is enlarged first if `upsample_to` is given.
 pub struct Conv3x3<'a> {
     /// `[n, h, w, c]`
     pub x: Tensor<4>,
-    /// `[n, h, w, c']`: further input channels, read in place instead of concatenated first.
-    pub skip: Option<Tensor<4>>,
-    /// `[9·(c+c'), out]`, rows ordered kernel row, kernel column, input channel.
+    /// `[9·c, out]`, rows ordered kernel row, kernel column, input channel.
     pub weight: &'a Tensor<2>,
     /// `[out]`
     pub bias: &'a Tensor<1>,
@@ -55,7 +51,6 @@ impl<'a> Conv3x3<'a> {
     pub fn new(x: Tensor<4>, weight: &'a Tensor<2>, bias: &'a Tensor<1>) -> Self {
         Conv3x3 {
             x,
-            skip: None,
             weight,
             bias,
             stride: 1,

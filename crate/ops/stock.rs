@@ -14,7 +14,7 @@ pub struct Stock;
 
 impl Ops for Stock {
     fn conv3x3(&self, args: Conv3x3) -> Tensor<4> {
-        let mut x = with_skip(args.x, args.skip);
+        let mut x = args.x;
         if let Some([h, w]) = args.upsample_to {
             x = nearest(x, h, w);
         }

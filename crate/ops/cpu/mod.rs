@@ -37,7 +37,6 @@ impl Ops for Cpu {
         let [height, width] = args.output_size();
         let outputs = args.weight.dims()[1];
         let (device, shape) = (args.x.device(), [n, height, width, outputs]);
-        let skip = args.skip.map(|skip| (skip.dims()[3], Memory::of(skip)));
         let x = Memory::of(args.x);
         let weight = Memory::of(args.weight.clone());
         let bias = Memory::of(args.bias.clone());
@@ -45,7 +44,6 @@ impl Ops for Cpu {
         let residual = args.residual.map(Memory::of);
         let out = conv3x3(Conv {
             x: (x.values(), c),
-            skip: skip.as_ref().map(|(width, skip)| (skip.values(), *width)),
             size: [h, w],
             enlarged: args.upsample_to.unwrap_or([h, w]),
             stride: args.stride,

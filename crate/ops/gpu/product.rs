@@ -241,7 +241,7 @@ pub fn variants(tiles: TileMemory) -> Vec<Kernel> {
                     Kind::Geglu => {
                         !variant.add && !variant.residual && !variant.skip && variant.bias
                     }
-                    Kind::Conv => variant.bias,
+                    Kind::Conv => !variant.skip && variant.bias,
                 };
                 let aligned = variant.aligned_inputs && variant.aligned_outputs;
                 let common = aligned && !variant.narrow;
@@ -260,7 +260,6 @@ pub fn conv3x3(tiling: KernelTiling, args: Conv3x3) -> Tensor<4> {
     let outputs = args.weight.dims()[1];
     let [n, h, w, channels] = args.x.dims();
     let [large_h, large_w] = args.upsample_to.unwrap_or([h, w]);
-    let skip_channels = args.skip.as_ref().map_or(0, |skip| skip.dims()[3]);
     let add_step = match &args.add {
         Some(add) if add.dims()[0] > 1 && outputs.is_multiple_of(4) => outputs / 4,
         Some(add) if add.dims()[0] > 1 => outputs,
@@ -271,8 +270,8 @@ pub fn conv3x3(tiling: KernelTiling, args: Conv3x3) -> Tensor<4> {
     let variant = Variant {
         half: dtype == DType::F16,
         half_weights: args.weight.dtype() == DType::F16,
-        skip: args.skip.is_some(),
-        aligned_inputs: (channels | skip_channels).is_multiple_of(4),
+        skip: false,
+        aligned_inputs: channels.is_multiple_of(4),
         aligned_outputs: outputs.is_multiple_of(4),
         bias: true,
         add: args.add.is_some(),
@@ -283,7 +282,7 @@ pub fn conv3x3(tiling: KernelTiling, args: Conv3x3) -> Tensor<4> {
     };
     let inputs = Inputs {
         x: memory(args.x),
-        skip: args.skip.map(memory),
+        skip: None,
         weight: memory(args.weight.clone()),
         bias: Some(vector(args.bias)),
         add: args.add.map(memory),
@@ -293,7 +292,7 @@ pub fn conv3x3(tiling: KernelTiling, args: Conv3x3) -> Tensor<4> {
         rows,
         outputs,
         channels,
-        skip_channels,
+        0, // channels of a second input
         h,
         w,
         large_h,
