@@ -1,9 +1,10 @@
-//! How much memory a model takes, before its weights are read: what of it on the device, what beside it, and whether
-//! the device's buffers are large enough.
+//! Memory plan: the memory that a model takes on the device and on the host, and whether the
+//! device's buffers are large enough, known before its weights are read.
 //!
-//! Weights are counted tensor by tensor. Activations follow from the configuration: the networks' allocations are gone
-//! through in their order on a model of the device's memory pools. On a device the pools decide what is taken, so what
-//! counts is not the bytes in use but the pages that hold them, and pages are kept until the next picture needs them.
+//! Weights are counted tensor by tensor. Activations are [counted](count) by running the networks
+//! on operations that allocate nothing, with a [model](pools) of the device's memory pools. The
+//! pools decide how much a device takes: not the bytes in use but the pages that hold them, and
+//! pages are kept until the next picture needs them.
 
 mod count;
 mod pools;
@@ -24,35 +25,40 @@ use tiling::VaeTiling;
 pub struct MemoryPlan {
     /// Weights on the device.
     pub weights: u64,
-    /// What the text encoder and the U-Net compute with.
+    /// Memory that the text encoder and the U-Net compute in, keys and values of the prompts and
+    /// embedded timesteps included, which are held for a whole run.
     pub activations: u64,
-    /// What launches need beside that. (Loading needs four megabytes, and gives them back before the first launch.)
+    /// Memory of launches besides. (Loading needs four megabytes, and gives them back before the
+    /// first launch.)
     pub scratch: u64,
-    /// What decoding needs beyond the activations' memory, which it uses too.
+    /// Memory that decoding needs beyond that of the activations, which it uses too as far as the
+    /// pools allow.
     pub decode: u64,
-    /// Outside the device: token tables, and weights on their way.
+    /// Memory on the host: token tables, and weights in transit.
     pub host: u64,
-    /// On the device, all in all.
+    /// Total on the device.
     pub total: u64,
-    /// The largest single buffer.
+    /// Largest buffer.
     pub largest_buffer: u64,
-    /// The largest that the device has; `null` on the CPU, which knows no limit.
+    /// Largest buffer that the device allows; `null` on the CPU, which has no limit.
     pub buffer_limit: Option<u64>,
-    /// Pixels across.
+    /// Width in pixels.
     pub width: usize,
-    /// Pixels down.
+    /// Height in pixels.
     pub height: usize,
-    /// Whether the picture will be decoded in tiles.
+    /// True if the picture will be decoded in tiles.
     pub tiled: bool,
-    /// Number of tensors that are loaded.
+    /// Number of tensors in the model.
     pub tensors: usize,
 }
 
-/// Uniforms of launches that wait for their submission: 16 KiB a launch, as CubeCL's smallest page has it, and 64 launches.
+/// Uniforms of launches that wait for their submission: 16 KiB for each launch, CubeCL's smallest
+/// page, and 64 launches.
 const UNIFORMS: u64 = 1 << 20;
 
 impl MemoryPlan {
-    /// The plan for pictures of `size` (width and height in pixels) with a model of `config` on `runtime`.
+    /// Plans the memory for pictures of `size` (width and height in pixels) with a model of
+    /// `config` on `runtime`.
     pub fn new(
         config: &ModelConfig,
         weights: &WeightSizes,
@@ -63,7 +69,7 @@ impl MemoryPlan {
         let size = [height.div_ceil(unit), width.div_ceil(unit)];
         let (limit, dtype) = (runtime.buffer_limit, runtime.dtype);
         let gpu = limit != u64::MAX;
-        // On the CPU what is freed goes back at once.
+        // On the CPU freed memory goes back at once.
         let taken = |pools: &Pools| if gpu { pools.reserved() } else { pools.peak() };
 
         let counted = if gpu { Counted::Gpu } else { Counted::Cpu };
@@ -101,7 +107,8 @@ impl std::fmt::Display for MemoryPlan {
         let mb = |bytes: u64| bytes as f64 / 1e6;
         write!(
             f,
-            "{:.0} MB of memory for {}×{}: weights {:.0}, U-Net {:.0}, decoding {:.0}{}, scratch {:.0}; {:.0} MB beside the device",
+            "{:.0} MB of memory for {}×{}: weights {:.0}, U-Net {:.0}, decoding {:.0}{}, \
+             scratch {:.0}; {:.0} MB of host memory",
             mb(self.total),
             self.width,
             self.height,
@@ -115,7 +122,7 @@ impl std::fmt::Display for MemoryPlan {
         match self.buffer_limit {
             Some(limit) if self.largest_buffer > limit => write!(
                 f,
-                "; its largest buffer has {:.0} MB, the device's at most {:.0} MB",
+                "; its largest buffer has {:.0} MB, the device allows {:.0} MB",
                 mb(self.largest_buffer),
                 mb(limit)
             ),
@@ -129,6 +136,6 @@ impl std::fmt::Display for MemoryPlan {
 pub struct InUse {
     /// Bytes taken from the device.
     pub reserved: u64,
-    /// Bytes of those that tensors use.
+    /// Bytes of these that tensors use.
     pub in_use: u64,
 }

@@ -1,17 +1,17 @@
-//! The 3×3 convolution as a matrix product over patches that are read in place.
+//! 3×3 convolution as a matrix product over patches that are read in place.
 
 use super::linear::started;
 use super::product::{Left, Right, add_product};
 use super::weights::Weights;
 use super::winograd;
 
-/// A convolution over plain memory; see [`crate::ops::Conv3x3`].
+/// Arguments of a convolution over plain memory, as in [`crate::ops::Conv3x3`].
 pub struct Conv<'a> {
     /// The input `[n, h, w, channels]` and its channels.
     pub x: (&'a [f32], usize),
     /// Its height and width.
     pub size: [usize; 2],
-    /// Height and width they are enlarged to by nearest neighbour.
+    /// Height and width it is enlarged to by nearest neighbour.
     pub enlarged: [usize; 2],
     pub stride: usize,
     pub weight: Weights<'a>,
@@ -32,7 +32,7 @@ pub fn conv3x3(args: Conv) -> Vec<f32> {
         let residual = args.residual.map(|map| &map[image * size..][..size]);
         match args.add {
             Some(add) => {
-                // One for each image, or one for all.
+                // One row for each image, or one for all.
                 let add = &add[image * outputs % add.len()..][..outputs];
                 let start: Vec<f32> = add.iter().zip(args.bias).map(|(a, b)| a + b).collect();
                 started(&mut out, &start, residual, height * width);
@@ -109,7 +109,7 @@ impl Padded {
         images * self.output[0] * self.output[1]
     }
 
-    /// `count` neighbouring pixels of a row, counted in the padded map.
+    /// `count` neighbouring pixels of a row. Positions are those of the padded map.
     pub fn pixels(&self, image: usize, row: usize, column: usize, count: usize) -> &[f32] {
         let pixel = (image * self.rows + row) * self.columns + column;
         &self.values[pixel * self.channels..][..count * self.channels]
