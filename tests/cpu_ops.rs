@@ -88,17 +88,15 @@ fn cases(what: &str, case: impl Fn(&mut Dice) -> f64) {
     println!("{what}: {CASES} shapes, greatest relative error {worst:.1e}");
 }
 
-fn conv3x3(dice: &mut Dice, channels: [usize; 2], skip: Option<usize>) -> f64 {
+fn conv3x3(dice: &mut Dice, channels: [usize; 2]) -> f64 {
     let n = dice.of(&[1, 1, 2, 3]);
     let [h, w] = [dice.size(33), dice.size(33)];
     let [c, out] = channels;
     let x = dice.tensor([n, h, w, c]);
-    let weight = dice.tensor([9 * (c + skip.unwrap_or(0)), out]);
-    let skip = skip.map(|c| dice.tensor([n, h, w, c]));
+    let weight = dice.tensor([9 * c, out]);
     let bias = dice.tensor([out]);
     let upsample_to = dice.coin().then(|| [dice.size(33), dice.size(33)]);
     let mut args = Conv3x3 {
-        skip,
         stride: dice.of(&[1, 1, 2]),
         upsample_to,
         add: dice.maybe([n, out]),
@@ -107,14 +105,11 @@ fn conv3x3(dice: &mut Dice, channels: [usize; 2], skip: Option<usize>) -> f64 {
     let [height, width] = args.output_size();
     args.residual = dice.maybe([n, height, width, out]);
     let case = format!(
-        "x {n}×{h}×{w}×{c}, skip {:?}, to {:?}, stride {}, {out} outputs",
-        args.skip.as_ref().map(|skip| skip.dims()[3]),
-        args.upsample_to,
-        args.stride,
+        "x {n}×{h}×{w}×{c}, to {:?}, stride {}, {out} outputs",
+        args.upsample_to, args.stride,
     );
     let again = Conv3x3 {
         x: args.x.clone(),
-        skip: args.skip.clone(),
         add: args.add.clone(),
         residual: args.residual.clone(),
         ..args
@@ -126,8 +121,7 @@ fn conv3x3(dice: &mut Dice, channels: [usize; 2], skip: Option<usize>) -> f64 {
 fn conv3x3_is_stocks() {
     cases("conv3x3", |dice| {
         let channels = [dice.size(131), dice.size(131)];
-        let skip = dice.coin().then(|| dice.size(67));
-        conv3x3(dice, channels, skip)
+        conv3x3(dice, channels)
     });
 }
 
@@ -137,8 +131,7 @@ fn conv3x3_of_even_channels_is_stocks() {
     cases("conv3x3 of even channels", |dice| {
         let sizes = [16, 32, 48, 64, 96, 128];
         let channels = [dice.of(&sizes), dice.of(&sizes)];
-        let skip = dice.coin().then(|| dice.of(&sizes));
-        conv3x3(dice, channels, skip)
+        conv3x3(dice, channels)
     });
 }
 

@@ -28,7 +28,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use cubecl::MemoryScope;
 use cubecl::logging::{LaunchObservation, LaunchObserver};
 use darkroom::Runtime;
-use darkroom::device::LAUNCHES_AT_MOST;
+use darkroom::device::MAX_LAUNCHES;
 use darkroom::ops::Gpu;
 use darkroom::ops::gpu::TileMemory;
 use darkroom::sampling::{Noise, Rng};
@@ -49,7 +49,7 @@ fn adapter(what: &str) -> Option<MutexGuard<'static, Adapter>> {
             return None;
         }
         let (device, setup) = Device::wgpu_options()
-            .tasks_max(LAUNCHES_AT_MOST)
+            .tasks_max(MAX_LAUNCHES)
             .init_with_setup()
             .expect("a wgpu adapter (lavapipe will do), or DARKROOM_NO_GPU_TESTS=1");
         let half = wgpu::Features::SHADER_F16;

@@ -1,4 +1,5 @@
-//! What a pipeline runs on: a Burn device, the operations that fit it, and the element types of weights and activations.
+//! Runtime of a pipeline: a Burn device, the operations that fit it, and the element types of
+//! weights and activations.
 
 pub mod memory;
 pub mod tuning;
@@ -14,45 +15,47 @@ use crate::ops::{Cpu, Gpu, Linear, Ops, Stock};
 use crate::weights::Storage;
 use memory::InUse;
 
-/// Launches that are submitted together, at most: more than a step of the U-Net has, so that a step is one submission.
-pub const LAUNCHES_AT_MOST: usize = 1024;
+/// Maximum number of launches that are submitted together. It is more than a step of the U-Net has,
+/// so that a step is one submission.
+pub const MAX_LAUNCHES: usize = 1024;
 
-/// A device together with how to use it.
+/// Device with its operations and element types.
 #[derive(Clone)]
 pub struct Runtime {
-    /// Where tensors live.
+    /// Burn's device.
     pub device: Device,
-    /// How the hot operations are done there.
+    /// Operations for this device.
     pub ops: Rc<dyn Ops>,
     /// Element type of activations, f32 or f16.
     pub dtype: DType,
-    /// How weights are stored.
+    /// Element types that weights are stored in.
     pub storage: Storage,
-    /// What to call it: the adapter's name, or "CPU".
+    /// Name for the user: the adapter's, or "CPU".
     pub name: String,
-    /// Whether this is a GPU adapter that a CPU imitates (lavapipe, SwiftShader, WARP).
+    /// True for a software adapter, a GPU adapter on a CPU (lavapipe, SwiftShader, WARP).
     pub software: bool,
-    /// Most bytes in one buffer that a kernel can use; `u64::MAX` on the CPU.
+    /// Maximum number of bytes in a buffer that a kernel can use; `u64::MAX` on the CPU.
     pub buffer_limit: u64,
 }
 
-/// Element types asked for.
+/// Requested element types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
-    /// Activations in f16 where a GPU can, else f32: an adapter that a CPU imitates is slower in f16. Weights in f16 on any
-    /// GPU.
+    /// Activations in f16 where a GPU can, else in f32. Software adapters are slower in f16 and use
+    /// f32. Weights in f16 on any GPU.
     #[default]
     Auto,
     /// Activations in f32, weights without loss.
     F32,
-    /// Both in f16, an error where the adapter cannot.
+    /// Activations and weights in f16; an error where the adapter has no f16.
     F16,
 }
 
-/// All of a model's weights in f32 may take so much of WebAssembly's 4 GiB, of which activations want their share.
+/// All of a model's weights in f32 may take so much of WebAssembly's 4 GiB, which activations need
+/// a part of.
 #[cfg(target_arch = "wasm32")]
 const CPU_STORAGE: Storage = Storage::SingleWithin(1 << 30);
-/// Widening weights again and again costs more than their memory is worth.
+/// Widening weights for every product costs more than their memory is worth.
 #[cfg(not(target_arch = "wasm32"))]
 const CPU_STORAGE: Storage = Storage::Single;
 
@@ -78,23 +81,23 @@ impl Runtime {
         })
     }
 
-    /// The GPU that wgpu prefers. May be called once in a process: a runtime cannot be set up twice.
+    /// The GPU that wgpu prefers. Call it once in a process: a runtime cannot be set up twice.
     ///
     /// # Errors
-    /// [`Error::Device`] where there is no adapter, or it lacks what was asked for.
+    /// [`Error::Device`] where there is no adapter, or it lacks what `precision` requires.
     pub async fn gpu(precision: Precision, stock: bool) -> Result<Self> {
         let (device, setup) = Device::wgpu_options()
-            .tasks_max(LAUNCHES_AT_MOST)
+            .tasks_max(MAX_LAUNCHES)
             .init_with_setup_async()
             .await
             .map_err(|e| Error::device(format!("no usable GPU adapter: {e}")))?;
         Self::gpu_at(device, &setup, precision, stock)
     }
 
-    /// The GPU behind `device`, which was made of `setup`.
+    /// The GPU of `device`, which was made from `setup`.
     ///
     /// # Errors
-    /// [`Error::Device`] where it lacks what was asked for.
+    /// [`Error::Device`] where it lacks what `precision` requires.
     pub fn gpu_at(
         device: Device,
         setup: &WgpuSetup,
@@ -123,12 +126,12 @@ impl Runtime {
             Precision::Auto | Precision::F32 => DType::F32,
         };
         let storage = match (precision, dtype) {
-            // Burn's own operations want both in one type.
+            // Burn's own operations require activations and weights of the same type.
             (_, DType::F32) if stock => Storage::Single,
             (Precision::F32, _) => Storage::Lossless,
             (Precision::Auto | Precision::F16, _) => Storage::Half,
         };
-        // CubeCL makes no larger buffers either.
+        // CubeCL makes no larger buffers.
         let limits = setup.device.limits();
         let buffer_limit = limits
             .max_storage_buffer_binding_size
@@ -144,7 +147,7 @@ impl Runtime {
         })
     }
 
-    /// The present use of the device's memory pools; `None` on the CPU, which has none.
+    /// Present use of the device's memory pools; `None` on the CPU, which has none.
     pub fn memory(&self) -> Option<InUse> {
         let usage = self.device.memory_pool_usage()?;
         Some(InUse {
@@ -153,7 +156,7 @@ impl Runtime {
         })
     }
 
-    /// Multiplies two small matrices of known product.
+    /// Multiplies two small matrices with a known product.
     ///
     /// # Errors
     /// [`Error::Device`] where the product is wrong: the device or its driver cannot be trusted.
@@ -219,18 +222,18 @@ pub async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
         .map_err(|e| Error::device(format!("reading a result failed: {e:?}")))
 }
 
-/// The first error a device or its driver reported behind our back. An invalid shader, for one, is only logged, and its
-/// results are then whatever was in memory.
+/// First error that a device or its driver reported outside a call. An invalid shader, for example,
+/// is only logged, and its results are whatever was in memory.
 static REPORTED: Mutex<Option<String>> = Mutex::new(None);
 
-/// Notes an error that no call returned.
+/// Records an error that no call returned.
 pub fn report(error: String) {
     if let Ok(mut reported) = REPORTED.lock() {
         reported.get_or_insert(error);
     }
 }
 
-/// The error that was noted, which is then forgotten.
+/// Takes the recorded error.
 pub(crate) fn take_reported() -> Option<String> {
     REPORTED
         .lock()
@@ -238,7 +241,7 @@ pub(crate) fn take_reported() -> Option<String> {
         .and_then(|mut reported| reported.take())
 }
 
-/// A logger that hands everything on to another and notes what cubecl's wgpu runtime logs as an error.
+/// Logger that passes everything on to another, and records errors that CubeCL and wgpu log.
 pub struct DeviceLog<L>(pub L);
 
 impl<L: log::Log> log::Log for DeviceLog<L> {

@@ -18,8 +18,6 @@ pub struct ConvLayer {
 /// Operations fused into a convolution. [`Conv3x3`] has their shapes.
 #[derive(Default)]
 pub struct ConvExtras {
-    /// Further input channels.
-    pub skip: Option<Tensor<4>>,
     /// Stride 2 instead of 1, which halves the size.
     pub halve: bool,
     /// Size to which the input is enlarged first.
@@ -52,7 +50,6 @@ impl ConvLayer {
     pub fn forward_with(&self, x: Tensor<4>, extras: ConvExtras) -> Tensor<4> {
         self.ops.conv3x3(Conv3x3 {
             x,
-            skip: extras.skip,
             weight: &self.weight,
             bias: &self.bias,
             stride: if extras.halve { 2 } else { 1 },

@@ -1,14 +1,17 @@
-//! The few operations that make up nearly all of the work, as one trait with an implementation for each way to run.
+//! The operations that make up nearly all of the work, as one trait with an implementation for each
+//! device.
 //!
 //! | implementation | runs on | made of |
 //! |---|---|---|
-//! | [`Stock`] | any Burn device | Burn's own tensor operations: the yardstick the others are tested against |
+//! | [`Stock`] | any Burn device | Burn's own tensor operations, which the others are tested against |
 //! | `Cpu` | Flex | im2col and GEMM on the tensors' own memory |
 //! | `Gpu` | wgpu | our WGSL kernels |
+//! | [`counting::Counting`] | the host | nothing: it records allocations |
 //!
-//! Feature maps are channels-last, `[batch, height, width, channels]`, everywhere: a convolution is then a matrix
-//! product over rows of channels, and a feature map becomes a sequence of tokens `[batch, height·width, channels]` for
-//! the transformers by reshaping alone. Matrices are `[inputs, outputs]`.
+//! Feature maps are channels-last, `[batch, height, width, channels]`, everywhere: a convolution is
+//! then a matrix product over rows of channels, and a feature map becomes a sequence of tokens
+//! `[batch, height·width, channels]` for the transformers by reshaping alone. Matrices are
+//! `[inputs, outputs]`.
 
 use std::ops::Range;
 
@@ -18,7 +21,9 @@ use burn::tensor::{Device, Tensor};
 use crate::config::Activation;
 use gpu::{DeviceLatent, DeviceLatentInit, DryRun};
 
+pub mod counting;
 mod cpu;
+pub mod fake;
 pub mod gpu;
 mod stock;
 
@@ -27,14 +32,10 @@ pub use gpu::Gpu;
 pub use stock::Stock;
 
 /// A 3×3 convolution with padding 1 and everything that is fused into it.
-///
-/// The input is `x`, or `x` and `skip` side by side in channels; it is enlarged first if `upsample_to` is given.
 pub struct Conv3x3<'a> {
     /// `[n, h, w, c]`
     pub x: Tensor<4>,
-    /// `[n, h, w, c']`: further input channels, read in place instead of concatenated first.
-    pub skip: Option<Tensor<4>>,
-    /// `[9·(c+c'), out]`, rows ordered kernel row, kernel column, input channel.
+    /// `[9·c, out]`, rows ordered kernel row, kernel column, input channel.
     pub weight: &'a Tensor<2>,
     /// `[out]`
     pub bias: &'a Tensor<1>,
@@ -42,7 +43,8 @@ pub struct Conv3x3<'a> {
     pub stride: usize,
     /// `[h', w']`: the input is enlarged to this size first, by nearest neighbour.
     pub upsample_to: Option<[usize; 2]>,
-    /// `[n, out]`, or `[1, out]` for all images alike, added at every position: the timestep embedding.
+    /// `[n, out]`, or `[1, out]` for all images alike, added at every position: the timestep
+    /// embedding.
     pub add: Option<Tensor<2>>,
     /// `[n, h', w', out]`, added to the result.
     pub residual: Option<Tensor<4>>,
@@ -53,7 +55,6 @@ impl<'a> Conv3x3<'a> {
     pub fn new(x: Tensor<4>, weight: &'a Tensor<2>, bias: &'a Tensor<1>) -> Self {
         Conv3x3 {
             x,
-            skip: None,
             weight,
             bias,
             stride: 1,
@@ -85,7 +86,7 @@ pub struct Linear<'a> {
     pub residual: Option<Tensor<3>>,
 }
 
-/// GroupNorm over channels-last maps, with SiLU behind it where asked.
+/// GroupNorm over channels-last maps, followed by SiLU where asked.
 pub struct GroupNorm<'a> {
     /// `[n, h, w, c]`
     pub x: Tensor<4>,
@@ -95,11 +96,11 @@ pub struct GroupNorm<'a> {
     pub weight: &'a Tensor<1>,
     /// `[c+c']`
     pub bias: &'a Tensor<1>,
-    /// Groups the channels are split into.
+    /// Number of groups that the channels are split into.
     pub groups: usize,
     /// Added to the variance.
     pub eps: f64,
-    /// Whether `x·sigmoid(x)` follows.
+    /// SiLU, `x·sigmoid(x)`, follows.
     pub silu: bool,
 }
 
@@ -113,19 +114,21 @@ pub struct Attention {
     pub v: Tensor<3>,
     /// Number of heads.
     pub heads: usize,
-    /// Whether a token sees only itself and those before it (text encoder).
+    /// Causal mask: a token sees only itself and those before it (text encoder).
     pub causal: bool,
 }
 
-/// The hot operations. Results have the element type of their input; sums, norms and softmax are computed in f32.
+/// The hot operations. Results have the element type of their input; sums, norms and softmax are
+/// computed in f32.
 pub trait Ops {
     /// 3×3 convolution; `[n, h', w', out]`.
     fn conv3x3(&self, args: Conv3x3) -> Tensor<4>;
     /// Matrix product; `[n, t, out]`.
     fn linear(&self, args: Linear) -> Tensor<3>;
-    /// `a ⊙ gelu(b)` where `[a, b] = x·weight + bias`: `x` `[n, t, c]`, `weight` `[c, 2·m]`; `[n, t, m]`.
+    /// `a ⊙ gelu(b)` where `[a, b] = x·weight + bias`: `x` `[n, t, c]`, `weight` `[c, 2·m]`; `[n,
+    /// t, m]`.
     fn geglu(&self, x: Tensor<3>, weight: &Tensor<2>, bias: &Tensor<1>) -> Tensor<3>;
-    /// Attention; `[n, t, heads·d]`. Never holds more than [`SCORES_AT_MOST`] scores at once.
+    /// Attention; `[n, t, heads·d]`. Never holds more than [`MAX_SCORES`] scores at once.
     fn attention(&self, args: Attention) -> Tensor<3>;
     /// GroupNorm; `[n, h, w, c+c']`.
     fn group_norm(&self, args: GroupNorm) -> Tensor<4>;
@@ -140,26 +143,32 @@ pub trait Ops {
     fn silu(&self, x: Tensor<3>) -> Tensor<3> {
         silu(x)
     }
-    /// `parts`, `[m, c]` each, in one matrix `[m, width]`, each from its own column on. What lies between them is
-    /// undefined.
+    /// Puts `parts`, `[m, c]` each, into one matrix `[m, width]`, each from its own first column
+    /// on. Columns between the parts are undefined.
     fn side_by_side(&self, parts: Vec<(Tensor<2>, usize)>, width: usize) -> Tensor<2> {
         stock::side_by_side(parts, width)
     }
-    /// The dry run for networks of these operations; `None` where operations are no kernels of ours.
+    /// True where operations are kernels of ours, which can be recorded by a dry run and keep a
+    /// run's latent on the device.
+    fn has_kernels(&self) -> bool {
+        false
+    }
+    /// A dry run for networks of these operations; `None` where operations are not kernels of ours.
     fn dry_run(&self, _device: &Device) -> Option<DryRun> {
         None
     }
-    /// Takes the latent of a run to where its steps are done without the host; `None` where that is no other place. `times`
-    /// are embedded timesteps on the device.
+    /// Moves the latent of a run to the device, where its steps are done without the host; `None`
+    /// where operations cannot. `times` are embedded timesteps on the device.
     fn device_latent(&self, _start: DeviceLatentInit, _times: &Tensor<2>) -> Option<DeviceLatent> {
         None
     }
-    /// Some columns of a row `[1, width]`, which begin where one of the parts did that were put side by side.
+    /// Some columns of a row `[1, width]`. They begin at the first column of one of the parts that
+    /// were put side by side.
     fn columns(&self, row: &Tensor<2>, columns: Range<usize>) -> Tensor<2> {
         row.clone().slice([0..1, columns])
     }
 }
 
-/// Most attention scores that may exist at once: 16 Mi, 64 MiB in f32. The whole matrix of SD1.5 at 512×512 with
-/// guidance would be 268 Mi.
-pub const SCORES_AT_MOST: usize = 16 << 20;
+/// Maximum number of attention scores that exist at once: 16 Mi, 64 MiB in f32. The whole matrix of
+/// SD1.5 at 512×512 with guidance would be 268 Mi.
+pub const MAX_SCORES: usize = 16 << 20;

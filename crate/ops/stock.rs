@@ -1,11 +1,11 @@
-//! The hot operations in Burn's own tensor operations. Slow on a GPU, but right on every device Burn has: what our own
-//! kernels are compared with, in value and in time (`--stock`).
+//! The hot operations in Burn's own tensor operations. They are slow on a GPU, but correct on every
+//! device Burn has. Our own kernels are compared with them, in value and in time (`--stock`).
 
 use burn::tensor::activation::{gelu, sigmoid, silu, softmax};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Int, Tensor, module};
 
-use super::{Attention, Conv3x3, GroupNorm, Linear, Ops, SCORES_AT_MOST};
+use super::{Attention, Conv3x3, GroupNorm, Linear, MAX_SCORES, Ops};
 use crate::config::Activation;
 
 /// Burn's own operations, on any device.
@@ -14,7 +14,7 @@ pub struct Stock;
 
 impl Ops for Stock {
     fn conv3x3(&self, args: Conv3x3) -> Tensor<4> {
-        let mut x = with_skip(args.x, args.skip);
+        let mut x = args.x;
         if let Some([h, w]) = args.upsample_to {
             x = nearest(x, h, w);
         }
@@ -70,11 +70,11 @@ impl Ops for Stock {
         let s = k.dims()[1];
         let d = c / heads;
         let dtype = q.dtype();
-        // Scaling q first keeps q·kᵀ in f16's range for SD2.1, whose scores reach beyond 65504 otherwise.
+        // q is scaled first, because SD2.1's scores q·kᵀ would exceed f16's 65504 otherwise.
         let q = split_heads(q, heads).mul_scalar(1.0 / (d as f64).sqrt());
         let k = split_heads(k, heads).swap_dims(2, 3);
         let v = split_heads(v, heads);
-        let rows = (SCORES_AT_MOST / (n * heads * s)).max(1);
+        let rows = (MAX_SCORES / (n * heads * s)).max(1);
         let parts = (0..t)
             .step_by(rows)
             .map(|start| {
@@ -136,7 +136,7 @@ impl Ops for Stock {
     }
 }
 
-/// The text encoder's activation by Burn's element-wise operations.
+/// The text encoder's activation in Burn's element-wise operations.
 pub(super) fn activation(x: Tensor<3>, activation: Activation) -> Tensor<3> {
     match activation {
         Activation::Gelu => gelu(x),
@@ -144,7 +144,7 @@ pub(super) fn activation(x: Tensor<3>, activation: Activation) -> Tensor<3> {
     }
 }
 
-/// See [`Ops::side_by_side`]; zeros between the parts.
+/// Implements [`Ops::side_by_side`], with zeros between the parts.
 pub(super) fn side_by_side(parts: Vec<(Tensor<2>, usize)>, width: usize) -> Tensor<2> {
     let (first, _) = &parts[0];
     let rows = first.dims()[0];
@@ -170,7 +170,8 @@ fn plus<const D: usize>(x: Tensor<D>, residual: Option<Tensor<D>>) -> Tensor<D> 
     }
 }
 
-/// `[n, t, c]·[c, out] + [out]`, the batch folded into the rows: one matrix product instead of one for each batch entry.
+/// `[n, t, c]·[c, out] + [out]`, the batch folded into the rows: one matrix product instead of one
+/// for each batch entry.
 fn product(x: Tensor<3>, weight: &Tensor<2>, bias: Option<&Tensor<1>>) -> Tensor<3> {
     let dtype = x.dtype();
     let [n, t, c] = x.dims();
@@ -189,7 +190,8 @@ fn split_heads(x: Tensor<3>, heads: usize) -> Tensor<4> {
     x.reshape([n, t, heads, c / heads]).swap_dims(1, 2)
 }
 
-/// Nearest-neighbour enlargement of `[n, h, w, c]`, source index `⌊i·h/h'⌋` as torch's `interpolate`.
+/// Nearest-neighbour enlargement of `[n, h, w, c]`, source index `⌊i·h/h'⌋` as torch's
+/// `interpolate`.
 fn nearest(x: Tensor<4>, height: usize, width: usize) -> Tensor<4> {
     let [_, h, w, _] = x.dims();
     let device = x.device();

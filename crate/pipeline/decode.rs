@@ -9,62 +9,66 @@ use crate::error::{Error, Result};
 use crate::vae::decoder::VaeDecoder;
 use crate::vae::tile_layout::{Canvas, TileLayout};
 
-/// A decoder, and what it runs on.
+/// Decoder with its runtime.
 pub struct Decoding<'a> {
-    /// The decoder.
+    /// Network.
     pub vae: &'a VaeDecoder,
-    /// Its configuration.
+    /// Configuration of the network.
     pub config: &'a VaeConfig,
-    /// Its device.
+    /// Runtime of the network.
     pub runtime: &'a Runtime,
-    /// Type of activations.
+    /// Element type of activations.
     pub dtype: DType,
 }
 
 impl Decoding<'_> {
-    /// The picture of `latent`, and a warning where it was decoded in tiles because the device failed otherwise.
+    /// Decodes `latent`. Returns a warning where it was decoded in tiles because the device failed
+    /// otherwise.
     ///
     /// # Shapes
     /// `[h, w, latent_channels]` → `[8h, 8w, 3]`, −1 black to 1 white, not clamped
     ///
     /// # Errors
-    /// [`Error::Numeric`] where the picture is not finite, [`Error::Device`] where the device fails.
+    /// [`Error::Numeric`] where the picture is not finite, [`Error::Device`] where the device
+    /// fails.
     pub async fn decode(
         &self,
         latent: &[f32],
         size: [usize; 2],
-        tiles: VaeTiling,
+        vae_tiling: VaeTiling,
     ) -> Result<(Vec<f32>, Option<String>)> {
         let (config, limit) = (self.config, self.runtime.buffer_limit);
-        if let Some(tiling) = tiling(config, limit, self.dtype, size, tiles) {
+        if let Some(tiling) = tiling(config, limit, self.dtype, size, vae_tiling) {
             return Ok((self.in_tiles(latent, size, tiling).await?, None));
         }
         let failed = match self.whole(latent, size).await {
-            Err(Error::Device(reason)) if tiles == VaeTiling::Auto => reason,
+            Err(Error::Device(reason)) if vae_tiling == VaeTiling::Auto => reason,
             result => return Ok((result?, None)),
         };
-        // VaeTiling of a quarter of the picture at most: larger ones would fail as the whole did.
+        // Tiles of at most a quarter of the picture: larger ones would fail as the whole picture
+        // did.
         let side = size[0].max(size[1]) / 2;
         let tiling = TileLayout::of_model(config).at_most(side);
         let tiling = tiling_within(config, limit, self.dtype, tiling);
         if !tiling.divides(size[0], size[1]) {
             return Err(Error::Device(failed));
         }
-        // What of the failure was reported in passing is known by now.
+        // The failure is known; errors that were reported besides belong to it.
         take_reported();
         self.runtime.device.memory_cleanup();
         let values = self.in_tiles(latent, size, tiling).await?;
         let warning = format!(
-            "the picture was decoded in tiles of {0}×{0} pixels, since decoding it whole failed: {failed}",
+            "the picture was decoded in tiles of {0}×{0} pixels, since decoding it whole failed: \
+             {failed}",
             tiling.side() * self.config.pixels_per_latent()
         );
         Ok((values, Some(warning)))
     }
 
-    /// As [`Decoding::decode`], in the tiles of `tiling`.
+    /// Decodes `latent` in the tiles of `tiling`, as [`Decoding::decode`].
     ///
     /// # Errors
-    /// As [`Decoding::decode`].
+    /// Same as [`Decoding::decode`].
     pub async fn in_tiles(
         &self,
         latent: &[f32],
@@ -101,7 +105,8 @@ impl Decoding<'_> {
     }
 }
 
-/// A picture that is not finite, or all zero, is none: overflow, or a device that computed nothing.
+/// Checks a picture. Values that are not finite are an overflow; zeros throughout mean that the
+/// device computed nothing.
 fn check(values: &[f32]) -> Result<()> {
     if let Some(bad) = values.iter().find(|v| !v.is_finite()) {
         return Err(Error::numeric(format!("the decoded picture holds {bad}")));

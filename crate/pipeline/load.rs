@@ -6,7 +6,7 @@ use super::Pipeline;
 use super::detect_prediction::detect_prediction;
 use super::precision::{ActivationDtypes, overflow_warning};
 use super::preview::LatentToRgb;
-use super::warmup::Kernels;
+use super::warmup::Warmup;
 use crate::config::ModelConfig;
 use crate::device::Runtime;
 use crate::device::memory::MemoryPlan;
@@ -116,7 +116,7 @@ async fn read_weights(
     } = options;
     let config = &model.config;
     let parts = parts(config, runtime)?;
-    let mut kernels = Kernels::of(config, runtime)?;
+    let mut warmup = Warmup::new(config, runtime)?;
     let mut read = None;
     let mut progress = |p: LoadProgress<'_>| {
         if read.is_none() {
@@ -127,7 +127,7 @@ async fn read_weights(
             bytes: p.total,
             sizes: p.sizes,
         });
-        kernels.compile_next();
+        warmup.compile_next();
         on_progress(p);
     };
     let (device, storage) = (&runtime.device, runtime.storage);
@@ -135,7 +135,7 @@ async fn read_weights(
         None => load_parts(source, &parts, device, storage, &mut progress).await?,
         Some(file) => load_checkpoint(source, file, &parts, device, storage, &mut progress).await?,
     };
-    while kernels.compile_next() {}
+    while warmup.compile_next() {}
     Ok((weights, read.unwrap_or_default()))
 }
 

@@ -1,5 +1,5 @@
-//! The kernels that a model will need, known from its configuration alone: compiled while its weights are on their way,
-//! so that the first picture does not wait for them.
+//! Warm-up: kernels that a model needs, known from its configuration alone. They are compiled while
+//! its weights are downloaded, so that the first picture does not wait for them.
 
 use std::collections::VecDeque;
 
@@ -13,24 +13,25 @@ use crate::unet::Unet;
 use crate::vae::decoder::VaeDecoder;
 use crate::weights::VarStore;
 
-/// Timesteps of the run that is sketched. Their number decides over nothing but the size of a small product's tiles.
+/// Timesteps of the recorded run. Only the tile size of a small product depends on their number.
 const TIMESTEPS: usize = 20;
 
-/// What a guided picture of a model's own size launches.
+/// Launches of a guided picture of a model's own size.
 pub struct Launches {
-    /// Once a run, before its first step: the text encoder, and the U-Net's part that is the same for all steps.
+    /// Launches before the first step: the text encoder, and the U-Net's part that is the same for
+    /// all steps.
     pub start: Vec<Launch>,
-    /// Every step.
+    /// Launches of every step.
     pub step: Vec<Launch>,
-    /// Once a run, after its last step: the VAE.
+    /// Launches after the last step: the VAE.
     pub finish: Vec<Launch>,
 }
 
 impl Launches {
-    /// Sketches a picture of `size`, height and width in pixels, on `paper`.
+    /// Records a picture of `size`, height and width in pixels, on `dry_run`.
     ///
     /// # Errors
-    /// As the networks' constructors.
+    /// Errors of the networks' constructors.
     pub fn new(
         config: &ModelConfig,
         runtime: &Runtime,
@@ -45,7 +46,7 @@ impl Launches {
         let tokens = config.text.max_position_embeddings;
         let [height, width] = size.map(|pixels| pixels / config.pixels_per_latent());
         let channels = config.unet.in_channels;
-        let mut given = None;
+        let mut run = None;
         let start = dry_run.record(|| {
             let x = dry_run.tensor([2, tokens, config.text.hidden_size], runtime.dtype);
             let prompts = text_encoder.encode(x);
@@ -56,13 +57,13 @@ impl Launches {
                 input_scale: 1.0,
             };
             let latent = runtime.ops.device_latent(start, &times)?;
-            // They are made once, before a step is recorded.
+            // These copies are made once, before a step is recorded.
             latent.copies();
-            given = Some((latent, unet.cross_attn_kv(&prompts)));
+            run = Some((latent, unet.cross_attn_kv(&prompts)));
             Some(())
         });
         let step = dry_run.record(|| {
-            let (latent, prompt) = given.as_mut()?;
+            let (latent, prompt) = run.as_mut()?;
             let predict = |latent, time: &_| unet.predict(latent, time, prompt);
             Some(latent.step(&Step::default(), &[], 0, &predict))
         });
@@ -75,24 +76,25 @@ impl Launches {
         })
     }
 
-    /// Every kernel of it once, in the order in which they are needed.
+    /// The kernels of all launches, each once, in the order in which they are needed.
     pub fn kernels(&self) -> Vec<Launch> {
         distinct(&[&self.start[..], &self.step, &self.finish].concat())
     }
 }
 
-/// Kernels to be compiled one after the other.
-pub struct Kernels {
+/// Kernels to be compiled, one after the other.
+pub struct Warmup {
     dry_run: Option<DryRun>,
     waiting: VecDeque<Launch>,
 }
 
-impl Kernels {
-    /// The kernels that a guided picture of the model's own size needs; none where operations are no kernels of ours.
+impl Warmup {
+    /// The kernels of a guided picture of the model's own size; none where operations are not
+    /// kernels of ours.
     ///
     /// # Errors
-    /// As the networks' constructors.
-    pub fn of(config: &ModelConfig, runtime: &Runtime) -> Result<Self> {
+    /// Errors of the networks' constructors.
+    pub fn new(config: &ModelConfig, runtime: &Runtime) -> Result<Self> {
         let dry_run = runtime.ops.dry_run(&runtime.device);
         let waiting = match &dry_run {
             Some(dry_run) => {
@@ -103,10 +105,10 @@ impl Kernels {
             }
             None => VecDeque::new(),
         };
-        Ok(Kernels { dry_run, waiting })
+        Ok(Warmup { dry_run, waiting })
     }
 
-    /// Compiles one of them. Returns whether there was one left.
+    /// Compiles one of them. Returns false if there was none left.
     pub fn compile_next(&mut self) -> bool {
         match (&self.dry_run, self.waiting.pop_front()) {
             (Some(dry_run), Some(kernel)) => {

@@ -8,12 +8,13 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Tensor};
 
 use super::safetensors::Dtype;
 use super::storage::Storage;
 use crate::error::{Error, Result};
 use crate::ops::Ops;
+use crate::ops::fake::fake_tensor;
 use crate::ops::gpu::DryRun;
 
 /// Conversion of a tensor on disk to one in memory.
@@ -87,8 +88,8 @@ pub struct VarStore {
 
 /// Tensors supplied while recording.
 enum Placeholder {
-    /// One element, of the wrong shape.
-    Tiny(Device),
+    /// Fake tensors, for counting and recording.
+    Fake,
     /// Tensors without memory for a dry run, in the dtypes that weights are stored in.
     DryRun(Box<DryRun>, Storage),
 }
@@ -96,14 +97,14 @@ enum Placeholder {
 impl Placeholder {
     fn vector(&self, length: usize) -> Tensor<1> {
         match self {
-            Placeholder::Tiny(device) => Tensor::zeros([1], device),
+            Placeholder::Fake => fake_tensor([length], DType::F32),
             Placeholder::DryRun(dry_run, _) => dry_run.tensor([length], DType::F32),
         }
     }
 
     fn matrix(&self, shape: [usize; 2]) -> Tensor<2> {
         match self {
-            Placeholder::Tiny(device) => Tensor::zeros([1, 1], device),
+            Placeholder::Fake => fake_tensor(shape, DType::F32),
             Placeholder::DryRun(dry_run, storage) => {
                 // Most files are in f16. For other files, the dtype is wrong here if storage
                 // follows the file.
@@ -115,13 +116,14 @@ impl Placeholder {
 }
 
 impl VarStore {
-    /// Makes a store that records the tensors a network requires and supplies placeholders.
+    /// Makes a store that records the tensors a network requires and supplies fake ones, so that the
+    /// network can run on [`Counting`](crate::ops::counting::Counting) operations.
     /// [`VarStore::into_required`] returns the list.
     pub fn recording(ops: Rc<dyn Ops>) -> Self {
         VarStore {
             mode: Mode::Record(Vec::new()),
             ops,
-            placeholder: Placeholder::Tiny(Device::flex()),
+            placeholder: Placeholder::Fake,
         }
     }
 
@@ -139,7 +141,7 @@ impl VarStore {
         VarStore {
             mode: Mode::Supply(loaded),
             ops,
-            placeholder: Placeholder::Tiny(Device::flex()),
+            placeholder: Placeholder::Fake,
         }
     }
 

@@ -222,7 +222,7 @@ pub fn sweep_tiles(seed: u64, check: impl Fn(&mut Bench, Gpu)) {
     let ways: Vec<_> = tiles
         .map(|preset| {
             let forced = KernelTiling {
-                tiles_at_least: 1,
+                min_tiles: 1,
                 ..preset
             };
             (

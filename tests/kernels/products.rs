@@ -41,16 +41,11 @@ fn convolution_matches_the_cpu() {
 }
 
 fn convolution(bench: &mut Bench, gpu: Gpu) {
-    let [skip, add, residual] = fused(bench);
+    let [_, add, residual] = fused(bench);
     let random = &mut bench.random;
     let n = random.one_of(&[1, 1, 2, 3]);
     let (h, w) = (1 + random.below(11), 1 + random.below(11));
     let channels = random.one_of(&CHANNELS);
-    let skip = if skip {
-        random.one_of(&[channels, 4, 3])
-    } else {
-        0
-    };
     let outputs = random.one_of(&CHANNELS) + random.one_of(&[0, 0, 0, 61, 128]);
     let stride = random.one_of(&[1, 1, 2]);
     let upsample_to = match random.below(4) {
@@ -61,15 +56,13 @@ fn convolution(bench: &mut Bench, gpu: Gpu) {
     let add_rows = if add { random.one_of(&[1, n]) } else { 0 };
     let half = half_weights(outputs, add);
     let what = format!(
-        "{:?} conv, half weights {half}, n {n} {h}×{w} channels {channels}+{skip} → {outputs} stride {stride} upsample {upsample_to:?} add {add_rows} residual {residual}",
+        "{:?} conv, half weights {half}, n {n} {h}×{w} channels {channels} → {outputs} stride {stride} upsample {upsample_to:?} add {add_rows} residual {residual}",
         bench.dtype
     );
-    let inputs = channels + skip;
     let x = bench.view([n, h, w, channels], 1.0, 0.3);
-    let skip = (skip > 0).then(|| bench.view([n, h, w, skip], 1.0, -0.2));
     let weight = bench.weight(
-        [9 * inputs, outputs],
-        (inputs as f32 * 9.0).powf(-0.5),
+        [9 * channels, outputs],
+        (channels as f32 * 9.0).powf(-0.5),
         half,
     );
     let bias = bench.vector(outputs, 0.5, 0.1);
@@ -78,14 +71,12 @@ fn convolution(bench: &mut Bench, gpu: Gpu) {
     (args.stride, args.upsample_to) = (stride, upsample_to);
     let [h, w] = args.output_size();
     let residual = residual.then(|| bench.tensor([n, h, w, outputs], 0.5, 0.0));
-    args.skip = skip.as_ref().map(|t| t.cpu.clone());
     args.add = add.as_ref().map(|t| t.cpu.clone());
     args.residual = residual.as_ref().map(|t| t.cpu.clone());
     let expected = Stock.conv3x3(args);
     bench.poison([n, h, w, outputs]);
     let got = gpu.conv3x3(Conv3x3 {
         x: x.gpu,
-        skip: skip.map(|t| t.gpu),
         weight: &weight.gpu,
         bias: &bias.gpu,
         stride,

@@ -1,11 +1,12 @@
-//! How much memory a model takes, before its weights are read: what of it on the device, what beside it, and whether
-//! the device's buffers are large enough.
+//! Memory plan: the memory that a model takes on the device and on the host, and whether the
+//! device's buffers are large enough, known before its weights are read.
 //!
-//! Weights are counted tensor by tensor. Activations follow from the configuration: the networks' allocations are gone
-//! through in their order on a model of the device's memory pools. On a device the pools decide what is taken, so what
-//! counts is not the bytes in use but the pages that hold them, and pages are kept until the next picture needs them.
+//! Weights are counted tensor by tensor. Activations are [counted](count) by running the networks
+//! on operations that allocate nothing, with a [model](pools) of the device's memory pools. The
+//! pools decide how much a device takes: not the bytes in use but the pages that hold them, and
+//! pages are kept until the next picture needs them.
 
-mod networks;
+mod count;
 mod pools;
 pub mod tiling;
 
@@ -13,8 +14,10 @@ use serde::Serialize;
 
 use crate::config::ModelConfig;
 use crate::device::Runtime;
+use crate::ops::counting::Counted;
 use crate::weights::sizes::WeightSizes;
-use pools::Trace;
+use count::CountedRun;
+use pools::Pools;
 use tiling::VaeTiling;
 
 /// Bytes that a model takes for pictures of one size, with guidance and prompts of one chunk.
@@ -23,35 +26,40 @@ use tiling::VaeTiling;
 pub struct MemoryPlan {
     /// Weights on the device.
     pub weights: u64,
-    /// What the text encoder and the U-Net compute with.
+    /// Memory that the text encoder and the U-Net compute in, keys and values of the prompts and
+    /// embedded timesteps included, which are held for a whole run.
     pub activations: u64,
-    /// What launches need beside that. (Loading needs four megabytes, and gives them back before the first launch.)
+    /// Memory of launches besides. (Loading needs four megabytes, and gives them back before the
+    /// first launch.)
     pub scratch: u64,
-    /// What decoding needs beyond the activations' memory, which it uses too.
+    /// Memory that decoding needs beyond that of the activations, which it uses too as far as the
+    /// pools allow.
     pub decode: u64,
-    /// Outside the device: token tables, and weights on their way.
+    /// Memory on the host: token tables, and weights in transit.
     pub host: u64,
-    /// On the device, all in all.
+    /// Total on the device.
     pub total: u64,
-    /// The largest single buffer.
+    /// Largest buffer.
     pub largest_buffer: u64,
-    /// The largest that the device has; `null` on the CPU, which knows no limit.
+    /// Largest buffer that the device allows; `null` on the CPU, which has no limit.
     pub buffer_limit: Option<u64>,
-    /// Pixels across.
+    /// Width in pixels.
     pub width: usize,
-    /// Pixels down.
+    /// Height in pixels.
     pub height: usize,
-    /// Whether the picture will be decoded in tiles.
+    /// True if the picture will be decoded in tiles.
     pub tiled: bool,
-    /// Number of tensors that are loaded.
+    /// Number of tensors in the model.
     pub tensors: usize,
 }
 
-/// Uniforms of launches that wait for their submission: 16 KiB a launch, as CubeCL's smallest page has it, and 64 launches.
+/// Uniforms of launches that wait for their submission: 16 KiB for each launch, CubeCL's smallest
+/// page, and 64 launches.
 const UNIFORMS: u64 = 1 << 20;
 
 impl MemoryPlan {
-    /// The plan for pictures of `size` (width and height in pixels) with a model of `config` on `runtime`.
+    /// Plans the memory for pictures of `size` (width and height in pixels) with a model of
+    /// `config` on `runtime`.
     pub fn new(
         config: &ModelConfig,
         weights: &WeightSizes,
@@ -60,32 +68,23 @@ impl MemoryPlan {
     ) -> Self {
         let unit = config.pixels_per_latent();
         let size = [height.div_ceil(unit), width.div_ceil(unit)];
-        let gpu = runtime.buffer_limit != u64::MAX;
-        let trace = Trace::new(runtime.buffer_limit, runtime.dtype.size());
-        // On the CPU what is freed goes back at once.
-        let taken = || if gpu { trace.reserved() } else { trace.peak() };
+        let (limit, dtype) = (runtime.buffer_limit, runtime.dtype);
+        let gpu = limit != u64::MAX;
+        // On the CPU freed memory goes back at once.
+        let taken = |pools: &Pools| if gpu { pools.reserved() } else { pools.peak() };
 
-        networks::text(&trace, &config.text, 2);
-        let prompt = config.text.max_position_embeddings;
-        // Held from the first step to the last, together with the time embedding.
-        let prompts = trace.tensor(2 * prompt * config.text.hidden_size);
-        // The first call leaves the pages that the later ones find.
-        for _ in 0..2 {
-            networks::unet(&trace, &config.unet, 2, size, prompt);
+        let counted = if gpu { Counted::Gpu } else { Counted::Cpu };
+        let mut run = CountedRun::start(config, counted, dtype, limit);
+        match runtime.ops.has_kernels() {
+            true => run.step_on_device(&config.unet, size),
+            false => run.steps_on_host(&config.unet, size),
         }
-        let activations = taken();
-        let tiling = tiling::tiling(
-            &config.vae,
-            runtime.buffer_limit,
-            runtime.dtype,
-            size,
-            VaeTiling::Auto,
-        );
+        let activations = taken(run.pools());
+        let tiling = tiling::tiling(&config.vae, limit, dtype, size, VaeTiling::Auto);
         let tile = tiling.map_or(size, |tiling| size.map(|side| side.min(tiling.side())));
-        networks::decoder(&trace, &config.vae, tile);
-        prompts.used();
-        let decode = taken() - activations;
-        let largest_buffer = trace.largest().max(weights.largest);
+        let pools = run.finish(&config.vae, tile);
+        let decode = taken(&pools) - activations;
+        let largest_buffer = pools.largest().max(weights.largest);
         let scratch = if gpu { UNIFORMS } else { 0 };
         MemoryPlan {
             weights: weights.device,
@@ -109,7 +108,8 @@ impl std::fmt::Display for MemoryPlan {
         let mb = |bytes: u64| bytes as f64 / 1e6;
         write!(
             f,
-            "{:.0} MB of memory for {}×{}: weights {:.0}, U-Net {:.0}, decoding {:.0}{}, scratch {:.0}; {:.0} MB beside the device",
+            "{:.0} MB of memory for {}×{}: weights {:.0}, U-Net {:.0}, decoding {:.0}{}, \
+             scratch {:.0}; {:.0} MB of host memory",
             mb(self.total),
             self.width,
             self.height,
@@ -123,7 +123,7 @@ impl std::fmt::Display for MemoryPlan {
         match self.buffer_limit {
             Some(limit) if self.largest_buffer > limit => write!(
                 f,
-                "; its largest buffer has {:.0} MB, the device's at most {:.0} MB",
+                "; its largest buffer has {:.0} MB, the device allows {:.0} MB",
                 mb(self.largest_buffer),
                 mb(limit)
             ),
@@ -138,6 +138,6 @@ impl std::fmt::Display for MemoryPlan {
 pub struct InUse {
     /// Bytes taken from the device.
     pub reserved: u64,
-    /// Bytes of those that tensors use.
+    /// Bytes of these that tensors use.
     pub in_use: u64,
 }

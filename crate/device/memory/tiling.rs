@@ -1,22 +1,22 @@
-//! The choice between decoding a picture whole and in tiles.
+//! Choice between decoding a picture whole and in tiles.
 
 use burn::tensor::DType;
 
-use super::networks;
-use super::pools::Trace;
+use super::count::largest_in_decoding;
 use crate::config::VaeConfig;
 use crate::error::{Error, Result};
 use crate::vae::tile_layout::TileLayout;
 
-/// When to decode in tiles.
+/// Choice of decoding in tiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum VaeTiling {
-    /// Where an activation would be larger than the device's buffers, and where the device fails without.
+    /// In tiles where an activation would be larger than the device's buffers, and where decoding
+    /// whole fails on the device.
     #[default]
     Auto,
-    /// Whenever the latent is larger than a tile.
+    /// In tiles where the latent is larger than a tile.
     Always,
-    /// Never: where it does not fit, decoding fails.
+    /// Never in tiles: where the picture does not fit, decoding fails.
     Never,
 }
 
@@ -43,8 +43,8 @@ impl std::str::FromStr for VaeTiling {
     }
 }
 
-/// The tiles that a latent of `size` is decoded in with activations in `dtype`, where buffers have at most `limit` bytes;
-/// `None`: whole.
+/// Tiles to decode a latent of `size` in, with activations in `dtype`, where buffers have at most
+/// `limit` bytes; `None` to decode it whole.
 pub fn tiling(
     config: &VaeConfig,
     limit: u64,
@@ -60,7 +60,7 @@ pub fn tiling(
     tiling.divides(size[0], size[1]).then_some(tiling)
 }
 
-/// `tiling`, or the largest halving of it whose activations fit the device's buffers.
+/// `tiling`, or the largest halving of it with activations that fit the device's buffers.
 pub(crate) fn tiling_within(
     config: &VaeConfig,
     limit: u64,
@@ -76,11 +76,4 @@ pub(crate) fn tiling_within(
         }
     }
     tiling
-}
-
-/// Bytes of the largest buffer in decoding a latent of `[h, w]` whole.
-pub fn largest_in_decoding(config: &VaeConfig, size: [usize; 2], dtype: DType) -> u64 {
-    let trace = Trace::new(u64::MAX, dtype.size());
-    networks::decoder(&trace, config, size);
-    trace.largest()
 }

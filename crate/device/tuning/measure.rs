@@ -10,10 +10,11 @@ use crate::error::Result;
 use crate::ops::gpu::KernelTiling;
 use crate::ops::{Conv3x3, Gpu, Ops};
 
-/// The shape that are measured: a convolution and a GEGLU layer of a U-Net, which have most of its work.
+/// Shape of the operations that are measured: a convolution and a GEGLU layer of a U-Net, which
+/// have most of its work.
 #[derive(Debug, Clone, Copy)]
 pub struct BenchShape {
-    /// Images: guidance has two.
+    /// Number of images: guidance has two.
     pub batch: usize,
     /// Height and width of the map.
     pub side: usize,
@@ -22,7 +23,8 @@ pub struct BenchShape {
 }
 
 impl BenchShape {
-    /// The uppermost level of Stable Diffusion's U-Net at 512×512: 15 GFLOP for the convolution, 13 for the layer.
+    /// Highest resolution of Stable Diffusion's U-Net at 512×512: 15 GFLOP for the convolution, 13
+    /// for the layer.
     pub const STABLE_DIFFUSION: BenchShape = BenchShape {
         batch: 2,
         side: 64,
@@ -30,27 +32,30 @@ impl BenchShape {
     };
 }
 
-/// What came of a measurement.
+/// Result of a measurement.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 pub struct Timing {
     /// Name of the tiling.
     pub tiling: &'static str,
-    /// The shortest time of both operations together, in seconds.
+    /// Shortest time of both operations together, in seconds.
     pub seconds: f64,
-    /// How often they were measured.
+    /// Number of measurements.
     pub rounds: usize,
 }
 
-/// Measurements of each tiling, in turns.
+/// Measurements of each tiling, taken in turns.
 const ROUNDS: usize = 3;
-/// A tiling that takes so many times the best one's time in its first measurement is not measured again.
+/// Factor by which a tiling's first time may exceed the best one's. Slower tilings are not measured
+/// again.
 const HOPELESS: f64 = 1.5;
 
-/// Times `tilings` on `device`, activations in `dtype`, weights in f16. The first of the list is the fastest.
+/// Times `tilings` on `device`, with activations in `dtype` and weights in f16. The first of the
+/// list is the fastest.
 ///
-/// Every tiling runs once before its first measurement, so that compiling does not count; every measurement waits for the
-/// adapter to finish; tilings are measured in turns, so that other work on the machine meets them all.
+/// Every tiling runs once before its first measurement, so that its compilation does not count.
+/// Every measurement waits for the adapter to finish. Tilings are measured in turns, so that other
+/// work on the machine affects all of them.
 ///
 /// # Errors
 /// [`Error::Device`](crate::Error::Device) where the device failed.
@@ -84,7 +89,7 @@ pub async fn measure(
             timing.rounds += 1;
         }
     }
-    // A model shall find the memory free: pools keep what they once had.
+    // Pools keep memory, which a model needs next.
     drop(work);
     device.memory_cleanup();
     timings.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
@@ -98,7 +103,7 @@ struct Work {
     bias: Tensor<1>,
     gates: Tensor<2>,
     gate_bias: Tensor<1>,
-    /// What is read back to know that everything before it is done.
+    /// Tensor that is read back to wait for everything before it.
     fence: Tensor<1>,
 }
 
@@ -109,7 +114,7 @@ impl Work {
             side,
             channels,
         } = shape;
-        // Brought as data: an adapter need not compute in f16 to hold it.
+        // Uploaded as data, because an adapter without f16 can hold it but not compute it.
         let matrix = |rows: usize, columns: usize| {
             let values = vec![f16::from_f32(0.01); rows * columns];
             Tensor::from_data(

@@ -17,10 +17,10 @@ use measure::{BenchShape, Timing, measure};
 /// Requested tiling.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum TilingChoice {
-    /// From the table of known adapters, else from the cache, else measured.
+    /// The tiling of the table of known adapters, else of the cache, else a measured one.
     #[default]
     Auto,
-    /// Measured, whatever is known.
+    /// A measured tiling, whatever is known.
     Measure,
     /// This tiling.
     Tiling(KernelTiling),
@@ -53,28 +53,28 @@ impl fmt::Display for TilingChoice {
     }
 }
 
-/// The way a tiling was chosen.
+/// Source of a chosen tiling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 pub enum ChosenBy {
-    /// By the request.
+    /// The request.
     Request,
-    /// By the table of known adapters.
+    /// The table of known adapters.
     Table,
-    /// By the cache of earlier measurements.
+    /// The cache of earlier measurements.
     Cache,
-    /// By a measurement now; the caller should cache it.
+    /// A measurement now; the caller should cache it.
     Measured,
 }
 
-/// A chosen tiling.
+/// Chosen tiling.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 pub struct ChosenTiling {
     /// Name of the tiling.
     pub tiling: &'static str,
-    /// The way it was chosen.
+    /// Source of the choice.
     pub chosen_by: ChosenBy,
     /// Measurements, if there were any, the fastest first.
     pub timings: Vec<Timing>,
@@ -105,9 +105,9 @@ fn candidates(runtime: &Runtime) -> Vec<KernelTiling> {
     KernelTiling::ALL.into_iter().filter(suits).collect()
 }
 
-/// Chooses the tiling of `runtime`'s kernels and applies it. `cached` is the name of the tiling that
-/// was measured on this adapter before; an unknown name is ignored. Returns `None`, and changes
-/// nothing, where operations are no kernels of ours.
+/// Chooses the tiling of `runtime`'s kernels and applies it. `cached` is the name of the tiling
+/// that was measured on this adapter before; an unknown name is ignored. Returns `None`, and
+/// changes nothing, where operations are no kernels of ours.
 ///
 /// # Errors
 /// [`Error::Device`] where the device failed in the measurement.
@@ -116,7 +116,7 @@ pub async fn choose(
     choice: &TilingChoice,
     cached: Option<&str>,
 ) -> Result<Option<ChosenTiling>> {
-    if runtime.ops.dry_run(&runtime.device).is_none() {
+    if !runtime.ops.has_kernels() {
         return Ok(None);
     }
     let cached = cached.and_then(KernelTiling::named);

@@ -1,4 +1,4 @@
-//! Attention in tiles, with the softmax carried along from tile to tile of keys (FlashAttention, Dao et al. 2022).
+//! Attention in tiles of keys, with a running softmax (FlashAttention, Dao et al. 2022).
 
 use super::math;
 use super::product::{Out, Packed, Right, Rows};
@@ -9,7 +9,7 @@ const QUERIES: usize = 32;
 /// Keys in a tile of scores. 32·256 scores are 32 KiB.
 const KEYS: usize = 256;
 
-/// Sizes of an attention; see [`crate::ops::Attention`].
+/// Sizes of an attention, as in [`crate::ops::Attention`].
 #[derive(Clone, Copy)]
 pub struct Sizes {
     pub queries: usize,
@@ -19,7 +19,8 @@ pub struct Sizes {
     pub causal: bool,
 }
 
-/// `softmax(q·kᵀ/√d)·v`: `q` `[n, t, heads·d]`, `k` and `v` `[n, s, heads·d]` → `[n, t, heads·d]`
+/// Computes `softmax(q·kᵀ/√d)·v`: `q` `[n, t, heads·d]`, `k` and `v` `[n, s, heads·d]` → `[n, t,
+/// heads·d]`
 pub fn attention(q: &[f32], k: &[f32], v: &[f32], sizes: Sizes) -> Vec<f32> {
     let width = sizes.heads * sizes.head_width;
     let mut out = vec![0.0; q.len()];
@@ -38,7 +39,7 @@ pub fn attention(q: &[f32], k: &[f32], v: &[f32], sizes: Sizes) -> Vec<f32> {
     out
 }
 
-/// One head's part of `out`, whose first row is query `first`.
+/// Computes one head's part of `out`. Its first row is query `first`.
 fn attend(out: &mut [f32], first: usize, head: usize, [q, k, v]: [&[f32]; 3], sizes: Sizes) {
     let d = sizes.head_width;
     let stride = sizes.heads * d;
@@ -55,7 +56,7 @@ fn attend(out: &mut [f32], first: usize, head: usize, [q, k, v]: [&[f32]; 3], si
     let scale = 1.0 / (d as f32).sqrt();
     let [mut packed_keys, mut packed_values] = [Packed::default(), Packed::default()];
     let mut scores = vec![0.0; QUERIES * KEYS.min(sizes.keys)];
-    // Of every query: the greatest score so far, and the sum of exponentials relative to it.
+    // For every query: the greatest score so far, and the sum of exponentials relative to it.
     let mut running = vec![(f32::NEG_INFINITY, 0.0f32); queries];
 
     for start in (0..sizes.keys).step_by(KEYS) {
@@ -101,8 +102,8 @@ fn attend(out: &mut [f32], first: usize, head: usize, [q, k, v]: [&[f32]; 3], si
     }
 }
 
-/// Turns the first `visible` scores of a row into weights relative to the greatest score so far, the others into 0.
-/// Returns what the sum over earlier keys must be multiplied by.
+/// Turns the first `visible` scores of a row into weights relative to the greatest score so far,
+/// and the others into 0. Returns the factor for the sum over earlier keys.
 fn softmax(row: &mut [f32], visible: usize, scale: f32, running: &mut (f32, f32)) -> f32 {
     let (row, hidden) = row.split_at_mut(visible);
     hidden.fill(0.0);

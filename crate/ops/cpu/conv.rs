@@ -1,19 +1,17 @@
-//! The 3×3 convolution as a matrix product over patches that are read in place.
+//! 3×3 convolution as a matrix product over patches that are read in place.
 
 use super::linear::started;
 use super::product::{Left, Right, add_product};
 use super::weights::Weights;
 use super::winograd;
 
-/// A convolution over plain memory; see [`crate::ops::Conv3x3`].
+/// Arguments of a convolution over plain memory, as in [`crate::ops::Conv3x3`].
 pub struct Conv<'a> {
     /// The input `[n, h, w, channels]` and its channels.
     pub x: (&'a [f32], usize),
-    /// The skip connection beside it.
-    pub skip: Option<(&'a [f32], usize)>,
-    /// Height and width of both.
+    /// Its height and width.
     pub size: [usize; 2],
-    /// Height and width they are enlarged to by nearest neighbour.
+    /// Height and width it is enlarged to by nearest neighbour.
     pub enlarged: [usize; 2],
     pub stride: usize,
     pub weight: Weights<'a>,
@@ -34,7 +32,7 @@ pub fn conv3x3(args: Conv) -> Vec<f32> {
         let residual = args.residual.map(|map| &map[image * size..][..size]);
         match args.add {
             Some(add) => {
-                // One for each image, or one for all.
+                // One row for each image, or one for all.
                 let add = &add[image * outputs % add.len()..][..outputs];
                 let start: Vec<f32> = add.iter().zip(args.bias).map(|(a, b)| a + b).collect();
                 started(&mut out, &start, residual, height * width);
@@ -51,8 +49,8 @@ pub fn conv3x3(args: Conv) -> Vec<f32> {
     out
 }
 
-/// The input as a convolution sees it: enlarged, the skip connection's channels behind its own, zeros around it. Copying
-/// it costs little beside the products, and then a patch is three runs of memory, wherever it lies.
+/// The input as a convolution sees it: enlarged, with zeros around it. Copying it costs little
+/// beside the products, and then a patch is three runs of memory, wherever it lies.
 pub struct Padded {
     /// `[n, rows, columns, channels]`
     values: Vec<f32>,
@@ -68,9 +66,8 @@ impl Padded {
     fn new(args: &Conv) -> Self {
         let [h, w] = args.size;
         let [height, width] = args.enlarged;
-        let (x, c) = args.x;
-        let channels = c + args.skip.map_or(0, |(_, channels)| channels);
-        let batch = x.len() / (h * w * c);
+        let (x, channels) = args.x;
+        let batch = x.len() / (h * w * channels);
         // One row and column of zeros before, and one or two behind: tiles of 2×2 need even sizes.
         let rows = height.next_multiple_of(2) + 2;
         let columns = width.next_multiple_of(2) + 2;
@@ -85,13 +82,11 @@ impl Padded {
             for y in 0..height {
                 let row = (image * h + y * h / height) * w;
                 zeros(&mut values, 1);
-                if args.skip.is_none() && width == w {
-                    values.extend_from_slice(&x[row * c..][..w * c]);
+                if width == w {
+                    values.extend_from_slice(&x[row * channels..][..w * channels]);
                 } else {
                     for source in &sources {
-                        for (map, channels) in [Some(args.x), args.skip].into_iter().flatten() {
-                            values.extend_from_slice(&map[(row + source) * channels..][..channels]);
-                        }
+                        values.extend_from_slice(&x[(row + source) * channels..][..channels]);
                     }
                 }
                 zeros(&mut values, columns - width - 1);
@@ -114,7 +109,7 @@ impl Padded {
         images * self.output[0] * self.output[1]
     }
 
-    /// `count` neighbouring pixels of a row, counted in the padded map.
+    /// `count` neighbouring pixels of a row. Positions are those of the padded map.
     pub fn pixels(&self, image: usize, row: usize, column: usize, count: usize) -> &[f32] {
         let pixel = (image * self.rows + row) * self.columns + column;
         &self.values[pixel * self.channels..][..count * self.channels]

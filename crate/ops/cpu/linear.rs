@@ -1,10 +1,11 @@
-//! Linear layers: the product itself, with what belongs to the result around it.
+//! Linear layers: matrix products with bias, residual and GELU gates.
 
 use super::math;
 use super::product::{Right, Rows, add_product};
 use super::weights::Weights;
 
-/// `[x, skip]·weight + bias + residual`, with a weight of so many outputs; see [`crate::ops::Linear`].
+/// Computes `[x, skip]·weight + bias + residual`, where `weight` has so many outputs.
+/// [`crate::ops::Linear`] has the shapes.
 pub fn linear(
     x: Rows,
     skip: Option<Rows>,
@@ -28,7 +29,7 @@ pub fn linear(
     out
 }
 
-/// `a ⊙ gelu(b)` where `[a, b] = x·weight + bias`.
+/// Computes `a ⊙ gelu(b)` where `[a, b] = x·weight + bias`.
 pub fn geglu(x: Rows, weight: Weights, bias: &[f32]) -> Vec<f32> {
     let both = linear(x, None, (weight, bias.len()), Some(bias), None);
     let width = bias.len() / 2;
@@ -45,8 +46,8 @@ pub fn geglu(x: Rows, weight: Weights, bias: &[f32]) -> Vec<f32> {
     out
 }
 
-/// Appends what a product will be added to: `rows` times `start`, plus `residual` where there is one. Written once this
-/// way, the memory needs no zeros first.
+/// Appends the start values that a product is added to: `rows` times `start`, plus `residual` where
+/// there is one. Memory written this way need not be zeroed first.
 pub fn started(out: &mut Vec<f32>, start: &[f32], residual: Option<&[f32]>, rows: usize) {
     match residual {
         Some(residual) => {

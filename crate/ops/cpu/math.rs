@@ -1,11 +1,13 @@
-//! Functions of single numbers, without branches or calls so that loops over them become SIMD code everywhere, and sums.
+//! Functions of single numbers, without branches or calls, so that loops over them become SIMD code
+//! on every target; and sums.
 
 /// `eˣ`, relative error below 2·10⁻⁷. Below −87 it stays at 1.6·10⁻³⁸, above 88 at 1.7·10³⁸.
 ///
-/// `x = n·ln 2 + r` with |r| ≤ ½·ln 2; `eʳ` by the polynomial of Cephes' `expf`, `2ⁿ` by the exponent's bits.
+/// `x = n·ln 2 + r` with |r| ≤ ½·ln 2; `eʳ` by the polynomial of Cephes' `expf`, `2ⁿ` by the
+/// exponent's bits.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
-    /// Adding it rounds to an integer: floats of this size have no bits for fractions.
+    /// Adding it rounds to an integer, because floats of this size have no fraction bits.
     const ROUND: f32 = 12_582_912.0;
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
@@ -36,10 +38,12 @@ pub fn quick_gelu(x: f32) -> f32 {
     x / (1.0 + exp(-1.702 * x))
 }
 
-/// The exact GELU, `x·Φ(x)` with the normal distribution's Φ; relative error below 10⁻⁶ for |x| < 5.
+/// The exact GELU, `x·Φ(x)` with the normal distribution's Φ; relative error below 10⁻⁶ for |x| <
+/// 5.
 ///
-/// `Φ(−|x|) = e^(−x²/2)·Q(t)`, `t = 1/(1 + 0.3·|x|)`: a form that keeps its relative precision where `1 + erf(x/√2)`
-/// cancels. Q is a minimax fit of our own for |x| ≤ 13, off by 1.1·10⁻⁷ of the value at most.
+/// `Φ(−|x|) = e^(−x²/2)·Q(t)`, `t = 1/(1 + 0.3·|x|)`: a form that keeps its relative precision
+/// where `1 + erf(x/√2)` cancels. Q is a minimax fit of our own for |x| ≤ 13, off by 1.1·10⁻⁷ of
+/// the value at most.
 #[inline(always)]
 pub fn gelu(x: f32) -> f32 {
     let t = 1.0 / (1.0 + 0.3 * x.abs());
@@ -55,7 +59,7 @@ pub fn gelu(x: f32) -> f32 {
     x * if x < 0.0 { tail } else { 1.0 - tail }
 }
 
-/// Lanes of the reductions: enough independent chains to fill any SIMD unit.
+/// Lanes of the reductions: enough independent chains for any SIMD unit.
 const LANES: usize = 16;
 
 /// The sum of `f` over `values`, in [`LANES`] partial sums.
@@ -74,7 +78,7 @@ pub fn sum(values: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     sums.iter().sum()
 }
 
-/// The greatest of `values`; −∞ of none.
+/// The greatest of `values`; −∞ for none.
 #[inline(always)]
 pub fn max(values: &[f32]) -> f32 {
     let greater = |a: f32, b: f32| if a > b { a } else { b };
@@ -94,7 +98,7 @@ mod tests {
     use super::{exp, gelu, max, sum};
 
     #[test]
-    fn exp_is_the_exponential() {
+    fn exp_matches_the_exact_exponential() {
         for i in -87_000..=88_000 {
             let x = i as f32 / 1000.0;
             let exact = f64::from(x).exp();
@@ -105,9 +109,9 @@ mod tests {
         assert!(exp(f32::INFINITY) > 1e38);
     }
 
-    /// Against x·Φ(x) from mpmath.
+    /// The exact values are x·Φ(x) from mpmath.
     #[test]
-    fn gelu_is_exact() {
+    fn gelu_matches_exact_values() {
         for (x, exact) in [
             (-5.0, -1.433_257_859_4e-6),
             (-4.0, -1.266_849_673_32e-4),
@@ -132,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn reductions_reach_every_value() {
+    fn reductions_include_every_value() {
         for length in 0..40 {
             let values: Vec<f32> = (0..length).map(|i| i as f32).collect();
             assert_eq!(sum(&values, |x| x), (0..length).sum::<i32>() as f32);

@@ -1,5 +1,5 @@
-//! The hot operations on the CPU, for Burn's Flex device: natively on all cores, in a browser without a GPU in
-//! WebAssembly's 128-bit SIMD.
+//! The hot operations on the CPU, for Burn's Flex device: on all cores natively, and in
+//! WebAssembly's 128-bit SIMD in a browser without a GPU.
 
 mod attention;
 mod conv;
@@ -24,7 +24,7 @@ use norm::{Groups, group_norm, layer_norm};
 use product::Rows;
 use weights::Weights;
 
-/// Our own loops over the memory of Flex tensors. Activations in f16 are left to [`Stock`].
+/// Our own loops over the memory of Flex tensors. [`Stock`] takes activations in f16.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cpu;
 
@@ -37,22 +37,20 @@ impl Ops for Cpu {
         let [height, width] = args.output_size();
         let outputs = args.weight.dims()[1];
         let (device, shape) = (args.x.device(), [n, height, width, outputs]);
-        let skip = args.skip.map(|skip| (skip.dims()[3], Memory::of(skip)));
-        let x = Memory::of(args.x);
-        let weight = Memory::of(args.weight.clone());
-        let bias = Memory::of(args.bias.clone());
-        let add = args.add.map(Memory::of);
-        let residual = args.residual.map(Memory::of);
+        let x = Values::of(args.x);
+        let weight = Values::of(args.weight.clone());
+        let bias = Values::of(args.bias.clone());
+        let add = args.add.map(Values::of);
+        let residual = args.residual.map(Values::of);
         let out = conv3x3(Conv {
             x: (x.values(), c),
-            skip: skip.as_ref().map(|(width, skip)| (skip.values(), *width)),
             size: [h, w],
             enlarged: args.upsample_to.unwrap_or([h, w]),
             stride: args.stride,
             weight: weight.weights(),
             bias: bias.values(),
-            add: add.as_ref().map(Memory::values),
-            residual: residual.as_ref().map(Memory::values),
+            add: add.as_ref().map(Values::values),
+            residual: residual.as_ref().map(Values::values),
         });
         Tensor::from_data(TensorData::new(out, shape), &device)
     }
@@ -64,18 +62,18 @@ impl Ops for Cpu {
         let [n, t, c] = args.x.dims();
         let outputs = args.weight.dims()[1];
         let (device, shape) = (args.x.device(), [n, t, outputs]);
-        let skip = args.skip.map(|skip| (skip.dims()[2], Memory::of(skip)));
-        let x = Memory::of(args.x);
-        let weight = Memory::of(args.weight.clone());
-        let bias = args.bias.map(|bias| Memory::of(bias.clone()));
-        let residual = args.residual.map(Memory::of);
+        let skip = args.skip.map(|skip| (skip.dims()[2], Values::of(skip)));
+        let x = Values::of(args.x);
+        let weight = Values::of(args.weight.clone());
+        let bias = args.bias.map(|bias| Values::of(bias.clone()));
+        let residual = args.residual.map(Values::of);
         let out = linear(
             Rows::dense(x.values(), c),
             skip.as_ref()
                 .map(|(width, skip)| Rows::dense(skip.values(), *width)),
             (weight.weights(), outputs),
-            bias.as_ref().map(Memory::values),
-            residual.as_ref().map(Memory::values),
+            bias.as_ref().map(Values::values),
+            residual.as_ref().map(Values::values),
         );
         Tensor::from_data(TensorData::new(out, shape), &device)
     }
@@ -86,9 +84,9 @@ impl Ops for Cpu {
         }
         let (device, [n, t, c]) = (x.device(), x.dims());
         let width = weight.dims()[1] / 2;
-        let x = Memory::of(x);
-        let weight = Memory::of(weight.clone());
-        let bias = Memory::of(bias.clone());
+        let x = Values::of(x);
+        let weight = Values::of(weight.clone());
+        let bias = Values::of(bias.clone());
         let out = geglu(Rows::dense(x.values(), c), weight.weights(), bias.values());
         Tensor::from_data(TensorData::new(out, [n, t, width]), &device)
     }
@@ -105,7 +103,7 @@ impl Ops for Cpu {
             head_width: width / args.heads,
             causal: args.causal,
         };
-        let [q, k, v] = [args.q, args.k, args.v].map(Memory::of);
+        let [q, k, v] = [args.q, args.k, args.v].map(Values::of);
         let out = attention(q.values(), k.values(), v.values(), sizes);
         Tensor::from_data(TensorData::new(out, [batch, queries, width]), &device)
     }
@@ -115,12 +113,12 @@ impl Ops for Cpu {
             return Stock.group_norm(args);
         }
         let (device, [n, h, w, c]) = (args.x.device(), args.x.dims());
-        let skip = args.skip.map(|skip| (skip.dims()[3], Memory::of(skip)));
-        let x = Memory::of(args.x);
+        let skip = args.skip.map(|skip| (skip.dims()[3], Values::of(skip)));
+        let x = Values::of(args.x);
         let mut maps = vec![(x.values(), c)];
         maps.extend(skip.as_ref().map(|(width, skip)| (skip.values(), *width)));
-        let weight = Memory::of(args.weight.clone());
-        let bias = Memory::of(args.bias.clone());
+        let weight = Values::of(args.weight.clone());
+        let bias = Values::of(args.bias.clone());
         let groups = Groups {
             count: args.groups,
             eps: args.eps,
@@ -142,9 +140,9 @@ impl Ops for Cpu {
             return Stock.layer_norm(x, weight, bias, eps);
         }
         let (device, shape) = (x.device(), x.dims());
-        let x = Memory::of(x);
-        let weight = Memory::of(weight.clone());
-        let bias = Memory::of(bias.clone());
+        let x = Values::of(x);
+        let weight = Values::of(weight.clone());
+        let bias = Values::of(bias.clone());
         let out = layer_norm(x.values(), weight.values(), bias.values(), eps);
         Tensor::from_data(TensorData::new(out, shape), &device)
     }
@@ -154,7 +152,7 @@ impl Ops for Cpu {
             return stock::activation(x, activation);
         }
         let (device, shape) = (x.device(), x.dims());
-        let x = Memory::of(x);
+        let x = Values::of(x);
         let x = x.values().iter();
         let out: Vec<f32> = match activation {
             Activation::Gelu => x.map(|x| math::gelu(*x)).collect(),
@@ -164,24 +162,24 @@ impl Ops for Cpu {
     }
 }
 
-/// The values of a tensor on the Flex device, row by row without gaps.
-struct Memory(FlexTensor);
+/// Values of a tensor on the Flex device, row by row without gaps.
+struct Values(FlexTensor);
 
-impl Memory {
+impl Values {
     fn of<const D: usize>(tensor: Tensor<D>) -> Self {
         let tensor = tensor
             .try_into_primitive::<Flex>()
-            .expect("Cpu is for tensors of the Flex device");
-        Memory(tensor.to_contiguous())
+            .expect("Cpu computes on tensors of the Flex device");
+        Values(tensor.to_contiguous())
     }
 
-    /// In f16 or in f32, as the tensor is.
+    /// The values in f16 or in f32, as the tensor has them.
     fn weights(&self) -> Weights<'_> {
         match self.0.dtype() {
             DType::F16 => Weights::Half(
                 self.0
                     .as_slice()
-                    .expect("a contiguous tensor whose type was looked at"),
+                    .expect("a contiguous tensor of the type that was checked"),
             ),
             _ => Weights::Single(self.values()),
         }
@@ -190,6 +188,6 @@ impl Memory {
     fn values(&self) -> &[f32] {
         self.0
             .as_slice()
-            .expect("a contiguous tensor whose type was looked at")
+            .expect("a contiguous tensor of the type that was checked")
     }
 }

@@ -1,12 +1,13 @@
-//! GroupNorm and LayerNorm. Statistics take two passes, mean first: no cancellation whatever the mean.
+//! GroupNorm and LayerNorm. Statistics take two passes, mean first, so that nothing cancels,
+//! however large the mean is.
 
 use super::math;
 use super::threads;
 
-/// Rows summed in f32 before the sum moves on to f64.
-const ROWS_AT_ONCE: usize = 64;
+/// Rows that are summed in f32 before their sum is added in f64.
+const ROW_BLOCK: usize = 64;
 
-/// Sizes of a GroupNorm; see [`crate::ops::GroupNorm`].
+/// Parameters of a GroupNorm, as in [`crate::ops::GroupNorm`].
 #[derive(Clone, Copy)]
 pub struct Groups {
     pub count: usize,
@@ -14,7 +15,7 @@ pub struct Groups {
     pub silu: bool,
 }
 
-/// GroupNorm of maps `[n, positions, channels]` that lie side by side in channels.
+/// GroupNorm of maps `[n, positions, channels]` that are side by side in channels.
 pub fn group_norm(
     maps: &[(&[f32], usize)],
     batch: usize,
@@ -65,7 +66,7 @@ pub fn group_norm(
     out
 }
 
-/// For every channel the mean of `f(x − center)` over its group.
+/// Mean of `f(x − center)` over the group of each channel.
 fn group_means(
     maps: &[(&[f32], usize)],
     groups: usize,
@@ -77,7 +78,7 @@ fn group_means(
         let start = sums.len();
         sums.resize(start + width, 0.0);
         let center = &center[start..start + width];
-        for rows in data.chunks(ROWS_AT_ONCE * width) {
+        for rows in data.chunks(ROW_BLOCK * width) {
             let mut partial = vec![0.0f32; *width];
             for row in rows.chunks_exact(*width) {
                 for ((sum, x), center) in partial.iter_mut().zip(row).zip(center) {
@@ -99,7 +100,7 @@ fn group_means(
     means
 }
 
-/// LayerNorm over rows as long as `weight`.
+/// LayerNorm over rows of `weight`'s length.
 pub fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], eps: f64) -> Vec<f32> {
     let width = weight.len();
     let mut out = Vec::with_capacity(x.len());

@@ -1,9 +1,10 @@
-//! The matrix product that convolutions, linear layers and attention all come down to.
+//! Matrix product, the core of convolutions, linear layers and attention.
 //!
-//! Rows of the left matrix are read where they lie, in runs: a 3×3 patch of a channels-last map is nine runs of
-//! channels, so a convolution needs no im2col. The right matrix is packed, a block of its rows at a time, into panels
-//! as wide as a register tile. Then every tile of a few rows walks all panels: the rows stay in the first cache level
-//! and the panels stream through in order.
+//! Rows of the left matrix are read in place, in runs: a 3×3 patch of a channels-last map is nine
+//! runs of channels, so a convolution needs no im2col. The right matrix is packed, a block of its
+//! rows at a time, into panels as wide as a register tile. Then every tile of a few rows goes
+//! through all panels: the rows stay in the first-level cache and the panels stream through in
+//! order.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -12,9 +13,10 @@ use super::threads;
 use super::tile::{self, COLUMNS, Panel, Runs};
 use super::weights::Weights;
 
-/// The left matrix. Its rows need not lie in one piece.
+/// Left matrix. A row may consist of several pieces.
 pub trait Left: Sync {
-    /// Calls `each` with the runs of values that make up row `row`, in order. All rows have runs of the same lengths.
+    /// Calls `each` with the runs of values that make up row `row`, in order. All rows have runs of
+    /// the same lengths.
     fn runs<'a>(&'a self, row: usize, each: impl FnMut(&'a [f32]));
 }
 
@@ -27,7 +29,7 @@ pub struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// Rows that follow each other without gaps.
+    /// Rows without gaps between them.
     pub fn dense(data: &'a [f32], width: usize) -> Self {
         Rows {
             data,
@@ -56,35 +58,38 @@ impl Left for (Rows<'_>, Rows<'_>) {
     }
 }
 
-/// The right matrix, `[inner, outputs]`.
+/// Right matrix, `[inner, outputs]`.
 #[derive(Clone, Copy)]
 pub enum Right<'a> {
     /// Its rows.
     Rows(Rows<'a>),
-    /// Likewise, without gaps between them.
+    /// Its rows, without gaps between them.
     Weights(Weights<'a>),
     /// Its columns.
     Columns(Rows<'a>),
 }
 
-/// Where a product is added: rows of `width` values, `stride` apart.
+/// Result of a product: rows of `width` values, `stride` apart.
 pub struct Out<'a> {
     pub data: &'a mut [f32],
     pub stride: usize,
     pub width: usize,
 }
 
-/// Rows of the right matrix packed at once: a panel of them, 16 KiB, stays in the first cache level.
+/// Rows of the right matrix that are packed at a time. A panel of them, 16 KiB, stays in the
+/// first-level cache.
 const INNER: usize = 256;
-/// Rows of the left matrix that meet a panel before the next panel comes: 64 KiB of them stay in the second level.
+/// Rows of the left matrix that are multiplied with a panel before the next panel. 64 KiB of them
+/// stay in the second-level cache.
 const ROWS: usize = 60;
 
 thread_local! {
-    // Taken while in use: on a thread that works for a product, another one may begin.
+    // Taken out while in use, because a thread that works for one product may begin another.
     static PACKED: Cell<Packed> = Cell::default();
 }
 
-/// `out += left·right`: `out` has rows of `outputs` values, `inner` is the length of a row of `left`.
+/// Adds `left·right` to `out`. `out` has rows of `outputs` values, and `inner` is the length of a
+/// row of `left`.
 pub fn add_product(out: &mut [f32], outputs: usize, left: &impl Left, right: Right, inner: usize) {
     let block = inner.div_ceil(inner.div_ceil(INNER));
     let rows = (out.len() / outputs).div_ceil(threads::count());
@@ -115,17 +120,18 @@ fn copy_rows(panel: &mut [[f32; COLUMNS]], rows: Rows, first: usize, columns: Ra
     }
 }
 
-/// A block of rows of the right matrix.
+/// Packed block of rows of the right matrix.
 #[derive(Default)]
 pub struct Packed {
-    /// Panels of [`COLUMNS`] columns, one after the other, the last one filled up with zeros.
+    /// Panels of [`COLUMNS`] columns, one after the other. Zeros fill up the last one.
     panels: Vec<[f32; COLUMNS]>,
-    /// The rows.
+    /// Indices of the rows.
     range: Range<usize>,
 }
 
 impl Packed {
-    /// Makes room for a right matrix of `rows` rows: panel after panel, in each all rows. Its values are left overs.
+    /// Makes room for a right matrix of `rows` rows: panel after panel, each with all rows. The
+    /// values are undefined.
     pub fn space(&mut self, rows: usize, outputs: usize) -> &mut [[f32; COLUMNS]] {
         let size = outputs.div_ceil(COLUMNS) * rows;
         self.panels.resize(size, [0.0; COLUMNS]);
@@ -133,7 +139,7 @@ impl Packed {
         &mut self.panels
     }
 
-    /// Takes rows `range` of `right`.
+    /// Packs rows `range` of `right`.
     pub fn pack(&mut self, right: Right, range: Range<usize>, outputs: usize) {
         let size = outputs.div_ceil(COLUMNS) * range.len();
         self.panels.resize(size, [0.0; COLUMNS]);
@@ -167,12 +173,13 @@ impl Packed {
         self.range = range;
     }
 
-    /// `out += left·right`, as far as the rows of `right` that are packed go, for the rows of `left` from `first` on.
+    /// Adds to `out` the product of `left` with the packed rows of `right`, for the rows of `left`
+    /// from `first` on.
     pub fn add_product(&self, out: &mut Out, left: &impl Left, first: usize) {
         self.product(out, left, first, |out, sum| *out += sum);
     }
 
-    /// As [`Packed::add_product`], `out = left·right`.
+    /// Sets `out` to the product that [`Packed::add_product`] adds.
     pub fn set_product(&self, out: &mut Out, left: &impl Left, first: usize) {
         self.product(out, left, first, |out, sum| *out = sum);
     }
@@ -242,7 +249,8 @@ impl Packed {
         }
     }
 
-    /// The parts of runs that meet the packed rows, for the M rows that `row` names.
+    /// Collects the parts of runs that are multiplied with the packed rows, for the M rows that
+    /// `row` names.
     #[inline(always)]
     fn gather<'a, const M: usize>(
         &self,

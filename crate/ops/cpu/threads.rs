@@ -1,4 +1,4 @@
-//! Threads natively; a browser's worker has one.
+//! Work on all threads natively; a browser's worker has one thread.
 
 /// Calls `work` with the index and the values of every chunk of `data`.
 #[cfg(not(target_arch = "wasm32"))]
@@ -17,7 +17,7 @@ pub fn chunks<T>(data: &mut [T], size: usize, work: impl Fn(usize, &mut [T])) {
     }
 }
 
-/// Threads that [`chunks`] works on.
+/// Number of threads that [`chunks`] uses.
 pub fn count() -> usize {
     #[cfg(not(target_arch = "wasm32"))]
     return rayon::current_num_threads();

@@ -1,24 +1,26 @@
-//! The innermost loop: a few rows times a panel of columns, with the sums in registers throughout.
+//! Innermost loop of a matrix product: a few rows times a panel of columns, with all sums in
+//! registers.
 
 use std::array::from_fn;
 
-/// Columns of a tile, and of a panel of packed columns: two AVX2 or four 128-bit vectors.
+/// Columns of a tile and of a panel of packed columns: two AVX2 vectors or four 128-bit vectors.
 pub const COLUMNS: usize = 16;
 
-/// Runs of values that together make up M rows; all M of a run are of one length.
+/// Runs of values that together make up M rows. The M slices of a run have the same length.
 pub type Runs<'a, 'b, const M: usize> = &'a [[&'b [f32]; M]];
 
-/// For each value of a row the values it is multiplied with.
+/// Panel of packed columns. It has a row for each value of a left row.
 pub type Panel<'a> = &'a [[f32; COLUMNS]];
 
-/// M rows times the first Q·4 columns of a panel.
+/// Multiplies M rows with the first Q·4 columns of a panel.
 #[cfg(not(target_arch = "wasm32"))]
 #[inline(never)]
 pub fn product<const M: usize, const Q: usize>(runs: Runs<M>, panel: Panel) -> [[f32; COLUMNS]; M] {
     product_with(runs, panel, |a, b, sum| a * b + sum)
 }
 
-/// As [`product`], for processors with a fused multiply-add: elsewhere it would be a function call.
+/// Variant of [`product`] for processors with a fused multiply-add. Elsewhere it would be a
+/// function call.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub fn product_fused<const M: usize>(runs: Runs<M>, panel: Panel) -> [[f32; COLUMNS]; M] {
@@ -36,7 +38,7 @@ fn product_with<const M: usize>(
     for rows in runs {
         let (now, later) = panel.split_at(rows[0].len());
         panel = later;
-        // Told that all have this length, the compiler checks no index in the loop.
+        // With lengths that are known to be equal, the compiler checks no index in the loop.
         let rows: [&[f32]; M] = from_fn(|i| &rows[i][..now.len()]);
         for (k, columns) in now.iter().enumerate() {
             for (sums, row) in sums.iter_mut().zip(&rows) {
@@ -49,10 +51,11 @@ fn product_with<const M: usize>(
     sums
 }
 
-/// M rows times the first Q·4 columns of a panel.
+/// Multiplies M rows with the first Q·4 columns of a panel.
 ///
-/// In explicit vectors: left to itself LLVM makes half as fast a loop of it. A function of its own, because 4×16 sums
-/// fill the registers: within a bigger one V8 keeps others in their place.
+/// The vectors are explicit, because the loop that LLVM makes by itself is half as fast. It is a
+/// function of its own, because 4×16 sums fill the registers: within a larger function V8 keeps
+/// other values there.
 #[cfg(target_arch = "wasm32")]
 #[inline(never)]
 pub fn product<const M: usize, const Q: usize>(
@@ -64,7 +67,7 @@ pub fn product<const M: usize, const Q: usize>(
     for rows in runs {
         let (now, later) = panel.split_at(rows[0].len());
         panel = later;
-        // Told that all have this length, the compiler checks no index in the loop.
+        // With lengths that are known to be equal, the compiler checks no index in the loop.
         let rows: [&[f32]; M] = from_fn(|i| &rows[i][..now.len()]);
         for (k, columns) in now.iter().enumerate() {
             let (quads, _) = columns.as_chunks();

@@ -1,9 +1,11 @@
-//! 3×3 convolutions with stride 1 by Winograd's F(2×2, 3×3) (Lavin & Gray 2015): four outputs from a patch of 4×4 take
-//! 16 multiplications for each pair of channels instead of 36. Of the forms of this kind it is the one whose transforms
-//! only add and halve, so that rounding errors stay near those of the direct sum.
+//! 3×3 convolutions with stride 1 by Winograd's F(2×2, 3×3) (Lavin & Gray 2015): four outputs from
+//! a patch of 4×4 take 16 multiplications for each pair of channels instead of 36. Its transforms
+//! only add and halve, unlike those of larger tiles, so rounding errors stay near those of the
+//! direct sum.
 //!
-//! With `d` a patch, `g` a kernel, `y` the outputs: `y = Aᵀ·[(G·g·Gᵀ) ⊙ (Bᵀ·d·B)]·A`. Summed over channels, ⊙ becomes a
-//! matrix product of tiles by channels and channels by outputs at each of the 16 positions.
+//! The outputs `y` of a patch `d` and a kernel `g` are `y = Aᵀ·[(G·g·Gᵀ) ⊙ (Bᵀ·d·B)]·A`. Summed
+//! over channels, ⊙ becomes a matrix product of tiles by channels and channels by outputs at each
+//! of the 16 positions.
 
 use std::array::from_fn;
 use std::cell::Cell;
@@ -17,15 +19,15 @@ use super::weights::Weights;
 
 /// Positions in a transformed patch.
 const POSITIONS: usize = 16;
-/// Values of transformed weights at once, 4 MiB.
-const WEIGHTS_AT_MOST: usize = 1 << 20;
-/// Values of transformed patches and their products at once, 512 KiB.
-const PATCHES_AT_MOST: usize = 128 << 10;
+/// Maximum number of transformed weights held at a time, 4 MiB.
+const MAX_WEIGHTS: usize = 1 << 20;
+/// Maximum number of values of transformed patches and their products held at a time, 512 KiB.
+const MAX_PATCHES: usize = 128 << 10;
 
-/// Two rows of an output map, or its last one, and the number of the strip, counted through all images.
+/// Two rows of an output map, or its last one, with the number of the strip in all images.
 type Strip<'a> = (usize, &'a mut [f32]);
 
-/// Whether the transforms, of patches and of weights, cost less than what they save.
+/// True where the transforms of patches and weights cost less than they save.
 pub fn pays(map: &Padded, outputs: usize) -> bool {
     let even = |channels: usize| channels >= 32 && channels.is_multiple_of(COLUMNS);
     map.stride == 1 && even(map.channels) && even(outputs) && map.positions() >= 64
@@ -35,12 +37,12 @@ pub fn pays(map: &Padded, outputs: usize) -> bool {
 pub fn add_convolution(out: &mut [f32], map: &Padded, weight: Weights, outputs: usize) {
     let [height, width] = map.output;
     let channels = map.channels;
-    let most = (WEIGHTS_AT_MOST / (POSITIONS * channels)).max(COLUMNS);
+    let most = (MAX_WEIGHTS / (POSITIONS * channels)).max(COLUMNS);
     let columns = outputs
         .div_ceil(outputs.div_ceil(most))
         .next_multiple_of(COLUMNS);
     let strips = out.len() / (height * width * outputs) * height.div_ceil(2);
-    let at_once = PATCHES_AT_MOST / (POSITIONS * width.div_ceil(2) * (channels + columns));
+    let at_once = MAX_PATCHES / (POSITIONS * width.div_ceil(2) * (channels + columns));
     let at_once = at_once.clamp(1, strips.div_ceil(threads::count()));
     for start in (0..outputs).step_by(columns) {
         let range = start..outputs.min(start + columns);
@@ -62,7 +64,7 @@ pub fn add_convolution(out: &mut [f32], map: &Padded, weight: Weights, outputs: 
     }
 }
 
-/// What a few strips take on the way.
+/// Intermediate values of a few strips.
 #[derive(Default)]
 struct Scratch {
     /// `[tiles, 16, channels]`
@@ -74,13 +76,13 @@ struct Scratch {
 }
 
 thread_local! {
-    // Taken while in use: on a thread that works for a convolution, another one may begin.
+    // Taken out while in use, because a thread that works for one convolution may begin another.
     static SCRATCH: Cell<Scratch> = Cell::default();
     static WEIGHTS: Cell<[Packed; POSITIONS]> = Cell::default();
 }
 
 impl Scratch {
-    /// `Bᵀ·d·B` of every tile's patch.
+    /// Computes `Bᵀ·d·B` of every tile's patch.
     fn transform(&mut self, map: &Padded, strips: &[Strip]) {
         let [height, width] = map.output;
         let channels = map.channels;
@@ -104,7 +106,7 @@ impl Scratch {
         }
     }
 
-    /// At every position: rows of channels, one for each tile, times weights.
+    /// At every position, multiplies rows of channels, one for each tile, with the weights.
     fn multiply(&mut self, weights: &[Packed], channels: usize, columns: usize) {
         let tiles = self.patches.len() / (POSITIONS * channels);
         self.products.resize(tiles * POSITIONS * columns, 0.0);
@@ -123,7 +125,7 @@ impl Scratch {
         }
     }
 
-    /// Adds `Aᵀ·m·A` of every tile's products to the map, as far as the tile lies inside.
+    /// Adds `Aᵀ·m·A` of every tile's products to the map, as far as the tile is inside it.
     fn add_outputs(
         &mut self,
         strips: &mut [Strip],
@@ -162,7 +164,8 @@ impl Scratch {
     }
 }
 
-/// `G·g·Gᵀ` for all inputs and the outputs of `range`, packed for the product at each position.
+/// Computes `G·g·Gᵀ` for all inputs and the outputs of `range`, packed for the product at each
+/// position.
 fn transform_weights(
     packed: &mut [Packed; POSITIONS],
     weight: Weights,

@@ -1,17 +1,18 @@
-//! Activations that no other kernel does on its way: the text encoder's, and those of the timestep embedding.
+//! Activations that are kernels of their own: the text encoder's, and those of the timestep
+//! embedding.
 
 use burn::tensor::{DType, Tensor};
 
-use super::launch::{Kernel, launch, memory, split, tensor};
+use super::launch::{Kernel, contiguous, launch, split, tensor};
 use crate::config::Activation;
 
 const LANES: u32 = 64;
 
-/// What becomes of an element.
+/// Function of an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Curve {
     Gelu,
-    /// CLIP's approximation of it.
+    /// CLIP's approximation of GELU.
     QuickGelu,
     Silu,
 }
@@ -37,7 +38,7 @@ fn kernel(half: bool, aligned: bool, curve: Curve) -> Kernel {
     )
 }
 
-/// Every variant of the kernel.
+/// All variants of the kernel.
 pub fn variants() -> Vec<Kernel> {
     let curves = [Curve::Gelu, Curve::QuickGelu, Curve::Silu];
     (0..4u32)
@@ -45,7 +46,7 @@ pub fn variants() -> Vec<Kernel> {
         .collect()
 }
 
-/// See [`Ops::activation`](crate::ops::Ops::activation).
+/// Implements [`Ops::activation`](crate::ops::Ops::activation).
 pub fn activation(x: Tensor<3>, activation: Activation) -> Tensor<3> {
     let curve = match activation {
         Activation::Gelu => Curve::Gelu,
@@ -54,7 +55,7 @@ pub fn activation(x: Tensor<3>, activation: Activation) -> Tensor<3> {
     apply(x, curve)
 }
 
-/// See [`Ops::silu`](crate::ops::Ops::silu).
+/// Implements [`Ops::silu`](crate::ops::Ops::silu).
 pub fn silu(x: Tensor<3>) -> Tensor<3> {
     apply(x, Curve::Silu)
 }
@@ -68,7 +69,7 @@ fn apply(x: Tensor<3>, curve: Curve) -> Tensor<3> {
     let [groups, rest] = split(length.div_ceil(LANES as usize));
     tensor(launch(
         kernel(dtype == DType::F16, aligned, curve),
-        &[&memory(x)],
+        &[&contiguous(x)],
         shape,
         dtype,
         &[length as u32],

@@ -6,7 +6,7 @@ enable f16;
 
 @group(0) @binding($SLOT) var<storage, read> x: array<$DATA>;
 @group(0) @binding($SLOT) var<storage, read_write> result: array<$DATA>;
-@group(0) @binding($SLOT) var<uniform> length: vec4<u32>;       // in its first: elements of the arrays
+@group(0) @binding($SLOT) var<uniform> length: vec4<u32>; // x: elements of the arrays
 
 @compute @workgroup_size($LANES)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {

@@ -3,30 +3,32 @@
 use burn::tensor::{DType, Tensor};
 
 use super::TileMemory;
-use super::launch::{Kernel, launch, memory, tensor};
+use super::launch::{Kernel, contiguous, launch, tensor};
 use crate::ops::Attention;
 
-/// How the register kernel divides its work. Measured with heads of 40 on a loaded machine, in GFLOP/s of one core, for
-/// 1, 2 and 4 queries at a time: 2.7, 5.4 and 8.8 on lavapipe, 0.9, 1.5 and 2.1 on SwiftShader. The text to compile
-/// grows likewise: one invocation holds all of a query and of its result.
+/// Division of work in the register kernel. Measured with heads of 40 on a loaded machine, in
+/// GFLOP/s of one core, for 1, 2 and 4 queries at a time: 2.7, 5.4 and 8.8 on lavapipe, 0.9, 1.5
+/// and 2.1 on SwiftShader. The text to compile grows as fast: one invocation holds all of a query
+/// and of its result.
 mod registers {
-    /// Widest head, in vectors of four. Wider ones take SwiftShader above ten seconds to compile, and have to be split.
-    pub const HEAD_AT_MOST: u32 = 16;
+    /// Widest head, in vectors of four. Wider heads take SwiftShader more than ten seconds to
+    /// compile, and are split.
+    pub const MAX_HEAD: u32 = 16;
     /// Queries of an invocation.
     pub const QUERIES: u32 = 4;
     /// Keys between two rescalings of the sums.
     pub const KEYS: u32 = 2;
-    /// Invocations in a workgroup: lavapipe's vectors are eight wide.
+    /// Invocations in a workgroup. Lavapipe's vectors are eight wide.
     pub const LANES: u32 = 8;
 }
 
-/// How the kernel for wide heads divides its work.
+/// Division of work in the kernel for wide heads.
 mod split {
     /// Queries of an invocation.
     pub const QUERIES: u32 = 8;
     /// Keys between two exchanges of scores.
     pub const KEYS: u32 = 2;
-    /// Invocations in a workgroup, at least: as many as lavapipe's vectors are wide.
+    /// Minimum number of invocations in a workgroup: the width of lavapipe's vectors.
     pub const LANES: u32 = 8;
 
     /// Invocations that share a head of `vectors` vectors.
@@ -40,45 +42,48 @@ mod split {
     }
 }
 
-/// How the kernel for GPUs divides its work. Not measured on a GPU yet; what the sizes aim at is said beside them.
+/// Division of work in the kernel for GPUs. Not measured on a GPU yet; each size has its aim beside
+/// it.
 mod workgroup {
-    /// Widest head, in vectors of four: with 128 an invocation's results take 64 registers.
-    pub const HEAD_AT_MOST: u32 = 128;
-    /// Vectors of workgroup memory: the 16 KiB that WebGPU promises.
+    /// Widest head, in vectors of four. At 128 an invocation's results take 64 registers.
+    pub const MAX_HEAD: u32 = 128;
+    /// Vectors of workgroup memory: the 16 KiB that WebGPU guarantees.
     pub const TILE: u32 = 1024;
-    /// Invocations in a workgroup that WebGPU promises.
-    const LANES_AT_MOST: u32 = 256;
-    /// Vectors of workgroup memory that shares take at most, so that values have a place beside them.
-    const SHARES_AT_MOST: u32 = 640;
-    /// Vectors of the head between two barriers while scores are computed.
-    const DEPTH_AT_MOST: u32 = 8;
+    /// Invocations in a workgroup that WebGPU guarantees.
+    const MAX_LANES: u32 = 256;
+    /// Maximum number of vectors of workgroup memory for shares, so that values have room beside
+    /// them.
+    const MAX_SHARES: u32 = 640;
+    /// Maximum number of vectors of the head between two barriers while scores are computed.
+    const MAX_DEPTH: u32 = 8;
 
-    /// Numbers of the same names in the shader.
+    /// Numbers that have the same names in the shader.
     #[derive(Debug, Clone, Copy)]
     pub struct Division {
-        /// Invocations side by side, over keys and over the head.
+        /// Invocations along keys and along the head.
         pub side: u32,
-        /// Invocations above each other, over queries.
+        /// Invocations along queries.
         pub stack: u32,
         /// Queries of an invocation.
         pub queries: u32,
         /// Vectors of the head of an invocation.
         pub vectors: u32,
-        /// Vectors of the head whose products are computed between two barriers.
+        /// Vectors of the head that are multiplied between two barriers.
         pub depth: u32,
-        /// Vectors from one row of queries or keys to the next. Odd, or rows would begin in the same banks.
+        /// Vectors from one row of queries or keys to the next. Odd, because rows would begin in
+        /// the same banks otherwise.
         pub pitch: u32,
-        /// Vectors from one row of shares to the next; likewise where there is room.
+        /// Vectors from one row of shares to the next. Odd too where there is room.
         pub shares: u32,
-        /// Shares, of four keys each, that are used between two barriers.
+        /// Shares of four keys each that are used between two barriers.
         pub slab: u32,
     }
 
     impl Division {
-        /// For heads of `head` vectors, at most [`HEAD_AT_MOST`].
+        /// Division for heads of `head` vectors, at most [`MAX_HEAD`].
         pub fn new(head: u32) -> Self {
-            // An invocation's results are to be 8 vectors for the heads that take most of the time (40 and 64: eight
-            // multiplications for each vector read), and never more than 16.
+            // An invocation has 8 vectors of results for the heads that take most of the time (40
+            // and 64: eight multiplications for each vector read), and never more than 16.
             let vectors = match head {
                 0..=8 => 1,
                 9..=40 => 2,
@@ -87,7 +92,7 @@ mod workgroup {
             };
             let queries = if vectors == 8 { 2 } else { 4 };
             let side = head.div_ceil(vectors).max(4);
-            let most = (LANES_AT_MOST / side).min(SHARES_AT_MOST / (side * queries));
+            let most = (MAX_LANES / side).min(MAX_SHARES / (side * queries));
             let stack = 1 << most.ilog2();
             let rows = stack * queries;
             let lanes = side * stack;
@@ -98,9 +103,10 @@ mod workgroup {
             };
             let slab = ((TILE - rows * shares) / (4 * head)).min(side);
             let slab = side.div_ceil(side.div_ceil(slab));
-            // A barrier is counted as much as a vector of products, and so is what goes beyond the head.
+            // A barrier costs as much as a vector of products, and so does a vector beyond the
+            // head.
             let cost = |depth: &u32| head.next_multiple_of(*depth) + head.div_ceil(*depth);
-            let depth = (1..=DEPTH_AT_MOST)
+            let depth = (1..=MAX_DEPTH)
                 .filter(|depth| (rows + 4 * side) * (depth | 1) <= TILE)
                 .min_by_key(|depth| (cost(depth), head.next_multiple_of(*depth)))
                 .unwrap_or(1);
@@ -116,7 +122,7 @@ mod workgroup {
             }
         }
 
-        /// Vectors of workgroup memory that are used.
+        /// Number of vectors of workgroup memory that are used.
         pub fn tile(&self, head: u32) -> u32 {
             let rows = self.stack * self.queries;
             let lanes = self.side * self.stack;
@@ -131,9 +137,9 @@ mod workgroup {
 
         #[test]
         fn every_head_fits_the_limits() {
-            for head in 1..=HEAD_AT_MOST {
+            for head in 1..=MAX_HEAD {
                 let d = Division::new(head);
-                assert!(d.side * d.stack <= LANES_AT_MOST, "{head}: {d:?}");
+                assert!(d.side * d.stack <= MAX_LANES, "{head}: {d:?}");
                 assert!(d.tile(head) <= TILE, "{head}: {d:?} {}", d.tile(head));
                 assert!(d.side * d.vectors >= head, "{head}: {d:?}");
                 assert!(
@@ -145,15 +151,15 @@ mod workgroup {
     }
 }
 
-/// Whether there is a kernel for heads of `width`.
+/// True where there is a kernel for heads of `width`.
 pub fn possible(width: usize) -> bool {
     width > 0 && width.is_multiple_of(4) && width <= 1024
 }
 
-/// A kernel, and the queries of one of its workgroups.
-fn kernel(tiles: TileMemory, half: bool, width: usize) -> (Kernel, u32) {
+/// A kernel, and the number of queries of one of its workgroups.
+fn kernel(memory: TileMemory, half: bool, width: usize) -> (Kernel, u32) {
     let head = (width / 4) as u32;
-    if tiles == TileMemory::Workgroup && head <= workgroup::HEAD_AT_MOST {
+    if memory == TileMemory::Workgroup && head <= workgroup::MAX_HEAD {
         let d = workgroup::Division::new(head);
         let kernel = Kernel::new(
             "attention_workgroup",
@@ -176,7 +182,7 @@ fn kernel(tiles: TileMemory, half: bool, width: usize) -> (Kernel, u32) {
         );
         return (kernel, d.stack * d.queries);
     }
-    if head <= registers::HEAD_AT_MOST {
+    if head <= registers::MAX_HEAD {
         let kernel = Kernel::new(
             "attention",
             include_str!("attention_registers.wgsl"),
@@ -210,21 +216,22 @@ fn kernel(tiles: TileMemory, half: bool, width: usize) -> (Kernel, u32) {
     (kernel, teams * split::QUERIES)
 }
 
-/// A kernel for each of `widths` of heads.
-pub fn variants(tiles: TileMemory, widths: &[usize]) -> Vec<Kernel> {
+/// Kernels for each of `widths` of heads.
+pub fn variants(memory: TileMemory, widths: &[usize]) -> Vec<Kernel> {
     widths
         .iter()
-        .flat_map(|&width| [false, true].map(|half| kernel(tiles, half, width).0))
+        .flat_map(|&width| [false, true].map(|half| kernel(memory, half, width).0))
         .collect()
 }
 
-/// See [`Ops::attention`](crate::ops::Ops::attention); for widths of heads that are [`possible`].
-pub fn attention(tiles: TileMemory, args: Attention) -> Tensor<3> {
+/// Implements [`Ops::attention`](crate::ops::Ops::attention) for widths of heads that are
+/// [`possible`].
+pub fn attention(memory: TileMemory, args: Attention) -> Tensor<3> {
     let [n, t, c] = args.q.dims();
     let keys = args.k.dims()[1];
     let width = c / args.heads;
     let dtype = args.q.dtype();
-    let (kernel, queries) = kernel(tiles, dtype == DType::F16, width);
+    let (kernel, queries) = kernel(memory, dtype == DType::F16, width);
     let scale = std::f64::consts::LOG2_E / (width as f64).sqrt();
     let params = [
         t as u32,
@@ -234,7 +241,7 @@ pub fn attention(tiles: TileMemory, args: Attention) -> Tensor<3> {
         (scale as f32).to_bits(),
     ];
     let groups = [t.div_ceil(queries as usize), args.heads, n];
-    let (q, k, v) = (memory(args.q), memory(args.k), memory(args.v));
+    let (q, k, v) = (contiguous(args.q), contiguous(args.k), contiguous(args.v));
     tensor(launch(
         kernel,
         &[&q, &k, &v],

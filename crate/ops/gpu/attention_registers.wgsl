@@ -1,8 +1,8 @@
-// Attention where workgroup memory is no faster than any other: on software adapters.
+// Attention for software adapters, where workgroup memory is no faster than any other.
 //
-// Every invocation goes once over all keys for QUERIES queries of one head, KEYS at a time, with a running maximum and a
-// running sum, so that no score is ever stored (Milakov and Gimelshein 2018; FlashAttention). Its queries are LANES
-// apart; keys and values are the same for a whole workgroup.
+// Every invocation goes once over all keys for QUERIES queries of one head, KEYS at a time, with a
+// running maximum and a running sum, so no score is stored (Milakov and Gimelshein 2018;
+// FlashAttention). Its queries are LANES apart; keys and values are the same for a whole workgroup.
 
 //% if HALF
 enable f16;

@@ -1,9 +1,11 @@
-// Attention with heads too wide for the registers of one invocation, as of the VAE's 512 channels.
+// Attention for heads that are too wide for the registers of one invocation, such as the VAE's 512
+// channels.
 //
-// PARTS invocations, a team, share a head: each has VECTORS vectors of QUERIES queries and of their results. For KEYS keys at a
-// time they compute their parts of the scores, add them up through workgroup memory, and go on as if each had computed the
-// whole. One pass over the keys with a running maximum and a running sum: no score is ever stored in a buffer (Milakov
-// and Gimelshein 2018; FlashAttention). A workgroup holds TEAMS of them.
+// A team of PARTS invocations shares a head. Each has VECTORS vectors of QUERIES queries and of
+// their results. For KEYS keys at a time they compute their parts of the scores, add them up
+// through workgroup memory, and go on as if each had computed the whole. One pass over the keys
+// with a running maximum and a running sum: no score is stored in a buffer (Milakov and Gimelshein
+// 2018; FlashAttention). A workgroup has TEAMS teams.
 
 //% if HALF
 enable f16;
@@ -38,7 +40,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let first_key = group.z * p.keys * row + group.y * $HEAD;
     let first_query = (group.x * $TEAMS + team) * $QUERIES;
 
-    // A head's last part may be narrower: what is beyond is multiplied by zero and not stored.
+    // The last part of a head may be narrower: vectors beyond it are multiplied by zero and not
+    // stored.
 //% for i in 0..VECTORS
     let at$i = min(part * $VECTORS + $i, $HEAD - 1);
     let inside$i = part * $VECTORS + $i < $HEAD;

@@ -1,11 +1,12 @@
 // Attention for GPUs.
 //
-// A workgroup does ROWS queries of one head: SIDE invocations side by side, STACK above each other, each with QUERIES
-// queries. For a block of keys, four an invocation, it computes scores as a matrix product does, DEPTH vectors of the head at
-// a time; rescales by a running maximum; and adds the shares of the values to its VECTORS vectors of each result. One pass
-// over the keys, no score is ever stored in a buffer (Milakov and Gimelshein 2018; FlashAttention). Whatever is read by more
-// than one invocation is read from workgroup memory, in f32; what an invocation has is SIDE or STACK apart, so that neighbours
-// read neighbouring memory, and rows there begin in different banks.
+// A workgroup computes ROWS queries of one head, with SIDE × STACK invocations of QUERIES queries
+// each. For a block of keys, four for each invocation, it computes scores as a matrix product does,
+// DEPTH vectors of the head at a time; rescales by a running maximum; and adds the shares of the
+// values to its VECTORS vectors of each result. One pass over the keys, and no score is stored in a
+// buffer (Milakov and Gimelshein 2018; FlashAttention). Everything that several invocations read is
+// read from workgroup memory, in f32. The elements of an invocation are SIDE or STACK apart, so
+// that neighbours read neighbouring memory, and rows there begin in different banks.
 
 //% if HALF
 enable f16;
@@ -30,8 +31,9 @@ const LOWEST = -3.0e38;
 const ROWS = $STACKu * $QUERIES;
 const KEYS = $SIDEu * 4;
 
-// In it lie, one after the other, a part of the queries and keys of a block; then the shares of the block's keys, four keys a
-// vector, and behind them what invocations tell each other, or values.
+// The tile holds, one after the other, a part of the queries and keys of a block; then the shares
+// of the block's keys, four keys to a vector, and behind them values or the results that
+// invocations exchange.
 var<workgroup> tile: array<vec4<f32>, $TILE>;
 const FIRST_KEY = ROWS * $PITCH;
 const BEHIND = ROWS * $SHARES;
@@ -55,11 +57,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var sum$r_$i = vec4<f32>();
 //% end
 //% end
-    // By query; the total of this invocation's keys only.
+    // Totals by query, of this invocation's keys only.
     var highest = vec4<f32>(LOWEST);
     var total = vec4<f32>();
 
-    // Keys that any of the queries sees.
+    // Number of keys that any of the queries sees.
     let end = select(p.keys, min(p.keys, first_query + ROWS), p.causal == 1);
     for (var block = 0u; block < end; block += KEYS) {
 //% for r in 0..QUERIES
@@ -68,7 +70,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 //% end
 //% end
         for (var first = 0u; first < $HEAD; first += $DEPTH) {
-            workgroupBarrier();             // all have read what was there before
+            workgroupBarrier();             // all have read the previous contents
             for (var i = lane; i < ROWS * $DEPTH; i += $LANES) {
                 let query = min(first_query + i / $DEPTH, p.queries - 1);
 //% if RAGGED
@@ -133,9 +135,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 //% end
 //% end
 
-        // Of SLAB times four keys at a time: those whose shares lie in SLAB vectors.
+        // Four times SLAB keys at a time: those with shares in SLAB vectors.
         for (var first = 0u; first < $SIDE; first += $SLAB) {
-            workgroupBarrier();             // shares are there, and what was behind them is done with
+            // Shares are written, and the memory behind them is free.
+            workgroupBarrier();
             for (var i = lane; i < $SLABu * 4 * $HEAD; i += $LANES) {
                 let slot = i / $HEAD;
                 let key = min(block + first + slot / 4 + slot % 4 * $SIDE, p.keys - 1);

@@ -1,11 +1,11 @@
-//! Matrices put beside each other, and taken apart again.
+//! Copies of matrices into larger ones, and views of parts of rows.
 
 use std::ops::Range;
 
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::tensor::CubeTensor;
 
-use super::launch::{Kernel, empty, launch_into, memory, tensor, view};
+use super::launch::{Kernel, contiguous, empty, launch_into, tensor, view};
 
 const LANES: u32 = 64;
 
@@ -14,24 +14,24 @@ fn kernel(half: bool, indexed: bool) -> Kernel {
     Kernel::new("copy", include_str!("copy.wgsl"), LANES, half, values)
 }
 
-/// Every variant of the kernel.
+/// All variants of the kernel.
 pub fn variants() -> Vec<Kernel> {
     (0..4u32)
         .map(|bits| kernel(bits & 1 == 1, bits & 2 == 2))
         .collect()
 }
 
-/// Copies the matrix `x` of `rows` × `columns` into columns of `into`, a matrix `width` wide, from its column `place` on.
+/// Copy of a matrix of `rows` × `columns` into a matrix of `width` columns, from column `start` on.
 struct Copy {
     rows: usize,
     columns: usize,
     width: usize,
-    place: usize,
+    start: usize,
 }
 
 impl Copy {
     fn launch(self, x: &CubeTensor, into: &CubeTensor) {
-        let sizes = [self.rows, self.columns, self.width, self.place, 0];
+        let sizes = [self.rows, self.columns, self.width, self.start, 0];
         launch_into(
             kernel(x.dtype == DType::F16, false),
             &[x],
@@ -42,42 +42,43 @@ impl Copy {
     }
 }
 
-/// See [`Ops::side_by_side`](crate::ops::Ops::side_by_side).
+/// Implements [`Ops::side_by_side`](crate::ops::Ops::side_by_side).
 pub fn side_by_side(parts: Vec<(Tensor<2>, usize)>, width: usize) -> Tensor<2> {
     let mut result = None;
-    for (part, place) in parts {
+    for (part, start) in parts {
         let [rows, columns] = part.dims();
-        let part = memory(part);
+        let part = contiguous(part);
         let result = result.get_or_insert_with(|| empty(&part, [rows, width], part.dtype));
         let copy = Copy {
             rows,
             columns,
             width,
-            place,
+            start,
         };
         copy.launch(&part, result);
     }
-    tensor(result.expect("something to put side by side"))
+    tensor(result.expect("at least one part"))
 }
 
-/// See [`Ops::columns`](crate::ops::Ops::columns). The part is read where it lies.
+/// Implements [`Ops::columns`](crate::ops::Ops::columns). The part is a view.
 pub fn columns(row: &Tensor<2>, columns: Range<usize>) -> Tensor<2> {
-    let row = memory(row.clone());
+    let row = contiguous(row.clone());
     tensor(view(&row, columns.start, [1, columns.len()]))
 }
 
-/// Copies a row of `rows`, `columns` wide, into the matrix `into` of one row: the row whose number is in `given` at `place`.
+/// Copies a row of `rows`, `columns` wide, into the matrix `into` of one row. The number of the row
+/// is element `index` of `numbers`.
 pub fn copy_row(
     rows: &CubeTensor,
     columns: usize,
-    (given, place): (&CubeTensor, usize),
+    (numbers, index): (&CubeTensor, usize),
     into: &CubeTensor,
 ) {
     launch_into(
         kernel(rows.dtype == DType::F16, true),
-        &[rows, given],
+        &[rows, numbers],
         &[into],
-        &[1, columns, columns, 0, place].map(|n| n as u32),
+        &[1, columns, columns, 0, index].map(|n| n as u32),
         [columns.div_ceil(LANES as usize), 1, 1],
     );
 }
@@ -88,12 +89,12 @@ pub fn overwrite(into: &CubeTensor, x: &CubeTensor, rows: usize, columns: usize)
         rows,
         columns,
         width: columns,
-        place: 0,
+        start: 0,
     };
     copy.launch(x, into);
 }
 
-/// A copy of `rows` rows of `columns` elements in all.
+/// Returns a copy of `x`, which has `rows` rows of `columns` elements.
 pub fn copied(x: &CubeTensor, rows: usize, columns: usize) -> CubeTensor {
     let result = empty(x, x.meta.shape().clone(), x.dtype);
     overwrite(&result, x, rows, columns);

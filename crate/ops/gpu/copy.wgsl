@@ -1,4 +1,5 @@
-// A matrix into columns of a larger one; or one row of a matrix, which a buffer names.
+// Copies a matrix into columns of a larger one, or one row of a matrix, given by a number in a
+// buffer.
 
 //% if HALF
 enable f16;

@@ -1,4 +1,4 @@
-//! A latent that stays on the device: prediction, guidance and the sampler's step without a transfer.
+//! Latent that stays on the device: prediction, guidance and the sampler's step without a transfer.
 
 use std::cell::Cell;
 
@@ -8,17 +8,19 @@ use cubecl::bytes::Bytes;
 
 use super::copy::{copied, copy_row, overwrite};
 use super::graph::{Recording, in_exact_memory};
-use super::launch::{Kernel, empty, launch_into, memory, reshaped, tensor};
+use super::launch::{Kernel, contiguous, empty, launch_into, reshaped, tensor};
 use crate::sampling::update::{HISTORY, Step, TERMS, Term, Update};
 
 const LANES: u32 = 64;
 /// Scalars before the weight rows.
 const HEAD: usize = 8;
+/// Scalars of a step.
+const SCALARS: usize = HEAD + (1 + HISTORY) * TERMS;
 /// Index of the timestep's row among the scalars.
 const ROW: usize = 5;
 /// Arrays that the host reads: prediction, denoised latent, latent.
 const READ: usize = 3;
-/// Attempts at recording before a run goes on without.
+/// Attempts at recording, after which a run goes on without.
 const ATTEMPTS: usize = 3;
 
 thread_local! {
@@ -39,15 +41,15 @@ fn kernel(half: bool) -> Kernel {
     )
 }
 
-/// Every variant of the kernel.
+/// All variants of the kernel.
 pub fn variants() -> Vec<Kernel> {
     [false, true].map(kernel).to_vec()
 }
 
-/// A call of the network, with a latent and a row of embedded timesteps.
+/// Call of the network with a latent and a row of embedded timesteps.
 pub type Call<'a> = &'a dyn Fn(Tensor<4>, &Tensor<2>) -> Tensor<4>;
 
-/// Start of a [`DeviceLatent`].
+/// Start values of a [`DeviceLatent`].
 pub struct DeviceLatentInit {
     /// The latent, channels-last, `h·w·c` elements.
     pub latent: Vec<f32>,
@@ -93,9 +95,9 @@ impl DeviceLatent {
         let (device, dtype) = (times.device(), times.dtype());
         let upload = |values: Vec<f32>, shape: [usize; 4], dtype| {
             let data = TensorData::new(values, shape).convert_dtype(dtype);
-            memory(Tensor::<4>::from_data(data, (&device, dtype)))
+            contiguous(Tensor::<4>::from_data(data, (&device, dtype)))
         };
-        let times_memory = memory(times.clone());
+        let times_memory = contiguous(times.clone());
         if MEMORY_FOR.replace(Some((shape, dtype))) != Some((shape, dtype)) {
             // The exact-size pool is useless for other sizes. It is kept while another run records.
             let _ = times_memory.client.memory_cleanup();
@@ -106,13 +108,12 @@ impl DeviceLatent {
         let input = input.collect::<Vec<_>>().repeat(branches);
         let mut arrays = vec![0.0; (READ + HISTORY) * length];
         arrays[(READ - 1) * length..][..length].copy_from_slice(&latent);
-        let scalars = HEAD + (1 + HISTORY) * TERMS;
         let [_, columns] = times.dims();
         DeviceLatent {
             input: upload(input, shape, dtype),
             time: empty(&times_memory, [1, columns], dtype),
             times: times_memory,
-            scalars: upload(vec![0.0; scalars], [1, 1, 1, scalars], DType::F32),
+            scalars: upload(vec![0.0; SCALARS], [1, 1, 1, SCALARS], DType::F32),
             noise: upload(vec![0.0; length], [1, h, w, c], DType::F32),
             arrays: upload(arrays, [READ + HISTORY, h, w, c], DType::F32),
             length,
@@ -121,15 +122,35 @@ impl DeviceLatent {
         }
     }
 
+    /// Elements and types of the buffers that a run allocates beside the network's own: its state,
+    /// and copies of its arrays and input for the time that a step is recorded. The network's input
+    /// has this `shape` and `dtype`, and embedded timesteps have `columns`.
+    pub fn buffers(shape: [usize; 4], columns: usize, dtype: DType) -> [(usize, DType); 7] {
+        let [branches, h, w, c] = shape;
+        let length = h * w * c;
+        let input = (branches * length, dtype);
+        let arrays = ((READ + HISTORY) * length, DType::F32);
+        let (scalars, noise) = ((SCALARS, DType::F32), (length, DType::F32));
+        [
+            input,
+            (columns, dtype),
+            scalars,
+            noise,
+            arrays,
+            arrays,
+            input,
+        ]
+    }
+
     /// Replaces the embedded timesteps; there may not be more than before.
     pub fn replace_times(&mut self, times: &Tensor<2>) {
         let [rows, columns] = times.dims();
         debug_assert!(rows <= self.times.meta.shape()[0]);
-        overwrite(&self.times, &memory(times.clone()), rows, columns);
+        overwrite(&self.times, &contiguous(times.clone()), rows, columns);
     }
 
-    /// Makes one step at the embedded timestep `row`, with `noise` channels-last. Returns the guided
-    /// prediction, the denoised latent and the next latent.
+    /// Makes one step at the embedded timestep `row`, with `noise` channels-last. Returns the
+    /// guided prediction, the denoised latent and the next latent.
     ///
     /// # Shapes
     /// `[3, h·w·c]` in f32
@@ -197,7 +218,7 @@ impl DeviceLatent {
         let columns = self.time.meta.shape()[1];
         copy_row(&self.times, columns, (&self.scalars, ROW), &self.time);
         let time = tensor(self.time.clone());
-        let prediction = memory(call(tensor(self.input.clone()), &time));
+        let prediction = contiguous(call(tensor(self.input.clone()), &time));
         let branches = self.input.meta.shape()[0];
         launch_into(
             kernel(prediction.dtype == DType::F16),
@@ -224,9 +245,9 @@ fn write(memory: &CubeTensor, values: &[f32]) {
     memory.client.write(&memory.handle, bytes);
 }
 
-/// The scalars of a step for the kernel: the weights of latent and prediction in the denoised latent,
-/// its limit, the guidance scale, the scale of the next input, the timestep's row; then, for the next
-/// latent and each entry of the history, the weights of all terms.
+/// The scalars of a step for the kernel: the weights of latent and prediction in the denoised
+/// latent, its limit, the guidance scale, the scale of the next input, the timestep's row; then,
+/// for the next latent and each entry of the history, the weights of all terms.
 fn scalars(step: &Step, row: usize) -> Vec<f32> {
     let Step { update, .. } = step;
     let Update {

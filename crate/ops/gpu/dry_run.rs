@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_cubecl::tensor::CubeTensor;
 
-use super::launch::{Kernel, launch_into, memory, reshaped, tensor};
+use super::launch::{Kernel, contiguous, launch_into, reshaped, tensor};
 
 thread_local! {
     /// Launches of the dry run in progress.
@@ -27,7 +27,7 @@ pub struct Launch {
     pub params: usize,
 }
 
-/// A source of tensors that have a shape and no memory.
+/// Source of tensors that have a shape and no memory.
 #[derive(Clone)]
 pub struct DryRun {
     /// The buffer behind every tensor.
@@ -37,9 +37,9 @@ pub struct DryRun {
     results: [CubeTensor; RESULTS],
 }
 
-/// Elements of blank buffers: more than any kernel reads or writes where all sizes are zero.
+/// Elements of blank buffers. No kernel reads or writes as many where all sizes are zero.
 const BLANK: usize = 4096;
-/// Most results of a kernel.
+/// Maximum number of results of a kernel.
 const RESULTS: usize = 2;
 
 impl DryRun {
@@ -47,7 +47,7 @@ impl DryRun {
     pub fn new(device: &Device) -> Self {
         let blank = || {
             let data = TensorData::new(vec![0f32; BLANK], [BLANK]);
-            memory(Tensor::<1>::from_data(data, (device, DType::F32)))
+            contiguous(Tensor::<1>::from_data(data, (device, DType::F32)))
         };
         DryRun {
             blank: blank(),
@@ -90,7 +90,7 @@ impl DryRun {
     }
 }
 
-/// Each kernel of `launches` once.
+/// The kernels of `launches`, each once.
 pub fn distinct(launches: &[Launch]) -> Vec<Launch> {
     let mut seen = HashSet::new();
     let mut new =
@@ -98,12 +98,12 @@ pub fn distinct(launches: &[Launch]) -> Vec<Launch> {
     launches.iter().filter(|l| new(l)).cloned().collect()
 }
 
-/// Whether a dry run is in progress.
+/// True while a dry run is in progress.
 pub(super) fn in_progress() -> bool {
     RECORDED.with_borrow(Option::is_some)
 }
 
-/// Records a launch instead of making it, if a dry run is in progress. Returns whether it did.
+/// Records a launch instead of making it, if a dry run is in progress. Returns true if it did.
 pub(super) fn record(kernel: &Kernel, inputs: usize, results: usize, params: usize) -> bool {
     RECORDED.with_borrow_mut(|recorded| match recorded {
         Some(recorded) => {

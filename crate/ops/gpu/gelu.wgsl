@@ -1,5 +1,6 @@
 //% if GELU
-// x·Φ(x). Φ by the error function's approximation 7.1.26 of Abramowitz and Stegun, off by 1.5e-7 at most.
+// Computes x·Φ(x), with Φ by approximation 7.1.26 of the error function in Abramowitz and Stegun,
+// which is off by at most 1.5e-7.
 fn gelu(x: vec4<f32>) -> vec4<f32> {
     let z = abs(x) * 0.70710678;
     let t = 1.0 / (1.0 + 0.3275911 * z);

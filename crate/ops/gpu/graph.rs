@@ -1,4 +1,5 @@
-//! Launches noted down once and made again: without a tensor made, a pipeline looked up or a bind group built.
+//! Recordings: launches that are recorded once and replayed, without making a tensor, looking up a
+//! pipeline or building a bind group.
 
 use std::cell::Cell;
 
@@ -6,26 +7,27 @@ use cubecl::MemoryAllocationMode;
 use cubecl::client::{Client, Graph};
 use cubecl::server::ServerError;
 
-/// Launches, with the memory that they read and write.
+/// Recorded launches with the memory that they read and write.
 ///
-/// While it lives nobody else gets the memory of intermediate results: let go of it where it is of no more use.
+/// It keeps the memory of intermediate results from all other work until it is dropped.
 pub struct Recording {
     graph: Graph,
 }
 
 impl Recording {
-    /// Notes what `work` launches on `client`'s device, instead of launching it.
+    /// Records the launches of `work` on `client`'s device instead of making them.
     ///
-    /// No memory is allocated from the device meanwhile: the pools must hold enough of it, as they do after the work was
-    /// done once [`in_exact_memory`]. And nothing may be written to the device or read from it.
+    /// No memory is allocated from the device meanwhile: the pools must hold enough of it, as they
+    /// do after `work` was done once [`in_exact_memory`]. And nothing may be written to the device
+    /// or read from it.
     ///
     /// # Errors
-    /// Whatever CubeCL has against it, for one that the pools do not hold enough memory. Nothing was launched then, and
-    /// what would have been written counts as spoilt.
+    /// Errors of CubeCL, for example that the pools do not hold enough memory. Nothing was launched
+    /// then, and the buffers that `work` writes are undefined.
     pub fn new(client: &Client, work: impl FnOnce()) -> Result<Self, ServerError> {
         client.graph_prepare()?;
         if let Err(error) = client.start_capture() {
-            // This is how CubeCL is told that nothing will come of it.
+            // CubeCL leaves the capture by this call.
             let _ = client.stop_capture();
             return Err(error);
         }
@@ -37,9 +39,10 @@ impl Recording {
     /// Makes the launches again, on the same memory.
     ///
     /// # Errors
-    /// Whatever CubeCL has against it.
+    /// Errors of CubeCL.
     pub fn replay(&self) -> Result<(), ServerError> {
-        // Sound: the graph guards all memory that its launches were given, and the stream's order keeps others off it.
+        // SAFETY: the graph guards all memory that its launches were given, and the order of the
+        // stream keeps other work off it.
         unsafe { self.graph.replay() }
     }
 }
@@ -48,27 +51,28 @@ thread_local! {
     static EXACT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Does `work` with results in memory of exactly their size, which later work of the kind gets again. (Other memory is
-/// handed out by rough size: whether what is free will do depends on what was asked for before.)
+/// Does `work` with its results in memory of exactly their size, which later work of the same sizes
+/// gets again. (Other memory is handed out by rough size: the free memory that fits depends on
+/// earlier requests.)
 pub fn in_exact_memory<T>(client: &Client, work: impl FnOnce() -> T) -> T {
-    /// Ends it, even where `work` panics.
+    /// Ends the mode, even where `work` panics.
     struct End<'a>(&'a Client);
     impl Drop for End<'_> {
         fn drop(&mut self) {
             EXACT.set(false);
-            // Sound: as below.
+            // SAFETY: as below.
             unsafe { self.0.allocation_mode(MemoryAllocationMode::Auto) };
         }
     }
-    // Sound: the mode is this thread's own, and `End` restores it.
+    // SAFETY: the mode is this thread's own, and `End` restores it.
     unsafe { client.allocation_mode(MemoryAllocationMode::Persistent) };
     EXACT.set(true);
     let _end = End(client);
     work()
 }
 
-/// Natively the device has a thread of its own, which lags behind: waits for it, so that memory given back so far is free
-/// to be had, and no more. Then the same work takes the same memory every time.
+/// Waits for the device's thread where there is one. It lags behind natively; afterwards all memory
+/// that was given back so far is free, so that the same work takes the same memory every time.
 pub fn settle(client: &Client) {
     if cfg!(not(target_family = "wasm")) && EXACT.get() {
         let _ = client.check([]);

@@ -1,7 +1,7 @@
-// The second pass of GroupNorm: x ↦ (x − mean)·weight/deviation + bias, with SiLU behind it where asked.
+// Second pass of GroupNorm: (x − mean)·weight/deviation + bias, followed by SiLU where asked.
 //
-// A workgroup first puts together what the first pass found of the parts of its groups. Its invocations then stand in rows
-// of `columns`, each with one vector of channels at POSITIONS positions.
+// A workgroup first combines the statistics of the parts of its groups. Its invocations then form
+// rows of `columns`, each with one vector of channels at POSITIONS positions.
 
 //% if HALF
 enable f16;
@@ -28,7 +28,7 @@ struct Params {
 @group(0) @binding($SLOT) var<storage, read_write> result: array<$DATA>;
 @group(0) @binding($SLOT) var<uniform> p: Params;
 
-// Mean and reciprocal standard deviation of the groups that the workgroup's channels belong to.
+// Mean and reciprocal standard deviation of the groups of the workgroup's channels.
 var<workgroup> known: array<vec2<f32>, $COLUMNS * $WIDTH + 1>;
 
 fn finish(value: $WIDE) -> $DATA {

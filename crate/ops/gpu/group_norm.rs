@@ -3,15 +3,16 @@
 use burn::tensor::{DType, Tensor};
 
 use super::TileMemory;
-use super::launch::{Kernel, launch, memory, split, tensor, vector};
+use super::launch::{Kernel, contiguous, launch, split, tensor, vector};
 use super::template::Value;
 use crate::ops::GroupNorm;
 
-/// How the passes divide their work.
+/// Division of work in both passes.
 struct Division {
     /// Invocations in a workgroup of the first pass.
     statistics_lanes: u32,
-    /// Workgroups that keep the adapter busy in the first pass: positions are split until there are about so many.
+    /// Workgroups that keep the adapter busy in the first pass. Positions are split until there are
+    /// about so many.
     statistics_workgroups: usize,
     /// Invocations in a workgroup of the second pass.
     apply_lanes: u32,
@@ -19,7 +20,7 @@ struct Division {
     positions: u32,
 }
 
-/// For adapters that run on a CPU: a workgroup is one thread's work there.
+/// Division for adapters that run on a CPU, where a workgroup is one thread's work.
 const REGISTERS: Division = Division {
     statistics_lanes: 64,
     statistics_workgroups: 16,
@@ -27,7 +28,7 @@ const REGISTERS: Division = Division {
     positions: 16,
 };
 
-/// For GPUs. Not measured on one yet.
+/// Division for GPUs. Not measured on one yet.
 const WORKGROUP: Division = Division {
     statistics_lanes: 256,
     statistics_workgroups: 512,
@@ -35,23 +36,27 @@ const WORKGROUP: Division = Division {
     positions: 8,
 };
 
-/// Groups of a workgroup of the first pass: whatever a group's number of channels, that of four divides by four.
+/// Groups of a workgroup of the first pass: the number of channels of four groups always divides by
+/// four.
 const BAND: u32 = 4;
-/// Most parts of a group's positions: every workgroup of the second pass reads them all.
-const PARTS_AT_MOST: usize = 64;
-/// Fewest values that an invocation of the first pass should add up.
-const VALUES_AT_LEAST: usize = 4;
-/// Most invocations side by side over channels in the second pass: 128 channels, four cache lines of f16.
-const COLUMNS_AT_MOST: u32 = 32;
+/// Maximum number of parts of a group's positions. Every workgroup of the second pass reads all of
+/// them.
+const MAX_PARTS: usize = 64;
+/// Minimum number of values that an invocation of the first pass should add up.
+const MIN_VALUES: usize = 4;
+/// Maximum number of invocations along channels in the second pass: 128 channels, four cache lines
+/// of f16.
+const MAX_COLUMNS: u32 = 32;
 
-fn division(tiles: TileMemory) -> Division {
-    match tiles {
+fn division(memory: TileMemory) -> Division {
+    match memory {
         TileMemory::Registers => REGISTERS,
         TileMemory::Workgroup => WORKGROUP,
     }
 }
 
-/// Types of an array whose elements are one or four values wide, as stored and as computed with.
+/// Types of an array of elements that are one or four values wide, as they are stored and as they
+/// are computed with.
 pub fn types(half: bool, aligned: bool) -> [(&'static str, Value); 3] {
     let (data, wide) = match (half, aligned) {
         (false, false) => ("f32", "f32"),
@@ -70,11 +75,11 @@ fn sources(skip: bool) -> (&'static str, Value) {
     ("SOURCES", if skip { "x skip" } else { "x" }.into())
 }
 
-fn statistics_kernel(tiles: TileMemory, half: bool, skip: bool, aligned: bool) -> Kernel {
+fn statistics_kernel(memory: TileMemory, half: bool, skip: bool, aligned: bool) -> Kernel {
     Kernel::new(
         "group_statistics",
         include_str!("group_statistics.wgsl"),
-        division(tiles).statistics_lanes,
+        division(memory).statistics_lanes,
         half,
         types(half, aligned).into_iter().chain([
             sources(skip),
@@ -85,8 +90,8 @@ fn statistics_kernel(tiles: TileMemory, half: bool, skip: bool, aligned: bool) -
     )
 }
 
-fn apply_kernel(tiles: TileMemory, half: bool, skip: bool, aligned: bool, silu: bool) -> Kernel {
-    let division = division(tiles);
+fn apply_kernel(memory: TileMemory, half: bool, skip: bool, aligned: bool, silu: bool) -> Kernel {
+    let division = division(memory);
     Kernel::new(
         "group_apply",
         include_str!("group_apply.wgsl"),
@@ -94,39 +99,40 @@ fn apply_kernel(tiles: TileMemory, half: bool, skip: bool, aligned: bool, silu: 
         half,
         types(half, aligned).into_iter().chain([
             sources(skip),
-            ("COLUMNS", COLUMNS_AT_MOST.into()),
+            ("COLUMNS", MAX_COLUMNS.into()),
             ("POSITIONS", division.positions.into()),
             ("SILU", silu.into()),
         ]),
     )
 }
 
-/// Every variant of the kernels.
-pub fn variants(tiles: TileMemory) -> Vec<Kernel> {
+/// All variants of the kernels.
+pub fn variants(memory: TileMemory) -> Vec<Kernel> {
     let mut kernels = Vec::new();
     for bits in 0..16u32 {
         let bit = |i: u32| bits >> i & 1 == 1;
-        kernels.push(apply_kernel(tiles, bit(0), bit(1), bit(2), bit(3)));
+        kernels.push(apply_kernel(memory, bit(0), bit(1), bit(2), bit(3)));
         if bits < 8 {
-            kernels.push(statistics_kernel(tiles, bit(0), bit(1), bit(2)));
+            kernels.push(statistics_kernel(memory, bit(0), bit(1), bit(2)));
         }
     }
     kernels
 }
 
-/// How the first pass splits groups.
+/// Parts into which the first pass splits groups.
 struct Parts {
     /// Workgroups over the channels of [`BAND`] groups.
     slabs: usize,
-    /// Vectors of channels of each.
+    /// Vectors of channels of each workgroup.
     columns: usize,
     /// Workgroups over the positions of an image.
     parts: usize,
-    /// Positions of each; the last may have fewer.
+    /// Positions of each part; the last may have fewer.
     positions: usize,
 }
 
-/// Splits `groups` groups of `size` vectors over [`BAND`] groups, of `positions` positions in each of `images` images.
+/// Splits `groups` groups of `size` vectors over [`BAND`] groups, of `positions` positions in each
+/// of `images` images.
 fn parts(
     division: &Division,
     images: usize,
@@ -139,7 +145,7 @@ fn parts(
     let columns = size.div_ceil(slabs);
     let rows = lanes / columns;
     let whole = groups.div_ceil(BAND as usize) * slabs * images;
-    let most = (positions / (rows * VALUES_AT_LEAST)).clamp(1, PARTS_AT_MOST);
+    let most = (positions / (rows * MIN_VALUES)).clamp(1, MAX_PARTS);
     let parts = (division.statistics_workgroups / whole).clamp(1, most);
     let positions_each = positions.div_ceil(parts);
     Parts {
@@ -150,8 +156,33 @@ fn parts(
     }
 }
 
-/// See [`Ops::group_norm`](crate::ops::Ops::group_norm).
-pub fn group_norm(tiles: TileMemory, args: GroupNorm) -> Tensor<4> {
+/// Division of maps in the second pass.
+struct Blocks {
+    /// Vectors of channels of a workgroup.
+    columns: usize,
+    /// Workgroups over the positions of an image.
+    blocks: usize,
+    /// Workgroups in each dimension.
+    groups: [usize; 3],
+}
+
+/// Divides `images` images of `positions` positions with `vectors` vectors of channels.
+fn blocks(division: &Division, images: usize, positions: usize, vectors: usize) -> Blocks {
+    // Blocks are as even as possible: 80 vectors are three times 27, not 32, 32 and 16.
+    let column_blocks = vectors.div_ceil(MAX_COLUMNS as usize);
+    let columns = vectors.div_ceil(column_blocks);
+    let rows = division.apply_lanes as usize / columns;
+    let blocks = positions.div_ceil(rows * division.positions as usize);
+    let [y, z] = split(images * blocks);
+    Blocks {
+        columns,
+        blocks,
+        groups: [column_blocks, y, z],
+    }
+}
+
+/// Implements [`Ops::group_norm`](crate::ops::Ops::group_norm).
+pub fn group_norm(memory: TileMemory, args: GroupNorm) -> Tensor<4> {
     let [n, h, w, x_channels] = args.x.dims();
     let skip_channels = args.skip.as_ref().map_or(0, |skip| skip.dims()[3]);
     let channels = x_channels + skip_channels;
@@ -161,34 +192,32 @@ pub fn group_norm(tiles: TileMemory, args: GroupNorm) -> Tensor<4> {
     let half = dtype == DType::F16;
     let skip = args.skip.is_some();
     let positions = h * w;
-    let division = division(tiles);
+    let division = division(memory);
 
-    let x = memory(args.x);
-    let second = args.skip.map(memory);
+    let x = contiguous(args.x);
+    let second = args.skip.map(contiguous);
     let mut inputs = vec![&x];
     inputs.extend(&second);
 
     let band = args.groups.min(BAND as usize) * (channels / args.groups);
     let parts = parts(&division, n, positions, args.groups, band.div_ceil(width));
     let all_parts = parts.parts * parts.slabs;
+    let sizes = [
+        n,
+        positions,
+        x_channels,
+        skip_channels,
+        args.groups,
+        all_parts,
+    ];
+    let params = [parts.slabs, parts.positions, parts.columns];
     let [images, rest] = split(n);
     let statistics = launch(
-        statistics_kernel(tiles, half, skip, aligned),
+        statistics_kernel(memory, half, skip, aligned),
         &inputs,
         [n, args.groups, all_parts, 4],
         DType::F32,
-        &[
-            n,
-            positions,
-            x_channels,
-            skip_channels,
-            args.groups,
-            all_parts,
-            parts.slabs,
-            parts.positions,
-            parts.columns,
-        ]
-        .map(|n| n as u32),
+        &[&sizes.map(|n| n as u32)[..], &params.map(|n| n as u32)].concat(),
         [
             args.groups.div_ceil(BAND as usize) * all_parts,
             images,
@@ -198,39 +227,25 @@ pub fn group_norm(tiles: TileMemory, args: GroupNorm) -> Tensor<4> {
 
     let (weight, bias) = (vector(args.weight), vector(args.bias));
     inputs.extend([&weight, &bias, &statistics]);
-    let vectors = channels / width;
-    // As even as can be: 80 vectors are three times 27, not 32, 32 and 16.
-    let column_blocks = vectors.div_ceil(COLUMNS_AT_MOST as usize);
-    let columns = vectors.div_ceil(column_blocks);
-    let rows = division.apply_lanes as usize / columns;
-    let blocks = positions.div_ceil(rows * division.positions as usize);
-    let [y, z] = split(n * blocks);
-    let mut params = [
-        n,
-        positions,
-        x_channels,
-        skip_channels,
-        args.groups,
-        all_parts,
-        columns,
-        blocks,
-        0,
-    ]
-    .map(|n| n as u32);
-    params[8] = (args.eps as f32).to_bits();
+    let blocks = blocks(&division, n, positions, channels / width);
+    let params = [
+        blocks.columns as u32,
+        blocks.blocks as u32,
+        (args.eps as f32).to_bits(),
+    ];
     tensor(launch(
-        apply_kernel(tiles, half, skip, aligned, args.silu),
+        apply_kernel(memory, half, skip, aligned, args.silu),
         &inputs,
         [n, h, w, channels],
         dtype,
-        &params,
-        [column_blocks, y, z],
+        &[&sizes.map(|n| n as u32)[..], &params].concat(),
+        blocks.groups,
     ))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{PARTS_AT_MOST, REGISTERS, WORKGROUP, parts};
+    use super::{MAX_PARTS, REGISTERS, WORKGROUP, parts};
 
     #[test]
     fn parts_cover_all_positions_and_channels() {
@@ -239,7 +254,7 @@ mod tests {
                 for size in [1, 3, 10, 80, 255, 256, 257, 2560] {
                     for images in [1, 2, 600] {
                         let p = parts(&division, images, positions, 32, size);
-                        assert!(p.parts >= 1 && p.parts <= PARTS_AT_MOST);
+                        assert!(p.parts >= 1 && p.parts <= MAX_PARTS);
                         assert!(p.parts * p.positions >= positions);
                         assert!(
                             (p.parts - 1) * p.positions < positions,

@@ -1,9 +1,10 @@
-// The first pass of GroupNorm: number, mean and squared deviations of a part of every group.
+// First pass of GroupNorm: number, mean and squared deviations of a part of every group.
 //
-// A workgroup takes BAND groups side by side over a part of the positions: the channels of BAND groups are read in whole
-// vectors, whatever the size of one group. Its invocations stand in rows of `columns`: those of a column add up the same
-// channels at different positions. Sums are of differences from the channel's first value in the part, and parts are
-// put together by their means: E[x²] − E[x]² of values far from zero loses all digits.
+// A workgroup takes BAND groups side by side over a part of the positions, so that channels are
+// read in whole vectors, whatever the size of one group. Its invocations form rows of `columns`;
+// those of a column add up the same channels at different positions. Sums are of differences from
+// the channel's first value in the part, and parts are combined by their means: E[x²] − E[x]² of
+// values far from zero loses all digits.
 
 //% if HALF
 enable f16;
@@ -16,7 +17,8 @@ struct Params {
     skip_channels: u32,
     groups: u32,
     parts: u32,             // of a group: of the positions, times slabs
-    slabs: u32,             // of the channels of BAND groups, where they are too many for one workgroup
+    // Of the channels of BAND groups, where they are too many for one workgroup.
+    slabs: u32,
     part_positions: u32,
     columns: u32,           // vectors of channels of a workgroup
 }
@@ -27,7 +29,7 @@ struct Params {
 @group(0) @binding($SLOT) var<storage, read_write> statistics: array<vec4<f32>>;
 @group(0) @binding($SLOT) var<uniform> p: Params;
 
-// By invocation; in the end, means and squared deviations by channel.
+// Values by invocation; in the end, means and squared deviations by channel.
 var<workgroup> sums: array<$WIDE, $LANES>;
 var<workgroup> squares: array<$WIDE, $LANES>;
 
@@ -93,7 +95,8 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) l
     }
     workgroupBarrier();
 
-    // One invocation a group puts its channels together; they all have the same number of values.
+    // One invocation for each group combines its channels, which all have the same number of
+    // values.
     if (lane < band) {
         let first = max(lane * size, slab * $WIDTH);
         let end = min((lane + 1) * size, (slab + p.columns) * $WIDTH);

@@ -1,18 +1,19 @@
-//! How kernels divide their work, and the ways among which an adapter's is chosen ([`crate::device::tuning`]).
+//! Division of work in kernels, and the tilings among which an adapter's is
+//! [chosen](crate::device::tuning).
 
-/// How kernels divide their work.
+/// Memory in which a kernel keeps the tile it computes with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TileMemory {
-    /// Every invocation for itself, its sums in registers: for adapters that run on a CPU, which have no fast workgroup
-    /// memory, and whose barriers are slow.
+    /// Registers: every invocation works by itself. For adapters that run on a CPU, where workgroup
+    /// memory is not fast and barriers are slow.
     Registers,
-    /// Workgroups share what they read through workgroup memory: for GPUs.
+    /// Workgroup memory: the invocations of a workgroup share what they read. For GPUs.
     Workgroup,
 }
 
-/// What a workgroup of the workgroup kernel for matrix products computes: a tile of the result.
+/// Tile of the result that a workgroup of the workgroup kernel for matrix products computes.
 ///
-/// Larger tiles read less for each multiplication, and want more registers and workgroup memory.
+/// Larger tiles read less for each multiplication, and need more registers and workgroup memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Block {
     /// Invocations along each side of a workgroup.
@@ -31,35 +32,36 @@ impl Block {
         [self.side * self.rows, self.side * self.vectors]
     }
 
-    /// TileMemory in a result of `rows` × `columns`.
+    /// Number of tiles in a result of `rows` × `columns`.
     fn tiles(self, rows: usize, columns: usize) -> usize {
         let [tile_rows, vectors] = self.tile().map(|n| n as usize);
         rows.div_ceil(tile_rows) * columns.div_ceil(4 * vectors)
     }
 }
 
-/// 64 × 64 by 64 invocations, each with 64 sums.
+/// Tiles of 64 × 64 by 64 invocations, each with 64 sums.
 const LARGE: Block = Block {
     side: 8,
     rows: 8,
     vectors: 2,
     depth: 4,
 };
-/// 32 × 32 by 64 invocations, each with 16 sums: where larger tiles would be too few to keep a GPU busy, or registers are few.
+/// Tiles of 32 × 32 by 64 invocations, each with 16 sums, where larger tiles would be too few to
+/// keep a GPU busy, or registers are few.
 const SMALL: Block = Block {
     side: 8,
     rows: 4,
     vectors: 1,
     depth: 4,
 };
-/// 64 × 64 by 256 invocations, each with 16 sums.
-const CROWDED: Block = Block {
+/// Tiles of 64 × 64 by 256 invocations, each with 16 sums.
+const DENSE: Block = Block {
     side: 16,
     rows: 4,
     vectors: 1,
     depth: 4,
 };
-/// 128 × 128 by 256 invocations, each with 64 sums.
+/// Tiles of 128 × 128 by 256 invocations, each with 64 sums.
 const HUGE: Block = Block {
     side: 16,
     rows: 8,
@@ -67,20 +69,21 @@ const HUGE: Block = Block {
     depth: 2,
 };
 
-/// A way to divide the work that can be chosen.
+/// Tiling of all kernels, which can be chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KernelTiling {
-    /// What it is remembered by.
+    /// Name in the tuning cache.
     pub name: &'static str,
-    /// Of all kernels.
+    /// Memory of tiles in all kernels.
     pub memory: TileMemory,
-    /// The tile of large matrix products with [`TileMemory::Workgroup`].
+    /// Tile of large matrix products with [`TileMemory::Workgroup`].
     pub block: Block,
-    /// Fewer tiles than this are too few to keep a GPU busy: smaller ones are taken then.
-    pub tiles_at_least: usize,
+    /// Minimum number of tiles that keep a GPU busy. Where there would be fewer, smaller tiles are
+    /// used.
+    pub min_tiles: usize,
 }
 
-const TILES_AT_LEAST: usize = 128;
+const MIN_TILES: usize = 128;
 
 impl KernelTiling {
     const fn workgroup(name: &'static str, block: Block) -> Self {
@@ -88,31 +91,31 @@ impl KernelTiling {
             name,
             memory: TileMemory::Workgroup,
             block,
-            tiles_at_least: TILES_AT_LEAST,
+            min_tiles: MIN_TILES,
         }
     }
 
-    /// For adapters that run on a CPU.
+    /// Tiling for adapters that run on a CPU.
     pub const REGISTERS: KernelTiling = KernelTiling {
         name: "registers",
         memory: TileMemory::Registers,
         block: LARGE,
-        tiles_at_least: TILES_AT_LEAST,
+        min_tiles: MIN_TILES,
     };
 
-    /// For GPUs, as long as nothing is known of them.
+    /// Tiling for GPUs that nothing is known of.
     pub const WORKGROUP: KernelTiling = KernelTiling::workgroup("64x64", LARGE);
 
-    /// All that can be chosen.
+    /// All tilings that can be chosen.
     pub const ALL: [KernelTiling; 5] = [
         KernelTiling::WORKGROUP,
         KernelTiling::workgroup("32x32", SMALL),
-        KernelTiling::workgroup("64x64-crowded", CROWDED),
+        KernelTiling::workgroup("64x64-crowded", DENSE),
         KernelTiling::workgroup("128x128", HUGE),
         KernelTiling::REGISTERS,
     ];
 
-    /// The tiling that is remembered as `name`.
+    /// The tiling of this name.
     pub fn named(name: &str) -> Option<KernelTiling> {
         KernelTiling::ALL
             .into_iter()
@@ -123,16 +126,16 @@ impl KernelTiling {
     pub(super) fn block_for(self, rows: usize, columns: usize) -> Block {
         [self.block, LARGE]
             .into_iter()
-            .find(|block| block.tiles(rows, columns) >= self.tiles_at_least)
+            .find(|block| block.tiles(rows, columns) >= self.min_tiles)
             .unwrap_or(SMALL)
     }
 }
 
-/// Every tile that a tiling of these `tiles` may use, the default's first.
-pub(super) fn blocks(tiles: TileMemory) -> Vec<Block> {
-    match tiles {
+/// Tiles that a tiling with this memory may use, the default's first.
+pub(super) fn blocks(memory: TileMemory) -> Vec<Block> {
+    match memory {
         TileMemory::Registers => vec![LARGE],
-        TileMemory::Workgroup => vec![LARGE, SMALL, CROWDED, HUGE],
+        TileMemory::Workgroup => vec![LARGE, SMALL, DENSE, HUGE],
     }
 }
 
@@ -140,7 +143,7 @@ pub(super) fn blocks(tiles: TileMemory) -> Vec<Block> {
 mod tests {
     use super::*;
 
-    /// Vectors of workgroup memory that WebGPU promises.
+    /// Vectors of workgroup memory that WebGPU guarantees.
     const MEMORY: u32 = 1024;
 
     #[test]
@@ -156,7 +159,7 @@ mod tests {
             let lanes = block.side * block.side;
             assert!(lanes <= 256, "{block:?}");
             let [rows, _] = block.tile();
-            // GEGLU has as many gates beside its values, and one vector of each at least.
+            // GEGLU has as many gates as values, and at least one vector of each.
             for vectors in [block.vectors, block.vectors.max(2)] {
                 let pitch = block.side * vectors;
                 let inputs = rows * (block.depth + 1);

@@ -1,4 +1,4 @@
-//! From a shader and tensors to a running kernel, through CubeCL's queue and memory.
+//! Launches of kernels through CubeCL's queue and memory.
 
 use burn::backend::wgpu::CubeBackend;
 use burn::tensor::{DType, Shape, Tensor};
@@ -18,24 +18,26 @@ use cubecl::{CubeCount, CubeKernel, PrecompiledSource};
 use super::template::{self, Value};
 use super::{dry_run, graph};
 
-/// Most workgroups in a dimension that WebGPU promises. Kernels compute a long dimension's index from two: y + 65535·z.
-const GROUPS_AT_MOST: usize = 65535;
+/// Maximum number of workgroups in a dimension that WebGPU guarantees. Kernels compute the index in
+/// a long dimension from two: y + 65535·z.
+const MAX_GROUPS: usize = 65535;
 
-/// A shader: a template and what its names stand for.
+/// Shader: a template and the values of its names.
 #[derive(Debug, Clone)]
 pub struct Kernel {
-    /// Tells templates apart.
+    /// Identifies the template.
     pub name: &'static str,
-    /// WGSL with names; see [`template`].
+    /// WGSL with names, as in [`template`].
     pub template: &'static str,
-    /// Everything that the text depends on besides the template.
+    /// Values of the names in the template. The text depends on nothing else.
     pub values: Vec<(&'static str, Value)>,
     /// Invocations in a workgroup.
     pub lanes: u32,
 }
 
 impl Kernel {
-    /// A kernel with `values` and the names that every template knows: LANES, and T and HALF for the element type.
+    /// A kernel with `values` and the names that every template has: LANES, and T and HALF for the
+    /// element type.
     pub fn new(
         name: &'static str,
         template: &'static str,
@@ -69,8 +71,9 @@ impl Kernel {
 
 impl KernelMetadata for Kernel {
     fn id(&self) -> KernelId {
-        // Compiled kernels are found again by this: it holds all that the text depends on. Unchecked, because
-        // otherwise wgpu bounds every loop; a browser adds its own checks of buffer accesses.
+        // Compiled kernels are cached by this, so it holds everything that the text depends on.
+        // Unchecked, because otherwise wgpu bounds every loop; a browser adds its own checks of
+        // buffer accesses.
         KernelId::new::<Self>()
             .info((self.name, self.values.clone()))
             .cube_dim(self.size())
@@ -103,8 +106,9 @@ impl CubeKernel for Kernel {
 
 /// Runs `kernel` and returns the tensor it writes.
 ///
-/// The kernel's bindings are `inputs` in their order, the result, and a uniform of `params`. `groups` is the number of
-/// workgroups in each dimension; none may be above 65535, for which there is [`split`].
+/// The kernel's bindings are `inputs` in their order, the result, and a uniform of `params`.
+/// `groups` is the number of workgroups in each dimension. None may exceed 65535; [`split`] divides
+/// larger ones.
 pub fn launch(
     kernel: Kernel,
     inputs: &[&CubeTensor],
@@ -118,7 +122,7 @@ pub fn launch(
     result
 }
 
-/// As [`launch`], into memory that is there already, of one result or several.
+/// Runs `kernel` as [`launch`] does, into existing memory of one result or several.
 pub fn launch_into(
     kernel: Kernel,
     inputs: &[&CubeTensor],
@@ -126,7 +130,7 @@ pub fn launch_into(
     params: &[u32],
     groups: [usize; 3],
 ) {
-    debug_assert!(groups.iter().all(|&n| n <= GROUPS_AT_MOST));
+    debug_assert!(groups.iter().all(|&n| n <= MAX_GROUPS));
     if dry_run::record(&kernel, inputs.len(), results.len(), params.len()) {
         return;
     }
@@ -139,7 +143,8 @@ pub fn launch_into(
         arguments =
             arguments.with_buffer_io(result.handle.clone().binding(), BufferIOAttr::WriteOnly);
     }
-    // CubeCL takes its uniforms in words of 64 bits, and a uniform's size is a multiple of 16 bytes.
+    // CubeCL takes uniforms in words of 64 bits, and the size of a uniform is a multiple of 16
+    // bytes.
     let words = params
         .chunks(4)
         .flat_map(|quad| {
@@ -154,32 +159,34 @@ pub fn launch_into(
     );
 }
 
-/// `count` workgroups over two dimensions; the last row of them may stay idle in part.
+/// Spreads `count` workgroups over two dimensions. A part of the last row of them may be idle.
 pub fn split(count: usize) -> [usize; 2] {
-    if count <= GROUPS_AT_MOST {
+    if count <= MAX_GROUPS {
         [count, 1]
     } else {
-        [GROUPS_AT_MOST, count.div_ceil(GROUPS_AT_MOST)]
+        [MAX_GROUPS, count.div_ceil(MAX_GROUPS)]
     }
 }
 
-/// What of `tensor` a kernel can bind: its memory, without gaps.
+/// The memory of `tensor` without gaps, which a kernel can bind.
 ///
 /// # Panics
-/// If the tensor is not on a wgpu device: a pipeline chooses its [`Ops`](crate::ops::Ops) by its device.
-pub fn memory<const D: usize>(tensor: Tensor<D>) -> CubeTensor {
+/// Panics if the tensor is not on a wgpu device. A pipeline chooses its [`Ops`](crate::ops::Ops) by
+/// its device.
+pub fn contiguous<const D: usize>(tensor: Tensor<D>) -> CubeTensor {
     let tensor = tensor
         .try_into_primitive::<CubeBackend>()
         .unwrap_or_else(|_| panic!("Gpu works on tensors of a wgpu device only"));
     into_contiguous(tensor)
 }
 
-/// As [`memory`], in f32: parameters of norms and biases, which stay in f32 whatever the rest is in.
+/// The memory of `tensor` in f32. Parameters of norms and biases stay in f32, whatever the rest is
+/// in.
 pub fn vector(tensor: &Tensor<1>) -> CubeTensor {
-    memory(tensor.clone().cast(DType::F32))
+    contiguous(tensor.clone().cast(DType::F32))
 }
 
-/// Memory for a tensor of `shape`, beside `like`; without memory in a dry run.
+/// Allocates a tensor of `shape` on the device of `like`; without memory in a dry run.
 pub fn empty(like: &CubeTensor, shape: impl Into<Shape>, dtype: DType) -> CubeTensor {
     let shape = shape.into();
     if dry_run::in_progress() {
@@ -192,7 +199,7 @@ pub fn empty(like: &CubeTensor, shape: impl Into<Shape>, dtype: DType) -> CubeTe
     empty_device_contiguous_dtype(client, device, shape, dtype)
 }
 
-/// `memory` with another shape.
+/// A view of `memory` with another shape.
 pub fn reshaped(memory: &CubeTensor, shape: Shape) -> CubeTensor {
     let strides = row_major_contiguous_strides(&shape);
     let mut memory = memory.clone();
@@ -200,7 +207,8 @@ pub fn reshaped(memory: &CubeTensor, shape: Shape) -> CubeTensor {
     memory
 }
 
-/// `shape` of `memory` from its element `start` on, which must lie where an adapter can bind a buffer: every 256 bytes.
+/// A view of `memory` with `shape` from its element `start` on. An adapter can bind a buffer every
+/// 256 bytes, so `start` must be at one of these.
 pub fn view(memory: &CubeTensor, start: usize, shape: impl Into<Shape>) -> CubeTensor {
     let bytes = (start * memory.dtype.size()) as u64;
     debug_assert!(bytes.is_multiple_of(256));
@@ -209,7 +217,7 @@ pub fn view(memory: &CubeTensor, start: usize, shape: impl Into<Shape>) -> CubeT
     view
 }
 
-/// A tensor around `memory`.
+/// The tensor with this `memory`.
 pub fn tensor<const D: usize>(memory: CubeTensor) -> Tensor<D> {
     Tensor::from_primitive::<CubeBackend>(memory)
 }

@@ -1,4 +1,5 @@
-// LayerNorm where workgroup memory is no faster than any other: one invocation a token.
+// LayerNorm for software adapters, where workgroup memory is no faster than any other: one
+// invocation for each token.
 
 //% if HALF
 enable f16;
@@ -25,7 +26,8 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) l
     let width = p.channels / $WIDTH;
     let start = token * width;
 
-    // Sums are of differences from one of the values: E[x²] − E[x]² of values far from zero loses all digits.
+    // Sums are of differences from one of the values: E[x²] − E[x]² of values far from zero loses
+    // all digits.
     let pivot = $WIDE(x[start]);
 //% if WIDTH == 4
     let origin = vec4<f32>(pivot.x);

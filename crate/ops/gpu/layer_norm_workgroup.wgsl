@@ -1,4 +1,4 @@
-// LayerNorm for GPUs: a team of TEAM invocations a token, TEAMS of them in a workgroup.
+// LayerNorm for GPUs: a team of TEAM invocations for each token, and TEAMS teams in a workgroup.
 
 //% if HALF
 enable f16;
@@ -25,7 +25,8 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) l
     let width = p.channels / $WIDTH;
     let start = min(token, p.tokens - 1) * width;
 
-    // Sums are of differences from one of the values: E[x²] − E[x]² of values far from zero loses all digits.
+    // Sums are of differences from one of the values: E[x²] − E[x]² of values far from zero loses
+    // all digits.
 //% if WIDTH == 4
     let pivot = vec4<f32>(f32(x[start].x));
 //% else

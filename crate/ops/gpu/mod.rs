@@ -1,18 +1,18 @@
-//! The hot operations as WGSL kernels of our own, for wgpu devices: in a browser, or native.
+//! The hot operations as our own WGSL kernels, for wgpu devices in a browser or native.
 //!
-//! | kernel | made for |
+//! | kernel | operation |
 //! |---|---|
-//! | `product_registers.wgsl` | matrix products with everything around them, 3×3 convolutions as nine of them |
-//! | `attention_workgroup.wgsl`, `attention_registers.wgsl`, `attention_split.wgsl` | attention in one pass over the keys, scores never stored |
+//! | `product_registers.wgsl`, `product_workgroup.wgsl` | matrix products with fused bias, residual and activation; 3×3 convolutions as nine products |
+//! | `attention_workgroup.wgsl`, `attention_registers.wgsl`, `attention_split.wgsl` | attention in one pass over the keys; scores are never stored |
 //! | `group_statistics.wgsl`, `group_apply.wgsl` | GroupNorm with SiLU |
 //! | `layer_norm_registers.wgsl`, `layer_norm_workgroup.wgsl` | LayerNorm |
 //! | `activation.wgsl` | activations of the text encoder and of the timestep embedding |
-//! | `copy.wgsl` | rows and columns into a larger matrix |
+//! | `copy.wgsl` | copies of rows and columns into a larger matrix |
 //! | `sample.wgsl` | guidance and the sampler's step |
-//! | `transpose.wgsl` | weights on their way from files into memory |
+//! | `transpose.wgsl` | transposition of weights from files |
 //!
-//! The shaders are templates ([`template`]): one text for f32 and f16, with and without each optional input, aligned
-//! and unaligned channels. Whatever the elements are, sums are f32.
+//! The shaders are [templates](template): one text for f32 and f16, with and without each optional
+//! input, and for aligned and unaligned channels. Sums are f32 for every element type.
 
 mod activation;
 mod attention;
@@ -48,8 +48,8 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// Operations for an adapter of which nothing else is known; `software` if it runs on a CPU (wgpu's
-    /// `DeviceType::Cpu`).
+    /// Operations for an adapter that nothing else is known of. `software` adapters run on a CPU
+    /// (wgpu's `DeviceType::Cpu`).
     pub fn new(software: bool) -> Self {
         Gpu::with_tiling(if software {
             KernelTiling::REGISTERS
@@ -58,12 +58,12 @@ impl Gpu {
         })
     }
 
-    /// Operations that divide their work as `tiles` says, on whatever adapter.
-    pub fn with_memory(tiles: TileMemory) -> Self {
-        Gpu::new(tiles == TileMemory::Registers)
+    /// Operations with tiles in this memory, whatever the adapter is.
+    pub fn with_memory(memory: TileMemory) -> Self {
+        Gpu::new(memory == TileMemory::Registers)
     }
 
-    /// Operations that divide their work in this way, on whatever adapter.
+    /// Operations with this tiling, whatever the adapter is.
     pub fn with_tiling(tiling: KernelTiling) -> Self {
         Gpu { tiling }
     }
@@ -119,6 +119,10 @@ impl Ops for Gpu {
         copy::side_by_side(parts, width)
     }
 
+    fn has_kernels(&self) -> bool {
+        true
+    }
+
     fn dry_run(&self, device: &Device) -> Option<DryRun> {
         Some(DryRun::new(device))
     }
@@ -132,17 +136,17 @@ impl Ops for Gpu {
     }
 }
 
-/// Name and WGSL text of every shader that these operations can ask for (of attention, for the widths of heads that
-/// Stable Diffusion has, and a few more): for checking them with WGSL compilers.
+/// Name and WGSL text of every shader that these operations use, for checks with WGSL compilers.
+/// Attention has a shader for each width of heads: those of Stable Diffusion, and a few more.
 pub fn every_shader() -> Vec<(String, String)> {
     const HEADS: [usize; 13] = [4, 8, 20, 40, 64, 80, 128, 160, 164, 320, 512, 516, 1024];
     [TileMemory::Registers, TileMemory::Workgroup]
         .into_iter()
-        .flat_map(|tiles| {
-            let mut kernels = product::variants(tiles);
-            kernels.extend(attention::variants(tiles, &HEADS));
-            kernels.extend(group_norm::variants(tiles));
-            kernels.extend(layer_norm::variants(tiles));
+        .flat_map(|memory| {
+            let mut kernels = product::variants(memory);
+            kernels.extend(attention::variants(memory, &HEADS));
+            kernels.extend(group_norm::variants(memory));
+            kernels.extend(layer_norm::variants(memory));
             kernels
         })
         .chain(activation::variants())

@@ -1,44 +1,47 @@
-//! Matrix products and 3×3 convolutions: the same kernel, which gathers its rows differently.
+//! Matrix products and 3×3 convolutions. Both have the same kernel, which gathers its rows
+//! differently.
 
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::tensor::CubeTensor;
 
 use super::kernel_tiling::{Block, KernelTiling, TileMemory, blocks};
-use super::launch::{Kernel, launch, memory, split, tensor, vector};
+use super::launch::{Kernel, contiguous, launch, split, tensor, vector};
 use super::template::Value;
 use crate::ops::{Conv3x3, Linear};
 
-/// How the register kernel divides its work.
+/// Division of work in the register kernel.
 ///
-/// More rows mean fewer loads for each multiplication, and a longer text to compile. Measured on a loaded machine, in
-/// GFLOP/s of one core, with 8, 12, 16 rows of 2 vectors and 16 rows of 4: linear 12.1, 13.4, 12.7, 12.3 on lavapipe
-/// and 2.6, 2.4, 3.2, 3.7 on SwiftShader; convolution 8.7, 9.3, 9.8, 6.9 and 2.4, 2.7, 2.3, 2.7, its compilation
-/// 0.5, 0.8, 1.2 and 2.6 s on SwiftShader.
+/// More rows mean fewer loads for each multiplication, and a longer text to compile. Measured on a
+/// loaded machine, in GFLOP/s of one core, with 8, 12, 16 rows of 2 vectors and 16 rows of 4:
+/// linear 12.1, 13.4, 12.7, 12.3 on lavapipe and 2.6, 2.4, 3.2, 3.7 on SwiftShader; convolution
+/// 8.7, 9.3, 9.8, 6.9 and 2.4, 2.7, 2.3, 2.7, its compilation 0.5, 0.8, 1.2 and 2.6 s on
+/// SwiftShader.
 mod registers {
     /// Rows of the result that an invocation of a linear layer computes.
     pub const LINEAR_ROWS: u32 = 16;
-    /// Likewise of a convolution.
+    /// Rows of the result that an invocation of a convolution computes.
     pub const CONV_ROWS: u32 = 12;
-    /// Likewise where channels do not divide by four and elements are read one by one. Rare, so compiled quickly.
+    /// Rows where channels do not divide by four and elements are read one by one. Rare, so
+    /// compiled quickly.
     pub const UNALIGNED_ROWS: u32 = 4;
-    /// Vectors of four columns in each row; of GEGLU, of values and of gates together.
+    /// Vectors of four columns in each row; for GEGLU, of values and gates together.
     pub const VECTORS: u32 = 2;
-    /// Likewise where there are four columns or fewer.
+    /// Rows where there are four columns or fewer.
     pub const NARROW_ROWS: u32 = 4;
-    /// Invocations side by side: lavapipe's vectors are eight wide.
+    /// Invocations along columns. Lavapipe's vectors are eight wide.
     pub const LANES: u32 = 8;
 }
 
-/// What the text of the shader depends on.
+/// Properties that the text of the shader depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Variant {
     /// Activations are f16.
     pub half: bool,
     /// Weights are stored in f16.
     pub half_weights: bool,
-    /// A second input stands beside the first.
+    /// There is a second input beside the first.
     pub skip: bool,
-    /// All inputs' channels are multiples of four.
+    /// The channels of all inputs are multiples of four.
     pub aligned_inputs: bool,
     /// The number of outputs is a multiple of four.
     pub aligned_outputs: bool,
@@ -48,22 +51,22 @@ pub struct Variant {
     pub add: bool,
     /// A residual is added.
     pub residual: bool,
-    /// How rows come about, and what becomes of sums.
+    /// Operation of the kernel.
     pub kind: Kind,
     /// The result has four columns or fewer.
     pub narrow: bool,
-    /// How workgroups divide the result.
+    /// Division of the result among workgroups.
     pub block: Block,
 }
 
-/// The operations of this kernel.
+/// Operations of this kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A row is a token.
+    /// Linear layer: a row is a token.
     Linear,
-    /// Likewise; the second half of the columns gates the first.
+    /// GEGLU: a row is a token, and the second half of the columns gates the first.
     Geglu,
-    /// A row is nine taps of a map.
+    /// Convolution: a row is nine taps of a map.
     Conv,
 }
 
@@ -73,17 +76,17 @@ impl Variant {
         if self.kind == Kind::Geglu { 2 } else { 1 }
     }
 
-    /// How the work is divided.
-    fn shape(self, tiles: TileMemory) -> Shape {
+    /// Division of the work.
+    fn shape(self, memory: TileMemory) -> Shape {
         let rows = match self.kind {
             _ if !self.aligned_inputs => registers::UNALIGNED_ROWS,
             Kind::Conv => registers::CONV_ROWS,
             Kind::Linear | Kind::Geglu => registers::LINEAR_ROWS,
         };
-        match tiles {
+        match memory {
             // A tile for one vector of columns would be nearly all idle.
             _ if self.narrow => Shape {
-                tiles: TileMemory::Registers,
+                memory: TileMemory::Registers,
                 rows: registers::NARROW_ROWS,
                 vectors: 1,
                 lanes: registers::LANES,
@@ -92,7 +95,7 @@ impl Variant {
             TileMemory::Registers => {
                 let vectors = registers::VECTORS / self.parts();
                 Shape {
-                    tiles,
+                    memory,
                     rows,
                     vectors,
                     lanes: registers::LANES,
@@ -102,7 +105,7 @@ impl Variant {
             TileMemory::Workgroup => {
                 let vectors = (self.block.vectors / self.parts()).max(1);
                 Shape {
-                    tiles,
+                    memory,
                     rows: self.block.rows,
                     vectors,
                     lanes: self.block.side * self.block.side,
@@ -112,67 +115,9 @@ impl Variant {
         }
     }
 
-    fn kernel(self, tiles: TileMemory) -> Kernel {
-        let shape = self.shape(tiles);
-        let vectors = shape.vectors * self.parts();
-        let (addends, matrices) = match (self.add, self.residual, self.bias) {
-            (false, false, false) => ("", "weight"),
-            (false, false, true) => ("", "weight bias"),
-            (true, false, false) => ("add", "weight add"),
-            (true, false, true) => ("add", "weight bias add"),
-            (false, true, false) => ("residual", "weight residual"),
-            (false, true, true) => ("residual", "weight bias residual"),
-            (true, true, false) => ("add residual", "weight add residual"),
-            (true, true, true) => ("add residual", "weight bias add residual"),
-        };
-        let element = |vector: bool, half: bool| match (vector, half) {
-            (true, false) => "vec4<f32>",
-            (true, true) => "vec4<f16>",
-            (false, false) => "f32",
-            (false, true) => "f16",
-        };
-        // Beside f32 the adapter need not know f16: core WGSL widens pairs of it.
-        let packed = self.half_weights && !self.half;
-        let weight = match (packed, self.aligned_outputs) {
-            (false, vector) => element(vector, self.half_weights),
-            (true, true) => "vec2<u32>",
-            (true, false) => "u32",
-        };
-        let operation: [(&str, Value); 17] = [
-            ("PARTS", self.parts().into()),
-            ("CONV", (self.kind == Kind::Conv).into()),
-            ("TAPS", if self.kind == Kind::Conv { 9 } else { 1 }.into()),
-            ("GELU", (self.kind == Kind::Geglu).into()),
-            ("SOURCES", if self.skip { "x skip" } else { "x" }.into()),
-            ("STEP", if self.aligned_inputs { 4 } else { 1 }.into()),
-            ("INPUT", element(self.aligned_inputs, self.half).into()),
-            ("UNIT", if self.aligned_outputs { 4 } else { 1 }.into()),
-            ("OUTPUT", element(self.aligned_outputs, self.half).into()),
-            ("VECTOR", element(self.aligned_outputs, false).into()),
-            ("WEIGHT", weight.into()),
-            ("PACKED", packed.into()),
-            ("BIAS", self.bias.into()),
-            ("ADD", self.add.into()),
-            ("RESIDUAL", self.residual.into()),
-            ("ADDENDS", addends.into()),
-            ("MATRICES", matrices.into()),
-        ];
-        let (side, depth) = match shape.tiles {
-            TileMemory::Registers => (1, 1),
-            TileMemory::Workgroup => (self.block.side, self.block.depth),
-        };
-        let division: [(&str, Value); 8] = [
-            ("ROWS", shape.rows.into()),
-            ("TILES", shape.vectors.into()),
-            ("VECTORS", vectors.into()),
-            ("NARROW", self.narrow.into()),
-            ("SIDE", side.into()),
-            ("DEPTH", depth.into()),
-            // Of the factors that a workgroup brings into its memory, an invocation brings so many of each kind.
-            ("INPUTLOADS", (shape.rows * depth / side).into()),
-            ("WEIGHTLOADS", (4 * depth * vectors / side).into()),
-        ];
-        let (name, template) = match shape.tiles {
+    fn kernel(self, memory: TileMemory) -> Kernel {
+        let shape = self.shape(memory);
+        let (name, template) = match shape.memory {
             TileMemory::Registers => (
                 "product_registers",
                 concat!(
@@ -190,21 +135,88 @@ impl Variant {
                 ),
             ),
         };
-        let values = operation.into_iter().chain(division);
+        let values = self.operation_values();
+        let values = values.into_iter().chain(self.division_values(&shape));
         Kernel::new(name, template, shape.lanes, self.half, values)
     }
 
+    /// Values of the template that describe the operation.
+    fn operation_values(self) -> [(&'static str, Value); 17] {
+        let (addends, matrices) = match (self.add, self.residual, self.bias) {
+            (false, false, false) => ("", "weight"),
+            (false, false, true) => ("", "weight bias"),
+            (true, false, false) => ("add", "weight add"),
+            (true, false, true) => ("add", "weight bias add"),
+            (false, true, false) => ("residual", "weight residual"),
+            (false, true, true) => ("residual", "weight bias residual"),
+            (true, true, false) => ("add residual", "weight add residual"),
+            (true, true, true) => ("add residual", "weight bias add residual"),
+        };
+        let element = |vector: bool, half: bool| match (vector, half) {
+            (true, false) => "vec4<f32>",
+            (true, true) => "vec4<f16>",
+            (false, false) => "f32",
+            (false, true) => "f16",
+        };
+        // With f32 activations the adapter may lack f16, so pairs of f16 are widened by core WGSL.
+        let packed = self.half_weights && !self.half;
+        let weight = match (packed, self.aligned_outputs) {
+            (false, vector) => element(vector, self.half_weights),
+            (true, true) => "vec2<u32>",
+            (true, false) => "u32",
+        };
+        [
+            ("PARTS", self.parts().into()),
+            ("CONV", (self.kind == Kind::Conv).into()),
+            ("TAPS", if self.kind == Kind::Conv { 9 } else { 1 }.into()),
+            ("GELU", (self.kind == Kind::Geglu).into()),
+            ("SOURCES", if self.skip { "x skip" } else { "x" }.into()),
+            ("STEP", if self.aligned_inputs { 4 } else { 1 }.into()),
+            ("INPUT", element(self.aligned_inputs, self.half).into()),
+            ("UNIT", if self.aligned_outputs { 4 } else { 1 }.into()),
+            ("OUTPUT", element(self.aligned_outputs, self.half).into()),
+            ("VECTOR", element(self.aligned_outputs, false).into()),
+            ("WEIGHT", weight.into()),
+            ("PACKED", packed.into()),
+            ("BIAS", self.bias.into()),
+            ("ADD", self.add.into()),
+            ("RESIDUAL", self.residual.into()),
+            ("ADDENDS", addends.into()),
+            ("MATRICES", matrices.into()),
+        ]
+    }
+
+    /// Values of the template that describe the division of the work.
+    fn division_values(self, shape: &Shape) -> [(&'static str, Value); 8] {
+        let vectors = shape.vectors * self.parts();
+        let (side, depth) = match shape.memory {
+            TileMemory::Registers => (1, 1),
+            TileMemory::Workgroup => (self.block.side, self.block.depth),
+        };
+        [
+            ("ROWS", shape.rows.into()),
+            ("TILES", shape.vectors.into()),
+            ("VECTORS", vectors.into()),
+            ("NARROW", self.narrow.into()),
+            ("SIDE", side.into()),
+            ("DEPTH", depth.into()),
+            // Factors of each kind that an invocation brings into workgroup memory.
+            ("INPUTLOADS", (shape.rows * depth / side).into()),
+            ("WEIGHTLOADS", (4 * depth * vectors / side).into()),
+        ]
+    }
+
     /// Workgroups for a result of `rows` × `outputs`.
-    fn groups(self, tiles: TileMemory, rows: usize, outputs: usize) -> [usize; 3] {
-        let [tile_rows, vectors] = self.shape(tiles).group.map(|n| n as usize);
+    fn groups(self, memory: TileMemory, rows: usize, outputs: usize) -> [usize; 3] {
+        let [tile_rows, vectors] = self.shape(memory).group.map(|n| n as usize);
         let [x, z] = split(rows.div_ceil(tile_rows));
         [x, outputs.div_ceil(4 * vectors), z]
     }
 }
 
-/// How a kernel divides its work.
+/// Division of a kernel's work.
 struct Shape {
-    tiles: TileMemory,
+    memory: TileMemory,
     /// Rows of the result that an invocation computes.
     rows: u32,
     /// Vectors of its columns that an invocation computes.
@@ -215,11 +227,11 @@ struct Shape {
     group: [u32; 2],
 }
 
-/// Every variant of the kernel that inputs can call for; with other tiles than a tiling's own only those of the networks
-/// themselves, whose channels divide by four.
-pub fn variants(tiles: TileMemory) -> Vec<Kernel> {
+/// All variants of the kernel that inputs can select. With other tiles than a tiling's own, only
+/// those of the networks themselves, which have channels that divide by four.
+pub fn variants(memory: TileMemory) -> Vec<Kernel> {
     let mut kernels = Vec::new();
-    for (index, block) in blocks(tiles).into_iter().enumerate() {
+    for (index, block) in blocks(memory).into_iter().enumerate() {
         for bits in 0..512u32 {
             let bit = |i: u32| bits >> i & 1 == 1;
             for kind in [Kind::Linear, Kind::Geglu, Kind::Conv] {
@@ -241,12 +253,12 @@ pub fn variants(tiles: TileMemory) -> Vec<Kernel> {
                     Kind::Geglu => {
                         !variant.add && !variant.residual && !variant.skip && variant.bias
                     }
-                    Kind::Conv => variant.bias,
+                    Kind::Conv => !variant.skip && variant.bias,
                 };
                 let aligned = variant.aligned_inputs && variant.aligned_outputs;
                 let common = aligned && !variant.narrow;
                 if possible && (index < 2 && !(variant.narrow && index == 1) || common) {
-                    kernels.push(variant.kernel(tiles));
+                    kernels.push(variant.kernel(memory));
                 }
             }
         }
@@ -254,13 +266,12 @@ pub fn variants(tiles: TileMemory) -> Vec<Kernel> {
     kernels
 }
 
-/// See [`Ops::conv3x3`](crate::ops::Ops::conv3x3).
+/// Implements [`Ops::conv3x3`](crate::ops::Ops::conv3x3).
 pub fn conv3x3(tiling: KernelTiling, args: Conv3x3) -> Tensor<4> {
     let [out_h, out_w] = args.output_size();
     let outputs = args.weight.dims()[1];
     let [n, h, w, channels] = args.x.dims();
     let [large_h, large_w] = args.upsample_to.unwrap_or([h, w]);
-    let skip_channels = args.skip.as_ref().map_or(0, |skip| skip.dims()[3]);
     let add_step = match &args.add {
         Some(add) if add.dims()[0] > 1 && outputs.is_multiple_of(4) => outputs / 4,
         Some(add) if add.dims()[0] > 1 => outputs,
@@ -271,8 +282,8 @@ pub fn conv3x3(tiling: KernelTiling, args: Conv3x3) -> Tensor<4> {
     let variant = Variant {
         half: dtype == DType::F16,
         half_weights: args.weight.dtype() == DType::F16,
-        skip: args.skip.is_some(),
-        aligned_inputs: (channels | skip_channels).is_multiple_of(4),
+        skip: false,
+        aligned_inputs: channels.is_multiple_of(4),
         aligned_outputs: outputs.is_multiple_of(4),
         bias: true,
         add: args.add.is_some(),
@@ -282,18 +293,18 @@ pub fn conv3x3(tiling: KernelTiling, args: Conv3x3) -> Tensor<4> {
         block: tiling.block_for(rows, outputs),
     };
     let inputs = Inputs {
-        x: memory(args.x),
-        skip: args.skip.map(memory),
-        weight: memory(args.weight.clone()),
+        x: contiguous(args.x),
+        skip: None,
+        weight: contiguous(args.weight.clone()),
         bias: Some(vector(args.bias)),
-        add: args.add.map(memory),
-        residual: args.residual.map(memory),
+        add: args.add.map(contiguous),
+        residual: args.residual.map(contiguous),
     };
     let params = [
         rows,
         outputs,
         channels,
-        skip_channels,
+        0, // channels of a second input
         h,
         w,
         large_h,
@@ -314,12 +325,12 @@ pub fn conv3x3(tiling: KernelTiling, args: Conv3x3) -> Tensor<4> {
     ))
 }
 
-/// See [`Ops::linear`](crate::ops::Ops::linear).
+/// Implements [`Ops::linear`](crate::ops::Ops::linear).
 pub fn linear(tiling: KernelTiling, args: Linear) -> Tensor<3> {
     product(tiling, Kind::Linear, args)
 }
 
-/// See [`Ops::geglu`](crate::ops::Ops::geglu).
+/// Implements [`Ops::geglu`](crate::ops::Ops::geglu).
 pub fn geglu(
     tiling: KernelTiling,
     x: Tensor<3>,
@@ -360,12 +371,12 @@ fn product(tiling: KernelTiling, kind: Kind, args: Linear) -> Tensor<3> {
         block: tiling.block_for(rows, columns),
     };
     let inputs = Inputs {
-        x: memory(args.x),
-        skip: args.skip.map(memory),
-        weight: memory(args.weight.clone()),
+        x: contiguous(args.x),
+        skip: args.skip.map(contiguous),
+        weight: contiguous(args.weight.clone()),
         bias: args.bias.map(vector),
         add: None,
-        residual: args.residual.map(memory),
+        residual: args.residual.map(contiguous),
     };
     let params = [rows, outputs, channels, skip_channels].map(|n| n as u32);
     tensor(launch(
@@ -378,7 +389,7 @@ fn product(tiling: KernelTiling, kind: Kind, args: Linear) -> Tensor<3> {
     ))
 }
 
-/// In the order of the shader's bindings.
+/// Buffers in the order of the shader's bindings.
 struct Inputs {
     x: CubeTensor,
     skip: Option<CubeTensor>,

@@ -1,5 +1,6 @@
-// What matrix products and 3×3 convolutions have in common, however they divide their work. A convolution is nine
-// products, one for each tap of its kernel, of the rows of channels that the tap meets.
+// Common part of matrix products and 3×3 convolutions, for every division of their work. A
+// convolution is nine products, one for each tap of its kernel, with the rows of channels at that
+// tap.
 
 //% if HALF
 enable f16;
@@ -15,7 +16,8 @@ struct Params {
     enlarged: vec2<u32>,    // height and width that the convolution sees
     output: vec2<u32>,      // height and width of the result
     stride: u32,
-    add_step: u32,          // from one image's timestep embedding to the next one's, in pieces; 0 if there is but one
+    // From one image's timestep embedding to the next one's, in pieces; 0 if there is only one.
+    add_step: u32,
 //% end
 }
 
@@ -32,7 +34,8 @@ struct Params {
 @group(0) @binding($SLOT) var<storage, read_write> result: array<$OUTPUT>;
 @group(0) @binding($SLOT) var<uniform> p: Params;
 
-// Outputs and columns are counted in pieces of UNIT: in vectors where their number divides by four, else one by one.
+// Outputs and columns are counted in pieces of UNIT: in vectors where their number divides by four,
+// else one by one.
 
 // Element `i` of each buffer, in f32: UNIT neighbours.
 //% if PACKED
@@ -59,8 +62,8 @@ fn $a_element(i: u32) -> $VECTOR {
 }
 //% end
 
-// Four elements, from `column` on, of the row that begins at `start`. Those beyond the last column are never stored and
-// may be anything.
+// Four elements, from `column` on, of the row that begins at `start`. Those beyond the last column
+// are undefined and never stored.
 //% for m in MATRICES
 fn $m_at(start: u32, column: u32) -> vec4<f32> {
 //% if UNIT == 4
@@ -77,7 +80,8 @@ fn $m_at(start: u32, column: u32) -> vec4<f32> {
 }
 //% end
 
-// Stores what becomes of the sums of four columns; of GEGLU, `gates` are those of the columns that gate them.
+// Stores the results for the sums of four columns. For GEGLU, `gates` are the sums of the columns
+// that gate them.
 fn finish(row: u32, column: u32, sums: vec4<f32>, gates: vec4<f32>) {
     let width = p.outputs / $UNIT;
     if (row >= p.rows || column >= width) {
@@ -105,7 +109,7 @@ fn finish(row: u32, column: u32, sums: vec4<f32>, gates: vec4<f32>) {
 //% end
 }
 
-// In place of a position: beyond the map's edge.
+// Marks a position beyond the map's edge.
 const OUTSIDE = 0xffffffffu;
 
 //% if CONV
@@ -115,7 +119,7 @@ fn place(index: u32) -> vec3<u32> {
     return vec3<u32>(row / p.output.x, row % p.output.x, index % p.output.y);
 }
 
-// The position in the input that kernel tap `tap` meets around `centre`.
+// The position in the input of kernel tap `tap` around `centre`.
 fn met(centre: vec3<u32>, tap: vec2<u32>) -> u32 {
     let beyond = centre.yz * p.stride + tap;    // one more than the position: the padding is 1
     if (any(beyond == vec2<u32>()) || any(beyond > p.enlarged)) {

@@ -1,9 +1,11 @@
 
-// Matrix product and 3×3 convolution where workgroup memory is no faster than any other: on software adapters.
+// Matrix product and 3×3 convolution for software adapters, where workgroup memory is no faster
+// than any other.
 //
-// Every invocation keeps ROWS × TILES vectors of sums in registers (twice that for GEGLU) and reads its factors straight
-// from the buffers. All invocations of a workgroup have the same rows and neighbours have neighbouring columns; where there
-// is only one vector of columns (NARROW), neighbours have neighbouring rows instead.
+// Every invocation keeps ROWS × TILES vectors of sums in registers (twice that for GEGLU) and reads
+// its factors straight from the buffers. All invocations of a workgroup have the same rows, and
+// neighbours have neighbouring columns. Where there is only one vector of columns (NARROW),
+// neighbours have neighbouring rows instead.
 
 // STEP channels, from channel STEP·i on.
 //% for s in SOURCES
@@ -18,7 +20,8 @@ fn $s_at(i: u32) -> vec4<f32> {
 
 @compute @workgroup_size($LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    // Tiles of the same columns follow each other: their weights stay in the cache, which whole rows of tiles do not.
+    // Tiles of the same columns follow each other, so that their weights stay in the cache, in
+    // which whole rows of tiles do not fit.
 //% if NARROW
     let first_row = ((group.x + group.z * 65535) * $LANES + lane) * $ROWS;
     let side = 0u;

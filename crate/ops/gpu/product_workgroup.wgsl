@@ -1,14 +1,16 @@
 
 // Matrix product and 3×3 convolution for GPUs.
 //
-// A workgroup of SIDE × SIDE invocations computes a tile of SIDE·ROWS rows by SIDE·TILES vectors of columns (of GEGLU, of
-// values and of as many gates). For DEPTH vectors of channels at a time it brings the factors into workgroup memory, in f32,
-// where each is read SIDE times. An invocation's rows and columns are SIDE apart, so that neighbours read neighbouring memory.
+// A workgroup of SIDE × SIDE invocations computes a tile of SIDE·ROWS rows by SIDE·TILES vectors of
+// columns (for GEGLU, of values and of as many gates). For DEPTH vectors of channels at a time it
+// brings the factors into workgroup memory, in f32, where each is read SIDE times. The rows and
+// columns of an invocation are SIDE apart, so that neighbours read neighbouring memory.
 
 const SIDE = $SIDE;
 // Vectors of channels in a block.
 const BLOCK = $DEPTH;
-// Vectors from one row of inputs to the next: one more than a block, or half of the reads would meet in one bank.
+// Vectors from one row of inputs to the next: one more than a block, because half of the reads
+// would be from one bank otherwise.
 const INPUT_PITCH = BLOCK + 1;
 const WEIGHT_PITCH = SIDE * $TILES * $PARTS;
 // Rows of a block's inputs, and of its weights, that all invocations together bring at once.
@@ -18,7 +20,7 @@ const WEIGHT_ROWS = $LANES / WEIGHT_PITCH;
 var<workgroup> inputs: array<vec4<f32>, SIDE * $ROWS * INPUT_PITCH>;
 var<workgroup> weights: array<vec4<f32>, BLOCK * 4 * WEIGHT_PITCH>;
 
-// The i-th vector of the `channels` channels at position `at`, zero where there are none.
+// The i-th vector of the channels at position `at`, zero where there are none.
 //% for s in SOURCES
 fn $s_at(at: u32, i: u32) -> vec4<f32> {
 //% if STEP == 4
@@ -46,7 +48,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let depth = (p.x_channels + p.skip_channels) * $TAPS;
     let mine = vec2<u32>(lane % SIDE, lane / SIDE);       // column and row in the tile
 
-    // What this invocation brings of a block: the same vector of channels of some rows …
+    // This invocation brings, of a block, the same vector of channels of some rows …
     let input_vector = lane % BLOCK;
     let input_row = lane / BLOCK;
 //% for i in 0..INPUTLOADS

@@ -1,16 +1,20 @@
-// Guidance, the sampler's step, and the U-Net's next input, element by element. A sampler is a set of
-// weights for sums over the latent, the prediction, the denoised latent, noise, and the history.
+// Guidance, the sampler's step, and the U-Net's next input, element by element. A sampler is a set
+// of weights for sums over the latent, the prediction, the denoised latent, noise, and the history.
 
 //% if HALF
 enable f16;
 //% end
 
-@group(0) @binding($SLOT) var<storage, read> prediction: array<$T>;     // negative, then positive; or positive alone
+// Negative, then positive; or positive alone.
+@group(0) @binding($SLOT) var<storage, read> prediction: array<$T>;
 @group(0) @binding($SLOT) var<storage, read> given: array<f32>;
 @group(0) @binding($SLOT) var<storage, read> noise: array<f32>;
-@group(0) @binding($SLOT) var<storage, read_write> arrays: array<f32>;  // prediction, denoised, latent, history
-@group(0) @binding($SLOT) var<storage, read_write> input: array<$T>;    // of the next call, the same for every branch
-@group(0) @binding($SLOT) var<uniform> p: vec4<u32>;                    // elements of an array, branches
+// Prediction, denoised latent, latent, history.
+@group(0) @binding($SLOT) var<storage, read_write> arrays: array<f32>;
+// Input of the next call, the same for every branch.
+@group(0) @binding($SLOT) var<storage, read_write> input: array<$T>;
+// x: elements of an array; y: branches.
+@group(0) @binding($SLOT) var<uniform> p: vec4<u32>;
 
 @compute @workgroup_size($LANES)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) lane: u32) {

@@ -1,5 +1,6 @@
-//! WGSL has neither generics nor a preprocessor, and the compilers behind software adapters do not unroll loops. So
-//! our shaders are templates, in which lines that begin with `//%` are carried out and `$NAME`s are replaced:
+//! Templates of shaders. WGSL has neither generics nor a preprocessor, and the compilers of
+//! software adapters do not unroll loops. So lines of our shaders that begin with `//%` are carried
+//! out, and `$NAME`s are replaced:
 //!
 //! ```text
 //! //% for r in 0..ROWS          once for each number below the value of ROWS; `$r` is the number
@@ -10,17 +11,18 @@
 //! //% end
 //! ```
 //!
-//! A name is one small letter, or capitals and digits: `sum$r_$c` and `$sp` hold `r`, `c` and `s`. `$SLOT` is the number
-//! of the next binding: buffers are numbered in the order in which they are declared.
+//! A name is one small letter, or capitals and digits: `sum$r_$c` and `$sp` contain `r`, `c` and
+//! `s`. `$SLOT` is the number of the next binding: buffers are numbered in the order in which they
+//! are declared.
 
 use std::fmt::Write;
 
-/// What a name stands for.
+/// Value of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Value {
-    /// A size, or a truth value.
+    /// Size or truth value.
     Number(u32),
-    /// WGSL text, or words to repeat for.
+    /// WGSL text, or the words that a loop repeats for.
     Text(&'static str),
 }
 
@@ -42,10 +44,10 @@ impl From<&'static str> for Value {
     }
 }
 
-/// The shader that `template` becomes with `values`.
+/// Expands `template` with `values` to a shader.
 ///
 /// # Panics
-/// If the template is wrong. Every shader is made in the tests.
+/// Panics if the template is invalid. The tests make every shader.
 pub fn expand(template: &str, values: &[(&'static str, Value)]) -> String {
     let mut names: Vec<(String, String)> = values
         .iter()
@@ -104,7 +106,7 @@ impl Expansion {
         }
     }
 
-    /// Appends `line` with its names replaced; comments stay behind.
+    /// Appends `line` with its names replaced and without comments.
     fn line(&mut self, line: &str, names: &[(String, String)]) {
         let line = line.split("//").next().unwrap_or_default().trim_end();
         if line.is_empty() {
@@ -143,7 +145,7 @@ fn command(line: &str) -> Option<&str> {
     line.trim_start().strip_prefix("//%").map(str::trim)
 }
 
-/// Where the block that begins at `start` has its `else`, if any, and its `end`.
+/// Lines of the `else`, if any, and of the `end` of the block that begins at `start`.
 fn parts(lines: &[&str], start: usize) -> (Option<usize>, usize) {
     let mut depth = 0;
     let mut otherwise = None;
@@ -159,7 +161,8 @@ fn parts(lines: &[&str], start: usize) -> (Option<usize>, usize) {
     panic!("template: no end for {:?}", lines[start]);
 }
 
-/// The last one of that name, so that an inner loop's name hides an outer one's.
+/// Value of the last entry of that name, so that the name of an inner loop hides that of an outer
+/// one.
 fn value<'a>(name: &str, names: &'a [(String, String)]) -> Option<&'a str> {
     names
         .iter()
@@ -226,7 +229,15 @@ plain
         );
         assert_eq!(
             text,
-            "@binding(0) a;\nlet x0_0 = x[0];\nlet skip0_0 = skip[0];\nlet x1_0 = x[1];\nlet skip1_0 = skip[1];\nplain\n@binding(1) b;\n"
+            "\
+@binding(0) a;
+let x0_0 = x[0];
+let skip0_0 = skip[0];
+let x1_0 = x[1];
+let skip1_0 = skip[1];
+plain
+@binding(1) b;
+"
         );
     }
 

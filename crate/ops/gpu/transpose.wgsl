@@ -1,11 +1,11 @@
-// Brings some rows of a matrix of weights to their place: [outputs, inputs, taps], as files have it, becomes
-// [taps, inputs, outputs].
+// Moves some rows of a matrix of weights to their columns: [outputs, inputs, taps], the layout of
+// files, becomes [taps, inputs, outputs].
 //
-// Elements of 16 bits lie in pairs in words, and a pair of the result's neighbours comes from two rows of the file. They
-// are moved as bits: no adapter needs shader-f16 for it.
+// Elements of 16 bits are in pairs in words, and a pair of the result comes from two rows of the
+// file. They are moved as bits, so no adapter needs shader-f16 for it.
 
-// Eight words about the rows, then the rows. (A uniform of other values for each of hundreds of chunks would only fill
-// the cache of uniforms.)
+// Eight words that describe the rows, then the rows. (A uniform with other values for each of
+// hundreds of chunks would only fill the cache of uniforms.)
 @group(0) @binding($SLOT) var<storage, read> chunk: array<u32>;
 @group(0) @binding($SLOT) var<storage, read_write> result: array<u32>;
 
@@ -19,7 +19,7 @@ fn element(index: u32) -> u32 {
 //% end
 }
 
-// Neighbours write neighbouring words and each reads on along its row.
+// Neighbours write neighbouring words, and each reads along its row.
 @compute @workgroup_size($LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let words = chunk[0];       // of a column of the chunk

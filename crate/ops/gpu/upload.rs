@@ -1,4 +1,4 @@
-//! From the bytes of files to tensors in GPU memory, a few megabytes at a time.
+//! Upload of weights from the bytes of files to tensors in GPU memory, a few megabytes at a time.
 
 use burn::backend::wgpu::CubeBackend;
 use burn::tensor::{Bytes, DType, Device, Tensor};
@@ -12,20 +12,20 @@ use super::launch::{Kernel, launch_into, split, tensor};
 use crate::error::{Error, Result};
 
 /// Bytes of the words that describe a chunk.
-const HEAD: usize = 32;
-/// Bytes that may be on their way before they are waited for: nothing else keeps a browser's queue from growing.
-const ON_THE_WAY: usize = 64 << 20;
+const HEADER: usize = 32;
+/// Bytes that may be in transit before they are waited for. Nothing else limits a browser's queue.
+const MAX_SENT: usize = 64 << 20;
 const LANES: u32 = 64;
 /// Elements of a row that an invocation moves: a line of most caches.
 const COLUMNS: u32 = 16;
 
-/// Fills tensors on a wgpu device with what files hold. Memory is allocated once for each tensor, in exactly its size,
-/// and beside it only one buffer for the chunk that is on its way.
+/// Upload to tensors on a wgpu device. Memory is allocated once for each tensor, in exactly its
+/// size, and besides only one buffer for the chunk in transit.
 pub struct Upload {
     client: Client,
     device: CubeDevice,
     staging: Handle,
-    /// Bytes since the queue was last sent off, and since it was last waited for.
+    /// Bytes since the queue was last submitted, and since it was last waited for.
     queued: usize,
     sent: usize,
     chunk: usize,
@@ -48,29 +48,29 @@ impl Upload {
         })
     }
 
-    /// Memory for a matrix `[rows, columns]` of `dtype`, f32 or f16; what it holds is not defined.
+    /// Allocates a matrix `[rows, columns]` of `dtype`, f32 or f16. Its values are undefined.
     pub fn matrix(&self, rows: usize, columns: usize, dtype: DType) -> CubeTensor {
-        self.keep([rows, columns], dtype)
+        self.allocate([rows, columns], dtype)
     }
 
-    /// A vector in f32.
+    /// Uploads a vector in f32.
     ///
     /// # Errors
     /// [`Error::Device`] where the device failed.
     pub async fn vector(&mut self, values: &[f32]) -> Result<Tensor<1>> {
-        let vector = self.keep([values.len()], DType::F32);
+        let vector = self.allocate([values.len()], DType::F32);
         let bytes = bytemuck::cast_slice(values).to_vec();
         let size = bytes.len();
         self.client
             .write(&vector.handle, Bytes::from_bytes_vec(bytes));
         self.client.check([&vector.handle]).map_err(failed)?;
-        self.count(size).await?;
+        self.throttle(size).await?;
         Ok(tensor(vector))
     }
 
-    /// Memory of exactly the tensor's size. The pools that serve activations round up to powers of two, and would hand a
-    /// freed 64 MB of weights to a tensor of 40 KB.
-    fn keep<const D: usize>(&self, shape: [usize; D], dtype: DType) -> CubeTensor {
+    /// Allocates memory of exactly the tensor's size. The pools that serve activations round up to
+    /// powers of two, and would reuse a freed 64 MB of weights for a tensor of 40 KB.
+    fn allocate<const D: usize>(&self, shape: [usize; D], dtype: DType) -> CubeTensor {
         let (client, device) = (self.client.clone(), self.device.clone());
         self.client
             .memory_persistent_allocation(shape, move |shape| {
@@ -78,9 +78,9 @@ impl Upload {
             })
     }
 
-    /// Puts rows `[outputs, inputs, taps]` of a file, from output `first` on, into their columns of `matrix`,
-    /// `[taps·inputs, all outputs]`. `bytes` are elements of its type, little endian. In f16 the numbers of outputs, here
-    /// and in all, and `first` are even.
+    /// Writes rows `[outputs, inputs, taps]` of a file, from output `first` on, into their columns
+    /// of `matrix`, `[taps·inputs, all outputs]`. `bytes` are elements of its type, little endian.
+    /// In f16 the number of outputs, here and in total, and `first` are even.
     ///
     /// # Errors
     /// [`Error::Device`] where the device failed.
@@ -100,18 +100,18 @@ impl Upload {
         if size > self.chunk {
             (self.staging, self.chunk) = (staging(&self.client, size), size);
         }
-        let head = [words, first / pack, all / pack, inputs, taps, 0, 0, 0];
-        let head = head.map(|n| n as u32);
+        let header = [words, first / pack, all / pack, inputs, taps, 0, 0, 0];
+        let header = header.map(|n| n as u32);
         let part = |from: usize, to: usize| {
             let staging = self.staging.clone();
             let beyond = staging.size_in_used() - to as u64;
             staging.offset_start(from as u64).offset_end(beyond)
         };
-        let head = bytemuck::cast_slice(&head).to_vec();
+        let header = bytemuck::cast_slice(&header).to_vec();
         self.client
-            .write(&part(0, HEAD), Bytes::from_bytes_vec(head));
+            .write(&part(0, HEADER), Bytes::from_bytes_vec(header));
         self.client
-            .write(&part(HEAD, HEAD + size), Bytes::from_bytes_vec(bytes));
+            .write(&part(HEADER, HEADER + size), Bytes::from_bytes_vec(bytes));
         let [x, z] = split(columns.div_ceil(COLUMNS as usize));
         let groups = [x, words.div_ceil(LANES as usize), z];
         let chunk = CubeTensor {
@@ -120,19 +120,19 @@ impl Upload {
         };
         launch_into(kernel(pack == 2), &[&chunk], &[matrix], &[], groups);
         self.client.check([&matrix.handle]).map_err(failed)?;
-        self.count(size).await
+        self.throttle(size).await
     }
 
-    /// Notes that so many bytes were queued, and sees to it that they do not pile up: what is queued lies in this
-    /// program's memory until it is sent off, and in the browser's until it has arrived.
-    async fn count(&mut self, bytes: usize) -> Result<()> {
+    /// Counts `bytes` as queued, and limits the queue: queued data is in this program's memory
+    /// until it is submitted, and in the browser's until it has arrived.
+    async fn throttle(&mut self, bytes: usize) -> Result<()> {
         self.queued += bytes;
         self.sent += bytes;
         if self.queued >= self.chunk / 2 {
             self.queued = 0;
             self.client.flush().map_err(failed)?;
         }
-        if self.sent >= ON_THE_WAY {
+        if self.sent >= MAX_SENT {
             self.arrived().await?;
         }
         Ok(())
@@ -141,7 +141,7 @@ impl Upload {
     /// Waits until everything has arrived.
     ///
     /// # Errors
-    /// [`Error::Device`] where something did not.
+    /// [`Error::Device`] where the device failed.
     pub async fn arrived(&mut self) -> Result<()> {
         (self.queued, self.sent) = (0, 0);
         let staging = self.staging.clone();
@@ -150,10 +150,10 @@ impl Upload {
         read.await.map(drop).map_err(failed)
     }
 
-    /// Ends the upload: waits for it, and gives back what only it needed.
+    /// Ends the upload: waits for it, and gives back its buffer.
     ///
     /// # Errors
-    /// As [`Upload::arrived`].
+    /// [`Error::Device`] where the device failed.
     pub async fn finish(mut self) -> Result<()> {
         self.arrived().await?;
         let Upload {
@@ -164,9 +164,9 @@ impl Upload {
     }
 }
 
-/// A buffer outside of the pools, which goes back to the driver when it is no longer needed.
+/// Allocates a buffer outside of the pools, which goes back to the driver when it is dropped.
 fn staging(client: &Client, chunk: usize) -> Handle {
-    client.memory_dedicated_allocation(HEAD + chunk, |size| client.empty(size))
+    client.memory_dedicated_allocation(HEADER + chunk, |size| client.empty(size))
 }
 
 fn failed(error: impl std::fmt::Debug) -> Error {
@@ -184,7 +184,7 @@ fn kernel(pairs: bool) -> Kernel {
     )
 }
 
-/// Every variant of the kernel.
+/// All variants of the kernel.
 pub fn variants() -> Vec<Kernel> {
     [false, true].map(kernel).to_vec()
 }
