@@ -6,7 +6,7 @@ const HUB: &str = "https://huggingface.co";
 pub const HUB_VARIABLE: &str = "DARKROOM_HUB";
 
 /// Hugging Face's address of the file itself for that of the page about it, which is what people copy.
-pub(super) fn raw_file(address: &str) -> String {
+pub(in super::super) fn raw_file(address: &str) -> String {
     let page = |rest: &str| {
         let mut words = rest.splitn(4, '/');
         let (owner, name) = (words.next()?, words.next()?);
@@ -23,7 +23,7 @@ pub(super) fn raw_file(address: &str) -> String {
 }
 
 /// The address of `owner/name` or `owner/name@revision` on the hub; `None` for what cannot be such a name.
-pub(super) fn hub_address(place: &str) -> Option<String> {
+pub(in super::super) fn hub_address(place: &str) -> Option<String> {
     let (id, revision) = place.split_once('@').unwrap_or((place, "main"));
     let (owner, name) = id.split_once('/')?;
     let word = |text: &str| {
