@@ -2,6 +2,8 @@
 
 mod support;
 
+#[path = "single_file/hub.rs"]
+mod hub;
 #[path = "single_file/places.rs"]
 mod places;
 #[path = "single_file/published.rs"]

@@ -11,8 +11,8 @@ use ureq::config::RedirectAuthHeaders;
 use super::{Source, SourceFuture};
 use crate::error::{Error, Result};
 
-/// A model folder on a web server, read by byte ranges. From a server that ignores ranges, each file
-/// is downloaded whole, once, into memory.
+/// A model folder on a web server, read by byte ranges. Files of a server that ignores ranges are
+/// downloaded whole, once, into memory.
 pub struct Address {
     base: String,
     agent: ureq::Agent,

@@ -1,10 +1,10 @@
 //! A model on a hub such as Hugging Face, downloaded into the cache folder that all programs of
 //! Hugging Face share.
 //!
-//! The hub's list of files says what there is, under which checksum the cache keeps it, and at
-//! which commit; one request gives it all. Headers of weight files are read by byte range, so that
-//! a model that does not fit is refused before its gigabytes are fetched. [`Source::plan`] names the
-//! weight files that are needed; they are downloaded whole, once, and then read from disk.
+//! The hub's list of files says which files there are, at which commit, and under which checksum
+//! the cache keeps each; one request gives it all. Headers of weight files are read by byte range,
+//! so that a model that does not fit is refused before its gigabytes are fetched. [`Source::plan`]
+//! names the weight files that are needed; they are downloaded whole, once, and then read from disk.
 
 mod address;
 mod download;
