@@ -2,6 +2,10 @@
 
 mod support;
 
+#[path = "single_file/hub.rs"]
+mod hub;
+#[path = "single_file/latents.rs"]
+mod latents;
 #[path = "single_file/places.rs"]
 mod places;
 #[path = "single_file/published.rs"]

@@ -1,11 +1,13 @@
 //! `darkroom generate`: loads a model, makes a picture, writes it.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
 use darkroom::device::tuning::{ChosenBy, ChosenTiling, choose};
 use darkroom::pipeline::warmup::Launches;
 use darkroom::weights::load::LoadProgress;
+use darkroom::weights::source::hub::{HubEvent, OnHubEvent};
 use darkroom::weights::source::locate;
 use darkroom::{Generation, LoadOptions, Picture, Pipeline, Request, Result, Runtime};
 
@@ -40,12 +42,17 @@ struct Finished {
 /// # Errors
 /// Whatever the engine reports; [`darkroom::Error::File`] where an output cannot be written.
 pub async fn generate(args: &Generate) -> Result<()> {
-    let mut bar = ProgressBar::default();
+    let bar = Rc::new(ProgressBar::default());
     let mut seconds = Seconds::default();
     let begin = Instant::now();
     // The model's location first: a typing error there should not cost the set-up of a GPU.
-    let source = locate::open(&args.model, args.vocab.as_deref())?;
-    let mut warnings = Vec::new();
+    let notices = Rc::new(RefCell::new(Vec::new()));
+    let source = locate::open_with(
+        &args.model,
+        args.vocab.as_deref(),
+        on_hub_event(bar.clone(), notices.clone()),
+    )?;
+    let mut warnings = notices.take();
     let mut runtime = runtime(args, &mut warnings).await?;
     eprintln!("running on {}", runtime.name);
     let kernel_tiling = choose_kernel_tiling(args, &mut runtime).await?;
@@ -75,7 +82,7 @@ pub async fn generate(args: &Generate) -> Result<()> {
     seconds.sample = begin.elapsed().as_secs_f64();
     // The latent is worth more than the picture: write it before decoding can fail.
     if let Some(path) = &args.latents_out {
-        write(path, &latents_file(&generation))?;
+        write(path, &latents_file(&generation, path)?)?;
     }
     let begin = Instant::now();
     let picture = generation.finish().await?;
@@ -105,6 +112,20 @@ pub async fn generate(args: &Generate) -> Result<()> {
         println!("{}", report(args, &finished)?);
     }
     Ok(())
+}
+
+/// Shows downloads on `bar`, and adds to `notices` what the user should know.
+fn on_hub_event(bar: Rc<ProgressBar>, notices: Rc<RefCell<Vec<String>>>) -> OnHubEvent {
+    Box::new(move |event| match event {
+        HubEvent::Download { path, done, total } => bar.show(&format!(
+            "downloading {path} {:.0} of {:.0} MB",
+            done as f64 / 1e6,
+            total as f64 / 1e6
+        )),
+        HubEvent::Offline { model, reason } => notices.borrow_mut().push(format!(
+            "{model} is read from the cache, as the hub gave no list of files: {reason}"
+        )),
+    })
 }
 
 fn loading_text(progress: LoadProgress<'_>) -> String {

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use safetensors::tensor::{Dtype, TensorView};
+
 use darkroom::{Error, Generation, Picture, Result};
 
 /// Writes `bytes` to `path`.
@@ -13,25 +15,21 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Encodes the final latent as a safetensors file with the one tensor `latents`, as diffusers
-/// returns it.
+/// returns it; `path` names the file in errors.
 ///
 /// # Shapes
 /// `latents` `[1, 4, h/8, w/8]` in f32
-pub fn latents_file(generation: &Generation) -> Vec<u8> {
+///
+/// # Errors
+/// [`Error::File`] where the latent cannot be encoded.
+pub fn latents_file(generation: &Generation, path: &Path) -> Result<Vec<u8>> {
     let [channels, height, width] = generation.latent_shape();
     let latent = generation.latent();
-    let header = serde_json::json!({
-        "latents": {
-            "dtype": "F32",
-            "shape": [1, channels, height, width],
-            "data_offsets": [0, 4 * latent.len()],
-        }
-    })
-    .to_string();
-    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
-    bytes.extend(header.into_bytes());
-    bytes.extend(latent.iter().flat_map(|v| v.to_le_bytes()));
-    bytes
+    let bytes: Vec<u8> = latent.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let shape = vec![1, channels, height, width];
+    TensorView::new(Dtype::F32, shape, &bytes)
+        .and_then(|view| safetensors::serialize([("latents", view)], None))
+        .map_err(|e| Error::file(path.display(), e))
 }
 
 /// Encodes `picture` as PNG; `path` names the file in errors.

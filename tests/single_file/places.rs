@@ -1,5 +1,5 @@
-//! All the places a model can be at give the same latent as the folder or file on disk: addresses, redirected ones, servers
-//! without ranges, names on a hub.
+//! Models by address: the same latent as from the folder or file on disk, also through redirects and
+//! from servers without ranges.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -12,13 +12,12 @@ use crate::support::command::Scratch;
 use crate::support::golden;
 use crate::support::server::{Asked, Server, not_found, ranges, redirect, response};
 
-/// Runs `darkroom generate` in `folder`, with `hub` as the hub; gives its output and the bytes of the final latent.
-fn run(folder: &Path, model: &str, hub: &str, more: &[&str]) -> (Output, Option<Vec<u8>>) {
+/// Runs `darkroom generate` in `folder`; returns its output and the bytes of the final latent.
+fn run(folder: &Path, model: &str, more: &[&str]) -> (Output, Option<Vec<u8>>) {
     let latents = folder.join("latents.safetensors");
     let _ = std::fs::remove_file(&latents);
     let output = Command::new(env!("CARGO_BIN_EXE_darkroom"))
         .current_dir(folder)
-        .env("DARKROOM_HUB", hub)
         .envs(["NO_PROXY", "no_proxy"].map(|name| (name, "*")))
         .args(["generate", "--device", "cpu", "--model", model])
         .args([
@@ -47,14 +46,14 @@ fn run(folder: &Path, model: &str, hub: &str, more: &[&str]) -> (Output, Option<
 }
 
 #[track_caller]
-fn latent(folder: &Path, model: &str, hub: &str, more: &[&str]) -> Vec<u8> {
-    let (output, latent) = run(folder, model, hub, more);
+fn latent(folder: &Path, model: &str, more: &[&str]) -> Vec<u8> {
+    let (output, latent) = run(folder, model, more);
     latent.unwrap_or_else(|| panic!("{model}: {}", String::from_utf8_lossy(&output.stderr)))
 }
 
 #[track_caller]
-fn fails(folder: &Path, model: &str, hub: &str, words: &[&str]) {
-    let (output, _) = run(folder, model, hub, &[]);
+fn fails(folder: &Path, model: &str, words: &[&str]) {
+    let (output, _) = run(folder, model, &[]);
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{message}");
     for word in words {
@@ -66,13 +65,13 @@ fn model() -> PathBuf {
     golden().join("models/sd1-pndm/model")
 }
 
-/// The file of [`model`] that is asked for below `prefix`.
+/// The file of [`model`] that is requested below `prefix`.
 fn file_below(prefix: &str, asked: &Asked) -> Option<Vec<u8>> {
     let path = asked.path.split('?').next()?.strip_prefix(prefix)?;
     std::fs::read(model().join(path)).ok()
 }
 
-/// A request for weights says which bytes it wants and nothing that a server elsewhere might refuse.
+/// Every request names a range, and has no header that a server elsewhere might refuse.
 fn check_headers(server: &Server) {
     let known = [
         "host",
@@ -91,10 +90,10 @@ fn check_headers(server: &Server) {
 }
 
 #[test]
-fn folders() {
+fn folders_at_an_address_give_the_same_latent() {
     let scratch = Scratch::new();
     let here = model();
-    let expected = latent(&scratch.0, here.to_str().expect("UTF-8"), "", &[]);
+    let expected = latent(&scratch.0, here.to_str().expect("UTF-8"), &[]);
 
     let plain = Server::start(|asked| match file_below("/some/model/", asked) {
         Some(bytes) => ranges(asked, &bytes),
@@ -102,97 +101,53 @@ fn folders() {
     });
     for end in ["", "/"] {
         let address = format!("{}/some/model{end}", plain.address);
-        assert_eq!(latent(&scratch.0, &address, "", &[]), expected);
+        assert_eq!(latent(&scratch.0, &address, &[]), expected);
     }
     check_headers(&plain);
 
-    // Weights on another host, as hubs have it: the range must arrive there.
+    // Weights on another host: the range must arrive there.
     let store = Server::start(|asked| match file_below("/store/", asked) {
         Some(bytes) if asked.path.ends_with("?signed=1") => ranges(asked, &bytes),
         _ => not_found(),
     });
     let to = store.address.clone();
-    let hub = Server::start(move |asked| {
-        let revision = |revision| format!("/owner/name-2.1/resolve/{revision}/");
-        let found = ["main", "fp16", "refs%2Fpr%2F3"].iter().find_map(|name| {
-            Some((
-                asked.path.strip_prefix(&revision(name))?,
-                file_below(&revision(name), asked)?,
-            ))
-        });
-        match found {
-            Some((path, _)) if path.ends_with(".safetensors") => {
-                redirect(&format!("{to}/store/{path}?signed=1"))
-            }
-            Some((_, bytes)) => ranges(asked, &bytes),
-            None => not_found(),
+    let site = Server::start(move |asked| match file_below("/model/", asked) {
+        Some(_) if asked.path.ends_with(".safetensors") => {
+            let path = asked.path.trim_start_matches("/model/");
+            redirect(&format!("{to}/store/{path}?signed=1"))
         }
+        Some(bytes) => ranges(asked, &bytes),
+        None => not_found(),
     });
-    for (name, revision) in [
-        ("owner/name-2.1", "main"),
-        ("owner/name-2.1@fp16", "fp16"),
-        ("owner/name-2.1@refs/pr/3", "refs%2Fpr%2F3"),
-    ] {
-        assert_eq!(
-            latent(&scratch.0, name, &hub.address, &[]),
-            expected,
-            "{name}"
-        );
-        let last = hub.asked().pop().expect("a request");
-        assert!(
-            last.path.contains(&format!("/resolve/{revision}/")),
-            "{last:?}"
-        );
-    }
-    check_headers(&hub);
+    let address = format!("{}/model", site.address);
+    assert_eq!(latent(&scratch.0, &address, &[]), expected);
+    check_headers(&site);
     check_headers(&store);
     assert!(store.asked().len() > 300);
 
-    // What is on disk comes first.
-    let before = hub.asked().len();
-    let local = scratch.0.join("owner/name-2.1");
-    std::fs::create_dir_all(&local).expect("a folder");
-    fails(
-        &scratch.0,
-        "owner/name-2.1",
-        &hub.address,
-        &["owner/name-2.1/unet/config.json", "no such file"],
-    );
-    assert_eq!(hub.asked().len(), before);
-
-    fails(
-        &scratch.0,
-        "owner/other",
-        &hub.address,
-        &["/owner/other/resolve/main/", "no such file"],
-    );
     fails(
         &scratch.0,
         "a/b/c",
-        &hub.address,
         &["a/b/c: there is no such file or folder"],
     );
     let closed = Server::start(|_| response("401 Unauthorized", "", b"Repository not found"));
-    fails(
-        &scratch.0,
-        "owner/gated",
-        &closed.address,
-        &["401", "no such model", "login"],
-    );
+    let address = format!("{}/model", closed.address);
+    let words = ["401", "does not exist or requires authentication"];
+    fails(&scratch.0, &address, &[&address, words[0], words[1]]);
 }
 
 #[test]
-fn files() {
+fn files_at_an_address_give_the_same_latent() {
     let scratch = Scratch::new();
     let kind = Kind::reduced("sd1", 862);
     let bytes = Arc::new(kind.file());
     std::fs::write(scratch.0.join("model.safetensors"), &*bytes).expect("a file");
     let vocab = golden().join("models/tokenizer");
     let vocab = ["--vocab", vocab.to_str().expect("UTF-8")];
-    let expected = latent(&scratch.0, "model.safetensors", "", &vocab);
+    let expected = latent(&scratch.0, "model.safetensors", &vocab);
     let absolute = scratch.0.join("model.safetensors");
     let absolute = absolute.to_str().expect("UTF-8");
-    assert_eq!(latent(&scratch.0, absolute, "", &vocab), expected);
+    assert_eq!(latent(&scratch.0, absolute, &vocab), expected);
 
     let file = bytes.clone();
     let store = Server::start(move |asked| match asked.path.as_str() {
@@ -200,10 +155,10 @@ fn files() {
         _ => not_found(),
     });
     let address = format!("{}/files/some%20model.SafeTensors?key=a/b", store.address);
-    assert_eq!(latent(&scratch.0, &address, "", &vocab), expected);
+    assert_eq!(latent(&scratch.0, &address, &vocab), expected);
     check_headers(&store);
-    // Every needed byte once, in the order of the file: the header (its length, then the rest) and the tensors, neither the
-    // VAE's encoder nor what is not part of a network.
+    // Every needed byte once, in the order of the file: the header (its length, then the rest) and
+    // the tensors, but neither the VAE's encoder nor what is not part of a network.
     let starts: Vec<u64> = store
         .asked()
         .iter()
@@ -236,27 +191,25 @@ fn files() {
     let to = address.clone();
     let elsewhere = Server::start(move |_| redirect(&to));
     let redirected = format!("{}/model.safetensors", elsewhere.address);
-    assert_eq!(latent(&scratch.0, &redirected, "", &vocab), expected);
+    assert_eq!(latent(&scratch.0, &redirected, &vocab), expected);
     check_headers(&elsewhere);
 
     // A server that ignores ranges is read once, and whole.
     let file = bytes.clone();
     let whole = Server::start(move |_| response("200 OK", "", &file));
     let address = format!("{}/model.safetensors", whole.address);
-    assert_eq!(latent(&scratch.0, &address, "", &vocab), expected);
+    assert_eq!(latent(&scratch.0, &address, &vocab), expected);
     assert_eq!(whole.asked().len(), 1);
 
     fails(
         &scratch.0,
         &format!("{}/other.safetensors", store.address),
-        "",
         &["/other.safetensors", "no such file"],
     );
     let page = Server::start(|_| response("200 OK", "", b"<!doctype html><p>not here</p>"));
     fails(
         &scratch.0,
         &format!("{}/model.safetensors", page.address),
-        "",
         &["web page"],
     );
     let file = bytes.clone();
@@ -264,19 +217,18 @@ fn files() {
     fails(
         &scratch.0,
         &format!("{}/model.safetensors", short.address),
-        "",
         &["truncated"],
     );
 }
 
-/// SD2 files rarely say what they predict: then the U-Net is asked, and the user is told.
+/// SD2 files rarely name their prediction type: it is detected, and a warning says so.
 #[test]
-fn a_file_that_does_not_say_what_it_predicts() {
+fn a_file_without_a_prediction_type_is_detected_with_a_warning() {
     let scratch = Scratch::new();
     let vocab = golden().join("models/tokenizer");
     let run = |file: &str, more: &[&str]| {
         let more = [&["--vocab", vocab.to_str().expect("UTF-8")], more].concat();
-        let (output, latent) = run(&scratch.0, file, "", &more);
+        let (output, latent) = run(&scratch.0, file, &more);
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
         let json: Value = serde_json::from_slice(&output.stdout).expect(&message);
         (json, message, latent.expect("a latent"))
@@ -291,7 +243,7 @@ fn a_file_that_does_not_say_what_it_predicts() {
             .as_str()
             .is_some_and(|text| text.contains(warning))
     );
-    // This network is random, and its answer to noise is like no noise.
+    // This network is random: its output for noise does not correlate with the noise.
     assert_eq!(json["prediction_type"], "v_prediction");
     let (json, message, v) = run("sd2.safetensors", &["--prediction", "v"]);
     assert!(!message.contains(warning));

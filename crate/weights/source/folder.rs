@@ -1,4 +1,4 @@
-//! A model folder on disk, for programs outside a browser.
+//! A model folder on disk.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
@@ -14,7 +14,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// The folder at `root`.
+    /// Opens the folder at `root`.
     ///
     /// # Errors
     /// [`Error::File`] where there is no such folder.
@@ -30,8 +30,23 @@ impl Folder {
         }
     }
 
-    fn size(&self, path: &str) -> Result<Option<u64>> {
-        match std::fs::metadata(self.root.join(path)) {
+    /// Names the folder at `root`, which may not exist yet.
+    pub(super) fn at(root: PathBuf) -> Self {
+        Folder { root }
+    }
+
+    /// The file at `path` within the folder.
+    pub(super) fn path(&self, path: &str) -> PathBuf {
+        self.root.join(path)
+    }
+
+    /// True where there is a file at `path`.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.path(path).is_file()
+    }
+
+    pub(super) fn size(&self, path: &str) -> Result<Option<u64>> {
+        match std::fs::metadata(self.path(path)) {
             Ok(meta) if meta.is_file() => Ok(Some(meta.len())),
             Ok(_) => Ok(None),
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
@@ -39,9 +54,9 @@ impl Folder {
         }
     }
 
-    fn read(&self, path: &str, range: Range<u64>) -> Result<Vec<u8>> {
+    pub(super) fn read(&self, path: &str, range: Range<u64>) -> Result<Vec<u8>> {
         let read = || {
-            let mut file = File::open(self.root.join(path))?;
+            let mut file = File::open(self.path(path))?;
             file.seek(SeekFrom::Start(range.start))?;
             let mut bytes = vec![0; (range.end - range.start) as usize];
             file.read_exact(&mut bytes)?;
@@ -67,6 +82,6 @@ impl Source for Folder {
     }
 
     fn describe(&self, path: &str) -> String {
-        self.root.join(path).display().to_string()
+        self.path(path).display().to_string()
     }
 }

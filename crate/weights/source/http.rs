@@ -1,44 +1,83 @@
-//! A model folder on a web server, for programs outside a browser.
+//! A model folder on a web server.
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use ureq::RequestBuilder;
+use ureq::config::RedirectAuthHeaders;
+
 use super::{Source, SourceFuture};
 use crate::error::{Error, Result};
 
-/// A model folder on a web server. Ranges are asked for; a server that ignores them is read whole, once for each file.
+/// A model folder on a web server, read by byte ranges. Files of a server that ignores ranges are
+/// downloaded whole, once, into memory.
 pub struct Address {
     base: String,
     agent: ureq::Agent,
+    token: Option<String>,
     /// Files of servers that ignore ranges.
     whole: Mutex<HashMap<String, Vec<u8>>>,
 }
 
+/// The HTTP client of this crate. After a redirect, a token goes to the same host only.
+pub(super) fn agent() -> ureq::Agent {
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .redirect_auth_headers(RedirectAuthHeaders::SameHost)
+        .timeout_connect(Some(Duration::from_secs(20)))
+        .timeout_recv_response(Some(Duration::from_secs(60)))
+        .build();
+    config.into()
+}
+
+/// Adds the access token, where there is one.
+pub(super) fn bearer<B>(request: RequestBuilder<B>, token: Option<&str>) -> RequestBuilder<B> {
+    match token {
+        Some(token) => request.header("Authorization", format!("Bearer {token}")),
+        None => request,
+    }
+}
+
+/// Message for a response that brings no file.
+pub(super) fn refusal(status: u16) -> String {
+    let what = match status {
+        // Hugging Face answers 401 for names that do not exist, too.
+        401 | 403 | 404 => "the model does not exist or requires authentication (HF_TOKEN)",
+        _ => "expected 200 or 206",
+    };
+    format!("the server answered {status}: {what}")
+}
+
 impl Address {
-    /// The folder at `base`, an http or https address.
+    /// Names the folder at `base`, an http or https address.
     pub fn new(base: &str) -> Self {
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_connect(Some(Duration::from_secs(20)))
-            .timeout_recv_response(Some(Duration::from_secs(60)))
-            .build();
         Address {
             base: base.trim_end_matches('/').to_string(),
-            agent: config.into(),
+            agent: agent(),
+            token: None,
             whole: Mutex::default(),
         }
     }
 
-    /// Status, size of the whole file, and body of a request for `range`.
+    /// Sends `token` with every request.
+    pub(super) fn with_token(mut self, token: Option<String>) -> Self {
+        self.token = token;
+        self
+    }
+
+    /// The folder's address, without a slash at the end.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Requests `range`; returns the status, the size of the whole file, and the body.
     fn get(&self, path: &str, range: Range<u64>) -> Result<(u16, Option<u64>, Vec<u8>)> {
         let address = self.describe(path);
         let fail = |e: ureq::Error| Error::fetch(&address, e);
         let last = range.end.saturating_sub(1).max(range.start);
-        let mut response = self
-            .agent
-            .get(&address)
+        let mut response = bearer(self.agent.get(&address), self.token.as_deref())
             .header("Range", format!("bytes={}-{last}", range.start))
             .call()
             .map_err(fail)?;
@@ -78,7 +117,7 @@ impl Address {
         }
     }
 
-    fn read(&self, path: &str, range: Range<u64>) -> Result<Vec<u8>> {
+    pub(super) fn read(&self, path: &str, range: Range<u64>) -> Result<Vec<u8>> {
         if range.is_empty() {
             return Ok(Vec::new());
         }
@@ -115,15 +154,7 @@ impl Address {
     }
 
     fn refused(&self, path: &str, status: u16) -> Error {
-        let what = match status {
-            // Hugging Face answers this for names that do not exist, too.
-            401 | 403 => "there is no such model, or it wants a login",
-            _ => "expected 200 or 206",
-        };
-        Error::fetch(
-            self.describe(path),
-            format!("the server answered {status}: {what}"),
-        )
+        Error::fetch(self.describe(path), refusal(status))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Vec<u8>>> {

@@ -1,4 +1,4 @@
-//! Where a person says a model is, for programs outside a browser: a folder, a file, an address, a name on a model hub.
+//! Opening a model from what a user types: a folder, a file, an address, or a name on a hub.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -6,24 +6,38 @@ use std::path::Path;
 use super::Source;
 use super::folder::Folder;
 use super::http::Address;
-use super::hub::{hub_address, raw_file};
+use super::hub::{Hub, HubName, OnHubEvent, raw_file};
 use super::single_file::SingleFile;
 use crate::error::{Error, Result};
 
-/// The model at `place`:
+/// Opens the model that `place` names:
 ///
 /// - a folder in diffusers' layout, or a `.safetensors` file, on disk;
-/// - the http(s) address of such a folder or file;
-/// - `owner/name` or `owner/name@revision`: a folder on Hugging Face. A folder or file on disk of that name comes first.
+/// - the http(s) address of such a folder or file, read by byte ranges;
+/// - `owner/name` or `owner/name@revision`: a folder on Hugging Face, downloaded into its cache
+///   folder ([`Hub`]). A folder or file on disk of that name comes first.
 ///
-/// `vocab` is a folder with `vocab.json` and `merges.txt`, to be used with a file instead of the built-in CLIP vocabulary.
+/// `vocab` is a folder with `vocab.json` and `merges.txt`, to be used with a file instead of the
+/// built-in CLIP vocabulary.
 ///
 /// # Errors
-/// [`Error::File`] where nothing is there, [`Error::Fetch`] for an address without a host, [`Error::Request`] for a
-/// `vocab` that would not be used.
+/// [`Error::File`] where nothing is there, [`Error::Fetch`] for an address without a host or a name
+/// that the hub does not know, [`Error::Request`] for a `vocab` that would not be used.
 pub fn open(place: &str, vocab: Option<&Path>) -> Result<Box<dyn Source>> {
+    open_with(place, vocab, Box::new(|_| ()))
+}
+
+/// Opens a model as [`open`] does; `on_event` receives the progress of downloads from a hub.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_with(
+    place: &str,
+    vocab: Option<&Path>,
+    on_event: OnHubEvent,
+) -> Result<Box<dyn Source>> {
     let vocab_folder = vocab.map(Folder::open).transpose()?;
-    let source = match find(place)? {
+    let source = match find(place, on_event)? {
         (folder, Some(name)) => {
             return Ok(Box::new(SingleFile::new(folder, name, vocab_folder)));
         }
@@ -39,8 +53,8 @@ pub fn open(place: &str, vocab: Option<&Path>) -> Result<Box<dyn Source>> {
     }
 }
 
-/// The folder at `place`, or the folder that the file at `place` is in and the file's name there.
-fn find(place: &str) -> Result<(Box<dyn Source>, Option<String>)> {
+/// Finds the folder at `place`, or the folder around the file at `place` and the file's name in it.
+fn find(place: &str, on_event: OnHubEvent) -> Result<(Box<dyn Source>, Option<String>)> {
     if let Some((scheme, rest)) = split_scheme(place) {
         if rest.trim_start_matches('/').is_empty() {
             return Err(Error::fetch(
@@ -51,7 +65,7 @@ fn find(place: &str) -> Result<(Box<dyn Source>, Option<String>)> {
         let address = raw_file(&format!("{scheme}{rest}"));
         let path = address.split(['?', '#']).next().unwrap_or(&address);
         return Ok(match path.rfind('/') {
-            // The query stays with the name: hosts put keys there.
+            // The query stays with the name: some hosts put keys there.
             Some(end) if path.to_lowercase().ends_with(".safetensors") => (
                 Box::new(Address::new(&address[..end])),
                 Some(address[end + 1..].to_string()),
@@ -70,8 +84,8 @@ fn find(place: &str) -> Result<(Box<dyn Source>, Option<String>)> {
             };
             Ok((Box::new(Folder::open(folder)?), Some(name.into_owned())))
         }
-        Err(error) => match hub_address(place) {
-            Some(address) => Ok((Box::new(Address::new(&address)), None)),
+        Err(error) => match HubName::parse(place) {
+            Some(name) => Ok((Box::new(Hub::open(name, on_event)?), None)),
             None if error.kind() == ErrorKind::NotFound => {
                 Err(Error::file(place, "there is no such file or folder"))
             }

@@ -1,4 +1,4 @@
-//! Where a model's bytes come from: a folder, an address, or JavaScript.
+//! Sources of a model's bytes: a folder, a web server, a hub, or JavaScript.
 
 #[cfg(not(target_arch = "wasm32"))]
 pub mod folder;
@@ -20,17 +20,20 @@ use crate::error::{Error, Result};
 /// A future of a [`Source`]; not `Send`, since in a browser it waits for JavaScript.
 pub type SourceFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
 
-/// A model that can be read in pieces: a folder in diffusers' layout, or a single file and the CLIP vocabulary.
+/// A model that can be read by byte ranges: a folder in diffusers' layout, or a single file and the
+/// CLIP vocabulary.
 pub trait Source {
-    /// The path of the checkpoint, where the model is a single file; `None` for a folder. Beside that path, such a
-    /// source has only `tokenizer/vocab.json` and `tokenizer/merges.txt`, which checkpoints do not hold.
+    /// The path of the checkpoint, where the model is a single file; `None` for a folder. Beside
+    /// that path, such a source has only `tokenizer/vocab.json` and `tokenizer/merges.txt`, which
+    /// checkpoints do not hold.
     fn checkpoint(&self) -> Option<String> {
         None
     }
 
-    /// Size in bytes of the file at `path` (relative, with `/`), `None` if there is no such file.
+    /// Size in bytes of the file at `path` (relative, with `/`); `None` if there is no such file.
+    /// Costs a request at most, never the file.
     fn size<'a>(&'a self, path: &'a str) -> SourceFuture<'a, Option<u64>>;
-    /// Exactly the bytes of `range`.
+    /// Reads the bytes of `range`, all of them.
     fn read<'a>(&'a self, path: &'a str, range: Range<u64>) -> SourceFuture<'a, Vec<u8>>;
     /// Announces the ranges that will be read, in this order, before the first of them is read. A
     /// source may fetch them ahead, and nothing else.
@@ -42,7 +45,7 @@ pub trait Source {
     fn describe(&self, path: &str) -> String;
 }
 
-/// The most a JSON or text file of a model may have: tokenizer.json of SD2 has 3.6 MB.
+/// Most bytes of a JSON or text file of a model; tokenizer.json of SD2 has 3.6 MB.
 const TEXT_AT_MOST: u64 = 64 << 20;
 
 /// Reads a whole small file; `None` if there is none.
@@ -57,7 +60,7 @@ pub async fn read_text(source: &dyn Source, path: &str) -> Result<Option<Vec<u8>
     }
 }
 
-/// As [`read_text`], where the file must be there.
+/// Reads a whole small file that must be there.
 pub async fn require_text(source: &dyn Source, path: &str) -> Result<Vec<u8>> {
     read_text(source, path).await?.ok_or_else(|| {
         Error::file(

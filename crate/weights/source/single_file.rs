@@ -14,13 +14,13 @@ pub struct SingleFile {
     /// The folder the file is in.
     folder: Box<dyn Source>,
     name: String,
-    /// Where to find another vocabulary than the one built in.
+    /// Another vocabulary than the one that is built in.
     vocab: Option<Folder>,
 }
 
 impl SingleFile {
-    /// The file `name` in `folder`. `vocab` is a folder with `vocab.json` and `merges.txt`; without it, CLIP's own
-    /// vocabulary is used, which is built in.
+    /// Names the file `name` in `folder`. `vocab` is a folder with `vocab.json` and `merges.txt`;
+    /// without it, CLIP's own vocabulary is used, which is built in.
     pub fn new(folder: Box<dyn Source>, name: impl Into<String>, vocab: Option<Folder>) -> Self {
         SingleFile {
             folder,
@@ -30,7 +30,7 @@ impl SingleFile {
     }
 }
 
-/// The parts of CLIP's vocabulary that are built in.
+/// The built-in file of CLIP's vocabulary at `path`.
 fn built_in(path: &str) -> Option<&'static [u8]> {
     match path {
         VOCAB => Some(include_bytes!("../../../www/vocab/clip/vocab.json")),
@@ -39,7 +39,7 @@ fn built_in(path: &str) -> Option<&'static [u8]> {
     }
 }
 
-/// The name within a vocabulary's folder.
+/// The name that the file at `path` has in a folder with a vocabulary.
 fn vocab_file(path: &str) -> Option<&str> {
     [VOCAB, MERGES]
         .contains(&path)
