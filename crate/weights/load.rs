@@ -42,7 +42,7 @@ pub struct Weights {
 /// of `storage`, vectors always in f32.
 ///
 /// All headers are read and all names and shapes checked before the first byte of weights is
-/// requested. Then the source learns by [`Source::plan`] which bytes will be read.
+/// requested. Then the source learns by [`Source::announce`] which bytes will be read.
 ///
 /// # Errors
 /// [`Error::File`] with the names of tensors that are missing or do not have the configuration's
