@@ -1,13 +1,13 @@
 //! Operations that compute nothing and record the memory that others would allocate.
 //!
 //! A network that is built on them and run with [fake tensors](super::fake) records an allocation
-//! for every tensor an operation makes, and a free once its last clone or view is gone. The network
-//! is the one that makes pictures, so the record follows its order of operations and the lifetimes
-//! of its tensors by itself. What an operation needs beside its result, such as the statistics of a
-//! GroupNorm, is recorded here.
+//! for every tensor that an operation makes, and a free once its last clone or view is gone. The
+//! network is the one that makes pictures, so the record has its order of operations and its
+//! lifetimes of tensors. Memory that an operation needs besides its result, such as the statistics
+//! of a GroupNorm, is recorded here.
 //!
-//! The host alone is enough for this: a plan of the memory is made before there is a device, and on
-//! machines without one.
+//! The host is enough for this. A memory plan is needed on machines without a GPU too, where there
+//! is no device memory to count with.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -19,7 +19,7 @@ use super::fake::{fake_tensor, primitive};
 use super::{Attention, Conv3x3, GroupNorm, Linear, Ops};
 use crate::config::Activation;
 
-/// An entry of the record.
+/// Entry of the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MemoryEvent {
     /// A tensor is made.
@@ -36,13 +36,13 @@ pub enum MemoryEvent {
     },
 }
 
-/// The operations whose memory is counted.
+/// Operations that the memory is counted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counted {
-    /// Those of [`Cpu`](super::Cpu).
+    /// [`Cpu`](super::Cpu).
     Cpu,
-    /// Those of [`Gpu`](super::Gpu). [`Stock`](super::Stock) is counted as these too: what Burn's
-    /// own operations need beside their results is not known here.
+    /// [`Gpu`](super::Gpu). [`Stock`](super::Stock) on a GPU is counted as this too: the memory
+    /// that Burn's own operations need besides their results is not known here.
     Gpu,
 }
 
@@ -58,7 +58,7 @@ struct Record {
     events: Vec<MemoryEvent>,
     /// Number of the next tensor.
     next: usize,
-    /// Clones of all tensors that are not freed. Such a clone is the last one when the network has
+    /// Clones of all tensors that are not freed. A clone here is the last one when the network has
     /// dropped its own.
     live: Vec<(usize, FlexTensor)>,
 }
@@ -147,8 +147,8 @@ impl Ops for Counting {
 
     fn group_norm(&self, args: GroupNorm) -> Tensor<4> {
         let [n, h, w, _] = args.x.dims();
-        // Count, mean and squares of each group. The number of parts that they are made in does
-        // not matter beside the maps.
+        // Count, mean and squares of each group. They are made in several parts, but that is little
+        // compared with the maps.
         let _statistics =
             (self.counted == Counted::Gpu).then(|| self.tensor([n, args.groups, 1, 4], DType::F32));
         self.tensor([n, h, w, args.weight.dims()[0]], args.x.dtype())

@@ -1,13 +1,13 @@
 //! Fake tensors: a shape and an element type without elements.
 //!
-//! They live on the Flex device, which is there natively and in every browser. Burn's `reshape`,
-//! `slice` and `clone` give views of the same storage, as for any tensor without gaps. Operations
-//! that read or write elements panic.
+//! They are on the Flex device, which exists natively and in every browser. Burn's `reshape`,
+//! `slice` and `clone` return views of the same storage, as for any contiguous tensor. Operations
+//! on elements are invalid: there are none.
 
 use burn::tensor::{Bytes, DType, Tensor};
 use burn_flex::{Flex, FlexTensor, Layout};
 
-/// A fake tensor with an identity of its own.
+/// Makes a fake tensor with storage of its own.
 pub fn fake_tensor<const D: usize>(shape: [usize; D], dtype: DType) -> Tensor<D> {
     let no_bytes = Bytes::from_bytes_vec(Vec::new());
     tensor(FlexTensor::new(
@@ -17,7 +17,7 @@ pub fn fake_tensor<const D: usize>(shape: [usize; D], dtype: DType) -> Tensor<D>
     ))
 }
 
-/// The Flex tensor behind `tensor`.
+/// Returns the Flex tensor behind `tensor`.
 pub(super) fn primitive<const D: usize>(tensor: &Tensor<D>) -> FlexTensor {
     tensor
         .clone()

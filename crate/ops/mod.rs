@@ -3,8 +3,8 @@
 //!
 //! | implementation | runs on | made of |
 //! |---|---|---|
-//! | [`Stock`] | any Burn device | Burn's own tensor operations, which the others are tested against |
-//! | `Cpu` | Flex | im2col and GEMM on the tensors' own memory |
+//! | [`Stock`] | any Burn device | Burn's own tensor operations: the reference in tests |
+//! | `Cpu` | Flex | our own loops on the tensors' memory |
 //! | `Gpu` | wgpu | our WGSL kernels |
 //! | [`counting::Counting`] | the host | nothing: it records allocations |
 //!
@@ -86,7 +86,7 @@ pub struct Linear<'a> {
     pub residual: Option<Tensor<3>>,
 }
 
-/// GroupNorm over channels-last maps, followed by SiLU where asked.
+/// GroupNorm over channels-last maps, followed by SiLU if `silu` is set.
 pub struct GroupNorm<'a> {
     /// `[n, h, w, c]`
     pub x: Tensor<4>,
@@ -100,7 +100,7 @@ pub struct GroupNorm<'a> {
     pub groups: usize,
     /// Added to the variance.
     pub eps: f64,
-    /// SiLU, `x·sigmoid(x)`, follows.
+    /// Apply SiLU, `x·sigmoid(x)`, to the result.
     pub silu: bool,
 }
 
@@ -114,19 +114,19 @@ pub struct Attention {
     pub v: Tensor<3>,
     /// Number of heads.
     pub heads: usize,
-    /// Causal mask: a token sees only itself and those before it (text encoder).
+    /// Causal mask, by which a token sees only itself and those before it (text encoder).
     pub causal: bool,
 }
 
-/// The hot operations. Results have the element type of their input; sums, norms and softmax are
+/// Hot operations. Results have the element type of their input; sums, norms and softmax are
 /// computed in f32.
 pub trait Ops {
     /// 3×3 convolution; `[n, h', w', out]`.
     fn conv3x3(&self, args: Conv3x3) -> Tensor<4>;
     /// Matrix product; `[n, t, out]`.
     fn linear(&self, args: Linear) -> Tensor<3>;
-    /// `a ⊙ gelu(b)` where `[a, b] = x·weight + bias`: `x` `[n, t, c]`, `weight` `[c, 2·m]`; `[n,
-    /// t, m]`.
+    /// GEGLU: `a ⊙ gelu(b)` where `[a, b] = x·weight + bias`, `x` is `[n, t, c]` and `weight` is
+    /// `[c, 2·m]`; `[n, t, m]`.
     fn geglu(&self, x: Tensor<3>, weight: &Tensor<2>, bias: &Tensor<1>) -> Tensor<3>;
     /// Attention; `[n, t, heads·d]`. Never holds more than [`MAX_SCORES`] scores at once.
     fn attention(&self, args: Attention) -> Tensor<3>;
@@ -135,11 +135,11 @@ pub trait Ops {
     /// LayerNorm over the last dimension of `[n, t, c]`.
     fn layer_norm(&self, x: Tensor<3>, weight: &Tensor<1>, bias: &Tensor<1>, eps: f64)
     -> Tensor<3>;
-    /// The text encoder's activation, element by element.
+    /// Activation of the text encoder, element by element.
     fn activation(&self, x: Tensor<3>, activation: Activation) -> Tensor<3> {
         stock::activation(x, activation)
     }
-    /// `x·sigmoid(x)`, element by element.
+    /// SiLU, `x·sigmoid(x)`, element by element.
     fn silu(&self, x: Tensor<3>) -> Tensor<3> {
         silu(x)
     }

@@ -1,4 +1,4 @@
-//! Memory of a picture, counted by running the networks on operations that count.
+//! Count of a picture's memory: the networks run on operations that record allocations.
 //!
 //! The networks are the ones that make pictures, built of fake tensors. Their allocations and frees
 //! are carried out on a [model of the device's pools](super::pools), in the order of a run: prompts
@@ -67,7 +67,7 @@ impl CountedRun {
 
     /// Makes a step of a run on the device. All later steps use the same memory.
     pub fn step_on_device(&mut self, config: &UnetConfig, size: [usize; 2]) {
-        // A run of another size than the last one's frees the memory of that.
+        // A run frees the memory of the last one if that had another size.
         self.pools.cleanup();
         let ([h, w], scale) = scaled(size, unet_elements(config), isize::MAX as usize);
         let shape = [BRANCHES, h, w, config.in_channels];
@@ -122,7 +122,7 @@ impl CountedRun {
 
     fn predict(&self, latent: Tensor<4>) -> Tensor<4> {
         let [_, columns] = self.times.dims();
-        // A row of the embedded timesteps, which is read where it lies.
+        // A row of the embedded timesteps, which is a view.
         let time = fake_tensor([1, columns], self.dtype);
         self.unet.predict(latent, &time, &self.cross_attn_kv)
     }
@@ -195,10 +195,10 @@ fn build<T>(ops: &Counting, network: impl FnOnce(VarBuilder) -> Result<T>) -> T 
     network(VarStore::recording(ops).root()).expect("a recording store supplies every tensor")
 }
 
-/// A size to count instead of `size`, and the number of times that its memory is to be taken, so
-/// that no tensor has more than `max_elements` elements. An address has 32 bits in a browser, where
-/// the activations of 4096×4096 pixels have more. Memory grows with the positions of a map, so
-/// counting a part of a large map is off by no more than the rounding of its side.
+/// Returns a size to count instead of `size`, and the factor on its memory, so that no tensor has
+/// more than `max_elements` elements. An address has 32 bits in a browser, and the activations of
+/// 4096×4096 pixels have more elements. Memory grows with the positions of a map, so counting a
+/// part of a large map is off by no more than the rounding of its side.
 fn scaled(size: [usize; 2], elements: u64, max_elements: usize) -> ([usize; 2], u64) {
     let [mut h, mut w] = size;
     let mut scale = 1;
@@ -214,18 +214,18 @@ fn scaled(size: [usize; 2], elements: u64, max_elements: usize) -> ([usize; 2], 
     ([h, w], scale)
 }
 
-/// More elements than a tensor of the U-Net has for each position of the latent.
+/// Upper bound on the elements of a tensor of the U-Net for each position of the latent.
 fn unet_elements(config: &UnetConfig) -> u64 {
     let widest = config.blocks.iter().map(|block| block.channels).max();
-    // A feed-forward layer is four times as wide, in two halves on the CPU.
+    // A feed-forward layer is four times as wide, and the CPU computes values and gates together.
     (BRANCHES * 8 * widest.unwrap_or(1)) as u64
 }
 
-/// More elements than a tensor of the decoder has for each position of the latent.
+/// Upper bound on the elements of a tensor of the decoder for each position of the latent.
 fn vae_elements(config: &VaeConfig) -> u64 {
     let widest = config.block_out_channels.iter().max();
     let unit = config.pixels_per_latent() as u64;
-    // The CPU's border around a map makes it four times as large at most.
+    // The CPU's border around a map makes it at most four times as large.
     4 * unit * unit * *widest.unwrap_or(&1) as u64
 }
 

@@ -1,10 +1,11 @@
-//! A model of CubeCL's memory pools: the pages that a sequence of allocations makes them take.
+//! Model of CubeCL's memory pools: the pages that a sequence of allocations takes.
 
 use std::collections::HashMap;
 
 use crate::ops::counting::MemoryEvent;
 
-/// Sizes are multiples of this. Some adapters ask for less; that is little beside a page's size.
+/// Sizes are multiples of this. Some adapters need less; the difference is small compared with a
+/// page.
 const ALIGNMENT: u64 = 256;
 /// The smallest bucket.
 const MIN_BUCKET: u64 = 32 << 10;
@@ -15,16 +16,16 @@ const DECAY: f64 = 0.01;
 /// Uses until a page counts as well used.
 const NEW_PAGE: u32 = 4;
 
-/// The pool that allocations come from.
+/// Pool that allocations come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pool {
-    /// Pages of one allocation each, sized by what was asked for before.
+    /// Pages of one allocation each, sized by earlier requests.
     Pages,
     /// Slices of exactly the size of an allocation, for the steps of a run on the device.
     Exact,
 }
 
-/// The memory of a device. What is freed stays reserved until [`Pools::cleanup`].
+/// Memory of a device. Freed memory stays reserved until [`Pools::cleanup`].
 pub struct Pools {
     pages: ExclusivePages,
     exact: ExactSlices,
@@ -34,7 +35,7 @@ pub struct Pools {
     live: HashMap<usize, Allocation>,
     /// Bytes of all live allocations.
     in_use: u64,
-    /// Most bytes that were live at a time.
+    /// Maximum of `in_use` so far.
     peak: u64,
     /// The largest allocation in bytes.
     largest: u64,
@@ -121,7 +122,7 @@ impl Pools {
         self.in_use
     }
 
-    /// Most bytes that were live at a time.
+    /// Maximum of `in_use` so far.
     pub fn peak(&self) -> u64 {
         self.peak
     }
@@ -132,7 +133,7 @@ impl Pools {
     }
 }
 
-/// Pages of one allocation each, in exponentially spaced buckets: how memory is kept in every
+/// Pages of one allocation each, in exponentially spaced buckets. Memory is kept this way in every
 /// browser, and natively with this crate's features. Matches cubecl 0.11.3
 /// `MemoryConfiguration::ExclusivePages`.
 struct ExclusivePages {
@@ -143,9 +144,9 @@ struct ExclusivePages {
 struct Bucket {
     /// The largest allocation that it takes.
     max: u64,
-    /// Decaying mean of the sizes that were asked for, and the least size of a new page.
+    /// Decaying mean of the requested sizes, and the minimum size of a new page.
     mean: f64,
-    /// Its pages. `None` stands for one that was given back, so that indices stay valid.
+    /// Its pages. Pages that were given back are `None`, so that indices stay valid.
     pages: Vec<Option<Page>>,
 }
 
@@ -160,7 +161,7 @@ type PageIndex = (usize, usize);
 
 impl ExclusivePages {
     fn new(limit: u64) -> Self {
-        // The CPU has no limit; any that nothing reaches will do.
+        // The CPU has no limit. Any that no allocation reaches will do.
         let limit = limit.clamp(MIN_BUCKET, 1 << 40);
         let (min, max) = ((MIN_BUCKET as f64).ln(), (limit as f64).ln());
         let mut sizes: Vec<u64> = (0..BUCKETS)
@@ -256,14 +257,14 @@ impl ExactSlices {
     }
 
     fn cleanup(&mut self) {
-        // A slice of no size takes no memory, and indices stay valid.
+        // A slice of size zero takes no memory, and indices stay valid.
         for slice in self.slices.iter_mut().filter(|slice| slice.free) {
             slice.size = 0;
         }
     }
 }
 
-/// `size`, rounded up to where a buffer may end.
+/// Rounds `size` up to the alignment.
 fn align(size: u64) -> u64 {
     size.checked_next_multiple_of(ALIGNMENT).unwrap_or(u64::MAX)
 }

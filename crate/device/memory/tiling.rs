@@ -10,13 +10,13 @@ use crate::vae::tile_layout::TileLayout;
 /// Choice of decoding in tiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum VaeTiling {
-    /// In tiles where an activation would be larger than the device's buffers, and where decoding
-    /// whole fails on the device.
+    /// Decode in tiles where an activation would be larger than the device's buffers, and where
+    /// decoding whole fails on the device.
     #[default]
     Auto,
-    /// In tiles where the latent is larger than a tile.
+    /// Decode in tiles where the latent is larger than a tile.
     Always,
-    /// Never in tiles: where the picture does not fit, decoding fails.
+    /// Never decode in tiles. Where the picture does not fit, decoding fails.
     Never,
 }
 

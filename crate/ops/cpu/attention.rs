@@ -19,8 +19,8 @@ pub struct Sizes {
     pub causal: bool,
 }
 
-/// Computes `softmax(q·kᵀ/√d)·v`: `q` `[n, t, heads·d]`, `k` and `v` `[n, s, heads·d]` → `[n, t,
-/// heads·d]`
+/// Computes `softmax(q·kᵀ/√d)·v`: `q` `[n, t, heads·d]`, `k` and `v` `[n, s, heads·d]` →
+/// `[n, t, heads·d]`
 pub fn attention(q: &[f32], k: &[f32], v: &[f32], sizes: Sizes) -> Vec<f32> {
     let width = sizes.heads * sizes.head_width;
     let mut out = vec![0.0; q.len()];

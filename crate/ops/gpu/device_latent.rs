@@ -122,9 +122,9 @@ impl DeviceLatent {
         }
     }
 
-    /// Elements and types of the buffers that a run allocates beside the network's own: its state,
-    /// and copies of its arrays and input for the time that a step is recorded. The network's input
-    /// has this `shape` and `dtype`, and embedded timesteps have `columns`.
+    /// Elements and types of the buffers that a run allocates besides the network's own: its state,
+    /// and copies of its arrays and input while a step is recorded. The network's input has this
+    /// `shape` and `dtype`, and embedded timesteps have `columns`.
     pub fn buffers(shape: [usize; 4], columns: usize, dtype: DType) -> [(usize, DType); 7] {
         let [branches, h, w, c] = shape;
         let length = h * w * c;

@@ -9,7 +9,8 @@ use cubecl::server::ServerError;
 
 /// Recorded launches with the memory that they read and write.
 ///
-/// It keeps the memory of intermediate results from all other work until it is dropped.
+/// A recording keeps the memory of its intermediate results from all other work until it is
+/// dropped.
 pub struct Recording {
     graph: Graph,
 }
@@ -18,8 +19,8 @@ impl Recording {
     /// Records the launches of `work` on `client`'s device instead of making them.
     ///
     /// No memory is allocated from the device meanwhile: the pools must hold enough of it, as they
-    /// do after `work` was done once [`in_exact_memory`]. And nothing may be written to the device
-    /// or read from it.
+    /// do after `work` ran once [`in_exact_memory`]. And nothing may be written to the device or
+    /// read from it.
     ///
     /// # Errors
     /// Errors of CubeCL, for example that the pools do not hold enough memory. Nothing was launched
@@ -51,7 +52,7 @@ thread_local! {
     static EXACT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Does `work` with its results in memory of exactly their size, which later work of the same sizes
+/// Runs `work` with its results in memory of exactly their size, which later work of the same sizes
 /// gets again. (Other memory is handed out by rough size: the free memory that fits depends on
 /// earlier requests.)
 pub fn in_exact_memory<T>(client: &Client, work: impl FnOnce() -> T) -> T {

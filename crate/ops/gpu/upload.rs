@@ -80,7 +80,7 @@ impl Upload {
 
     /// Writes rows `[outputs, inputs, taps]` of a file, from output `first` on, into their columns
     /// of `matrix`, `[taps·inputs, all outputs]`. `bytes` are elements of its type, little endian.
-    /// In f16 the number of outputs, here and in total, and `first` are even.
+    /// For f16 the number of outputs, here and in total, and `first` must be even.
     ///
     /// # Errors
     /// [`Error::Device`] where the device failed.
