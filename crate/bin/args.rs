@@ -25,7 +25,7 @@ pub enum Command {
 #[derive(Args)]
 pub struct Generate {
     /// A folder in diffusers' layout, a .safetensors checkpoint, the http(s) address of either, or
-    /// a name on Hugging Face: owner/name or owner/name@revision
+    /// a name on Hugging Face (owner/name or owner/name@revision), downloaded once into its cache
     #[arg(long)]
     pub model: String,
     /// Prediction type of the model's U-Net: epsilon, v, or auto (from the model's files)
@@ -35,10 +35,10 @@ pub struct Generate {
     /// in]
     #[arg(long)]
     pub vocab: Option<PathBuf>,
-    /// What the picture should show
+    /// Text that the picture should show
     #[arg(long, default_value = "")]
     pub prompt: String,
-    /// What the picture should not show
+    /// Text that the picture should not show
     #[arg(long, default_value = "")]
     pub negative_prompt: String,
     /// Seed of the noise
@@ -98,7 +98,7 @@ pub struct Generate {
 }
 
 impl Generate {
-    /// The request that the arguments make.
+    /// Builds the request from the arguments.
     pub fn request(&self) -> Request {
         Request {
             prompt: self.prompt.clone(),

@@ -40,7 +40,7 @@ struct Finished {
 /// Makes the picture that `args` ask for.
 ///
 /// # Errors
-/// Whatever the engine reports; [`darkroom::Error::File`] where an output cannot be written.
+/// Those of the engine; [`darkroom::Error::File`] where an output cannot be written.
 pub async fn generate(args: &Generate) -> Result<()> {
     let bar = Rc::new(ProgressBar::default());
     let mut seconds = Seconds::default();
@@ -164,8 +164,8 @@ fn report(args: &Generate, run: &Finished) -> Result<serde_json::Value> {
     }))
 }
 
-/// The device asked for. `auto` takes a real GPU; a software adapter only imitates one, and the CPU
-/// path is many times faster.
+/// Opens the requested device. `auto` takes a real GPU; a software adapter only imitates one, and
+/// the CPU path is many times faster.
 async fn runtime(args: &Generate, warnings: &mut Vec<String>) -> Result<Runtime> {
     let precision = args.dtype.into();
     match args.device {

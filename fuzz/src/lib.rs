@@ -4,12 +4,12 @@
 //! ```text
 //! cargo install cargo-fuzz
 //! cp Cargo.lock fuzz/
-//! cargo run --release --manifest-path fuzz/Cargo.toml --bin seeds
+//! cargo run --release --manifest-path fuzz/Cargo.toml --example seeds
 //! cargo +nightly fuzz run --sanitizer none header
 //! ```
 //!
-//! The address sanitizer finds little here, as the parsers are safe Rust, and makes them slower than
-//! the bound that `check` asserts.
+//! The address sanitizer finds little here, as the parsers are safe Rust, and makes them slower
+//! than the bound that `check` asserts.
 //!
 //! A file that crashes a target is kept in `fuzz/artifacts`. What it shows belongs in
 //! `tests/fuzz/regressions.rs`.
@@ -67,8 +67,8 @@ impl Fuzzed {
         Fuzzed { target, names }
     }
 
-    /// Decodes libFuzzer's bytes: files that each begin with [`SEPARATOR`] and a byte that chooses a
-    /// name. Bytes before the first separator are the first file. A name comes once.
+    /// Decodes libFuzzer's bytes: files that each begin with [`SEPARATOR`] and a byte that chooses
+    /// a name. Bytes before the first separator are the first file. A name comes once.
     fn decode(&self, data: &[u8]) -> Input {
         let mut input = Input::default();
         for (index, file) in split(data).enumerate() {
@@ -112,7 +112,7 @@ fn split(data: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// Runs the target `name` on the bytes of libFuzzer.
 ///
 /// # Panics
-/// Where the target does what it must not: see `check` in `tests/fuzz/run.rs`.
+/// On what a target must not do: see `check` in `tests/fuzz/run.rs`.
 pub fn run(name: &'static str, data: &[u8]) {
     thread_local! {
         static FUZZED: OnceCell<Fuzzed> = const { OnceCell::new() };

@@ -1,5 +1,5 @@
-//! Models by address: the same latent as from the folder or file on disk, also through redirects and
-//! from servers without ranges.
+//! Models by address: the same latent as from the folder or file on disk, also through redirects
+//! and from servers without ranges.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

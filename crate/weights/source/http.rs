@@ -44,7 +44,7 @@ pub(super) fn bearer<B>(request: RequestBuilder<B>, token: Option<&str>) -> Requ
 pub(super) fn refusal(status: u16) -> String {
     let what = match status {
         // Hugging Face answers 401 for names that do not exist, too.
-        401 | 403 | 404 => "the model does not exist or requires authentication (HF_TOKEN)",
+        401 | 403 | 404 => "the model does not exist or requires authentication",
         _ => "expected 200 or 206",
     };
     format!("the server answered {status}: {what}")

@@ -30,7 +30,7 @@ pub fn open(place: &str, vocab: Option<&Path>) -> Result<Box<dyn Source>> {
 /// Opens a model as [`open`] does; `on_event` receives the progress of downloads from a hub.
 ///
 /// # Errors
-/// As [`open`].
+/// The same as those of [`open`].
 pub fn open_with(
     place: &str,
     vocab: Option<&Path>,

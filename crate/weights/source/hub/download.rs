@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::super::http::{bearer, refusal};
+use super::super::http::bearer;
+use super::refusal;
 use crate::error::{Error, Result};
 
 /// Failures in a row, none with a byte of progress, before a download gives up.

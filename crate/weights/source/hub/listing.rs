@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::super::http::{bearer, refusal};
+use super::super::http::bearer;
+use super::refusal;
 use crate::error::{Error, Result};
 
 /// Most bytes of a list; that of a model with a thousand files has about 300 kB.

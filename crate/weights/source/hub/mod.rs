@@ -4,7 +4,7 @@
 //! The hub's list of files says which files there are, at which commit, and under which checksum
 //! the cache keeps each; one request gives it all. Headers of weight files are read by byte range,
 //! so that a model that does not fit is refused before its gigabytes are fetched. [`Source::plan`]
-//! names the weight files that are needed; they are downloaded whole, once, and then read from disk.
+//! names the weight files that are needed; they are downloaded whole, once, then read from disk.
 
 mod address;
 mod download;
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use hf_hub::{Repo, RepoType};
 
 use super::folder::Folder;
-use super::http::{Address, agent};
+use super::http::{self, Address, agent};
 use super::{Source, SourceFuture};
 use crate::error::{Error, Result};
 use address::encode;
@@ -55,7 +55,7 @@ pub type OnHubEvent = Box<dyn Fn(HubEvent<'_>)>;
 pub struct Hub {
     name: HubName,
     environment: Environment,
-    /// Commit that the revision stood for when the model was opened. All files are of this commit.
+    /// The revision's commit when the model was opened. All files are of this commit.
     commit: String,
     /// The hub's files; `None` where the hub could not be asked.
     listing: Option<Listing>,
@@ -132,8 +132,8 @@ impl Hub {
         self.snapshot.read(path, range)
     }
 
-    /// Downloads every file of `paths` that the cache lacks, then records the commit as what the
-    /// revision stands for: from then on the model opens without the hub, too.
+    /// Downloads every file of `paths` that the cache lacks, then records the revision's commit in
+    /// the cache: from then on the model opens without the hub, too.
     fn download_all(&self, paths: &[&str]) -> Result<()> {
         if self.listing.is_none() {
             return Ok(());
@@ -188,6 +188,15 @@ impl Hub {
         let folder = cache.join(".locks").join(self.name.folder());
         folder.join(format!("{blob}.lock"))
     }
+}
+
+/// Message for a response of the hub that brings no file.
+fn refusal(status: u16) -> String {
+    let hint = match status {
+        401 | 403 | 404 => "; HF_TOKEN may hold an access token",
+        _ => "",
+    };
+    format!("{}{hint}", http::refusal(status))
 }
 
 /// The commit that the cache last recorded for the revision of `name`.
