@@ -1,14 +1,20 @@
 //! Darkroom: Stable Diffusion with negative prompts, in the browser.
 //!
 //! ```text
-//! prompt, negative prompt ─ tokenizer ─ ids [2, 77·k] ─ text encoder ─ embeddings [2, 77·k, 768|1024]
-//! seed ─ noise [4, h/8, w/8] ─┐                                        │
-//!                             └─ sampler loop: U-Net [2, h/8, w/8, 4] ─ guidance ─ step ─ … ─ latent
-//! latent ─ VAE decoder ─ RGBA [h, w, 4] ─ canvas
+//! prompt, negative prompt                 seed
+//!   │ tokenizer                             │ random generator
+//! token ids [2, 77·k]                     noise [4, h/8, w/8]
+//!   │ text encoder                          │
+//! embeddings [2, 77·k, 768|1024] ─┐         │
+//!                                 └─ for each step: U-Net, guidance, sampler
+//!                                                 │
+//!                                            latent [4, h/8, w/8]
+//!                                                 │ VAE decoder
+//!                                            RGBA [h, w, 4]
 //! ```
 //!
-//! The negative prompt takes the place of the empty prompt in classifier-free guidance. In each step
-//! the U-Net predicts the noise twice, once for each prompt, and the sampler goes on with
+//! The negative prompt takes the place of the empty prompt in classifier-free guidance. In each
+//! step the U-Net predicts the noise twice, once for each prompt, and the sampler goes on with
 //! `negative + scale · (positive − negative)`: away from the one and toward the other. Both prompts
 //! are on equal footing: same tokenizer, same encoder, same length, one batch; either may be empty.
 //!

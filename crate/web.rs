@@ -58,7 +58,7 @@ pub struct TokenCount {
 pub struct DeviceInfo<'a> {
     /// The adapter's name, or "CPU".
     name: &'a str,
-    /// Whether the adapter is imitated by a CPU.
+    /// True when a CPU imitates the adapter.
     software: bool,
     /// Element type of activations: "f32" or "f16".
     dtype: String,
@@ -94,8 +94,8 @@ impl Engine {
         self.runtime.self_test().await.map_err(js_error)
     }
 
-    /// Chooses the tiling of GPU kernels. `choice` is "auto", "measure" or a tiling's name; `cached`
-    /// is the tiling that was measured on this adapter before. Null on the CPU.
+    /// Chooses the tiling of GPU kernels. `choice` is "auto", "measure" or a tiling's name;
+    /// `cached` is the tiling that was measured on this adapter before. Null on the CPU.
     #[wasm_bindgen(unchecked_return_type = "ChosenTiling | null")]
     pub async fn tune(&mut self, choice: String, cached: Option<String>) -> JsResult<JsValue> {
         let choice = choice.parse().map_err(js_error)?;
@@ -109,9 +109,11 @@ impl Engine {
     pub async fn load(
         &mut self,
         source: ModelSource,
-        #[wasm_bindgen(unchecked_param_type = "(done: number, total: number, part: string) => void")]
+        #[wasm_bindgen(
+            unchecked_param_type = "(done: number, total: number, part: string) => void"
+        )]
         progress: Function,
-        prediction: Option<String>,
+        #[wasm_bindgen(unchecked_optional_param_type = "string")] prediction: Option<String>,
         #[wasm_bindgen(unchecked_optional_param_type = "(plan: MemoryPlan) => void")] plan: Option<
             Function,
         >,
@@ -127,12 +129,7 @@ impl Engine {
         };
         let on_progress = move |p: LoadProgress<'_>| {
             let (done, total) = (p.done as f64, p.total as f64);
-            let _ = progress.call3(
-                &JsValue::NULL,
-                &done.into(),
-                &total.into(),
-                &p.part.into(),
-            );
+            let _ = progress.call3(&JsValue::NULL, &done.into(), &total.into(), &p.part.into());
         };
         let options = LoadOptions {
             prediction,

@@ -332,7 +332,7 @@ export class DarkroomStudio extends HTMLElement {
     void this.#plan();
   }
 
-  /** @param {string | null} address of a model whose cached files were deleted; null: of all */
+  /** @param {string | null} address of the model that was deleted from the cache; null: all */
   #deleted(address) {
     const { opened } = this.#session;
     if (!opened || opened.stored === "disk") return;

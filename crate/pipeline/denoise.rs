@@ -193,7 +193,8 @@ pub(super) fn check(prediction: &[f32], timestep: f64) -> Result<()> {
     }
     if prediction.iter().all(|&v| v == 0.0) {
         return Err(Error::device(format!(
-            "the U-Net predicted nothing but zeros at timestep {timestep}: the device did not compute it"
+            "the U-Net predicted nothing but zeros at timestep {timestep}: the device did not \
+             compute it"
         )));
     }
     Ok(())

@@ -29,9 +29,9 @@ pub struct Progress {
     pub timestep: f64,
     /// Sigma of the call just done.
     pub sigma: f64,
-    /// Whether the latent is finished.
+    /// True when the latent is finished.
     pub done: bool,
-    /// Whether the run started again with this step, in f32, because the step before overflowed
+    /// True when the run started again with this step, in f32, because the step before overflowed
     /// f16. [`Generation::warnings`] then has one more entry.
     pub restarted: bool,
 }
@@ -194,7 +194,7 @@ impl Generation {
         Ok((picture, warning))
     }
 
-    /// Whether all steps are done.
+    /// True when all steps are done.
     pub fn is_done(&self) -> bool {
         self.sampler.is_done()
     }

@@ -1,5 +1,5 @@
-//! From two prompts to a picture. Matches diffusers 0.42 `StableDiffusionPipeline`, with the loop in
-//! the caller's hands: [`Generation::step`] returns after each U-Net call.
+//! From two prompts to a picture. Matches diffusers 0.42 `StableDiffusionPipeline`, with the loop
+//! in the caller's hands: [`Generation::step`] returns after each U-Net call.
 //!
 //! ```no_run
 //! # async fn example(source: &dyn darkroom::weights::Source) -> darkroom::Result<()> {

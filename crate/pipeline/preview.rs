@@ -1,8 +1,8 @@
 //! Previews while sampling: a linear map from latent channels to colours, one pixel for each latent
 //! position.
 //!
-//! A VAE decode costs as much as 1.6 guided steps at full size; this costs almost nothing. The map is
-//! fitted to the model's own decoder once after loading, so that it suits every model.
+//! A VAE decode costs as much as 1.6 guided steps at full size; this costs almost nothing. The map
+//! is fitted to the model's own decoder once after loading, so that it suits every model.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
@@ -26,11 +26,12 @@ pub struct LatentToRgb {
 }
 
 impl LatentToRgb {
-    /// Decodes a patchwork of random latents, with activations in `dtype`, and fits the map by least
-    /// squares.
+    /// Decodes a patchwork of random latents, with activations in `dtype`, and fits the map by
+    /// least squares.
     ///
     /// # Errors
-    /// [`Error::Numeric`] where the picture is not finite, [`Error::Device`] where the device fails.
+    /// [`Error::Numeric`] where the picture is not finite, [`Error::Device`] where the device
+    /// fails.
     pub async fn fit(
         vae: &VaeDecoder,
         channels: usize,

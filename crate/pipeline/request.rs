@@ -22,6 +22,7 @@ pub struct Request {
     /// Seed of the noise. In JSON a number, or a string of digits, because JavaScript's numbers are
     /// exact only to 2⁵³.
     #[serde(deserialize_with = "seed")]
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "string | number"))]
     pub seed: u64,
     /// Sampling steps, 1 to the model's training timesteps (1000).
     pub steps: usize,
@@ -30,6 +31,7 @@ pub struct Request {
     pub guidance_scale: f64,
     /// The sampler; `None`: the model's own.
     #[serde(deserialize_with = "sampler")]
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "string"))]
     pub sampler: Option<SamplerKind>,
     /// Width in pixels, a multiple of 8; `None`: the size the model was trained at.
     pub width: Option<usize>,
@@ -37,12 +39,18 @@ pub struct Request {
     pub height: Option<usize>,
     /// Random generator of the noise.
     #[serde(deserialize_with = "rng")]
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "\"torch\" | \"philox\""))]
     pub rng: Rng,
     /// Treatment of prompts of more than 75 tokens.
     #[serde(deserialize_with = "long_prompt")]
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "\"chunk\" | \"truncate\""))]
     pub long_prompt: LongPrompt,
     /// Decoding whole or in tiles.
     #[serde(deserialize_with = "vae_tiling")]
+    #[cfg_attr(
+        target_arch = "wasm32",
+        tsify(type = "\"auto\" | \"always\" | \"never\"")
+    )]
     pub vae_tiling: VaeTiling,
 }
 

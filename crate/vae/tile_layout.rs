@@ -1,4 +1,4 @@
-//! Decoding in tiles with blended edges, for pictures whose activations would not fit in memory.
+//! Decoding in tiles with blended edges, for pictures with activations too large for memory.
 //! Matches diffusers 0.42 `AutoencoderKL.tiled_decode`.
 //!
 //! The latent is cut into squares that overlap by a quarter. Each square is decoded alone, and

@@ -1,8 +1,8 @@
 //! Values that cross between Rust and JavaScript.
 //!
-//! Structures cross as JSON text, which `JSON.parse` and `JSON.stringify` turn into objects: one path
-//! for all types costs fewer bytes of WebAssembly than a conversion for each. Their TypeScript types
-//! come from the Rust types by tsify.
+//! Structures cross as JSON text, which `JSON.parse` and `JSON.stringify` turn into objects: one
+//! path for all types costs fewer bytes of WebAssembly than a conversion for each. Their TypeScript
+//! types come from the Rust types by tsify.
 
 use js_sys::{JSON, Reflect};
 use serde::Serialize;
@@ -25,9 +25,13 @@ pub(super) fn to_js(value: &impl Serialize) -> JsResult<JsValue> {
 /// # Errors
 /// [`Error::Request`] for a value that JSON cannot hold.
 pub(super) fn json(value: &JsValue) -> Result<String> {
-    JSON::stringify(value)
-        .map(String::from)
-        .map_err(|e| Error::request("request", message(&e), "an object with the request's fields"))
+    JSON::stringify(value).map(String::from).map_err(|e| {
+        Error::request(
+            "request",
+            message(&e),
+            "an object with the request's fields",
+        )
+    })
 }
 
 /// An `Error` object with the message, the error's `kind`, and its `path` where there is one.

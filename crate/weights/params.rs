@@ -116,8 +116,8 @@ impl Placeholder {
 }
 
 impl VarStore {
-    /// Makes a store that records the tensors a network requires and supplies fake ones, so that the
-    /// network can run on [`Counting`](crate::ops::counting::Counting) operations.
+    /// Makes a store that records the tensors a network requires and supplies fake ones, so that
+    /// the network can run on [`Counting`](crate::ops::counting::Counting) operations.
     /// [`VarStore::into_required`] returns the list.
     pub fn recording(ops: Rc<dyn Ops>) -> Self {
         VarStore {

@@ -12,7 +12,7 @@ describe("errors on the page", () => {
   /** @type {import("./server.mjs").Server} */ let server;
   /** @type {import("playwright-core").Browser} */ let browser;
   before(async () => {
-    server = await startServer();
+    server = await startServer({ hosts: ["plain.test"] });
     // These tests need no GPU, and one of them is about a browser without WebGPU.
     browser = await launchChromium({
       webgpu: false,

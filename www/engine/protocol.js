@@ -14,7 +14,12 @@
 /** @typedef {import("../pkg/darkroom.js").MemoryPlan} MemoryPlan */
 /** @typedef {import("../pkg/darkroom.js").ModelInfo} ModelInfo */
 /** @typedef {import("../pkg/darkroom.js").Progress} Progress */
-/** @typedef {import("../pkg/darkroom.js").Request} Request */
+/**
+ * A request with the fields that the page always sets.
+ *
+ * @typedef {import("../pkg/darkroom.js").Request &
+ *   {prompt: string, negative_prompt: string, steps: number}} Request
+ */
 /** @typedef {import("../pkg/darkroom.js").TokenCount} TokenCount */
 
 /** @typedef {import("../base/problem.js").Problem} Problem */

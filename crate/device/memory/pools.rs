@@ -56,7 +56,7 @@ enum Place {
 }
 
 impl Pools {
-    /// Empty pools of a device whose buffers have at most `limit` bytes.
+    /// Empty pools of a device with buffers of at most `limit` bytes.
     pub fn new(limit: u64) -> Self {
         Pools {
             pages: ExclusivePages::new(limit),

@@ -47,7 +47,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let inside$i = part * $VECTORS + $i < $HEAD;
 //% end
 //% for r in 0..QUERIES
-    let start$r = (group.z * p.queries + min(first_query + $r, p.queries - 1)) * row + group.y * $HEAD;
+    let start$r = (group.z * p.queries + min(first_query + $r, p.queries - 1)) * row
+        + group.y * $HEAD;
     var highest$r = LOWEST;
     var total$r = 0.0;
 //% for i in 0..VECTORS
@@ -69,7 +70,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 //% end
 //% end
 //% for r in 0..QUERIES
-        part_scores[((team * $KEYS + $j) * $QUERIES + $r) * $PARTS + part] = dot(dot$r_$j, vec4<f32>(1.0));
+        part_scores[((team * $KEYS + $j) * $QUERIES + $r) * $PARTS + part] =
+            dot(dot$r_$j, vec4<f32>(1.0));
 //% end
 //% end
         workgroupBarrier();

@@ -90,7 +90,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 //% else
                 let at = first + i % $DEPTH;
 //% end
-                tile[FIRST_KEY + i / $DEPTH * $PITCH + i % $DEPTH] = vec4<f32>(k[key_start + key * row + at]);
+                tile[FIRST_KEY + i / $DEPTH * $PITCH + i % $DEPTH] =
+                    vec4<f32>(k[key_start + key * row + at]);
             }
             workgroupBarrier();
             for (var i = 0u; i < $DEPTH; i++) {

@@ -27,7 +27,7 @@ const MAX_GROUPS: usize = 65535;
 pub struct Kernel {
     /// Identifies the template.
     pub name: &'static str,
-    /// WGSL with names, as in [`template`].
+    /// WGSL with names, as in `template.rs`.
     pub template: &'static str,
     /// Values of the names in the template. The text depends on nothing else.
     pub values: Vec<(&'static str, Value)>,

@@ -11,7 +11,7 @@
 //! | `sample.wgsl` | guidance and the sampler's step |
 //! | `transpose.wgsl` | transposition of weights from files |
 //!
-//! The shaders are [templates](template): one text for f32 and f16, with and without each optional
+//! The shaders are templates (`template.rs`): one text for f32 and f16, with and without each optional
 //! input, and for aligned and unaligned channels. Sums are f32 for every element type.
 
 mod activation;

@@ -62,7 +62,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let weight_column = lane % WEIGHT_PITCH;
     let weight_tile = weight_column / (SIDE * $PARTS);
     let weight_part = weight_column / SIDE % $PARTS * width;
-    let column = min(((group.y * $TILES + weight_tile) * SIDE + weight_column % SIDE) * (4 / $UNIT), width - 1);
+    let column = min(
+        ((group.y * $TILES + weight_tile) * SIDE + weight_column % SIDE) * (4 / $UNIT), width - 1);
 
 //% for r in 0..ROWS
 //% for t in 0..VECTORS
@@ -116,10 +117,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
 //% for r in 0..ROWS
 //% if GELU
-    finish(first_row + mine.y + $r * SIDE, (group.y * SIDE + mine.x) * (4 / $UNIT), sum$r_0, sum$r_1);
+    finish(first_row + mine.y + $r * SIDE, (group.y * SIDE + mine.x) * (4 / $UNIT),
+        sum$r_0, sum$r_1);
 //% else
 //% for t in 0..TILES
-    finish(first_row + mine.y + $r * SIDE, ((group.y * $TILES + $t) * SIDE + mine.x) * (4 / $UNIT), sum$r_$t, vec4<f32>());
+    finish(first_row + mine.y + $r * SIDE, ((group.y * $TILES + $t) * SIDE + mine.x) * (4 / $UNIT),
+        sum$r_$t, vec4<f32>());
 //% end
 //% end
 //% end

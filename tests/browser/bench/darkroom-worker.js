@@ -6,7 +6,7 @@
 import { serve } from "./worker.js";
 
 /** @typedef {import("../../../www/pkg/darkroom.js").Engine} Engine */
-/** @typedef {import("../../../www/pkg/darkroom.js").Run} Run */
+/** @typedef {import("../../../www/pkg/darkroom.js").Generation} Run */
 
 const now = () => performance.now() / 1000;
 

@@ -94,7 +94,7 @@ async function compare(place, kind) {
     ),
     "",
     `Largest difference between the two, relative to the largest value: ${all} (by the native ` +
-      `command, whose picture is ${alike.toFixed(0)} dB like the browser’s).`,
+      `command; its picture is ${alike.toFixed(0)} dB like the browser’s).`,
   ].join("\n");
   return {
     result: { opened, differences, alike_db: alike, ours: a, onnxruntime: b, ratio: faster },
