@@ -230,7 +230,7 @@ mod tests {
             format!("see [the page]({long})."),
             format!("//! <{long}>"),
             format!("[page]: {long}"),
-            format!("<a href=\"#{}\"", "a".repeat(90)),
+            format!("<a href=\"#{}\"", "a".repeat(100)),
             format!("//! {row}"),
         ] {
             assert_eq!(found("a.md", &line), [""; 0], "{line}");
