@@ -4,6 +4,9 @@
 //! are carried out on a [model of the device's pools](super::pools), in the order of a run: prompts
 //! are encoded; what all steps share is computed and held; a step; the decoding. A change of a
 //! network changes its count too.
+//!
+//! A step on the device takes slices of exactly its sizes, which stay reserved for the next run.
+//! Decoding takes pages and cannot use those slices, so a picture needs the memory of both.
 
 use std::rc::Rc;
 
@@ -23,7 +26,7 @@ use crate::weights::{VarBuilder, VarStore};
 
 /// Prompts of a guided picture: negative and positive.
 const BRANCHES: usize = 2;
-/// Maximum number of timesteps with embeddings held at a time.
+/// Maximum number of timesteps with embeddings held at a time: the pipeline's batch of them.
 const TIMESTEPS: usize = 64;
 /// Arrays of the latent's size that the host reads after a step on the device.
 const READ_BACK: u64 = 3;

@@ -32,8 +32,7 @@ pub struct MemoryPlan {
     /// Memory of launches besides. (Loading needs four megabytes, and gives them back before the
     /// first launch.)
     pub scratch: u64,
-    /// Memory that decoding needs beyond that of the activations, which it uses too as far as the
-    /// pools allow.
+    /// Memory that decoding needs beyond that of the activations.
     pub decode: u64,
     /// Memory on the host: token tables, and weights in transit.
     pub host: u64,
