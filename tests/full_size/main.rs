@@ -1,10 +1,11 @@
-//! Models of full size, with the published configurations and random weights, against diffusers: on the CPU, and on a GPU
-//! adapter in f32 and in f16. Minutes and gigabytes each, so none of it runs unless asked for: `cargo xtask test --full`,
-//! which makes the models first (`tests/golden/full/generate.py`), or `cargo xtask test --full sd15::cpu` for one.
+//! Models of full size, with the published configurations and random weights, against diffusers: on
+//! the CPU, and on a GPU adapter in f32 and in f16. Each takes minutes and gigabytes, so
+//! `cargo test` ignores them. `cargo xtask test --full` makes the models
+//! (`tests/golden/full/generate.py`) and runs them; `cargo xtask test --full sd15::cpu` runs one.
 
+#[path = "../support/mod.rs"]
 mod support;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
@@ -22,8 +23,10 @@ use darkroom::weights::source::locate;
 use darkroom::{LoadOptions, Pipeline, Precision, PredictionSetting, Request, Runtime};
 use pollster::block_on;
 use serde::Deserialize;
-use support::adapter::{AdapterRequest, gpu};
-use support::{Tensors, channels_first, channels_last, four, read_json, relative_error, say};
+use support::generate::{generate, load_as};
+use support::gpu::Gpu;
+use support::safetensors::{Tensors, read_header};
+use support::{channels_first, channels_last, cpu, four, read_json, relative_error, say};
 
 /// The largest relative errors allowed, by element type.
 fn limit(dtype: DType) -> f64 {
@@ -33,27 +36,28 @@ fn limit(dtype: DType) -> f64 {
     }
 }
 
-/// How far memory may lie from the plan: weights, and everything; see `tests/memory.rs`.
+/// Relative deviation of memory from the plan: weights, and everything; see `tests/gpu/memory.rs`.
 const WEIGHTS: f64 = 0.02;
 const ALL: f64 = 0.05;
 
 /// Largest side of the latents of a guided step on a software adapter.
 const SOFTWARE_SIDE: usize = 32;
 
-/// Tests named `<model>::<what>`; `cargo xtask test --full` makes the models that the tests it runs are named after.
+/// Tests with the name `<model>::<device>`. `cargo xtask test --full` makes the models of the tests
+/// that it runs.
 macro_rules! model {
     ($module:ident, $name:literal $(, $single:ident)?) => {
         mod $module {
             use super::*;
 
             #[test]
-            #[ignore = "5 GB and a minute or more: cargo xtask test --full"]
+            #[ignore = "5 GB; a minute or more: cargo xtask test --full"]
             fn cpu() {
                 alone(concat!(stringify!($module), "::cpu"), || compare($name, None));
             }
 
             #[test]
-            #[ignore = "5 GB and minutes to half an hour on a software adapter: cargo xtask test --full"]
+            #[ignore = "5 GB; half an hour on a software adapter: cargo xtask test --full"]
             fn gpu_f32() {
                 alone(concat!(stringify!($module), "::gpu_f32"), || {
                     compare($name, Some(Precision::F32));
@@ -61,7 +65,7 @@ macro_rules! model {
             }
 
             #[test]
-            #[ignore = "3 GB and half an hour on a software adapter: cargo xtask test --full"]
+            #[ignore = "3 GB; half an hour on a software adapter: cargo xtask test --full"]
             fn gpu_f16() {
                 alone(concat!(stringify!($module), "::gpu_f16"), || {
                     compare($name, Some(Precision::F16));
@@ -84,10 +88,11 @@ model!(sd15, "sd15", single_file);
 model!(sd21, "sd21", single_file);
 model!(sd21_base, "sd21-base");
 
-/// Runs a test in a process of its own, one at a time: its memory is then given back, and no two are there at once.
+/// Runs a test in a process of its own, one at a time: its memory is then freed, and no two models
+/// are in memory.
 fn alone(test: &str, body: impl FnOnce()) {
     const CHILD: &str = "DARKROOM_FULL_SIZE_TEST";
-    if std::env::var(CHILD).is_ok_and(|asked| asked == test) {
+    if std::env::var(CHILD).is_ok_and(|running| running == test) {
         return body();
     }
     static ONE: Mutex<()> = Mutex::new(());
@@ -100,11 +105,10 @@ fn alone(test: &str, body: impl FnOnce()) {
     assert!(status.success(), "{test}: {status}; its output is above");
 }
 
-/// The folder of a model and of its expected values.
+/// The folder with a model and its expected values.
 fn folder(name: &str) -> PathBuf {
-    let models = std::env::var_os("DARKROOM_FULL_MODELS").expect(
-        "DARKROOM_FULL_MODELS is not set: these tests are run by `cargo xtask test --full`, which makes the models",
-    );
+    let models = std::env::var_os("DARKROOM_FULL_MODELS")
+        .expect("DARKROOM_FULL_MODELS is not set: `cargo xtask test --full` makes the models");
     let folder = Path::new(&models).join(name);
     assert!(folder.is_dir(), "{} is missing", folder.display());
     folder
@@ -128,21 +132,26 @@ struct Step {
 
 #[derive(Deserialize)]
 struct Decode {
-    /// Side of the tiles; absent: whole.
+    /// Side of the tiles; absent for a whole picture.
     tile: Option<usize>,
     latent: String,
     tensor: String,
 }
 
-/// Number and bytes of the tensors in the files of a model folder that a picture needs.
-fn needed(model: &Path) -> (usize, u64) {
+/// Number and bytes of the tensors of a model folder that a picture requires.
+fn required(model: &Path) -> (usize, u64) {
     let mut sum = (0, 0);
     for (part, file) in [
         ("text_encoder", "model"),
         ("unet", "diffusion_pytorch_model"),
         ("vae", "diffusion_pytorch_model"),
     ] {
-        for (name, size) in tensors_in(&model.join(part).join(format!("{file}.safetensors"))) {
+        for (name, tensor) in read_header(&model.join(part).join(format!("{file}.safetensors"))) {
+            if name == "__metadata__" {
+                continue;
+            }
+            let offset = |i: usize| tensor["data_offsets"][i].as_u64().expect("an offset");
+            let size = offset(1) - offset(0);
             let decoder = name.starts_with("decoder.") || name.starts_with("post_quant_conv.");
             if part != "vae" || decoder {
                 sum = (sum.0 + 1, sum.1 + size);
@@ -152,31 +161,7 @@ fn needed(model: &Path) -> (usize, u64) {
     sum
 }
 
-/// Names and bytes of a safetensors file's tensors, by its header alone.
-fn tensors_in(path: &Path) -> BTreeMap<String, u64> {
-    use std::io::Read;
-    let header = || {
-        let mut file = std::fs::File::open(path)?;
-        let mut length = [0; 8];
-        file.read_exact(&mut length)?;
-        let mut header = vec![0; u64::from_le_bytes(length) as usize];
-        file.read_exact(&mut header)?;
-        Ok::<_, std::io::Error>(header)
-    };
-    let header = header().unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let mut header: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_slice(&header).expect("a header");
-    header.remove("__metadata__");
-    header
-        .into_iter()
-        .map(|(name, tensor)| {
-            let offset = |i: usize| tensor["data_offsets"][i].as_u64().expect("an offset");
-            (name, offset(1) - offset(0))
-        })
-        .collect()
-}
-
-/// A table of what was compared, and what was wrong.
+/// A table of the comparisons, and the failures.
 struct Report {
     runtime: Runtime,
     since: Instant,
@@ -219,31 +204,82 @@ impl Report {
     }
 }
 
-/// Loads the model and compares everything that was written down of it.
+/// Loads the model and compares all of its expected values.
 fn compare(name: &str, precision: Option<Precision>) {
     let folder = folder(name);
-    let runtime = match precision {
-        None => Runtime::cpu(Precision::F32, false).expect("the CPU"),
-        Some(precision) => {
-            let required = AdapterRequest {
-                precision,
-                buffer_limit: None,
-            };
-            let what = format!("{name} of full size on a GPU adapter");
-            gpu(&what, required).expect("asked for, so DARKROOM_NO_GPU_TESTS must not be set")
-        }
-    };
+    let gpu = precision.map(|precision| {
+        let gpu = Gpu::new(&format!("{name} of full size on a GPU adapter"));
+        let gpu = gpu.expect("asked for, so DARKROOM_NO_GPU_TESTS must not be set");
+        (gpu.runtime(precision), gpu)
+    });
+    let runtime = gpu
+        .as_ref()
+        .map_or_else(cpu, |(runtime, _)| runtime.clone());
     let expected: Expected = read_json(&folder.join("expected.json"));
     let tensors = Tensors::read(&folder.join("expected.safetensors"));
     let mut report = Report::new(name, &runtime);
     let begun = Instant::now();
+    let pipeline = compare_weights(&folder.join("model"), &mut report);
+    let prompts = compare_text_encoder(&pipeline, &expected, &tensors, &mut report);
 
-    let model = folder.join("model");
+    // First the steps and the decoding of a picture of 512×512, which the plan is for. A software
+    // adapter would take ten minutes for each of the larger steps, and more for another decoding,
+    // so it makes only the small step.
+    let small = |step: &Step| tensors.f32(&step.latent).0[2] <= SOFTWARE_SIDE;
+    let (steps, left_out): (Vec<_>, Vec<_>) = expected
+        .predictions
+        .iter()
+        .partition(|step| !runtime.software || small(step));
+    let (first, further) = steps.split_first().expect("a prediction");
+    compare_step(&pipeline, &prompts, first, &tensors, &mut report);
+    let plan = pipeline.memory_plan(512, 512);
+    // Where the picture does not fit whole, it is decoded as `VaeTiling::Auto` would, if there are
+    // values for that: on lavapipe in f32, which has buffers of at most 128 MiB.
+    let side = |each: &Decode| tensors.f32(&each.latent).0[2..].to_vec();
+    let in_tiles = |each: &&Decode| plan.tiled && each.tile < Some(64) && side(each) == [64, 64];
+    let decodes: Vec<_> = if plan.tiled {
+        expected.tiled.iter().filter(in_tiles).collect()
+    } else {
+        expected.decodes.iter().collect()
+    };
+    for each in &decodes {
+        compare_decode(&pipeline, each, &tensors, &mut report);
+    }
+    match decodes.is_empty() {
+        true => say(
+            "left out: 512×512 does not fit this adapter's buffers whole; sd15 is decoded in tiles",
+        ),
+        false => check_memory(&plan, &mut report),
+    }
+    for each in further {
+        compare_step(&pipeline, &prompts, each, &tensors, &mut report);
+    }
+    if runtime.software {
+        say(format_args!(
+            "left out on a software adapter: {} larger steps, further decodings in tiles",
+            left_out.len(),
+        ));
+    } else {
+        for each in expected.tiled.iter().filter(|each| !in_tiles(each)) {
+            compare_decode(&pipeline, each, &tensors, &mut report);
+        }
+    }
+    say(format_args!(
+        "{name} on {}: {:.0} s in all",
+        runtime.name,
+        begun.elapsed().as_secs_f64()
+    ));
+    assert!(report.failures.is_empty(), "{}", report.failures.join("\n"));
+}
+
+/// Loads the model and checks the number and the bytes of its tensors.
+fn compare_weights(model: &Path, report: &mut Report) -> Rc<Pipeline> {
+    let runtime = report.runtime.clone();
     let mut planned: Option<MemoryPlan> = None;
-    let pipeline = load(&model, &runtime, &mut |plan| planned = Some(*plan));
+    let pipeline = load(model, &runtime, &mut |plan| planned = Some(*plan));
     let planned = planned.expect("a plan");
     report.row("load", None);
-    let (count, bytes) = needed(&model);
+    let (count, bytes) = required(model);
     report.check(
         planned.tensors == count && pipeline.weight_bytes() == bytes,
         format!(
@@ -266,7 +302,16 @@ fn compare(name: &str, precision: Option<Precision>) {
             ),
         );
     }
+    pipeline
+}
 
+fn compare_text_encoder(
+    pipeline: &Pipeline,
+    expected: &Expected,
+    tensors: &Tensors,
+    report: &mut Report,
+) -> Tensor<3> {
+    let runtime = pipeline.runtime();
     let chunks: Vec<_> = expected
         .prompts
         .iter()
@@ -282,64 +327,25 @@ fn compare(name: &str, precision: Option<Precision>) {
     let got = block_on(read(prompts.clone())).expect("the embeddings");
     let error = relative_error(&got, &tensors.f32(&expected.embeddings).1);
     report.row("text encoder", Some(error));
+    prompts
+}
 
-    // What a picture of 512×512 does, and with it what the plan speaks of; the rest comes after. A software adapter would
-    // take ten minutes for each of the larger steps, and more for another decoding: it has the small step instead.
-    let small = |step: &Step| tensors.f32(&step.latent).0[2] <= SOFTWARE_SIDE;
-    let (steps, left_out): (Vec<_>, Vec<_>) = expected
-        .predictions
-        .iter()
-        .partition(|step| !runtime.software || small(step));
-    let (first, further) = steps.split_first().expect("a prediction");
-    compare_step(&pipeline, &prompts, first, &tensors, &mut report);
-    // Where the picture does not fit whole, it is decoded as `VaeTiling::Auto` would, if the model has values for that: on
-    // lavapipe in f32, whose buffers end at 128 MiB.
-    let side = |each: &Decode| tensors.f32(&each.latent).0[2..].to_vec();
-    let in_tiles = |each: &&Decode| plan.tiled && each.tile < Some(64) && side(each) == [64, 64];
-    let decodes: Vec<_> = if plan.tiled {
-        expected.tiled.iter().filter(in_tiles).collect()
-    } else {
-        expected.decodes.iter().collect()
+/// Compares the memory after a picture with the plan.
+fn check_memory(plan: &MemoryPlan, report: &mut Report) {
+    let Some(memory) = report.runtime.memory() else {
+        return;
     };
-    for each in &decodes {
-        compare_decode(&pipeline, each, &tensors, &mut report);
-    }
-    if decodes.is_empty() {
-        say(
-            "left out: 512×512 does not fit this adapter's buffers whole; sd15 is decoded in tiles",
-        );
-    } else if let Some(memory) = runtime.memory() {
-        let ratio = memory.reserved as f64 / plan.total as f64;
-        say(format_args!(
-            "memory: {} MB reserved, {} MB planned, {:.1} % off",
-            memory.reserved / 1_000_000,
-            plan.total / 1_000_000,
-            100.0 * (ratio - 1.0)
-        ));
-        report.check(
-            (1.0 - ALL..1.0 + ALL).contains(&ratio),
-            format!("{} bytes reserved, planned {}", memory.reserved, plan.total),
-        );
-    }
-    for each in further {
-        compare_step(&pipeline, &prompts, each, &tensors, &mut report);
-    }
-    if runtime.software {
-        say(format_args!(
-            "left out on a software adapter: {} larger steps, further decodings in tiles",
-            left_out.len(),
-        ));
-    } else {
-        for each in expected.tiled.iter().filter(|each| !in_tiles(each)) {
-            compare_decode(&pipeline, each, &tensors, &mut report);
-        }
-    }
+    let ratio = memory.reserved as f64 / plan.total as f64;
     say(format_args!(
-        "{name} on {}: {:.0} s in all",
-        runtime.name,
-        begun.elapsed().as_secs_f64()
+        "memory: {} MB reserved, {} MB planned, {:.1} % off",
+        memory.reserved / 1_000_000,
+        plan.total / 1_000_000,
+        100.0 * (ratio - 1.0)
     ));
-    assert!(report.failures.is_empty(), "{}", report.failures.join("\n"));
+    report.check(
+        (1.0 - ALL..1.0 + ALL).contains(&ratio),
+        format!("{} bytes reserved, planned {}", memory.reserved, plan.total),
+    );
 }
 
 fn load(path: &Path, runtime: &Runtime, planned: &mut dyn FnMut(&MemoryPlan)) -> Rc<Pipeline> {
@@ -407,44 +413,32 @@ fn compare_decode(pipeline: &Pipeline, each: &Decode, tensors: &Tensors, report:
     report.row(&format!("decode {w}×{h}{how}"), Some(error));
 }
 
-/// The single file in the original naming and the folder give the same latents, bit by bit.
+/// Asserts that the single file in the original naming and the folder give the same latents, bit by
+/// bit.
 fn same_as_folder(name: &str) {
     let folder = folder(name);
-    let runtime = Runtime::cpu(Precision::F32, false).expect("the CPU");
-    let v = name == "sd21";
+    let runtime = cpu();
     let run = |path: &Path, prediction: PredictionSetting| {
         let source = locate::open(path.to_str().expect("a path in UTF-8"), None)
             .unwrap_or_else(|e| panic!("{e}"));
-        let options = LoadOptions {
-            prediction,
-            ..LoadOptions::default()
+        let pipeline = load_as(&*source, &runtime, prediction);
+        let request = Request {
+            prompt: "Portrait photo of a man".into(),
+            negative_prompt: "mustache".into(),
+            seed: 7,
+            steps: 2,
+            width: Some(128),
+            height: Some(64),
+            ..Request::default()
         };
-        block_on(async {
-            let pipeline = Pipeline::load(&*source, &runtime, options).await?;
-            let request = Request {
-                prompt: "Portrait photo of a man".into(),
-                negative_prompt: "mustache".into(),
-                seed: 7,
-                steps: 2,
-                width: Some(128),
-                height: Some(64),
-                ..Request::default()
-            };
-            let mut generation = pipeline.start(&request).await?;
-            while !generation.is_done() {
-                generation.step().await?;
-            }
-            let rgba = generation.finish().await?.rgba;
-            Ok::<_, darkroom::Error>((generation.latent().to_vec(), rgba))
-        })
-        .unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+        let generated = generate(&pipeline, &request);
+        (generated.latent, generated.picture.rgba)
     };
     let begun = Instant::now();
     let from_folder = run(&folder.join("model"), PredictionSetting::Auto);
-    let prediction = if v {
-        PredictionSetting::V
-    } else {
-        PredictionSetting::Auto
+    let prediction = match name {
+        "sd21" => PredictionSetting::V,
+        _ => PredictionSetting::Auto,
     };
     let from_file = run(&folder.join("checkpoint.safetensors"), prediction);
     assert!(from_folder.0.iter().all(|value| value.is_finite()));
@@ -454,7 +448,7 @@ fn same_as_folder(name: &str) {
         relative_error(&from_file.0, &from_folder.0)
     );
     say(format_args!(
-        "{name}: folder and single file give the same {} latent values and the same picture; {:.0} s",
+        "{name}: folder and single file give the same {} latent values and picture; {:.0} s",
         from_file.0.len(),
         begun.elapsed().as_secs_f64()
     ));

@@ -1,34 +1,26 @@
-//! What reads files, and requests, of others: it takes any input there is. For each, over seeded inputs (bytes, grown JSON,
-//! and changes to real files): no panic, an error that names the file, no more memory than a factor of the input's size and
-//! a constant, no more time than [`run::SLOW`]; and what is accepted is as the rest of the engine expects it.
+//! Fuzz tests of everything that reads files and requests, over seeded inputs: bytes, grown JSON,
+//! and changes to real files. For each input: nothing panics, an error names the file, memory stays
+//! below a factor of the input's size plus a constant, time stays below [`run::SLOW`], and an
+//! accepted input is what the rest of the engine expects.
 
-mod support;
-
-#[path = "fuzz/grow.rs"]
 mod grow;
-#[path = "fuzz/harness.rs"]
 mod harness;
-#[path = "fuzz/memory.rs"]
 mod memory;
-#[path = "fuzz/mutate.rs"]
 mod mutate;
-#[path = "fuzz/random.rs"]
-mod random;
-#[path = "fuzz/regressions.rs"]
 mod regressions;
-#[path = "fuzz/run.rs"]
 mod run;
-#[path = "fuzz/targets/mod.rs"]
+#[path = "../support/mod.rs"]
+mod support;
 mod targets;
 
-use random::Random;
 use run::{Table, campaign, check};
+use support::random::Random;
 use support::say;
 
 #[global_allocator]
 static ALLOCATOR: memory::Counting = memory::Counting;
 
-/// Runs every target on its share of about `inputs` inputs in all.
+/// Runs every target on its share of at least `inputs` inputs.
 fn run_all(inputs: u64, threads: usize) {
     let targets = targets::all();
     let shares: u64 = targets.iter().map(|(share, _)| share).sum();
@@ -51,7 +43,7 @@ fn run_all(inputs: u64, threads: usize) {
     );
     let counted: u64 = tallies.iter().map(|(tally, _)| tally.inputs).sum();
     assert!(counted >= inputs, "{counted} inputs instead of {inputs}");
-    // A target that refuses everything tests little.
+    // A target that refuses all of its inputs tests little.
     for (tally, _) in &tallies {
         let share = tally.accepted as f64 / tally.inputs as f64;
         assert!(
@@ -65,7 +57,7 @@ fn run_all(inputs: u64, threads: usize) {
 #[test]
 fn parsers_take_anything() {
     match std::env::var("DARKROOM_FUZZ") {
-        Ok(wanted) => run_again(&wanted),
+        Ok(input) => run_again(&input),
         Err(_) => run_all(200_000, 1),
     }
 }
@@ -77,9 +69,9 @@ fn parsers_take_anything_twelve_million_times() {
     run_all(12_000_000, threads);
 }
 
-/// One input again: `wanted` is the target and the number that a failure gave.
-fn run_again(wanted: &str) {
-    let (name, number) = wanted.split_once(':').expect("target:number");
+/// Runs one input again: `input` is a target and a number, as in a failure's message.
+fn run_again(input: &str) {
+    let (name, number) = input.split_once(':').expect("target:number");
     let number = number.parse().expect("a number");
     let targets = targets::all();
     let (_, target) = targets

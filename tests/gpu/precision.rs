@@ -1,38 +1,41 @@
-//! Models that compute values beyond the range of f16, on an adapter that computes in f16: nobody gets a black picture.
+//! Models that compute values beyond the range of f16, on an adapter that computes in f16. The
+//! picture must not be black.
 //!
-//! The models are those of `tests/golden/models`, with some parameters of norms multiplied. What follows each of these
-//! norms is normalised again, so that in f32 hardly anything comes of it.
-
-mod support;
+//! The models are those of `tests/golden/models` with some parameters of norms multiplied. A later
+//! norm cancels the factor, so in f32 the picture hardly changes.
 
 use std::ops::Range;
 use std::rc::Rc;
 
 use burn::tensor::DType;
+use darkroom::weights::Source;
 use darkroom::weights::safetensors::{Dtype, Header};
 use darkroom::weights::source::SourceFuture;
 use darkroom::weights::source::folder::Folder;
-use darkroom::weights::{Source, Storage};
-use darkroom::{LoadOptions, Pipeline, Precision, Request, Runtime};
+use darkroom::{Pipeline, Precision, Request, Runtime};
 use half::f16;
-use pollster::block_on;
-use support::models::Model;
 
-/// A model folder with some of its tensors, all in f16, multiplied.
+use crate::support::command::Scratch;
+use crate::support::generate::{generate, load};
+use crate::support::gpu::Gpu;
+use crate::support::models::Model;
+use crate::support::{psnr, say};
+
+/// A model folder with some of its f16 tensors multiplied.
 struct Scaled {
     folder: Folder,
     path: &'static str,
-    /// Their bytes in the file at `path`.
+    /// The bytes of these tensors in the file at `path`.
     ranges: Vec<Range<u64>>,
     factor: f32,
 }
 
-/// The largest value of a tensor that was multiplied as far as f16 allows.
+/// The largest value of a tensor that is multiplied as far as f16 allows.
 const LARGEST: f32 = 60000.0;
 
 impl Scaled {
-    /// Multiplies all tensors of the file at `path` whose names end with one of `names`, so that their largest value is
-    /// `largest`.
+    /// Multiplies all tensors of the file at `path` with names that end with one of `names`, so
+    /// that their largest value is `largest`.
     fn new(model: &Model, path: &'static str, names: &[&str], largest: f32) -> Self {
         let bytes = std::fs::read(model.path().join(path)).expect("a file of weights");
         let length = u64::from_le_bytes(*bytes.first_chunk().expect("a header's length"));
@@ -57,7 +60,7 @@ impl Scaled {
             .map(|value| f16::from_le_bytes(*value).to_f32().abs())
             .fold(0.0, f32::max);
         Scaled {
-            folder: Folder::open(model.path()).expect("a model folder"),
+            folder: model.folder(),
             path,
             ranges,
             factor: largest / largest_now,
@@ -65,7 +68,23 @@ impl Scaled {
     }
 
     fn load(&self, runtime: &Runtime) -> Rc<Pipeline> {
-        block_on(Pipeline::load(self, runtime, LoadOptions::default())).expect("a model")
+        load(self, runtime)
+    }
+
+    /// Multiplies the tensors among `bytes`, which begin at `start` in the file.
+    fn scale(&self, bytes: &mut [u8], start: u64) {
+        let end = start + bytes.len() as u64;
+        for range in &self.ranges {
+            let (from, to) = (range.start.max(start), range.end.min(end));
+            if from >= to {
+                continue;
+            }
+            let scaled = &mut bytes[(from - start) as usize..(to - start) as usize];
+            for value in scaled.as_chunks_mut::<2>().0 {
+                let scaled = f16::from_le_bytes(*value).to_f32() * self.factor;
+                *value = f16::from_f32(scaled).to_le_bytes();
+            }
+        }
     }
 }
 
@@ -77,13 +96,8 @@ impl Source for Scaled {
     fn read<'a>(&'a self, path: &'a str, range: Range<u64>) -> SourceFuture<'a, Vec<u8>> {
         Box::pin(async move {
             let mut bytes = Source::read(&self.folder, path, range.clone()).await?;
-            let scaled =
-                |scaled: &Range<u64>| scaled.start <= range.start && range.end <= scaled.end;
-            if path == self.path && self.ranges.iter().any(scaled) {
-                for value in bytes.as_chunks_mut::<2>().0 {
-                    let scaled = f16::from_le_bytes(*value).to_f32() * self.factor;
-                    *value = f16::from_f32(scaled).to_le_bytes();
-                }
+            if path == self.path {
+                self.scale(&mut bytes, range.start);
             }
             Ok(bytes)
         })
@@ -94,61 +108,17 @@ impl Source for Scaled {
     }
 }
 
-/// What came of a run.
-struct Made {
-    latent: Vec<f32>,
-    rgba: Vec<u8>,
-    /// The calls that the steps reported, and at which of them the run began anew.
-    calls: Vec<usize>,
-    restarts: Vec<usize>,
-    warnings: Vec<String>,
-}
+const UNET: &str = "unet/diffusion_pytorch_model.safetensors";
+const TEXT: &str = "text_encoder/model.safetensors";
+const VAE: &str = "vae/diffusion_pytorch_model.safetensors";
 
-fn make(pipeline: &Rc<Pipeline>, request: &Request) -> Made {
-    block_on(async {
-        let mut generation = pipeline.start(request).await?;
-        let (mut calls, mut restarts) = (Vec::new(), Vec::new());
-        while !generation.is_done() {
-            let progress = generation.step().await?;
-            if progress.restarted {
-                restarts.push(calls.len());
-            }
-            calls.push(progress.call);
-        }
-        let rgba = generation.finish().await?.rgba;
-        Ok::<_, darkroom::Error>(Made {
-            latent: generation.latent().to_vec(),
-            rgba,
-            calls,
-            restarts,
-            warnings: generation.warnings().to_vec(),
-        })
-    })
-    .expect("a picture")
-}
-
-/// In dB; of pictures that are the same, infinite.
-fn likeness(a: &[u8], b: &[u8]) -> f64 {
-    let squares = a
-        .iter()
-        .zip(b)
-        .map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2));
-    10.0 * (255f64.powi(2) * a.len() as f64 / squares.sum::<f64>()).log10()
-}
-
-/// The adapter in f16 and in f32, with weights stored in f16 for both.
-fn runtimes() -> Option<(Runtime, Runtime)> {
-    if std::env::var("DARKROOM_NO_GPU_TESTS").is_ok_and(|value| value == "1") {
-        println!("NOT RUN: overflow of f16 (DARKROOM_NO_GPU_TESTS=1)");
+/// The adapter in f16 and in f32, with weights stored in f16 for both. `None` where it has no f16.
+fn runtimes(gpu: &Gpu) -> Option<(Runtime, Runtime)> {
+    if !gpu.has_f16() {
+        say("NOT RUN: overflow of f16 (the adapter has no shader-f16)");
         return None;
     }
-    let half = match block_on(Runtime::gpu(Precision::F16, false)) {
-        Err(error) if error.to_string().contains("shader-f16") => {
-            println!("NOT RUN: overflow of f16 ({error})");
-            return None;
-        }
-        result => result.expect("a GPU adapter (lavapipe will do), or DARKROOM_NO_GPU_TESTS=1"),
-    };
+    let half = gpu.runtime(Precision::F16);
     let single = Runtime {
         dtype: DType::F32,
         ..half.clone()
@@ -156,13 +126,12 @@ fn runtimes() -> Option<(Runtime, Runtime)> {
     Some((half, single))
 }
 
-const UNET: &str = "unet/diffusion_pytorch_model.safetensors";
-const TEXT: &str = "text_encoder/model.safetensors";
-const VAE: &str = "vae/diffusion_pytorch_model.safetensors";
-
 #[test]
-fn what_overflows_in_f16_is_done_again_in_f32() {
-    let Some((half, single)) = runtimes() else {
+fn a_run_that_overflows_f16_starts_again_in_f32() {
+    let Some(gpu) = Gpu::new("overflow of f16 in the U-Net") else {
+        return;
+    };
+    let Some((half, single)) = runtimes(&gpu) else {
         return;
     };
     let model = Model::read("sd1-pndm");
@@ -171,9 +140,9 @@ fn what_overflows_in_f16_is_done_again_in_f32() {
         ..model.expected.cases[0].request()
     };
 
-    let plain = make(&model.load(&half), &request);
+    let plain = generate(&model.load(&half), &request);
     assert!(plain.warnings.is_empty() && plain.restarts.is_empty());
-    let in_f32 = make(&model.load(&single), &request);
+    let in_f32 = generate(&model.load(&single), &request);
     assert_ne!(plain.latent, in_f32.latent, "f16 and f32 are not the same");
 
     for (path, norm) in [
@@ -183,11 +152,11 @@ fn what_overflows_in_f16_is_done_again_in_f32() {
         let names = ["weight", "bias"].map(|leaf| format!("{norm}{leaf}"));
         let names = names.each_ref().map(String::as_str);
         let scaled = Scaled::new(&model, path, &names, LARGEST);
-        let expected = make(&scaled.load(&single), &request);
+        let expected = generate(&scaled.load(&single), &request);
         assert!(expected.warnings.is_empty());
         let pipeline = scaled.load(&half);
-        let got = make(&pipeline, &request);
-        assert_eq!(got.restarts, [0], "{path}: the first step shows it");
+        let got = generate(&pipeline, &request);
+        assert_eq!(got.restarts, [0], "{path}: the first step overflows");
         assert_eq!(got.calls, expected.calls, "{path}");
         assert_eq!(got.warnings.len(), 1, "{path}: {:?}", got.warnings);
         assert!(
@@ -195,74 +164,75 @@ fn what_overflows_in_f16_is_done_again_in_f32() {
             "{:?}",
             got.warnings
         );
-        assert!(
-            got.latent == expected.latent && got.rgba == expected.rgba,
-            "{path}"
-        );
-        // The pipeline has learnt.
-        let again = make(&pipeline, &request);
+        let equal = got.latent == expected.latent && got.picture.rgba == expected.picture.rgba;
+        assert!(equal, "{path}");
+        // The pipeline stays in f32.
+        let again = generate(&pipeline, &request);
         assert!(
             again.restarts.is_empty() && again.warnings.is_empty(),
             "{path}"
         );
-        assert!(
-            again.latent == expected.latent && again.rgba == expected.rgba,
-            "{path}"
-        );
+        let equal = again.latent == expected.latent && again.picture.rgba == expected.picture.rgba;
+        assert!(equal, "{path}");
     }
+}
 
-    // A decoder that is right for the small picture that previews are fitted on, and overflows on a larger one.
-    let request = Request {
-        width: Some(192),
-        height: Some(192),
-        ..request
-    };
-    let plain = make(&model.load(&half), &request);
+/// A norm of the decoder that is scaled as far as loading allows. Previews are fitted to a small
+/// picture, which does not overflow; a larger one does.
+fn decoder_that_overflows_on_large_pictures(model: &Model, half: &Runtime) -> (Scaled, f32) {
     let norm = "decoder.mid_block.resnets.0.norm1.weight";
-    let at = |largest| Scaled::new(&model, VAE, &[norm], largest);
+    let at = |largest| Scaled::new(model, VAE, &[norm], largest);
     let (mut works, mut fails) = (1.0f32, LARGEST);
-    assert!(at(works).load(&half).warnings().is_empty());
-    let warnings = at(fails).load(&half).warnings().to_vec();
+    assert!(at(works).load(half).warnings().is_empty());
+    let warnings = at(fails).load(half).warnings().to_vec();
     assert!(
         warnings.len() == 1 && warnings[0].contains("pictures are decoded in f32"),
         "{warnings:?}"
     );
     while fails / works > 1.02 {
         let largest = (works * fails).sqrt();
-        match at(largest).load(&half).warnings() {
+        match at(largest).load(half).warnings() {
             [] => works = largest,
             _ => fails = largest,
         }
     }
-    let scaled = at(works);
-    let got = make(&scaled.load(&half), &request);
-    assert!(got.restarts.is_empty(), "the latent is as good as ever");
+    (at(works), works)
+}
+
+#[test]
+fn a_picture_that_overflows_f16_is_decoded_again_in_f32() {
+    let Some(gpu) = Gpu::new("overflow of f16 in the decoder") else {
+        return;
+    };
+    let Some((half, single)) = runtimes(&gpu) else {
+        return;
+    };
+    let model = Model::read("sd1-pndm");
+    let request = Request {
+        steps: 3,
+        width: Some(192),
+        height: Some(192),
+        ..model.expected.cases[0].request()
+    };
+    let plain = generate(&model.load(&half), &request);
+    let (scaled, largest) = decoder_that_overflows_on_large_pictures(&model, &half);
+    let got = generate(&scaled.load(&half), &request);
+    assert!(got.restarts.is_empty(), "the latent does not overflow");
     assert_eq!(got.latent, plain.latent);
     assert!(
         got.warnings.len() == 1 && got.warnings[0].contains("decoded again"),
         "{:?}",
         got.warnings
     );
-    let expected = make(&scaled.load(&single), &request);
-    let likeness = likeness(&got.rgba, &expected.rgba);
-    println!("decoded in f32, with a norm's weight of {works:.0}: {likeness:.1} dB to all in f32");
-    assert!(likeness > 40.0);
-}
+    let expected = generate(&scaled.load(&single), &request);
+    let psnr = psnr(&got.picture.rgba, &expected.picture.rgba);
+    println!("decoded in f32, with a norm's weight of {largest:.0}: {psnr:.1} dB to all in f32");
+    assert!(psnr > 40.0);
 
-/// Weights in f16 are widened before anything is computed with them: of a model that has them in f16, nothing changes.
-#[test]
-fn the_cpu_makes_the_same_of_weights_in_f16() {
-    let single = Runtime::cpu(Precision::F32, false).expect("the CPU");
-    assert_eq!(single.storage, Storage::Single);
-    let half = Runtime {
-        storage: Storage::Half,
-        ..single.clone()
-    };
-    let model = Model::read("sd1-plain-first");
-    let request = Request {
-        steps: 2,
-        ..model.expected.cases[0].request()
-    };
-    let [got, expected] = [half, single].map(|runtime| make(&model.load(&runtime), &request));
-    assert!(got.latent == expected.latent && got.rgba == expected.rgba);
+    // The command shows that warning, which comes after the steps, once.
+    let scratch = Scratch::with_model(model.name);
+    scratch.change(VAE, |bytes| scaled.scale(bytes, 0));
+    let size = ["--width", "192", "--height", "192", "--steps", "3"];
+    let outcome = scratch.generate_on("gpu", &[&size[..], &["--dtype", "f16", "--json"]].concat());
+    outcome.warns(&["decoded again"]);
 }

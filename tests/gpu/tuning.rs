@@ -1,36 +1,29 @@
-//! How the way to divide work is chosen, on a GPU adapter. In a process of its own: other tests beside it would be measured.
+//! The choice of the kernel tiling on a GPU adapter.
 
-mod support;
-
-use burn::tensor::{DType, Tensor, TensorData};
-use darkroom::device::read;
+use burn::tensor::DType;
 use darkroom::device::tuning::measure::{BenchShape, measure};
 use darkroom::device::tuning::{ChosenBy, ChosenTiling, TilingChoice, choose};
-use darkroom::ops::Linear;
 use darkroom::ops::gpu::KernelTiling;
 use darkroom::{Precision, Runtime};
 use pollster::block_on;
-use support::adapter::{AdapterRequest, gpu};
-use support::say;
 
-const WANTED: AdapterRequest = AdapterRequest {
-    precision: Precision::F32,
-    buffer_limit: None,
-};
+use crate::support::gpu::Gpu;
+use crate::support::say;
 
-fn chosen(runtime: &mut Runtime, wish: TilingChoice, remembered: Option<&str>) -> ChosenTiling {
-    block_on(choose(runtime, &wish, remembered))
+fn chosen(runtime: &mut Runtime, choice: TilingChoice, cached: Option<&str>) -> ChosenTiling {
+    block_on(choose(runtime, &choice, cached))
         .expect("a choice")
         .expect("kernels of ours")
 }
 
 #[test]
-fn table_then_memory_then_measurement() {
-    let Some(mut runtime) = gpu("the choice of tiles", WANTED) else {
+fn tiling_comes_from_the_request_the_table_the_cache_or_a_measurement() {
+    let Some(gpu) = Gpu::new("the choice of the kernel tiling") else {
         return;
     };
-    // As if it were a real GPU, which the table does not know; it stays as slow as it is, so the sizes are small.
-    for (software, wish, remembered, expected) in [
+    let mut runtime = gpu.runtime(Precision::F32);
+    // The table has software adapters only, so `software` decides between table and cache.
+    for (software, choice, cached, expected) in [
         (
             true,
             TilingChoice::Auto,
@@ -51,7 +44,7 @@ fn table_then_memory_then_measurement() {
         ),
     ] {
         runtime.software = software;
-        let choice = chosen(&mut runtime, wish, remembered);
+        let choice = chosen(&mut runtime, choice, cached);
         assert_eq!((choice.tiling, choice.chosen_by), expected);
         assert!(choice.timings.is_empty());
         block_on(runtime.self_test()).expect("the self-test");
@@ -74,12 +67,13 @@ fn table_then_memory_then_measurement() {
     block_on(runtime.self_test()).expect("the self-test");
 }
 
-/// What the table says of adapters that run on a CPU is what a measurement says of them.
+/// The table's entry for software adapters is what a measurement gives.
 #[test]
-fn registers_win_where_a_cpu_imitates_the_adapter() {
-    let Some(runtime) = gpu("the measurement of tiles", WANTED) else {
+fn registers_are_fastest_on_a_software_adapter() {
+    let Some(gpu) = Gpu::new("the measurement of kernel tilings") else {
         return;
     };
+    let runtime = gpu.runtime(Precision::F32);
     if !runtime.software {
         say(format_args!("NOT RUN: {} is a real GPU", runtime.name));
         return;
@@ -92,22 +86,4 @@ fn registers_win_where_a_cpu_imitates_the_adapter() {
     let measuring = measure(&runtime.device, DType::F32, sizes, &KernelTiling::ALL);
     let timings = block_on(measuring).expect("timings");
     assert_eq!(timings[0].tiling, "registers", "{timings:?}");
-}
-
-/// On the CPU, and with Burn's own operations, there is nothing to choose.
-#[test]
-fn no_choice_without_kernels() {
-    let mut cpu = Runtime::cpu(Precision::F32, false).expect("the CPU");
-    let choice = block_on(choose(&mut cpu, &TilingChoice::Auto, None)).expect("no failure");
-    assert!(choice.is_none());
-    let one = Tensor::<3>::from_data(TensorData::new(vec![2f32], [1, 1, 1]), &cpu.device);
-    let three = Tensor::<2>::from_data(TensorData::new(vec![3f32], [1, 1]), &cpu.device);
-    let product = cpu.ops.linear(Linear {
-        x: one,
-        skip: None,
-        weight: &three,
-        bias: None,
-        residual: None,
-    });
-    assert_eq!(block_on(read(product)).expect("a product"), [6.0]);
 }

@@ -1,112 +1,71 @@
-//! The native command with addresses that cannot be reached and servers that answer otherwise than hoped.
+//! The native command with addresses that cannot be reached and with servers that misbehave.
 
-mod support;
-
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-
-use support::command::{FAILURE, Outcome, Scratch, generate};
+use crate::support::command::{FAILURE, Scratch, generate};
+use crate::support::golden;
+use crate::support::server::{Server, response};
 
 #[test]
-fn unreachable_addresses() {
-    let out = Scratch::new();
-    let out = out.0.join("picture.png");
-    // Port 9 of this machine: nobody listens there.
-    generate("http://127.0.0.1:9/model", &out, &[]).fails(FAILURE, &["http://127.0.0.1:9/model"]);
-    generate("http://no-such-host.invalid/model", &out, &[])
-        .fails(FAILURE, &["http://no-such-host.invalid/model"]);
-    generate("http://", &out, &[]).fails(FAILURE, &["http://"]);
-}
-
-/// Answers every request on a free port with `answer(path)` until the test's process ends; gives the address.
-fn serve(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = format!("http://{}", listener.local_addr().expect("an address"));
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let _ = respond(stream, &answer);
-        }
-    });
-    address
-}
-
-fn respond(mut stream: TcpStream, answer: &impl Fn(&str) -> Vec<u8>) -> std::io::Result<()> {
-    let mut request = Vec::new();
-    let mut buffer = [0; 4096];
-    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
-        match stream.read(&mut buffer)? {
-            0 => return Ok(()),
-            n => request.extend(&buffer[..n]),
-        }
-    }
-    let request = String::from_utf8_lossy(&request);
-    let path = request.split(' ').nth(1).unwrap_or("/");
-    stream.write_all(&answer(path))
-}
-
-fn response(status: &str, body: &[u8]) -> Vec<u8> {
-    let head = format!(
-        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        body.len()
-    );
-    [head.as_bytes(), body].concat()
-}
-
-#[test]
-fn servers_that_answer_otherwise() {
+fn unreachable_addresses_are_named() {
     let scratch = Scratch::new();
-    let out = scratch.0.join("picture.png");
-    let address = serve(|_| response("404 Not Found", b"no"));
-    generate(&format!("{address}/model"), &out, &[])
-        .fails(FAILURE, &[&address, "/model/", "no such file"]);
-
-    let address = serve(|_| response("500 Internal Server Error", b"no"));
-    generate(&format!("{address}/model"), &out, &[]).fails(FAILURE, &[&address, "500"]);
-
-    // A page in the place of every file, as single-page hosts send it.
-    let address = serve(|_| response("200 OK", b"<!doctype html>"));
-    generate(&format!("{address}/model"), &out, &[]).fails(FAILURE, &[&address, "JSON"]);
-
-    // Fewer bytes than announced.
-    let address = serve(|_| {
-        b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nConnection: close\r\n\r\n{".to_vec()
-    });
-    generate(&format!("{address}/model"), &out, &[]).fails(FAILURE, &[&address]);
-
-    // No HTTP at all.
-    let address = serve(|_| b"SSH-2.0-OpenSSH_9.2\r\n".to_vec());
-    generate(&format!("{address}/model"), &out, &[]).fails(FAILURE, &[&address]);
+    let out = scratch.picture();
+    // Nobody listens on port 9 of this machine.
+    for address in [
+        "http://127.0.0.1:9/model",
+        "http://no-such-host.invalid/model",
+        "http://",
+    ] {
+        generate(address, &out, &[]).fails(FAILURE, &[address]);
+    }
 }
 
-/// A server without ranges and one whose weights are missing.
 #[test]
-fn a_model_from_a_server() {
+fn bad_responses_are_reported_with_the_address() {
+    let scratch = Scratch::new();
+    let out = scratch.picture();
+    let fails = |answer: &[u8], words: &[&str]| {
+        let answer = answer.to_vec();
+        let server = Server::start(move |_| answer.clone());
+        let outcome = generate(&format!("{}/model", server.address), &out, &[]);
+        outcome.fails(FAILURE, &[&server.address]);
+        outcome.fails(FAILURE, words);
+    };
+    fails(
+        &response("404 Not Found", "", b"no"),
+        &["/model/", "no such file"],
+    );
+    fails(&response("500 Internal Server Error", "", b"no"), &["500"]);
+    // Single-page hosts send a page in place of every file.
+    fails(&response("200 OK", "", b"<!doctype html>"), &["JSON"]);
+    // Fewer bytes than announced.
+    fails(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nConnection: close\r\n\r\n{",
+        &[],
+    );
+    // Not HTTP.
+    fails(b"SSH-2.0-OpenSSH_9.2\r\n", &[]);
+}
+
+/// One server has no ranges, the other no weights of the VAE.
+#[test]
+fn a_model_loads_from_a_server_without_ranges() {
     let scratch = Scratch::new();
     let file = |path: &str| {
         let path = path.trim_start_matches("/model/");
-        std::fs::read(support::golden().join("models/sd1-pndm/model").join(path))
+        std::fs::read(golden().join("models/sd1-pndm/model").join(path))
     };
     let whole = move |path: &str| match file(path) {
-        Ok(bytes) => response("200 OK", &bytes),
-        Err(_) => response("404 Not Found", b""),
+        Ok(bytes) => response("200 OK", "", &bytes),
+        Err(_) => response("404 Not Found", "", b""),
     };
-    let address = serve(whole);
-    let out = scratch.0.join("picture.png");
-    let Outcome { output, picture } =
-        generate(&format!("{address}/model/"), &out, &["--steps", "1"]);
-    assert_eq!(
-        output.status.code(),
-        Some(0),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert!(picture);
+    let server = Server::start(move |request| whole(&request.path));
+    let address = format!("{}/model/", server.address);
+    generate(&address, &scratch.picture(), &["--steps", "1"]).succeeds();
 
-    let address = serve(move |path| match path {
-        path if path.contains("vae/diffusion") => response("404 Not Found", b""),
+    let server = Server::start(move |request| match &*request.path {
+        path if path.contains("vae/diffusion") => response("404 Not Found", "", b""),
         path => whole(path),
     });
+    let address = format!("{}/model", server.address);
     let out = scratch.0.join("another.png");
-    generate(&format!("{address}/model"), &out, &[])
-        .fails(FAILURE, &[&address, "vae", "safetensors"]);
+    generate(&address, &out, &[]).fails(FAILURE, &[&server.address, "vae", "safetensors"]);
 }

@@ -1,25 +1,37 @@
-//! Everything the host computes, against the reference values in `golden/host` (see its generate.py): token ids against
-//! transformers, noise against PyTorch, schedules and samplers against diffusers.
+//! Tests that need no GPU adapter and take seconds: `cargo test --release --test host`.
+//!
+//! Values are compared with `tests/golden` (see each generate.py there): token ids with
+//! transformers, noise with PyTorch, schedules, samplers and tiny models with diffusers.
 
-#[path = "host_values/noise.rs"]
+mod bad_input;
+mod bad_network;
+mod command;
+mod cpu_ops;
+mod memory;
 mod noise;
-#[path = "host_values/samplers.rs"]
+mod parity;
+mod precision;
 mod samplers;
-#[path = "host_values/tokens.rs"]
+mod shaders;
+mod single_file;
+#[path = "../support/mod.rs"]
+mod support;
 mod tokens;
-
-use std::path::PathBuf;
+mod tuning;
+mod vae_tiles;
 
 use serde_json::Value;
 
+use support::{golden, read_json, repository};
+
 /// A file of this repository.
 fn read(path: &str) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
-    std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    std::fs::read(repository(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
-fn golden(name: &str) -> Value {
-    serde_json::from_slice(&read(&format!("tests/golden/host/{name}"))).unwrap()
+/// A JSON file of `tests/golden/host`.
+fn host_values(name: &str) -> Value {
+    read_json(&golden().join("host").join(name))
 }
 
 fn usize_of(value: &Value) -> usize {

@@ -1,14 +1,14 @@
-//! Noise against PyTorch's CPU generator and against a NumPy Philox.
+//! Noise against PyTorch's CPU generator and against a Philox in NumPy.
 
 use std::collections::BTreeMap;
 
 use darkroom::sampling::noise::{Noise, Rng};
 
-use crate::{golden, usize_of};
+use crate::{host_values, usize_of};
 
-/// Distance of two numbers in steps of f32.
+/// Distance of two numbers in units in the last place.
 fn ulps(a: f32, b: f32) -> u32 {
-    let place = |x: f32| {
+    let ordered = |x: f32| {
         let bits = x.to_bits() as i32;
         if bits < 0 {
             i32::MIN.wrapping_sub(bits)
@@ -16,13 +16,13 @@ fn ulps(a: f32, b: f32) -> u32 {
             bits
         }
     };
-    place(a).abs_diff(place(b))
+    ordered(a).abs_diff(ordered(b))
 }
 
 #[test]
-fn noise_equals_that_of_pytorch_and_of_philox() {
+fn noise_equals_pytorch_and_philox() {
     let mut exact = BTreeMap::new();
-    for stream in golden("noise.json").as_array().unwrap() {
+    for stream in host_values("noise.json").as_array().unwrap() {
         let rng: Rng = stream["rng"].as_str().unwrap().parse().unwrap();
         let seed: u64 = stream["seed"].as_str().unwrap().parse().unwrap();
         let mut noise = Noise::new(rng, seed);
@@ -51,7 +51,7 @@ fn noise_equals_that_of_pytorch_and_of_philox() {
                 .map(|(x, i)| u64::from(x.to_bits()).wrapping_mul(i));
             let sum = weighted.fold(0u64, u64::wrapping_add);
             let same = format!("{sum:016x}") == expected["sum"].as_str().unwrap();
-            // Where the system's logarithm and sine take no part, every bit must be right.
+            // Every bit must be equal where the system's logarithm and sine are not used.
             assert!(
                 same || rng == Rng::Philox || n < 16,
                 "{rng} seed {seed} call {call} of {n}: sum of bits"
@@ -61,11 +61,11 @@ fn noise_equals_that_of_pytorch_and_of_philox() {
             *all += 1;
         }
     }
-    println!("calls equal in every bit, of all: {exact:?}");
+    println!("calls that are equal in every bit, of all: {exact:?}");
 }
 
 #[test]
-fn noise_of_any_size() {
+fn noise_of_any_size_is_finite_and_normal() {
     for rng in [Rng::Torch, Rng::Philox] {
         assert_eq!(rng.to_string().parse(), Ok(rng));
         for n in 0..200 {
@@ -85,7 +85,7 @@ fn noise_of_any_size() {
         );
     }
     assert!("cuda".parse::<Rng>().is_err_and(|e| e.is_usage()));
-    // PyTorch's CPU generator looks at 32 bits of the seed, Philox at 64.
+    // PyTorch's CPU generator uses 32 bits of the seed, Philox uses 64.
     let differ = |rng| Noise::new(rng, 5).normal(20) != Noise::new(rng, 5 + (1 << 32)).normal(20);
     assert!(!differ(Rng::Torch) && differ(Rng::Philox));
 }

@@ -4,9 +4,10 @@ use darkroom::error::Error;
 use darkroom::text::tokenizer::{LongPrompt, Tokenizer, TokenizerFiles};
 use serde_json::{Value, json};
 
-use crate::{golden, read, usize_of};
+use crate::support::random::Random;
+use crate::{host_values, read, usize_of};
 
-/// The real CLIP vocabulary with the small files of an SD1.x or SD2.x model.
+/// CLIP's published vocabulary with the small files of an SD1.x or SD2.x model.
 fn clip(golden: &Value, kind: &str) -> Tokenizer {
     let file = |name: &str| golden["files"][kind][name].to_string().into_bytes();
     Tokenizer::from_files(&TokenizerFiles {
@@ -38,8 +39,8 @@ fn check_tokens(tokenizer: &Tokenizer, text: &str, expected: &[Value], padding: 
 }
 
 #[test]
-fn token_ids_equal_those_of_transformers() {
-    let golden = golden("tokens.json");
+fn token_ids_equal_transformers() {
+    let golden = host_values("tokens.json");
     let cases = golden["cases"].as_array().unwrap();
     assert!(cases.len() >= 2000);
     let (sd1, sd2) = (clip(&golden, "sd1"), clip(&golden, "sd2"));
@@ -55,7 +56,7 @@ fn token_ids_equal_those_of_transformers() {
 }
 
 #[test]
-fn token_ids_of_the_demo_model() {
+fn token_ids_of_the_demo_model_equal_transformers() {
     let folder = "www/models/portraits/tokenizer";
     let file = |name: &str| read(&format!("{folder}/{name}"));
     let (vocab, merges, json) = (
@@ -78,7 +79,7 @@ fn token_ids_of_the_demo_model() {
         tokenizer_json: Some(&json),
         ..Default::default()
     };
-    let golden = golden("demo_tokens.json");
+    let golden = host_values("demo_tokens.json");
     for files in [both, only_json] {
         let tokenizer = Tokenizer::from_files(&files).unwrap();
         for case in golden["cases"].as_array().unwrap() {
@@ -90,8 +91,8 @@ fn token_ids_of_the_demo_model() {
 }
 
 #[test]
-fn long_prompts_go_on_in_chunks() {
-    let golden = golden("tokens.json");
+fn long_prompts_are_split_into_chunks() {
+    let golden = host_values("tokens.json");
     let tokenizer = clip(&golden, "sd1");
     for (words, chunks) in [(0, 1), (1, 1), (75, 1), (76, 2), (150, 2), (151, 3)] {
         let tokens = tokenizer
@@ -163,7 +164,7 @@ fn malformed_tokenizer_files_are_named() {
         (files(vocab, "a\n", "{}"), "tokenizer/merges.txt: line 1"),
         (files(vocab, "a q</w>\n", "{}"), "tokenizer/merges.txt: "),
         (
-            files(vocab, merges, "nonsense"),
+            files(vocab, merges, "no JSON"),
             "tokenizer/tokenizer_config.json: not a JSON object",
         ),
         (
@@ -204,13 +205,14 @@ fn malformed_tokenizer_files_are_named() {
         Tokenizer::from_files(&unigram),
         Err(Error::Config { .. })
     ));
-    // A number that stands for "unknown".
+    // The number that transformers writes for "unknown".
     let tokenizer =
         Tokenizer::from_files(&files(vocab, merges, "{\"model_max_length\": 1e30}")).unwrap();
     assert_eq!(tokenizer.max_length(), 77);
 }
 
-/// A token behind the vocabulary, as textual inversion adds them, is found whole; a wrong id is refused.
+/// A token after the vocabulary, as textual inversion adds them, is found whole. A wrong id is an
+/// error.
 #[test]
 fn listed_tokens_keep_their_ids() {
     let vocab = json!({"a": 0, "a</w>": 1, "<|startoftext|>": 2, "<|endoftext|>": 3}).to_string();
@@ -232,29 +234,16 @@ fn listed_tokens_keep_their_ids() {
     assert!(matches!(wrong, Err(Error::Config { .. })));
 }
 
-/// A small generator for tests with random input.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
-}
-
 #[test]
 fn any_text_gives_whole_chunks() {
-    let golden = golden("tokens.json");
+    let golden = host_values("tokens.json");
     let tokenizers = [clip(&golden, "sd1"), clip(&golden, "sd2")];
-    let mut dice = Dice(1);
+    let mut random = Random::new(1);
     let limits = [0x80, 0x800, 0x1_0000, 0x11_0000];
     for round in 0..3000 {
-        let length = dice.roll(120);
+        let length = random.below(120);
         let limit = limits[round % 4];
-        let letters = (0..length).filter_map(|_| char::from_u32(dice.roll(limit) as u32));
+        let letters = (0..length).filter_map(|_| char::from_u32(random.below(limit) as u32));
         let text: String = letters.collect();
         let tokenizer = &tokenizers[round / 4 % 2];
         let padding = tokenizer.empty_chunk()[76];

@@ -1,11 +1,14 @@
-//! What loading costs in memory, counted: of this program by an allocator of its own, of the GPU by CubeCL's pools. And
-//! that the bytes asked for are those that were announced, in that order.
+//! The memory that loading takes: of this process by an allocator of its own, of the GPU by
+//! CubeCL's pools. And the bytes that are read: those that were announced, in that order.
+
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::alloc::{GlobalAlloc, Layout as Memory, System};
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use burn::backend::wgpu::CubeBackend;
 use burn::tensor::{DType, Device, Tensor};
@@ -13,17 +16,22 @@ use cubecl::MemoryScope;
 use darkroom::weights::file::Part;
 use darkroom::weights::load::{LoadProgress, Weights};
 use darkroom::weights::params::{Layout, Loaded, RequiredTensor};
+use darkroom::weights::safetensors::Dtype;
 use darkroom::weights::source::SourceFuture;
 use darkroom::weights::{CHUNK, Source, Storage, load_parts};
 use half::{bf16, f16};
 use pollster::block_on;
+use serde_json::Value;
+use support::gpu::Gpu;
+use support::safetensors;
 
-/// The system's memory, counted.
+/// The system's allocator with a count of all memory.
 struct Counting;
 
 static NOW: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 
+// SAFETY: every call goes to the system's allocator with its own arguments.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, memory: Memory) -> *mut u8 {
         let now = NOW.fetch_add(memory.size(), Ordering::Relaxed) + memory.size();
@@ -40,33 +48,23 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// One test at a time: what is counted is everybody's.
+/// Waits until no other test runs, since all memory of the process is counted.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
-    ALONE
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn gpu() -> Option<Device> {
-    static DEVICE: OnceLock<Option<Device>> = OnceLock::new();
-    let device = DEVICE.get_or_init(|| {
-        if std::env::var("DARKROOM_NO_GPU_TESTS").is_ok_and(|v| v == "1") {
-            return None;
-        }
-        let (device, _) = Device::wgpu_options()
-            .init_with_setup()
-            .expect("a wgpu adapter (lavapipe will do), or DARKROOM_NO_GPU_TESTS=1");
-        Some(device)
-    });
-    if device.is_none() {
-        println!("NOT RUN: DARKROOM_NO_GPU_TESTS=1");
-    }
-    device.clone()
+/// Runs `work`; returns its result and the most bytes that the process held for it.
+fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let before = NOW.load(Ordering::Relaxed);
+    PEAK.store(before, Ordering::Relaxed);
+    let result = work();
+    let peak = PEAK.load(Ordering::Relaxed).saturating_sub(before);
+    (result, peak)
 }
 
 /// A type of elements in files.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 enum Elements {
     F16,
     Bf16,
@@ -83,7 +81,15 @@ impl Elements {
     }
 
     fn size(self) -> usize {
-        if self == Elements::F32 { 4 } else { 2 }
+        self.dtype().size()
+    }
+
+    fn dtype(self) -> Dtype {
+        match self {
+            Elements::F16 => Dtype::F16,
+            Elements::Bf16 => Dtype::Bf16,
+            Elements::F32 => Dtype::F32,
+        }
     }
 
     fn write(self, value: f32, to: &mut Vec<u8>) {
@@ -95,49 +101,44 @@ impl Elements {
     }
 }
 
-/// A model of one file that exists only as far as it is read.
-struct Imagined {
+/// A model of one file. Its bytes are generated when they are read.
+struct Generated {
     required: Vec<RequiredTensor>,
     elements: Elements,
     head: Vec<u8>,
-    /// Where each tensor begins in the file.
+    /// Offset of each tensor in the file.
     starts: Vec<usize>,
     size: usize,
-    /// In place of the first value of the first tensor.
+    /// Replaces the first value of the first tensor.
     first_value: Option<f32>,
     planned: RefCell<Vec<Range<u64>>>,
-    /// Bytes of weights read so far, as they follow each other in the plan.
+    /// Bytes of weights read so far, in the order of the plan.
     read: Cell<u64>,
 }
 
 const PATH: &str = "unet/diffusion_pytorch_model.safetensors";
 
-/// The value at `index` of the tensor: small, varied, and the same in all three types of elements.
+/// The value at `index` of a tensor: small, varied, and the same in all three types of elements.
 fn value(tensor: usize, index: usize) -> f32 {
     let hash = (index as u32 ^ (tensor as u32) << 20).wrapping_mul(2_654_435_761) >> 24;
     (hash as f32 - 128.0) / 64.0
 }
 
-impl Imagined {
+impl Generated {
     fn new(required: Vec<RequiredTensor>, elements: Elements) -> Self {
-        let mut entries = serde_json::Map::new();
-        let mut end = 0;
-        let mut offsets = Vec::new();
-        for required in &required {
-            offsets.push(end);
+        let infos = required
+            .iter()
+            .map(|required| (&*required.name, elements.name(), &required.shape[..]));
+        let (head, size) = safetensors::header(infos, &Value::Null);
+        let mut start = head.len();
+        let starts = required.iter().map(|required| {
             let size = required.shape.iter().product::<usize>() * elements.size();
-            let entry = serde_json::json!({
-                "dtype": elements.name(), "shape": required.shape, "data_offsets": [end, end + size],
-            });
-            entries.insert(required.name.clone(), entry);
-            end += size;
-        }
-        let json = serde_json::Value::Object(entries).to_string().into_bytes();
-        let mut head = (json.len() as u64).to_le_bytes().to_vec();
-        head.extend(json);
-        Imagined {
-            starts: offsets.iter().map(|offset| head.len() + offset).collect(),
-            size: head.len() + end,
+            start += size;
+            start - size
+        });
+        Generated {
+            starts: starts.collect(),
+            size: size as usize,
             required,
             elements,
             head,
@@ -166,14 +167,14 @@ impl Imagined {
         bytes
     }
 
-    /// Notes that `range` was read, which must be what comes next in the plan.
-    fn note(&self, range: &Range<u64>) {
+    /// Records that `range` was read. It must be the next one of the plan.
+    fn record(&self, range: &Range<u64>) {
         let planned = self.planned.borrow();
         let mut before = 0;
         for next in planned.iter() {
             let at = next.start + self.read.get() - before;
             if at < next.end {
-                assert_eq!(range.start, at, "bytes are read as they were planned");
+                assert_eq!(range.start, at, "bytes are read in the order of the plan");
                 assert!(range.end <= next.end, "{range:?} in {next:?}");
                 self.read.set(self.read.get() + range.end - range.start);
                 return;
@@ -184,7 +185,7 @@ impl Imagined {
     }
 }
 
-impl Source for Imagined {
+impl Source for Generated {
     fn size<'a>(&'a self, path: &'a str) -> SourceFuture<'a, Option<u64>> {
         Box::pin(async move { Ok((path == PATH).then_some(self.size as u64)) })
     }
@@ -202,7 +203,7 @@ impl Source for Imagined {
     fn read<'a>(&'a self, _: &'a str, range: Range<u64>) -> SourceFuture<'a, Vec<u8>> {
         Box::pin(async move {
             if range.start >= self.head.len() as u64 && self.first_value.is_none() {
-                self.note(&range);
+                self.record(&range);
             }
             Ok(self.bytes(range))
         })
@@ -221,7 +222,7 @@ fn required(name: &str, shape: &[usize], layout: Layout) -> RequiredTensor {
     }
 }
 
-fn load(source: &Imagined, device: &Device, storage: Storage) -> Weights {
+fn load(source: &Generated, device: &Device, storage: Storage) -> Weights {
     let part = Part {
         folder: "unet",
         stem: "diffusion_pytorch_model",
@@ -234,9 +235,9 @@ fn load(source: &Imagined, device: &Device, storage: Storage) -> Weights {
     };
     let parts = [part];
     let loaded = load_parts(source, &parts, device, storage, &mut progress);
-    let loaded = block_on(loaded).expect("a model that is as it should be");
+    let loaded = block_on(loaded).expect("a valid model");
     let expected = bytes(&source.required, source.elements.size());
-    assert_eq!(last, expected as u64, "of what is required, every byte");
+    assert_eq!(last, expected as u64, "bytes of all required tensors");
     loaded
 }
 
@@ -247,7 +248,7 @@ fn matrix<'a>(weights: &'a Weights, name: &str) -> &'a Tensor<2> {
     }
 }
 
-/// The shapes of a large model's largest tensors, and some odd ones.
+/// The shapes of a large model's largest tensors, and some unusual ones.
 fn large() -> Vec<RequiredTensor> {
     vec![
         required("conv.weight", &[1280, 1920, 3, 3], Layout::Conv3x3),
@@ -265,9 +266,11 @@ fn bytes(required: &[RequiredTensor], size: usize) -> usize {
 }
 
 #[test]
-fn a_matrix_is_never_whole_in_this_programs_memory() {
-    let Some(device) = gpu() else { return };
+fn a_matrix_is_never_whole_in_host_memory() {
     let _alone = alone();
+    let Some(gpu) = Gpu::new("host memory while loading to a GPU") else {
+        return;
+    };
     for (elements, storage) in [
         (Elements::F16, Storage::Lossless),
         (Elements::F16, Storage::Single),
@@ -275,38 +278,32 @@ fn a_matrix_is_never_whole_in_this_programs_memory() {
         (Elements::F32, Storage::Half),
         (Elements::F32, Storage::Lossless),
     ] {
-        let model = Imagined::new(large(), elements);
-        let before = NOW.load(Ordering::Relaxed);
-        PEAK.store(before, Ordering::Relaxed);
-        let weights = load(&model, &device, storage);
-        let peak = PEAK.load(Ordering::Relaxed).saturating_sub(before);
+        let model = Generated::new(large(), elements);
+        let (_weights, peak) = peak(|| load(&model, &gpu.device, storage));
         println!(
             "{} as {storage:?}: {:.1} MB of weights, host peak {:.1} MB",
             elements.name(),
             bytes(&model.required, elements.size()) as f64 / 1e6,
             peak as f64 / 1e6
         );
-        // What was read, what it was converted to, and as much again that waits to be sent off; the rest is CubeCL's.
+        // The bytes that were read, their conversion, and as much again that waits to be sent. The
+        // rest is CubeCL's.
         assert!(peak < 5 * CHUNK, "{peak} bytes");
-        drop(weights);
     }
 }
 
 #[test]
 fn a_table_is_in_memory_once() {
     let _alone = alone();
-    // SD1's tokens.
+    // The tokens of SD1.
     let table = || vec![required("table.weight", &[49408, 768], Layout::HostTable)];
     for (elements, storage, kept) in [
         (Elements::F16, Storage::Half, 2),
         (Elements::F32, Storage::Half, 2),
         (Elements::F32, Storage::Lossless, 4),
     ] {
-        let model = Imagined::new(table(), elements);
-        let before = NOW.load(Ordering::Relaxed);
-        PEAK.store(before, Ordering::Relaxed);
-        let weights = load(&model, &Device::flex(), storage);
-        let peak = PEAK.load(Ordering::Relaxed).saturating_sub(before);
+        let model = Generated::new(table(), elements);
+        let (weights, peak) = peak(|| load(&model, &Device::flex(), storage));
         let size = bytes(&model.required, kept);
         assert!(peak < size + 3 * CHUNK, "{peak} bytes for {size}");
         let Loaded::Table(table) = &weights.parts[0]["table.weight"] else {
@@ -321,57 +318,53 @@ fn a_table_is_in_memory_once() {
 
 #[test]
 fn the_gpu_holds_the_weights_and_nothing_else() {
-    let Some(device) = gpu() else { return };
     let _alone = alone();
-    let probe = Tensor::<1>::empty([1], &device);
+    let Some(gpu) = Gpu::new("GPU memory after loading") else {
+        return;
+    };
+    let probe = Tensor::<1>::empty([1], &gpu.device);
     let client = probe
         .try_into_primitive::<CubeBackend>()
         .expect("a wgpu device")
         .client;
-    let used = || {
+    let reserved = || {
+        let usage = client.memory_report(MemoryScope::Device).usage();
+        usage.bytes_reserved as usize
+    };
+    let reserved_after_cleanup = || {
         client.memory_cleanup().expect("a cleanup");
-        client
-            .memory_report(MemoryScope::Device)
-            .usage()
-            .bytes_reserved as usize
+        reserved()
     };
     for (elements, storage, size) in [
         (Elements::F16, Storage::Lossless, 2),
         (Elements::F32, Storage::Lossless, 4),
         (Elements::F32, Storage::Half, 2),
     ] {
-        let model = Imagined::new(large(), elements);
-        let before = used();
-        let weights = load(&model, &device, storage);
-        // Without a cleanup of its own: loading has done it.
-        let after = client
-            .memory_report(MemoryScope::Device)
-            .usage()
-            .bytes_reserved as usize;
+        let model = Generated::new(large(), elements);
+        let before = reserved_after_cleanup();
+        let weights = load(&model, &gpu.device, storage);
+        // Without a cleanup here: loading made one.
+        let taken = reserved() - before;
         let expected = bytes(&model.required, size);
         println!(
-            "{} as {storage:?}: {expected} bytes of weights, {} allocated",
+            "{} as {storage:?}: {expected} bytes of weights, {taken} allocated",
             elements.name(),
-            after - before
         );
-        assert!(
-            after - before >= expected,
-            "vectors and odd matrices are in f32"
-        );
-        assert!((after - before) as f64 <= 1.02 * expected as f64);
+        assert!(taken >= expected, "vectors and odd matrices are in f32");
+        assert!(taken as f64 <= 1.02 * expected as f64);
         drop(weights);
-        let left = used().saturating_sub(before);
-        assert!(left < CHUNK, "{left} bytes stay behind");
+        let left = reserved_after_cleanup().saturating_sub(before);
+        assert!(left < CHUNK, "{left} bytes are not freed");
     }
 }
 
 #[test]
-fn tensors_without_a_place_are_named() {
+fn unexpected_tensors_are_named() {
     let _alone = alone();
     let shapes = ["proj.weight", "lora_up.weight", "lora_down.weight"]
         .map(|name| required(name, &[8, 4], Layout::Matrix))
         .to_vec();
-    let mut model = Imagined::new(shapes, Elements::F16);
+    let mut model = Generated::new(shapes, Elements::F16);
     assert!(
         load(&model, &Device::flex(), Storage::Single)
             .warnings
@@ -387,9 +380,17 @@ fn tensors_without_a_place_are_named() {
     );
 }
 
-#[test]
-fn weights_are_what_the_file_says_on_every_device() {
+/// Runs `test` on the CPU, and on the adapter unless it is left out.
+fn on_every_device(what: &str, test: impl Fn(&Device)) {
     let _alone = alone();
+    test(&Device::flex());
+    if let Some(gpu) = Gpu::new(what) {
+        test(&gpu.device);
+    }
+}
+
+#[test]
+fn weights_equal_the_file_on_every_device() {
     let shapes = || {
         vec![
             required("conv.weight", &[36, 33, 3, 3], Layout::Conv3x3),
@@ -398,62 +399,58 @@ fn weights_are_what_the_file_says_on_every_device() {
             required("bias", &[60], Layout::Vector),
         ]
     };
-    for device in [Some(Device::flex()), gpu()].into_iter().flatten() {
+    on_every_device("weights on a GPU", |device| {
         for elements in [Elements::F16, Elements::Bf16, Elements::F32] {
             for storage in [Storage::Lossless, Storage::Half, Storage::Single] {
-                let model = Imagined::new(shapes(), elements);
-                let weights = load(&model, &device, storage);
-                for (tensor, required) in model.required.iter().enumerate() {
-                    let what = format!("{} {} as {storage:?}", required.name, elements.name());
-                    let (data, half) = match &weights.parts[0][&required.name] {
-                        Loaded::Matrix(matrix) => {
-                            let half = storage.matrix(file_type(elements), required.shape[0]);
-                            (matrix.clone().into_data(), half)
-                        }
-                        Loaded::Vector(vector) => (vector.clone().into_data(), DType::F32),
-                        Loaded::Table(_) => panic!("{what}: there is none"),
-                    };
-                    assert_eq!(data.dtype(), half, "{what}");
-                    let got: Vec<f32> = data.convert::<f32>().try_to_vec().expect("f32");
-                    let shape = &required.shape;
-                    let inputs = shape.get(1).copied().unwrap_or(1);
-                    let taps: usize = shape.iter().skip(2).product();
-                    for (index, got) in got.into_iter().enumerate() {
-                        let (row, output) = (index / shape[0], index % shape[0]);
-                        let (tap, input) = (row / inputs, row % inputs);
-                        let there = (output * inputs + input) * taps + tap;
-                        assert_eq!(got, value(tensor, there), "{what} at {index}");
-                    }
+                let model = Generated::new(shapes(), elements);
+                let weights = load(&model, device, storage);
+                for tensor in 0..model.required.len() {
+                    compare(&model, &weights, tensor, storage);
                 }
             }
         }
-    }
+    });
 }
 
-fn file_type(elements: Elements) -> darkroom::weights::safetensors::Dtype {
-    use darkroom::weights::safetensors::Dtype;
-    match elements {
-        Elements::F16 => Dtype::F16,
-        Elements::Bf16 => Dtype::Bf16,
-        Elements::F32 => Dtype::F32,
+/// Compares the loaded tensor of this index with the file, transposed.
+fn compare(model: &Generated, weights: &Weights, tensor: usize, storage: Storage) {
+    let required = &model.required[tensor];
+    let what = format!("{} {} as {storage:?}", required.name, model.elements.name());
+    let (data, dtype) = match &weights.parts[0][&required.name] {
+        Loaded::Matrix(matrix) => {
+            let dtype = storage.matrix(model.elements.dtype(), required.shape[0]);
+            (matrix.clone().into_data(), dtype)
+        }
+        Loaded::Vector(vector) => (vector.clone().into_data(), DType::F32),
+        Loaded::Table(_) => panic!("{what}: a table"),
+    };
+    assert_eq!(data.dtype(), dtype, "{what}");
+    let got: Vec<f32> = data.convert::<f32>().try_to_vec().expect("f32");
+    let shape = &required.shape;
+    let inputs = shape.get(1).copied().unwrap_or(1);
+    let taps: usize = shape.iter().skip(2).product();
+    for (index, got) in got.into_iter().enumerate() {
+        let (row, output) = (index / shape[0], index % shape[0]);
+        let (tap, input) = (row / inputs, row % inputs);
+        let in_file = (output * inputs + input) * taps + tap;
+        assert_eq!(got, value(tensor, in_file), "{what} at {index}");
     }
 }
 
 #[test]
 fn a_matrix_with_a_weight_beyond_f16_stays_in_f32() {
-    let _alone = alone();
-    for device in [Some(Device::flex()), gpu()].into_iter().flatten() {
+    on_every_device("a weight beyond f16 on a GPU", |device| {
         let shapes = ["large.weight", "other.weight"]
             .map(|name| required(name, &[64, 40], Layout::Matrix))
             .to_vec();
-        let mut model = Imagined::new(shapes, Elements::F32);
+        let mut model = Generated::new(shapes, Elements::F32);
         model.first_value = Some(1e6);
-        let weights = load(&model, &device, Storage::Half);
+        let weights = load(&model, device, Storage::Half);
         assert_eq!(matrix(&weights, "other.weight").dtype(), DType::F16);
         let large = matrix(&weights, "large.weight");
         assert_eq!(large.dtype(), DType::F32);
         let values: Vec<f32> = large.clone().into_data().try_to_vec().expect("f32");
         assert_eq!(values[0], 1e6);
         assert_eq!(values[1], value(0, 40));
-    }
+    });
 }

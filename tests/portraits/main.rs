@@ -1,41 +1,37 @@
-//! What the demo model was made to show, counted by its detector: "without mustache" takes none away, the negative prompt does.
+//! The demo model's purpose, measured by its detector: "without mustache" in the prompt does not
+//! remove mustaches, the negative prompt does.
 //!
-//! `training/evaluate.py` counts over 192 seeds in diffusers' pictures; this is the short version, over pictures of our own
-//! engine. The long one (`portraits/rates.rs`), which takes half an hour or more: `cargo xtask test --full rates`.
+//! `training/evaluate.py` counts over 192 seeds in diffusers' pictures. This is the short version
+//! over our own engine's pictures. The long version, `rates.rs`, takes half an hour or more: `cargo
+//! xtask test --full rates`.
 
-#[path = "portraits/detector.rs"]
 mod detector;
-#[path = "portraits/rates.rs"]
 mod rates;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use darkroom::weights::source::folder::Folder;
-use darkroom::{LoadOptions, Pipeline, Precision, Request, Runtime};
+use darkroom::{Pipeline, Precision, Request, Runtime};
 use detector::{Detector, Reading};
-use pollster::block_on;
-use support::adapter::{AdapterRequest, gpu};
-use support::say;
+use support::generate::generate;
+use support::gpu::Gpu;
+use support::{cpu, repository, say};
 
-/// Of seeds 0 to 15 only 2 show a mustache to take away.
+/// Only 2 of the seeds 0 to 15 show a mustache to remove.
 const SEEDS: Range<u64> = 16..32;
-/// As the page asks for it with this model.
+/// The page's guidance scale for this model.
 const GUIDANCE_SCALE: f64 = 3.0;
 const MAN: &str = "Portrait photo of a man";
 
-fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
-}
-
 fn load(runtime: &Runtime) -> Rc<Pipeline> {
-    let folder = Folder::open(path("www/models/portraits")).expect("the demo model");
-    block_on(Pipeline::load(&folder, runtime, LoadOptions::default())).expect("a model")
+    let folder = Folder::open(repository("www/models/portraits")).expect("the demo model");
+    support::generate::load(&folder, runtime)
 }
 
-/// What the detector sees in the pictures of these seeds.
+/// The detector's readings of the pictures of these seeds.
 fn look(
     pipeline: &Rc<Pipeline>,
     prompt: &str,
@@ -43,7 +39,7 @@ fn look(
     guidance_scale: f64,
     seeds: Range<u64>,
 ) -> Vec<Reading> {
-    let detector = Detector::read(&path("training/detector.safetensors"));
+    let detector = Detector::read(&repository("training/detector.safetensors"));
     let picture = |seed| {
         let request = Request {
             prompt: prompt.into(),
@@ -52,21 +48,14 @@ fn look(
             guidance_scale,
             ..Request::default()
         };
-        block_on(async {
-            let mut generation = pipeline.start(&request).await?;
-            while !generation.is_done() {
-                generation.step().await?;
-            }
-            Ok::<_, darkroom::Error>(generation.finish().await?.rgba)
-        })
-        .expect("a picture")
+        generate(pipeline, &request).picture.rgba
     };
     seeds.map(|seed| detector.look(&picture(seed))).collect()
 }
 
 #[test]
-fn the_negative_prompt_takes_away_what_without_does_not() {
-    let pipeline = load(&Runtime::cpu(Precision::F32, false).expect("the CPU"));
+fn the_negative_prompt_removes_mustaches_and_without_does_not() {
+    let pipeline = load(&cpu());
     let look = |prompt: &str, negative_prompt: &str| {
         look(&pipeline, prompt, negative_prompt, GUIDANCE_SCALE, SEEDS)
     };
@@ -84,16 +73,17 @@ fn the_negative_prompt_takes_away_what_without_does_not() {
     let same = pairs.filter(|(now, before)| now.same_person(before));
     let same = same.count();
     say(format_args!(
-        "mustaches of the men of seeds {SEEDS:?}: {} plain, {} \"without\", {} with the negative prompt; \
-         {men} of these are men, {same} with the hair, skin, clothes and background they had",
+        "mustaches of the men of seeds {SEEDS:?}: {} plain, {} \"without\", {} with the negative \
+         prompt; {men} of these are men, {same} with the same hair, skin, clothes and background",
         mustaches[0], mustaches[1], mustaches[2]
     ));
-    // 36 % of the men it has seen have one; in diffusers' pictures 5 of these do, and 30.2 % of 192.
-    assert!(mustaches[0] >= 3, "hardly a mustache to take away");
-    assert!(mustaches[1] >= mustaches[0], "\"without\" took some away");
+    // 36 % of the men in the training pictures have one. In diffusers' pictures 5 of these do, and
+    // 30.2 % of 192.
+    assert!(mustaches[0] >= 3, "too few mustaches to remove");
+    assert!(mustaches[1] >= mustaches[0], "\"without\" removed some");
     assert!(mustaches[2] <= 1, "the negative prompt left mustaches");
-    assert!(men >= 15, "the negative prompt took more than mustaches");
-    // Nine of ten do over 192 seeds; here 13, and one that is close to another may fall to it by rounding.
+    assert!(men >= 15, "the negative prompt removed more than mustaches");
+    // Over 192 seeds nine of ten are. Here 13 are, and rounding may change the reading of one.
     assert!(
         same >= 12,
         "the negative prompt changed more than mustaches"
@@ -103,17 +93,12 @@ fn the_negative_prompt_takes_away_what_without_does_not() {
 #[test]
 #[ignore = "960 pictures, a quarter of an hour or more: cargo xtask test --full rates"]
 fn rates_on_the_cpu() {
-    rates::compare(&Runtime::cpu(Precision::F32, false).expect("the CPU"));
+    rates::compare(&cpu());
 }
 
 #[test]
-#[ignore = "960 pictures, on a software adapter 160 in half an hour or so: cargo xtask test --full rates"]
+#[ignore = "960 pictures, on a software adapter 160 in half an hour: cargo xtask test --full"]
 fn rates_on_the_gpu() {
-    let wanted = AdapterRequest {
-        precision: Precision::F32,
-        buffer_limit: None,
-    };
-    rates::compare(
-        &gpu("rates", wanted).expect("asked for, so DARKROOM_NO_GPU_TESTS must not be set"),
-    );
+    let gpu = Gpu::new("rates").expect("asked for, so DARKROOM_NO_GPU_TESTS must not be set");
+    rates::compare(&gpu.runtime(Precision::F32));
 }

@@ -3,24 +3,25 @@
 use burn::tensor::DType;
 use darkroom::ops::{Attention, Gpu, Ops, Stock};
 
-use crate::harness::{Bench, sweep};
+use super::harness::{Bench, sweep};
 
-/// Widths of heads: those that Stable Diffusion has, and a narrow one. (Each is a
-/// shader of its own.) Wide heads are rarer in the sweeps: they take long.
+/// The widths of heads are those of Stable Diffusion, and a narrow one. (Each is a shader of its
+/// own.) Wide heads are slow, so they are rarer.
 #[test]
 fn attention_matches_the_cpu() {
-    sweep(4, |bench, gpu| match bench.dtype {
+    sweep("attention", 4, |bench, gpu| match bench.dtype {
         DType::F32 => attention(bench, gpu, [&[4, 40, 64], &[80, 160, 512]]),
         _ => attention(bench, gpu, [&[40, 64], &[80, 160]]),
     });
 }
 
-/// Widths that no model has: those that no workgroup holds, and those that only Burn’s own operations can do.
+/// The widths are those of no model: some that no workgroup holds, and some that only Burn's own
+/// operations can compute.
 #[test]
 #[ignore = "compiles large shaders for a minute or more"]
-fn attention_of_any_width() {
+fn attention_of_any_width_matches_the_cpu() {
     let wide = [1, 3, 80, 100, 128, 160, 164, 320, 400, 512, 516, 1024];
-    sweep(9, |bench, gpu| {
+    sweep("attention of any width", 9, |bench, gpu| {
         attention(bench, gpu, [&[4, 8, 12, 20, 24, 48, 56], &wide]);
     });
 }
@@ -39,10 +40,11 @@ fn attention(bench: &mut Bench, gpu: Gpu, [common, rare]: [&[usize]; 2]) {
         true => queries,
         false => random.one_of(&[1, 2, 3, 4, 7, 64, 77, 131]),
     };
-    // Up to scores of some tens, where a softmax is nearly a choice.
+    // Up to scores of some tens, where a softmax selects nearly one key.
     let scale = random.one_of(&[0.3, 1.0, 3.0]);
     let what = format!(
-        "{:?} attention n {n} heads {heads}×{width} {queries} queries {keys} keys causal {causal} scale {scale}",
+        "{:?} attention n {n} heads {heads}×{width} {queries} queries {keys} keys \
+         causal {causal} scale {scale}",
         bench.dtype
     );
     let c = heads * width;

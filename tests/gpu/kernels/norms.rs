@@ -5,7 +5,9 @@ use darkroom::config::Activation;
 use darkroom::ops::gpu::TileMemory;
 use darkroom::ops::{Gpu, GroupNorm, Ops, Stock};
 
-use crate::harness::{Bench, Random, adapter, sweep};
+use super::harness::{Bench, sweep};
+use crate::support::gpu;
+use crate::support::random::Random;
 
 fn values<const D: usize>(tensor: &Tensor<D>) -> Vec<f64> {
     let values: Vec<f32> = tensor.to_data().try_to_vec().unwrap();
@@ -20,8 +22,8 @@ fn statistics(values: impl Iterator<Item = f64> + Clone, eps: f64) -> (f64, f64)
     (mean, (variance + eps).sqrt().recip())
 }
 
-/// A mean of values of which `count` are normalised together. A few that happen to be alike, far from zero, are an
-/// ill-conditioned problem: there the mean's own rounding shows.
+/// A random mean for values of which `count` are normalised together. A few similar values far from
+/// zero are an ill-conditioned problem, in which the mean's own rounding shows.
 fn mean(random: &mut Random, count: usize) -> f32 {
     match count {
         0..=30 => random.one_of(&[0.0, 0.5]),
@@ -29,7 +31,7 @@ fn mean(random: &mut Random, count: usize) -> f32 {
     }
 }
 
-/// A GroupNorm: channels of `x` and of `skip`, `[n, h·w, c]` in all.
+/// A GroupNorm of `[n, h, w, c]`, with the channels of `x` and of `skip`.
 #[derive(Debug, Clone, Copy)]
 struct Groups {
     n: usize,
@@ -38,7 +40,7 @@ struct Groups {
     groups: usize,
     silu: bool,
     eps: f64,
-    /// Of the values.
+    /// Mean of the values.
     mean: f32,
 }
 
@@ -50,11 +52,11 @@ impl Groups {
         let mut y = vec![0.0; x.len()];
         for start in (0..self.n).map(|i| i * image) {
             for group in 0..self.groups {
-                let places = (start..start + image)
+                let indices = (start..start + image)
                     .step_by(c)
                     .flat_map(|row| (0..each).map(move |i| row + group * each + i));
-                let (mean, scale) = statistics(places.clone().map(|i| x[i]), self.eps);
-                for i in places {
+                let (mean, scale) = statistics(indices.clone().map(|i| x[i]), self.eps);
+                for i in indices {
                     let value = (x[i] - mean) * scale * weight[i % c] + bias[i % c];
                     y[i] = match self.silu {
                         true => value / (1.0 + (-value).exp()),
@@ -81,7 +83,7 @@ impl Groups {
             None => x.cpu,
         };
         let reference = self.reference(&values(&all), &values(&weight.cpu), &values(&bias.cpu));
-        // Statistics of any number of parts.
+        // The statistics may be computed in any number of parts.
         for parts in [1, 4, 64] {
             bench.poison_in([n, self.groups, parts, 4], DType::F32);
         }
@@ -102,7 +104,7 @@ impl Groups {
 
 #[test]
 fn group_norm_matches_f64() {
-    sweep(5, group_norm);
+    sweep("GroupNorm", 5, group_norm);
 }
 
 fn group_norm(bench: &mut Bench, gpu: Gpu) {
@@ -120,17 +122,20 @@ fn group_norm(bench: &mut Bench, gpu: Gpu) {
         size,
         channels: [channels - skip, skip],
         groups,
-        silu: random.chance(),
+        silu: random.coin(),
         eps: random.one_of(&[1e-5, 1e-6]),
         mean: mean(random, size[0] * size[1] * channels / groups),
     };
     case.check(bench, gpu);
 }
 
-/// More workgroups than one dimension holds, maps of large pictures, groups wider than a workgroup, and groups in parts.
+/// The sizes have more workgroups than one dimension holds, maps of large pictures, groups wider
+/// than a workgroup, and groups in parts.
 #[test]
-fn group_norm_of_any_size() {
-    let Some(adapter) = adapter() else { return };
+fn group_norm_of_any_size_matches_f64() {
+    let Some(adapter) = gpu::Gpu::new("GroupNorm of any size") else {
+        return;
+    };
     let case = |n, size, channels, groups, mean| Groups {
         n,
         size,
@@ -165,7 +170,7 @@ fn group_norm_of_any_size() {
 
 #[test]
 fn layer_norm_matches_f64() {
-    sweep(6, layer_norm);
+    sweep("LayerNorm", 6, layer_norm);
 }
 
 fn layer_norm(bench: &mut Bench, gpu: Gpu) {
@@ -194,7 +199,7 @@ fn layer_norm(bench: &mut Bench, gpu: Gpu) {
 
 #[test]
 fn activation_matches_the_cpu() {
-    sweep(7, activation);
+    sweep("activations", 7, activation);
 }
 
 fn activation(bench: &mut Bench, gpu: Gpu) {

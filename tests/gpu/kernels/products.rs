@@ -3,10 +3,11 @@
 use burn::tensor::DType;
 use darkroom::ops::{Conv3x3, Gpu, Linear, Ops, Stock};
 
-use crate::harness::{Bench, sweep_tiles};
+use super::harness::{Bench, sweep_tiles};
 
-/// Skip connection, bias or timestep embedding, residual: the networks' combinations, and all at once. (Every combination
-/// is a shader of its own, whose compilation takes longer than its run; `every_shader_is_valid` has them all.)
+/// Skip connection, bias or timestep embedding, residual: the networks' combinations, and all
+/// together. (Every combination is a shader of its own, which takes longer to compile than to run;
+/// `every_shader_is_valid` has them all.)
 const FUSED: [[bool; 3]; 6] = [
     [false, true, false],
     [true, true, true],
@@ -16,7 +17,7 @@ const FUSED: [[bool; 3]; 6] = [
     [true, true, false],
 ];
 
-/// Fewer in f16, where only the types differ.
+/// Number of combinations in f16, where only the types differ.
 const FUSED_HALF: usize = 2;
 
 fn fused(bench: &mut Bench) -> [bool; 3] {
@@ -27,8 +28,8 @@ fn fused(bench: &mut Bench) -> [bool; 3] {
     bench.random.one_of(&FUSED[..kinds])
 }
 
-/// Each combination of what is fused in with one of the types that weights are stored in: with both there would be twice as
-/// many shaders to compile.
+/// True if weights are stored in f16. Each combination of fused operations has one of the two
+/// types: with both there would be twice as many shaders to compile.
 fn half_weights(outputs: usize, fused: bool) -> bool {
     outputs.is_multiple_of(4) == fused
 }
@@ -37,7 +38,7 @@ const CHANNELS: [usize; 14] = [1, 2, 3, 4, 5, 8, 12, 13, 16, 28, 31, 32, 40, 64]
 
 #[test]
 fn convolution_matches_the_cpu() {
-    sweep_tiles(1, convolution);
+    sweep_tiles("convolution", 1, convolution);
 }
 
 fn convolution(bench: &mut Bench, gpu: Gpu) {
@@ -61,7 +62,8 @@ fn convolution(bench: &mut Bench, gpu: Gpu) {
     let add_rows = if add { random.one_of(&[1, n]) } else { 0 };
     let half = half_weights(outputs, add);
     let what = format!(
-        "{:?} conv, half weights {half}, n {n} {h}×{w} channels {channels}+{skip} → {outputs} stride {stride} upsample {upsample_to:?} add {add_rows} residual {residual}",
+        "{:?} conv, half weights {half}, n {n} {h}×{w} channels {channels}+{skip} → {outputs} \
+         stride {stride} upsample {upsample_to:?} add {add_rows} residual {residual}",
         bench.dtype
     );
     let inputs = channels + skip;
@@ -96,12 +98,12 @@ fn convolution(bench: &mut Bench, gpu: Gpu) {
     bench.compare(got, expected, &what);
 }
 
-/// Sizes of products: ones, primes, and around the edges of tiles.
+/// Sizes of products: ones, primes, and sizes around those of tiles.
 const SIZES: [usize; 14] = [1, 2, 3, 4, 7, 8, 16, 31, 32, 60, 64, 65, 77, 128];
 
 #[test]
 fn linear_matches_the_cpu() {
-    sweep_tiles(2, linear);
+    sweep_tiles("matrix product", 2, linear);
 }
 
 fn linear(bench: &mut Bench, gpu: Gpu) {
@@ -118,7 +120,8 @@ fn linear(bench: &mut Bench, gpu: Gpu) {
     let outputs = random.one_of(&SIZES) + random.one_of(&[0, 0, 0, 61, 128]);
     let half = half_weights(outputs, bias);
     let what = format!(
-        "{:?} linear, half weights {half}, n {n} t {t} channels {channels}+{skip} → {outputs} bias {bias} residual {residual}",
+        "{:?} linear, half weights {half}, n {n} t {t} channels {channels}+{skip} → {outputs} \
+         bias {bias} residual {residual}",
         bench.dtype
     );
     let inputs = channels + skip;
@@ -147,7 +150,7 @@ fn linear(bench: &mut Bench, gpu: Gpu) {
 
 #[test]
 fn geglu_matches_the_cpu() {
-    sweep_tiles(3, geglu);
+    sweep_tiles("GEGLU", 3, geglu);
 }
 
 fn geglu(bench: &mut Bench, gpu: Gpu) {

@@ -1,22 +1,26 @@
-//! Weights on their way from files into memory.
+//! The upload of weights.
 
 use burn::backend::wgpu::CubeBackend;
 use burn::tensor::{DType, Tensor};
 use darkroom::ops::gpu::Upload;
 
-use crate::harness::{Random, SHAPES, adapter};
+use super::harness::SHAPES;
+use crate::support::gpu::Gpu;
+use crate::support::random::Random;
 
 #[test]
-fn weights_come_to_their_place() {
-    let Some(adapter) = adapter() else { return };
-    let mut random = Random(8);
+fn uploaded_weights_are_transposed() {
+    let Some(gpu) = Gpu::new("the upload of weights") else {
+        return;
+    };
+    let mut random = Random::new(8);
     for _ in 0..SHAPES {
-        let half = random.chance();
+        let half = random.coin();
         let (dtype, size) = match half {
             true => (DType::F16, 2),
             false => (DType::F32, 4),
         };
-        // Pairs of f16 are moved together.
+        // f16 values are moved in pairs.
         let outputs = match half {
             true => 2 * (1 + random.below(150)),
             false => 1 + random.below(300),
@@ -26,10 +30,10 @@ fn weights_come_to_their_place() {
         let bits: Vec<u8> = (0..outputs * columns * size)
             .map(|_| random.next() as u8)
             .collect();
-        // Smaller than some pairs of rows: those take a larger chunk.
+        // Smaller than some pairs of rows, which then take a larger chunk.
         let chunk = random.one_of(&[64, 1024, 1 << 20]);
         let rows = (chunk / (columns * size) / 2 * 2).max(2);
-        let mut upload = Upload::new(&adapter.device, chunk).expect("a wgpu device");
+        let mut upload = Upload::new(&gpu.device, chunk).expect("a wgpu device");
         let matrix = upload.matrix(columns, outputs, dtype);
         pollster::block_on(async {
             for first in (0..outputs).step_by(rows) {
@@ -41,7 +45,7 @@ fn weights_come_to_their_place() {
         })
         .expect("an upload");
         let got = Tensor::<2>::from_primitive::<CubeBackend>(matrix).into_data();
-        let what = format!("{dtype:?} {inner:?} → {outputs}, {rows} rows at once");
+        let what = format!("{dtype:?} {inner:?} → {outputs}, {rows} rows in a chunk");
         assert_eq!(got.shape().as_slice(), [columns, outputs], "{what}");
         let mut expected = Vec::with_capacity(bits.len());
         let [inputs, taps] = inner;

@@ -1,4 +1,4 @@
-//! Whole pictures: memory, and kernels after loading.
+//! Memory and kernels over whole pictures.
 
 use burn::tensor::DType;
 use cubecl::launched::LaunchedKernels;
@@ -6,16 +6,18 @@ use darkroom::Request;
 use darkroom::ops::gpu::TileMemory;
 use pollster::block_on;
 
-use super::adapter;
-use super::support::models::Model;
-use super::support::say;
+use super::runtime;
+use crate::support::generate::generate;
+use crate::support::gpu::Gpu;
+use crate::support::models::Model;
+use crate::support::say;
 
 #[test]
-fn nothing_grows_from_picture_to_picture() {
-    let Some(adapter) = adapter("memory over 20 pictures") else {
+fn memory_does_not_grow_from_picture_to_picture() {
+    let Some(gpu) = Gpu::new("memory over 20 pictures") else {
         return;
     };
-    let runtime = adapter.runtime(TileMemory::Registers, DType::F32);
+    let runtime = runtime(&gpu, TileMemory::Registers, DType::F32);
     let pipeline = Model::read("sd1-pndm").load(&runtime);
     let plain = Request {
         prompt: "Portrait photo of a man".into(),
@@ -25,7 +27,8 @@ fn nothing_grows_from_picture_to_picture() {
         height: Some(64),
         ..Request::default()
     };
-    // Another size, a prompt of several chunks, no guidance; and one that is cancelled after two steps.
+    // Another size, a prompt of several chunks, no guidance; and some are cancelled after two
+    // steps.
     let long = "a portrait of a man, ".repeat(30);
     let requests = [
         plain.clone(),
@@ -64,7 +67,8 @@ fn nothing_grows_from_picture_to_picture() {
             }
         }
         drop(generation);
-        held.push(adapter.memory());
+        let memory = runtime.memory().expect("a device with pools");
+        held.push(memory.reserved);
     }
     say(format_args!(
         "bytes of memory after each of 20 pictures: {held:?}"
@@ -75,15 +79,15 @@ fn nothing_grows_from_picture_to_picture() {
 
 #[test]
 fn a_loaded_model_has_all_its_kernels() {
-    let Some(adapter) = adapter("kernels of a loaded model") else {
+    let Some(gpu) = Gpu::new("kernels of a loaded model") else {
         return;
     };
-    let dtypes = adapter.dtypes();
-    for (tiles, dtype) in [
+    let dtypes = gpu.dtypes();
+    for (memory, dtype) in [
         (TileMemory::Registers, dtypes[0]),
         (TileMemory::Workgroup, dtypes[dtypes.len() - 1]),
     ] {
-        let runtime = adapter.runtime(tiles, dtype);
+        let runtime = runtime(&gpu, memory, dtype);
         let launched = LaunchedKernels::new();
         let pipeline = Model::read("sd1-four-levels").load(&runtime);
         let loading = launched.finish();
@@ -93,11 +97,7 @@ fn a_loaded_model_has_all_its_kernels() {
             steps: 3,
             ..Request::default()
         };
-        let mut generation = block_on(pipeline.start(&request)).expect("a generation");
-        while !generation.is_done() {
-            block_on(generation.step()).expect("a step");
-        }
-        block_on(generation.finish()).expect("a picture");
+        generate(&pipeline, &request);
         let running = launched.finish();
         let new = running.difference(&loading).count();
         say(format_args!(

@@ -1,142 +1,244 @@
-//! A U-Net with random weights, and a sampler that walks over it.
+//! A model with a U-Net of any configuration and random weights, which the engine loads and runs
+//! like any other.
 
 use std::collections::HashMap;
+use std::ops::Range;
+use std::rc::Rc;
 
-use burn::tensor::{DType, Tensor, TensorData};
-use darkroom::Runtime;
-use darkroom::config::UnetConfig;
-use darkroom::pipeline::denoise::{Denoiser, DenoiserInput};
-use darkroom::sampling::update::Step;
-use darkroom::sampling::{Noise, Rng, Sampler, SamplerKind};
+use burn::tensor::{Device, Tensor};
+use darkroom::config::{Activation, UnetConfig};
+use darkroom::ops::gpu::DryRun;
+use darkroom::ops::{Attention, Conv3x3, Gpu, GroupNorm, Linear, Ops};
+use darkroom::sampling::{Noise, Rng, SamplerKind};
 use darkroom::unet::Unet;
-use darkroom::weights::VarStore;
-use darkroom::weights::params::{Layout, Loaded};
+use darkroom::weights::params::Layout;
+use darkroom::weights::source::folder::Folder;
+use darkroom::weights::source::{Source, SourceFuture};
+use darkroom::weights::{VarBuilder, VarStore};
+use darkroom::{Generation, Pipeline, Request, Result, Runtime};
 use pollster::block_on;
 
-use super::support::models::Model;
+use crate::support::generate::load;
+use crate::support::models::Model;
+use crate::support::safetensors;
 
-/// The U-Net of SD1.5, or one that is narrower by the factor `thin` but for the width of its heads: the same blocks, layers
-/// and norms.
-pub fn sd15_unet(thin: usize) -> UnetConfig {
+const UNET_CONFIG: &str = "unet/config.json";
+const UNET_WEIGHTS: &str = "unet/diffusion_pytorch_model.safetensors";
+
+/// Width of the text embeddings of the golden models.
+const CROSS_ATTENTION_DIM: usize = 32;
+
+/// The configuration of SD1.5's U-Net, with all widths but that of a head divided by `thin`: the
+/// same blocks, layers and norms. Its text embeddings are `cross_attention_dim` wide.
+fn sd15_json(thin: usize, cross_attention_dim: usize) -> String {
     let channels = [320, 640, 1280, 1280].map(|c| c / thin);
     let heads = if thin == 1 { 8 } else { 2 };
-    let json = format!(
+    format!(
         r#"{{
             "_class_name": "UNet2DConditionModel", "act_fn": "silu", "attention_head_dim": {heads},
-            "block_out_channels": {channels:?}, "center_input_sample": false, "cross_attention_dim": {},
-            "downsample_padding": 1, "flip_sin_to_cos": true, "freq_shift": 0, "in_channels": 4, "layers_per_block": 2,
-            "mid_block_scale_factor": 1, "norm_eps": 1e-05, "norm_num_groups": {}, "out_channels": 4, "sample_size": 64,
-            "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
-            "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"]
+            "block_out_channels": {channels:?}, "center_input_sample": false,
+            "cross_attention_dim": {cross_attention_dim}, "downsample_padding": 1,
+            "flip_sin_to_cos": true, "freq_shift": 0, "in_channels": 4, "layers_per_block": 2,
+            "mid_block_scale_factor": 1, "norm_eps": 1e-05, "norm_num_groups": {},
+            "out_channels": 4, "sample_size": 64,
+            "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D",
+                "CrossAttnDownBlock2D", "DownBlock2D"],
+            "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D",
+                "CrossAttnUpBlock2D"]
         }}"#,
-        768 / thin,
         32 / thin,
-    );
-    UnetConfig::from_json("unet/config.json", json.as_bytes()).expect("SD1.5's configuration")
+    )
 }
 
-/// A U-Net with random weights.
-pub fn random_unet(config: &UnetConfig, runtime: &Runtime) -> Unet {
-    let mut plan = VarStore::recording(runtime.ops.clone());
-    Unet::new(plan.root(), config).expect("a U-Net");
-    // Enough of it that no two layers begin alike.
+/// The configuration of SD1.5's U-Net.
+pub fn sd15_unet() -> UnetConfig {
+    UnetConfig::from_json(UNET_CONFIG, sd15_json(1, 768).as_bytes()).expect("a configuration")
+}
+
+/// A golden model's folder with another U-Net.
+pub struct RandomModel {
+    folder: Folder,
+    files: HashMap<&'static str, Vec<u8>>,
+}
+
+impl RandomModel {
+    /// SD1.5's U-Net, narrower by the factor `thin` so that a software adapter can run it.
+    pub fn thin_sd15(thin: usize) -> Self {
+        Self::new(
+            "sd1-pndm",
+            sd15_json(thin, CROSS_ATTENTION_DIM).into_bytes(),
+        )
+    }
+
+    /// The U-Net of the golden model `name`.
+    pub fn named(name: &'static str) -> Self {
+        let json = std::fs::read(Model::read(name).path().join(UNET_CONFIG));
+        Self::new(name, json.expect("a configuration"))
+    }
+
+    fn new(model: &'static str, unet: Vec<u8>) -> Self {
+        let config = UnetConfig::from_json(UNET_CONFIG, &unet).expect("a configuration");
+        let weights = random_weights(|vb| Unet::new(vb, &config).map(drop));
+        RandomModel {
+            folder: Model::read(model).folder(),
+            files: [(UNET_CONFIG, unet), (UNET_WEIGHTS, weights)].into(),
+        }
+    }
+
+    pub fn load(&self, runtime: &Runtime) -> Rc<Pipeline> {
+        load(self, runtime)
+    }
+}
+
+/// A file of random weights for `network`.
+fn random_weights(network: impl Fn(VarBuilder) -> Result<()>) -> Vec<u8> {
+    let mut store = VarStore::recording(Rc::new(Gpu::new(true)));
+    network(store.root()).expect("a network");
+    // A prime number of values, so that no two layers begin with the same ones.
     let noise = Noise::new(Rng::Torch, 0).normal(100_003);
     let mut noise = noise.into_iter().cycle();
-    let mut random = |length: usize, scale: f32| -> Vec<f32> {
-        noise.by_ref().take(length).map(|x| x * scale).collect()
+    let required = store.into_required();
+    let bytes = required.iter().map(|required| {
+        let outputs = required.shape[0];
+        let inputs: usize = required.shape[1..].iter().product();
+        let (scale, mean) = match required.layout {
+            Layout::Vector => {
+                let ones = required.name.contains("norm") && required.name.ends_with("weight");
+                (0.1, f32::from(ones))
+            }
+            _ => ((inputs as f32).powf(-0.5), 0.0),
+        };
+        let values = noise.by_ref().take(inputs * outputs);
+        values
+            .flat_map(|x| (x * scale + mean).to_le_bytes())
+            .collect()
+    });
+    let bytes: Vec<Vec<u8>> = bytes.collect();
+    let infos = required.iter().map(|r| (&*r.name, "F32", &r.shape[..]));
+    safetensors::file(infos.zip(bytes))
+}
+
+impl Source for RandomModel {
+    fn size<'a>(&'a self, path: &'a str) -> SourceFuture<'a, Option<u64>> {
+        match self.files.get(path) {
+            Some(bytes) => Box::pin(async { Ok(Some(bytes.len() as u64)) }),
+            None => Source::size(&self.folder, path),
+        }
+    }
+
+    fn read<'a>(&'a self, path: &'a str, range: Range<u64>) -> SourceFuture<'a, Vec<u8>> {
+        match self.files.get(path) {
+            Some(bytes) => {
+                Box::pin(
+                    async move { Ok(bytes[range.start as usize..range.end as usize].to_vec()) },
+                )
+            }
+            None => Source::read(&self.folder, path, range),
+        }
+    }
+
+    fn describe(&self, path: &str) -> String {
+        self.folder.describe(path)
+    }
+}
+
+/// A generation of 64×64 pixels.
+pub fn start(
+    pipeline: &Rc<Pipeline>,
+    sampler: SamplerKind,
+    steps: usize,
+    guidance_scale: f64,
+) -> Generation {
+    let request = Request {
+        prompt: "Portrait photo of a man".into(),
+        negative_prompt: if guidance_scale == 1.0 {
+            ""
+        } else {
+            "mustache"
+        }
+        .into(),
+        seed: 5,
+        steps,
+        guidance_scale,
+        sampler: Some(sampler),
+        width: Some(64),
+        height: Some(64),
+        ..Request::default()
     };
-    let options = |dtype| (&runtime.device, dtype);
-    let loaded: HashMap<String, Loaded> = plan
-        .into_required()
-        .into_iter()
-        .map(|required| {
-            let outputs = required.shape[0];
-            let inputs: usize = required.shape[1..].iter().product();
-            let tensor = match required.layout {
-                Layout::Vector => {
-                    let ones = required.name.contains("norm") && required.name.ends_with("weight");
-                    let values = random(outputs, 0.1).into_iter();
-                    let values = values.map(|x| x + f32::from(ones)).collect::<Vec<_>>();
-                    let data = TensorData::new(values, [outputs]);
-                    Loaded::Vector(Tensor::from_data(data, options(DType::F32)))
-                }
-                _ => {
-                    let values = random(inputs * outputs, (inputs as f32).powf(-0.5));
-                    let data = TensorData::new(values, [inputs, outputs]);
-                    let data = data.convert_dtype(runtime.dtype);
-                    Loaded::Matrix(Tensor::from_data(data, options(runtime.dtype)))
-                }
-            };
-            (required.name, tensor)
-        })
-        .collect();
-    Unet::new(VarStore::loaded(loaded, runtime.ops.clone()).root(), config).expect("a U-Net")
+    block_on(pipeline.start(&request)).expect("a generation")
 }
 
-/// A run of `unet` with random prompts, and the sampler that leads it.
-pub struct Walk<'a> {
-    unet: &'a Unet,
-    pub run: Denoiser,
-    sampler: Sampler,
-    noise: Noise,
+/// Makes the steps that are left, and returns the final latent.
+pub fn finish_steps(mut generation: Generation) -> Vec<f32> {
+    while !generation.is_done() {
+        block_on(generation.step()).expect("a step");
+    }
+    generation.latent().to_vec()
 }
 
-impl<'a> Walk<'a> {
-    pub fn new(unet: &'a Unet, prompts: &Tensor<3>, kind: SamplerKind, steps: usize) -> Self {
-        Walk::start(unet, prompts, kind, steps, Denoiser::new)
-    }
+/// The operations of [`Gpu`] without a latent on the device: the engine then does guidance and the
+/// sampler's step on the host.
+pub struct HostLatent(pub Gpu);
 
-    pub fn start(
-        unet: &'a Unet,
-        prompts: &Tensor<3>,
-        kind: SamplerKind,
-        steps: usize,
-        start: fn(&Unet, DenoiserInput) -> Denoiser,
-    ) -> Self {
-        let scheduler = Model::read("sd1-pndm").config().scheduler;
-        let sampler = Sampler::new(kind, &scheduler, steps).expect("a sampler");
-        let mut noise = Noise::new(Rng::Torch, 5);
-        let sigma = sampler.init_noise_sigma() as f32;
-        let latent = noise.normal(4 * 8 * 8).into_iter().map(|x| x * sigma);
-        let start = start(
-            unet,
-            DenoiserInput {
-                prompts: prompts.clone(),
-                latent: latent.collect(),
-                shape: [4, 8, 8],
-                input_scale: sampler.input_scale(),
-                timesteps: sampler.schedule().timesteps.clone(),
-            },
-        );
-        Walk {
-            unet,
-            run: start,
-            sampler,
-            noise,
+impl HostLatent {
+    /// `runtime` with these operations.
+    pub fn runtime(runtime: &Runtime, gpu: Gpu) -> Runtime {
+        Runtime {
+            ops: Rc::new(HostLatent(gpu)),
+            ..runtime.clone()
         }
     }
+}
 
-    pub fn step(&mut self) {
-        let call = self.sampler.call();
-        let update = self.sampler.advance();
-        let noise = match update.is_noisy() {
-            true => self.noise.normal(self.run.latent().len()),
-            false => Vec::new(),
-        };
-        let step = Step {
-            update,
-            noise,
-            guidance: 7.5,
-            next_input_scale: self.sampler.input_scale(),
-        };
-        block_on(self.run.step(self.unet, call, &step)).expect("a step");
+impl Ops for HostLatent {
+    fn conv3x3(&self, args: Conv3x3) -> Tensor<4> {
+        self.0.conv3x3(args)
     }
 
-    /// The final latent.
-    pub fn end(mut self) -> Vec<f32> {
-        while !self.sampler.is_done() {
-            self.step();
-        }
-        self.run.latent().to_vec()
+    fn linear(&self, args: Linear) -> Tensor<3> {
+        self.0.linear(args)
+    }
+
+    fn geglu(&self, x: Tensor<3>, weight: &Tensor<2>, bias: &Tensor<1>) -> Tensor<3> {
+        self.0.geglu(x, weight, bias)
+    }
+
+    fn attention(&self, args: Attention) -> Tensor<3> {
+        self.0.attention(args)
+    }
+
+    fn group_norm(&self, args: GroupNorm) -> Tensor<4> {
+        self.0.group_norm(args)
+    }
+
+    fn layer_norm(
+        &self,
+        x: Tensor<3>,
+        weight: &Tensor<1>,
+        bias: &Tensor<1>,
+        eps: f64,
+    ) -> Tensor<3> {
+        self.0.layer_norm(x, weight, bias, eps)
+    }
+
+    fn activation(&self, x: Tensor<3>, activation: Activation) -> Tensor<3> {
+        self.0.activation(x, activation)
+    }
+
+    fn silu(&self, x: Tensor<3>) -> Tensor<3> {
+        self.0.silu(x)
+    }
+
+    fn side_by_side(&self, parts: Vec<(Tensor<2>, usize)>, width: usize) -> Tensor<2> {
+        self.0.side_by_side(parts, width)
+    }
+
+    fn columns(&self, row: &Tensor<2>, columns: Range<usize>) -> Tensor<2> {
+        self.0.columns(row, columns)
+    }
+
+    fn dry_run(&self, _device: &Device) -> Option<DryRun> {
+        // The dry run of a pipeline asks for the latent on the device.
+        None
     }
 }

@@ -1,4 +1,4 @@
-//! What happens where a step cannot be recorded.
+//! Recordings of a step, and steps that cannot be recorded.
 
 use std::cell::Cell;
 
@@ -6,70 +6,74 @@ use burn::backend::wgpu::CubeBackend;
 use burn::tensor::{DType, Tensor};
 use darkroom::device::read;
 use darkroom::ops::gpu::{DeviceLatent, DeviceLatentInit, TileMemory};
-use darkroom::ops::{Gpu, Ops};
-use darkroom::pipeline::denoise::Denoiser;
+use darkroom::ops::{self, Ops};
 use darkroom::sampling::update::Step;
 use darkroom::sampling::{Noise, Rng, Sampler, SamplerKind};
 use pollster::block_on;
 
-use super::support::models::Model;
-use super::support::relative_error;
-use super::walk::{Walk, random_unet};
-use super::{LaunchCounter, adapter, prompts};
+use super::random_model::{HostLatent, RandomModel, finish_steps, start};
+use super::{LaunchCounter, runtime};
+use crate::support::gpu::Gpu;
+use crate::support::models::Model;
+use crate::support::relative_error;
 
-/// Where recording is refused, as while another one is under way, steps are launched one by one, with the same result.
+/// Recording fails while another one is under way. The steps are then launched one by one.
 #[test]
-fn steps_do_without_a_record_where_there_can_be_none() {
-    let Some(adapter) = adapter("steps without a record") else {
+fn steps_without_a_recording_give_the_same_latent() {
+    let Some(gpu) = Gpu::new("steps without a recording") else {
         return;
     };
-    let runtime = adapter.runtime(TileMemory::Registers, DType::F32);
-    let config = Model::read("sd1-four-levels").config().unet;
-    let unet = random_unet(&config, &runtime);
-    for branches in [1, 2] {
-        let prompts = prompts(&runtime, branches, 77, config.cross_attention_dim);
-        let recorded = Walk::new(&unet, &prompts, SamplerKind::Euler, 6).end();
-        let client = prompts.clone().try_into_primitive::<CubeBackend>();
+    let runtime = runtime(&gpu, TileMemory::Registers, DType::F32);
+    let pipeline = RandomModel::named("sd1-four-levels").load(&runtime);
+    // One branch, and two.
+    for guidance_scale in [1.0, 7.5] {
+        let start = || start(&pipeline, SamplerKind::Euler, 6, guidance_scale);
+        let recorded = finish_steps(start());
+        let any = Tensor::<1>::empty([1], &gpu.device);
+        let client = any.try_into_primitive::<CubeBackend>();
         let client = client.expect("a wgpu device").client;
-        client.graph_prepare().expect("a capture of our own");
-        let mut walk = Walk::new(&unet, &prompts, SamplerKind::Euler, 6);
+        client.graph_prepare().expect("another recording");
+        let mut generation = start();
         for call in 0..6 {
-            let launches = LaunchCounter::watch();
-            walk.step();
-            assert!(launches.count() > 1, "call {call} was played from a record");
+            let launches = LaunchCounter::start();
+            block_on(generation.step()).expect("a step");
+            assert!(launches.count() > 1, "call {call} was replayed");
         }
         let _ = client.stop_capture();
         assert!(
-            walk.run.latent() == recorded,
-            "another latent without a record"
+            generation.latent() == recorded,
+            "another latent without a recording"
         );
     }
 }
 
-/// Timesteps are embedded in blocks of 64. A record reads them where the first block was.
+/// Timesteps are embedded in blocks of 64. The recording reads all of them from the memory of the
+/// first block.
 #[test]
-fn a_record_goes_on_over_many_timesteps() {
-    let Some(adapter) = adapter("a run of many steps") else {
+fn a_recording_serves_more_timesteps_than_one_block() {
+    let Some(gpu) = Gpu::new("a run of many steps") else {
         return;
     };
-    let runtime = adapter.runtime(TileMemory::Registers, DType::F32);
-    let config = Model::read("sd1-four-levels").config().unet;
-    let unet = random_unet(&config, &runtime);
-    let prompts = prompts(&runtime, 2, 77, config.cross_attention_dim);
-    let on_device = Walk::new(&unet, &prompts, SamplerKind::Euler, 68).end();
-    let on_host = Walk::start(&unet, &prompts, SamplerKind::Euler, 68, Denoiser::on_host).end();
+    let runtime = runtime(&gpu, TileMemory::Registers, DType::F32);
+    let host_ops = ops::Gpu::with_memory(TileMemory::Registers);
+    let host = HostLatent::runtime(&runtime, host_ops);
+    let model = RandomModel::named("sd1-four-levels");
+    let [on_device, on_host] = [runtime, host].map(|runtime| {
+        let pipeline = model.load(&runtime);
+        finish_steps(start(&pipeline, SamplerKind::Euler, 68, 7.5))
+    });
     let error = relative_error(&on_device, &on_host);
     assert!(error < 1e-4, "off by {error:.1e} from a run on the host");
 }
 
-/// Where a record cannot be finished, because it would need memory that is not there, the run goes on as if nothing had
+/// A recording fails where it needs memory that is not there. The run goes on as if nothing had
 /// been tried.
 #[test]
-fn steps_go_on_after_a_record_that_fails() {
-    let Some(adapter) = adapter("steps after a record that fails") else {
+fn steps_go_on_after_a_recording_that_fails() {
+    let Some(adapter) = Gpu::new("steps after a recording that fails") else {
         return;
     };
-    let gpu = Gpu::with_memory(TileMemory::Registers);
+    let gpu = ops::Gpu::with_memory(TileMemory::Registers);
     let times = Tensor::<2>::zeros([1, 128], (&adapter.device, DType::F32));
     let run = |waste: bool| {
         let start = DeviceLatentInit {
@@ -85,7 +89,7 @@ fn steps_go_on_after_a_record_that_fails() {
             let tokens = input.reshape([2, 60, 4]);
             calls.set(calls.get() + 1);
             if waste {
-                // More than was ever asked for before.
+                // More than in all calls before.
                 let length = (1 << 20) * calls.get();
                 let more = Tensor::<3>::empty([1, 1, length], (&adapter.device, DType::F32));
                 let _ = gpu.silu(more);
@@ -114,7 +118,10 @@ fn steps_go_on_after_a_record_that_fails() {
     assert_eq!(
         calls,
         8 + 3,
-        "calls of the network: launched every time, and tried thrice"
+        "calls of the network: launched every time, and three attempts to record"
     );
-    assert!(got == expected, "another latent after records that failed");
+    assert!(
+        got == expected,
+        "another latent after recordings that failed"
+    );
 }

@@ -9,14 +9,14 @@ use darkroom::sampling::update::{Arrays, Step};
 use darkroom::sampling::{Noise, Rng, Sampler, SamplerKind, guide};
 use pollster::block_on;
 
-use super::adapter;
-use super::support::models::Model;
-use super::support::relative_error;
+use crate::support::gpu::Gpu;
+use crate::support::models::Model;
+use crate::support::relative_error;
 
-/// Every sampler's steps on the device against the same on the host, over made-up predictions.
+/// The predictions are random.
 #[test]
 fn samplers_on_the_device_match_the_host() {
-    let Some(adapter) = adapter("samplers on the device") else {
+    let Some(gpu) = Gpu::new("samplers on the device") else {
         return;
     };
     let [h, w, c] = [6, 10, 4];
@@ -24,8 +24,8 @@ fn samplers_on_the_device_match_the_host() {
     let cases = models
         .into_iter()
         .flat_map(|m| SamplerKind::ALL.map(|kind| (m, kind)));
-    for dtype in adapter.dtypes() {
-        // In f16 predictions and inputs are rounded, sums are not.
+    for dtype in gpu.dtypes() {
+        // In f16, predictions and inputs are rounded, but sums are not.
         let limit = if dtype == DType::F16 { 2e-3 } else { 1e-5 };
         for (model, kind) in cases.clone() {
             let config = Model::read(model).config().scheduler;
@@ -35,7 +35,7 @@ fn samplers_on_the_device_match_the_host() {
             let sigma = sampler.init_noise_sigma() as f32;
             let latent: Vec<f32> = normal().into_iter().map(|x| x * sigma).collect();
             let mut arrays = Arrays::new(latent.clone());
-            let times = Tensor::<2>::zeros([1, 128], (&adapter.device, dtype));
+            let times = Tensor::<2>::zeros([1, 128], (&gpu.device, dtype));
             let start = DeviceLatentInit {
                 latent,
                 shape: [2, h, w, c],
@@ -59,12 +59,12 @@ fn samplers_on_the_device_match_the_host() {
                 let [negative, positive] = [normal(), normal()];
                 let both = [&negative[..], &positive].concat();
                 let prediction = TensorData::new(both, [2, h, w, c]);
-                // Not recorded: a prediction from the host would be the same in every step.
+                // Not recorded: a recording would replay the same prediction in every step.
                 let seen = RefCell::new(None);
                 let predict = |input: Tensor<4>, _: &Tensor<2>| {
                     *seen.borrow_mut() = Some(input + 0.0);
                     let prediction = prediction.clone().convert_dtype(dtype);
-                    Tensor::from_data(prediction, (&adapter.device, dtype))
+                    Tensor::from_data(prediction, (&gpu.device, dtype))
                 };
                 let got = on_device.launched(&step, &step.noise, 0, &predict);
                 let got = block_on(read(got)).expect("a step");

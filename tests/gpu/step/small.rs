@@ -3,19 +3,20 @@
 use burn::tensor::{DType, Device, Tensor};
 use darkroom::device::read;
 use darkroom::ops::gpu::TileMemory;
-use darkroom::ops::{Gpu, Ops, Stock};
+use darkroom::ops::{self, Ops, Stock};
 use pollster::block_on;
 
-use super::support::relative_error;
-use super::{adapter, random};
+use super::random;
+use crate::support::gpu::Gpu;
+use crate::support::relative_error;
 
-/// Activations and rearrangements of the timestep embedding against Burn's own on the CPU.
+/// The expected values are those of Burn's own operations on the CPU.
 #[test]
-fn small_kernels_match_stock() {
-    let Some(adapter) = adapter("small kernels") else {
+fn kernels_of_the_timestep_embedding_match_the_cpu() {
+    let Some(adapter) = Gpu::new("kernels of the timestep embedding") else {
         return;
     };
-    let gpu = Gpu::with_memory(TileMemory::Registers);
+    let gpu = ops::Gpu::with_memory(TileMemory::Registers);
     for dtype in adapter.dtypes() {
         for case in 0..200u64 {
             let rows = 1 + (case * 7 % 23) as usize;

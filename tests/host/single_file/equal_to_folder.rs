@@ -1,32 +1,21 @@
-//! The same weights as a checkpoint and as a model folder give the same latents, and diffusers' latents. The folder is cut
-//! out of the checkpoint as diffusers' own conversion does it, so that our map of names meets theirs here.
+//! The same weights as a checkpoint and as a model folder: both give the same latents, and they are
+//! diffusers'. The folder is cut out of the checkpoint as diffusers' own conversion does it, so
+//! that our map of names is compared with theirs.
 
 use std::path::Path;
 use std::rc::Rc;
 
-use darkroom::weights::Source;
 use darkroom::weights::source::folder::Folder;
 use darkroom::weights::source::locate;
-use darkroom::{LoadOptions, Picture, Pipeline, Precision, PredictionSetting, Request, Runtime};
+use darkroom::{Pipeline, PredictionSetting};
 use pollster::block_on;
 
 use crate::support::checkpoint::{KINDS, Kind};
 use crate::support::command::Scratch;
+use crate::support::generate::{generate, load, load_as};
 use crate::support::models::{MODELS, Model};
-use crate::support::{golden, psnr, relative_error, say};
-
-fn load(source: &dyn Source, prediction: PredictionSetting) -> Rc<Pipeline> {
-    let runtime = Runtime::cpu(Precision::F32, false).expect("the CPU");
-    let load = block_on(Pipeline::load(
-        source,
-        &runtime,
-        LoadOptions {
-            prediction,
-            ..LoadOptions::default()
-        },
-    ));
-    load.unwrap_or_else(|e| panic!("{e}"))
-}
+use crate::support::safetensors::{split, with_length};
+use crate::support::{cpu, golden, psnr, relative_error, repository, rgb, say};
 
 /// Writes `bytes` to a file and loads it.
 fn load_file(
@@ -37,18 +26,7 @@ fn load_file(
 ) -> Rc<Pipeline> {
     std::fs::write(file, bytes).expect("a file");
     let source = locate::open(file.to_str().expect("UTF-8"), vocab).expect("a file");
-    load(&*source, prediction)
-}
-
-fn generate(pipeline: &Rc<Pipeline>, request: &Request) -> (Vec<f32>, Picture) {
-    block_on(async {
-        let mut generation = pipeline.start(request).await?;
-        while !generation.is_done() {
-            generation.step().await?;
-        }
-        Ok::<_, darkroom::Error>((generation.latent().to_vec(), generation.finish().await?))
-    })
-    .expect("a picture")
+    load_as(&*source, &cpu(), prediction)
 }
 
 #[test]
@@ -68,23 +46,18 @@ fn file_and_folder_give_the_same_latents() {
             assert_eq!(single.warnings(), [""; 0]);
             let folder = scratch.0.join(&case.prediction);
             kind.write_folder(&folder, &case.prediction);
-            let folder = load(
-                &Folder::open(folder).expect("a folder"),
-                PredictionSetting::Auto,
-            );
+            let folder = load(&Folder::open(folder).expect("a folder"), &cpu());
 
-            let (latent, picture) = generate(&single, &case.request());
-            let (other, other_picture) = generate(&folder, &case.request());
-            assert_eq!(latent, other, "{name} {}: file and folder", case.latent);
-            assert_eq!(picture.rgba, other_picture.rgba, "{name} {}", case.picture);
+            let from_file = generate(&single, &case.request());
+            let from_folder = generate(&folder, &case.request());
+            let what = format!("{name} {}: file and folder", case.latent);
+            assert_eq!(from_file.latent, from_folder.latent, "{what}");
+            assert_eq!(from_file.picture.rgba, from_folder.picture.rgba, "{what}");
 
-            let error = relative_error(&latent, &expected.f32(&case.latent).1);
-            let (pixels, _) = picture.rgba.as_chunks::<4>();
-            let rgb: Vec<u8> = pixels.iter().flat_map(|p| &p[..3]).copied().collect();
-            let decibels = psnr(&rgb, expected.u8(&case.picture).1);
+            let error = relative_error(&from_file.latent, &expected.f32(&case.latent).1);
+            let decibels = psnr(&rgb(&from_file.picture.rgba), expected.u8(&case.picture).1);
             say(format_args!(
-                "{name} {}: file and folder equal; against diffusers {error:.1e}, picture {decibels:.0} dB",
-                case.latent
+                "{what} equal; against diffusers {error:.1e}, picture {decibels:.0} dB"
             ));
             assert!(error < 1e-3, "relative error {error:.1e}");
             assert!(decibels > 40.0, "{decibels:.1} dB");
@@ -92,16 +65,16 @@ fn file_and_folder_give_the_same_latents() {
     }
 }
 
-/// Files made by merging programs of 2022 lack `text_model.`; those made of diffusers' folders lack the layer that SD2 does
-/// not run.
+/// Files made by merging programs of 2022 lack `text_model.`. Files made of diffusers' folders lack
+/// the layer that SD2 does not run.
 #[test]
-fn files_with_other_habits() {
+fn other_names_and_a_missing_last_layer_change_nothing() {
     let scratch = Scratch::new();
     let latent = |kind: &Kind, bytes: &[u8]| {
         let vocab = golden().join("models/tokenizer");
         let file = scratch.0.join("model.safetensors");
         let pipeline = load_file(&file, bytes, Some(&vocab), PredictionSetting::Epsilon);
-        generate(&pipeline, &kind.cases[0].request()).0
+        generate(&pipeline, &kind.cases[0].request()).latent
     };
     let sd1 = Kind::reduced("sd1", 862);
     let file = sd1.file();
@@ -118,25 +91,19 @@ fn files_with_other_habits() {
 
 /// The file with `from` replaced in its tensors' names.
 fn rename(file: &[u8], from: &str, to: &str) -> Vec<u8> {
-    let length = u64::from_le_bytes(file[..8].try_into().expect("eight bytes")) as usize;
-    let header = std::str::from_utf8(&file[8..8 + length]).expect("JSON");
-    assert!(header.contains(from));
-    let header = header.replace(from, to).into_bytes();
-    [
-        &(header.len() as u64).to_le_bytes(),
-        &header[..],
-        &file[8 + length..],
-    ]
-    .concat()
+    let (json, data) = split(file);
+    let json = std::str::from_utf8(json).expect("JSON");
+    assert!(json.contains(from));
+    [&with_length(json.replace(from, to).as_bytes()), data].concat()
 }
 
-/// The tiny models are only fitted, on all timesteps at once; the demo model is trained.
+/// The tiny models are only fitted, to all timesteps at once. The demo model is trained.
 #[test]
 fn an_epsilon_model_returns_pure_noise_at_the_last_timestep() {
-    let runtime = Runtime::cpu(Precision::F32, false).expect("the CPU");
+    let runtime = cpu();
     let correlate = |name: &str, pipeline: &Pipeline| {
         let predicts = pipeline.info().expect("a model").prediction_type;
-        let correlation = block_on(pipeline.noise_correlation()).expect("a trial");
+        let correlation = block_on(pipeline.noise_correlation()).expect("a correlation");
         say(format_args!(
             "{name}: {predicts}, noise correlation {correlation:.3}"
         ));
@@ -146,11 +113,8 @@ fn an_epsilon_model_returns_pure_noise_at_the_last_timestep() {
         let (epsilon, correlation) = correlate(name, &Model::read(name).load(&runtime));
         assert_eq!(epsilon, correlation > 0.65, "{name}");
     }
-    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("www/models/portraits");
-    let demo = load(
-        &Folder::open(demo).expect("the demo model"),
-        PredictionSetting::Auto,
-    );
+    let demo = Folder::open(repository("www/models/portraits")).expect("the demo model");
+    let demo = load(&demo, &runtime);
     let (epsilon, correlation) = correlate("portraits", &demo);
     assert!(epsilon && correlation > 0.95);
 }

@@ -1,42 +1,28 @@
-//! All the places a model can be at give the same latent as the folder or file on disk: addresses, redirected ones, servers
-//! without ranges, names on a hub.
+//! Locations of a model: addresses, redirected ones, servers without ranges, names on a hub. All
+//! give the same latent as the folder or file on disk.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::support::checkpoint::Kind;
-use crate::support::command::Scratch;
-use crate::support::golden;
-use crate::support::server::{Asked, Server, not_found, ranges, redirect, response};
+use crate::support::command::{FAILURE, Scratch, command};
+use crate::support::server::{Received, Server, not_found, ranges, redirect, response};
+use crate::support::{assert_contains, golden};
 
-/// Runs `darkroom generate` in `folder`, with `hub` as the hub; gives its output and the bytes of the final latent.
+/// Runs `darkroom generate` in `folder`, with `hub` as the hub. Returns its output and the bytes of
+/// the final latent.
 fn run(folder: &Path, model: &str, hub: &str, more: &[&str]) -> (Output, Option<Vec<u8>>) {
     let latents = folder.join("latents.safetensors");
     let _ = std::fs::remove_file(&latents);
-    let output = Command::new(env!("CARGO_BIN_EXE_darkroom"))
+    let output = command("cpu", model, more)
         .current_dir(folder)
         .env("DARKROOM_HUB", hub)
-        .envs(["NO_PROXY", "no_proxy"].map(|name| (name, "*")))
-        .args(["generate", "--device", "cpu", "--model", model])
-        .args([
-            "--prompt",
-            "a man",
-            "--negative-prompt",
-            "mustache",
-            "--steps",
-            "2",
-        ])
-        .args(["--width", "64", "--height", "64", "--json"])
-        .args([
-            "--out",
-            "picture.png",
-            "--latents-out",
-            "latents.safetensors",
-        ])
-        .args(more)
+        .args(["--steps", "2", "--width", "64", "--height", "64", "--json"])
+        .args(["--out", "picture.png", "--latents-out"])
+        .arg(&latents)
         .output()
         .expect("the command");
     let latents = output
@@ -56,23 +42,21 @@ fn latent(folder: &Path, model: &str, hub: &str, more: &[&str]) -> Vec<u8> {
 fn fails(folder: &Path, model: &str, hub: &str, words: &[&str]) {
     let (output, _) = run(folder, model, hub, &[]);
     let message = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{message}");
-    for word in words {
-        assert!(message.contains(word), "no {word:?} in: {message}");
-    }
+    assert_eq!(output.status.code(), Some(FAILURE), "{message}");
+    assert_contains(&message, words);
 }
 
 fn model() -> PathBuf {
     golden().join("models/sd1-pndm/model")
 }
 
-/// The file of [`model`] that is asked for below `prefix`.
-fn file_below(prefix: &str, asked: &Asked) -> Option<Vec<u8>> {
-    let path = asked.path.split('?').next()?.strip_prefix(prefix)?;
+/// The file of [`model`] that is requested below `prefix`.
+fn file_below(prefix: &str, request: &Received) -> Option<Vec<u8>> {
+    let path = request.path.split('?').next()?.strip_prefix(prefix)?;
     std::fs::read(model().join(path)).ok()
 }
 
-/// A request for weights says which bytes it wants and nothing that a server elsewhere might refuse.
+/// Asserts that requests have a range, and no header that a server of another origin might refuse.
 fn check_headers(server: &Server) {
     let known = [
         "host",
@@ -82,22 +66,22 @@ fn check_headers(server: &Server) {
         "connection",
         "accept-encoding",
     ];
-    for asked in server.asked() {
-        assert!(asked.header("range").is_some(), "{asked:?}");
-        for (name, _) in &asked.headers {
-            assert!(known.contains(&name.as_str()), "{asked:?}");
+    for request in server.received() {
+        assert!(request.header("range").is_some(), "{request:?}");
+        for (name, _) in &request.headers {
+            assert!(known.contains(&name.as_str()), "{request:?}");
         }
     }
 }
 
 #[test]
-fn folders() {
+fn folders_at_addresses_and_on_a_hub_equal_the_folder_on_disk() {
     let scratch = Scratch::new();
     let here = model();
     let expected = latent(&scratch.0, here.to_str().expect("UTF-8"), "", &[]);
 
-    let plain = Server::start(|asked| match file_below("/some/model/", asked) {
-        Some(bytes) => ranges(asked, &bytes),
+    let plain = Server::start(|request| match file_below("/some/model/", request) {
+        Some(bytes) => ranges(request, &bytes),
         None => not_found(),
     });
     for end in ["", "/"] {
@@ -106,25 +90,25 @@ fn folders() {
     }
     check_headers(&plain);
 
-    // Weights on another host, as hubs have it: the range must arrive there.
-    let store = Server::start(|asked| match file_below("/store/", asked) {
-        Some(bytes) if asked.path.ends_with("?signed=1") => ranges(asked, &bytes),
+    // Hubs have their weights on another host. The range must arrive there.
+    let store = Server::start(|request| match file_below("/store/", request) {
+        Some(bytes) if request.path.ends_with("?signed=1") => ranges(request, &bytes),
         _ => not_found(),
     });
     let to = store.address.clone();
-    let hub = Server::start(move |asked| {
+    let hub = Server::start(move |request| {
         let revision = |revision| format!("/owner/name-2.1/resolve/{revision}/");
         let found = ["main", "fp16", "refs%2Fpr%2F3"].iter().find_map(|name| {
             Some((
-                asked.path.strip_prefix(&revision(name))?,
-                file_below(&revision(name), asked)?,
+                request.path.strip_prefix(&revision(name))?,
+                file_below(&revision(name), request)?,
             ))
         });
         match found {
             Some((path, _)) if path.ends_with(".safetensors") => {
                 redirect(&format!("{to}/store/{path}?signed=1"))
             }
-            Some((_, bytes)) => ranges(asked, &bytes),
+            Some((_, bytes)) => ranges(request, &bytes),
             None => not_found(),
         }
     });
@@ -138,7 +122,7 @@ fn folders() {
             expected,
             "{name}"
         );
-        let last = hub.asked().pop().expect("a request");
+        let last = hub.received().pop().expect("a request");
         assert!(
             last.path.contains(&format!("/resolve/{revision}/")),
             "{last:?}"
@@ -146,10 +130,10 @@ fn folders() {
     }
     check_headers(&hub);
     check_headers(&store);
-    assert!(store.asked().len() > 300);
+    assert!(store.received().len() > 300);
 
-    // What is on disk comes first.
-    let before = hub.asked().len();
+    // A folder on disk comes first.
+    let before = hub.received().len();
     let local = scratch.0.join("owner/name-2.1");
     std::fs::create_dir_all(&local).expect("a folder");
     fails(
@@ -158,7 +142,7 @@ fn folders() {
         &hub.address,
         &["owner/name-2.1/unet/config.json", "no such file"],
     );
-    assert_eq!(hub.asked().len(), before);
+    assert_eq!(hub.received().len(), before);
 
     fails(
         &scratch.0,
@@ -182,7 +166,7 @@ fn folders() {
 }
 
 #[test]
-fn files() {
+fn files_at_addresses_equal_the_file_on_disk() {
     let scratch = Scratch::new();
     let kind = Kind::reduced("sd1", 862);
     let bytes = Arc::new(kind.file());
@@ -195,20 +179,20 @@ fn files() {
     assert_eq!(latent(&scratch.0, absolute, "", &vocab), expected);
 
     let file = bytes.clone();
-    let store = Server::start(move |asked| match asked.path.as_str() {
-        "/files/some%20model.SafeTensors?key=a/b" => ranges(asked, &file),
+    let store = Server::start(move |request| match request.path.as_str() {
+        "/files/some%20model.SafeTensors?key=a/b" => ranges(request, &file),
         _ => not_found(),
     });
     let address = format!("{}/files/some%20model.SafeTensors?key=a/b", store.address);
     assert_eq!(latent(&scratch.0, &address, "", &vocab), expected);
     check_headers(&store);
-    // Every needed byte once, in the order of the file: the header (its length, then the rest) and the tensors, neither the
-    // VAE's encoder nor what is not part of a network.
+    // Every required byte once, in the order of the file: the header (its length, then the rest)
+    // and the tensors, without the VAE's encoder and everything that is not part of a network.
     let starts: Vec<u64> = store
-        .asked()
+        .received()
         .iter()
-        .filter_map(|asked| {
-            asked
+        .filter_map(|request| {
+            request
                 .header("range")?
                 .strip_prefix("bytes=")?
                 .split('-')
@@ -239,12 +223,12 @@ fn files() {
     assert_eq!(latent(&scratch.0, &redirected, "", &vocab), expected);
     check_headers(&elsewhere);
 
-    // A server that ignores ranges is read once, and whole.
+    // A server without ranges gets one request, for the whole file.
     let file = bytes.clone();
     let whole = Server::start(move |_| response("200 OK", "", &file));
     let address = format!("{}/model.safetensors", whole.address);
     assert_eq!(latent(&scratch.0, &address, "", &vocab), expected);
-    assert_eq!(whole.asked().len(), 1);
+    assert_eq!(whole.received().len(), 1);
 
     fails(
         &scratch.0,
@@ -260,7 +244,7 @@ fn files() {
         &["web page"],
     );
     let file = bytes.clone();
-    let short = Server::start(move |asked| ranges(asked, &file[..file.len() / 2]));
+    let short = Server::start(move |request| ranges(request, &file[..file.len() / 2]));
     fails(
         &scratch.0,
         &format!("{}/model.safetensors", short.address),
@@ -269,9 +253,9 @@ fn files() {
     );
 }
 
-/// SD2 files rarely say what they predict: then the U-Net is asked, and the user is told.
+/// SD2 files rarely name their prediction type. The engine then detects it and shows a warning.
 #[test]
-fn a_file_that_does_not_say_what_it_predicts() {
+fn a_missing_prediction_type_is_detected_with_a_warning() {
     let scratch = Scratch::new();
     let vocab = golden().join("models/tokenizer");
     let run = |file: &str, more: &[&str]| {
@@ -291,7 +275,7 @@ fn a_file_that_does_not_say_what_it_predicts() {
             .as_str()
             .is_some_and(|text| text.contains(warning))
     );
-    // This network is random, and its answer to noise is like no noise.
+    // The weights are random, so the prediction for noise does not resemble the noise.
     assert_eq!(json["prediction_type"], "v_prediction");
     let (json, message, v) = run("sd2.safetensors", &["--prediction", "v"]);
     assert!(!message.contains(warning));

@@ -1,25 +1,31 @@
-//! Single-file checkpoints, and all the places a model can be at.
+//! Single-file checkpoints, and all locations of models.
 
-mod support;
-
-#[path = "single_file/places.rs"]
-mod places;
-#[path = "single_file/published.rs"]
+mod equal_to_folder;
+mod locations;
 mod published;
-#[path = "single_file/refused.rs"]
 mod refused;
-#[path = "single_file/same.rs"]
-mod same;
 
 use std::ops::Range;
 
 use darkroom::weights::source::{Source, SourceFuture};
-use darkroom::{Error, Result};
+use darkroom::{Error, LoadOptions, Pipeline, Result};
+use pollster::block_on;
 
-/// A checkpoint of which only the beginning is there: enough for all that comes before the weights.
+use crate::support::{cpu, repository};
+
+/// A checkpoint without its weights. Everything that comes before them can be read.
 struct HeaderOnly {
     bytes: Vec<u8>,
     size: u64,
+}
+
+impl HeaderOnly {
+    /// The error of loading this file.
+    #[track_caller]
+    fn load_error(&self, options: LoadOptions<'_>) -> String {
+        let result = block_on(Pipeline::load(self, &cpu(), options));
+        result.err().expect("an error").to_string()
+    }
 }
 
 impl Source for HeaderOnly {
@@ -55,7 +61,7 @@ fn vocabulary(path: &str) -> Result<Option<Vec<u8>>> {
     let Some(name) = path.strip_prefix("tokenizer/") else {
         return Ok(None);
     };
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("www/vocab/clip");
+    let folder = repository("www/vocab/clip");
     let known = ["vocab.json", "merges.txt"].contains(&name);
     Ok(known.then(|| std::fs::read(folder.join(name)).expect("the vocabulary")))
 }

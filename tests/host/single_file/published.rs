@@ -1,20 +1,21 @@
-//! The published models' tensors, by name and shape: every one that is needed is found, and what is worked out from them
-//! is the published configuration.
+//! The published models' tensors by name and shape: every required one is found, and the
+//! configuration that is derived from them is the published one.
 
+use darkroom::LoadOptions;
 use darkroom::config::{Activation, PredictionType};
 use darkroom::weights::checkpoint::Checkpoint;
-use darkroom::{LoadOptions, Pipeline, Precision, Runtime};
 use pollster::block_on;
 use serde_json::{Value, json};
 
-use crate::HeaderOnly;
-use crate::support::checkpoint::{Kind, header_only};
+use super::HeaderOnly;
+use crate::support::checkpoint::Kind;
+use crate::support::safetensors::header;
 
 fn published(kind: &str, more: &[&str], metadata: Value) -> HeaderOnly {
     let kind = Kind::read(kind);
     let tensors = kind.full.iter().map(|(n, s)| (n.as_str(), "F16", &s[..]));
     let more = more.iter().map(|name| (*name, "F32", &[][..]));
-    let (bytes, size) = header_only(tensors.chain(more), &metadata);
+    let (bytes, size) = header(tensors.chain(more), &metadata);
     HeaderOnly { bytes, size }
 }
 
@@ -23,7 +24,7 @@ fn checkpoint(source: &HeaderOnly) -> Checkpoint {
 }
 
 #[test]
-fn configurations() {
+fn configurations_are_the_published_ones() {
     for kind in ["sd1", "sd2"] {
         let sd1 = kind == "sd1";
         let checkpoint = checkpoint(&published(kind, &[], Value::Null));
@@ -86,11 +87,11 @@ fn configurations() {
     }
 }
 
-/// Loading gets as far as the first byte of weights, and knows by then how many there are: twice the published numbers of
-/// parameters of the U-Net, the text encoder (SD2's without its last layer and its projection) and the VAE's decoder.
+/// Loading reaches the first byte of weights. The number of all bytes is known by then: twice the
+/// published numbers of parameters of the U-Net, the text encoder (SD2's without its last layer and
+/// its projection) and the VAE's decoder.
 #[test]
 fn every_tensor_is_found() {
-    let runtime = Runtime::cpu(Precision::F32, false).expect("the CPU");
     let decoder = 49_490_199;
     for (kind, parameters) in [
         ("sd1", 859_520_964 + 123_060_480 + decoder),
@@ -102,15 +103,14 @@ fn every_tensor_is_found() {
             on_progress: Box::new(|p| total = p.total),
             ..LoadOptions::default()
         };
-        let load = block_on(Pipeline::load(&source, &runtime, options));
-        let error = load.err().expect("no weights").to_string();
+        let error = source.load_error(options);
         assert!(error.contains("beyond the header"), "{error}");
         assert_eq!(total, 2 * parameters, "{kind}");
     }
 }
 
 #[test]
-fn what_files_say_of_their_prediction() {
+fn the_prediction_type_is_read_from_metadata_and_names() {
     let (noise, v) = (
         Some(PredictionType::Epsilon),
         Some(PredictionType::VPrediction),

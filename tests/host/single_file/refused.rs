@@ -1,32 +1,24 @@
-//! Files that are no checkpoint, or a damaged one: the message says what they seem to be.
+//! Files that are not a checkpoint, and damaged checkpoints. The message says what the file seems
+//! to be.
 
-use darkroom::{LoadOptions, Pipeline, Precision, Runtime};
-use pollster::block_on;
+use darkroom::LoadOptions;
 use serde_json::Value;
 
-use crate::HeaderOnly;
-use crate::support::checkpoint::{Entry, Kind, header_only};
+use super::HeaderOnly;
+use crate::support::assert_contains;
+use crate::support::checkpoint::Kind;
 use crate::support::command::{FAILURE, Scratch, USAGE, generate};
+use crate::support::safetensors::header;
 
-/// What loading a file with these tensors says.
+/// The error of loading a file with these tensors.
 fn message(tensors: &[(&str, &[usize])]) -> String {
     let tensors = tensors.iter().map(|(name, shape)| (*name, "F16", *shape));
-    let (bytes, size) = header_only(tensors, &Value::Null);
-    let source = HeaderOnly { bytes, size };
-    let runtime = Runtime::cpu(Precision::F32, false).expect("the CPU");
-    let error = block_on(Pipeline::load(&source, &runtime, LoadOptions::default()));
-    error.err().expect("no model").to_string()
-}
-
-#[track_caller]
-fn says(message: &str, words: &[&str]) {
-    for word in words {
-        assert!(message.contains(word), "no {word:?} in: {message}");
-    }
+    let (bytes, size) = header(tensors, &Value::Null);
+    HeaderOnly { bytes, size }.load_error(LoadOptions::default())
 }
 
 #[test]
-fn other_kinds_of_files() {
+fn files_of_other_models_are_named_for_what_they_are() {
     let first = "model.diffusion_model.input_blocks.0.0.weight";
     let four: &[usize] = &[32, 4, 3, 3];
     let clip = "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight";
@@ -41,7 +33,10 @@ fn other_kinds_of_files() {
                 (first, four),
                 ("model.diffusion_model.label_emb.0.0.weight", one),
                 (
-                    "conditioner.embedders.0.transformer.text_model.embeddings.token_embedding.weight",
+                    concat!(
+                        "conditioner.embedders.0.transformer.",
+                        "text_model.embeddings.token_embedding.weight"
+                    ),
                     one,
                 ),
                 ("conditioner.embedders.1.model.token_embedding.weight", one),
@@ -163,8 +158,8 @@ fn other_kinds_of_files() {
     ];
     for (words, tensors) in cases {
         let message = message(tensors);
-        says(&message, words);
-        says(
+        assert_contains(&message, words);
+        assert_contains(
             &message,
             &[
                 "model.safetensors",
@@ -175,21 +170,14 @@ fn other_kinds_of_files() {
     }
 }
 
-/// Checkpoints with one thing changed.
+/// Each checkpoint has one change.
 #[test]
-fn damaged_checkpoints() {
+fn damaged_checkpoints_are_refused_with_the_tensor() {
     let broken = |kind: &str, change: &dyn Fn(&mut Kind)| {
         let mut kind = Kind::read(kind);
         change(&mut kind);
-        let tensors: Vec<_> = kind.tensors.iter().collect();
-        let tensors = tensors
-            .iter()
-            .map(|Entry(n, d, s, ..)| (n.as_str(), d.as_str(), &s[..]));
-        let (bytes, size) = header_only(tensors, &Value::Null);
-        let source = HeaderOnly { bytes, size };
-        let runtime = Runtime::cpu(Precision::F32, false).expect("the CPU");
-        let error = block_on(Pipeline::load(&source, &runtime, LoadOptions::default()));
-        error.err().expect("no model").to_string()
+        let (bytes, size) = kind.header();
+        HeaderOnly { bytes, size }.load_error(LoadOptions::default())
     };
     let without = |name: &'static str| {
         move |kind: &mut Kind| kind.tensors.retain(|entry| !entry.0.contains(name))
@@ -197,11 +185,11 @@ fn damaged_checkpoints() {
     let shaped = |name: &'static str, shape: &'static [usize]| {
         move |kind: &mut Kind| kind.entry(name).2 = shape.to_vec()
     };
-    // Untouched, it only lacks its weights.
-    says(&broken("sd1", &|_| ()), &["beyond the header"]);
+    // Without a change, only the weights are missing.
+    assert_contains(&broken("sd1", &|_| ()), &["beyond the header"]);
 
     let name = "model.diffusion_model.output_blocks.5.2.conv.weight";
-    says(
+    assert_contains(
         &broken("sd1", &without(name)),
         &[
             "1 of 686 tensors",
@@ -209,55 +197,55 @@ fn damaged_checkpoints() {
         ],
     );
     let name = "model.diffusion_model.middle_block.1.proj_in.weight";
-    says(
+    assert_contains(
         &broken("sd1", &shaped(name, &[128, 64])),
         &[name, "[128, 64]", "[128, 128]"],
     );
     let name = "cond_stage_model.model.transformer.resblocks.7.attn.in_proj_weight";
-    says(
+    assert_contains(
         &broken("sd2", &shaped(name, &[256, 128])),
         &[name, "[256, 128]", "[384, 128]"],
     );
-    // Rows that do not go into three.
-    says(
+    // A number of rows that three does not divide.
+    assert_contains(
         &broken("sd2", &shaped(name, &[385, 128])),
         &[name, "[385, 128]", "[384, 128]"],
     );
-    says(&broken("sd2", &shaped(name, &[])), &[name, "[]"]);
+    assert_contains(&broken("sd2", &shaped(name, &[])), &[name, "[]"]);
     let integers = |kind: &mut Kind| kind.entry(name).1 = "I64".into();
-    says(&broken("sd2", &integers), &[name, "element type"]);
+    assert_contains(&broken("sd2", &integers), &[name, "element type"]);
 
-    says(
+    assert_contains(
         &broken("sd1", &without("middle_block.1.")),
         &["middle_block.1.", "missing"],
     );
-    says(
+    assert_contains(
         &broken("sd1", &without(".input_blocks.5.")),
         &["level 2 of 2", "1 residual"],
     );
-    says(
+    assert_contains(
         &broken("sd1", &without("input_blocks.4.1.")),
         &["2 residual blocks and 1 transformers"],
     );
-    says(
+    assert_contains(
         &broken("sd1", &without("first_stage_model.decoder.up")),
         &["VAE", "0 residual blocks"],
     );
-    says(
+    assert_contains(
         &broken("sd1", &without("text_model.encoder")),
         &["text_model.encoder.layers.0", "missing"],
     );
     let name = "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight";
-    says(
+    assert_contains(
         &broken("sd1", &shaped(name, &[49408, 192])),
         &["width 128", "width 192"],
     );
-    says(
+    assert_contains(
         &broken("sd1", &shaped(name, &[49408])),
         &[name, "misshapen"],
     );
     let name = "cond_stage_model.transformer.text_model.embeddings.position_embedding.weight";
-    says(
+    assert_contains(
         &broken("sd1", &shaped(name, &[248, 128])),
         &["248 tokens", "77"],
     );
@@ -268,14 +256,13 @@ fn damaged_checkpoints() {
             kind.entry(&name).2 = vec![40, 40, 3, 3];
         }
     };
-    says(&broken("sd1", &narrow), &["block_out_channels", "40", "32"]);
+    assert_contains(&broken("sd1", &narrow), &["block_out_channels", "40", "32"]);
 }
 
-/// The command ends with a message and without a picture.
 #[test]
-fn files_that_are_none() {
+fn the_command_refuses_files_that_are_not_checkpoints() {
     let scratch = Scratch::new();
-    let out = scratch.0.join("picture.png");
+    let out = scratch.picture();
     let file = |name: &str, bytes: &[u8]| {
         let path = scratch.0.join(name);
         std::fs::write(&path, bytes).expect("a file");
