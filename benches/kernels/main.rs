@@ -138,32 +138,7 @@ fn run(options: Options) -> Result<Value> {
     );
     let mut results = Vec::new();
     for case in cases.iter().filter(wanted) {
-        let maker = Maker::new(&device, options.dtype);
-        let run = case.prepare(&maker);
-        let mut contenders = [ours, &Stock].map(|ops| Contender {
-            call: || run(ops),
-            calls: 1,
-            seconds: Vec::new(),
-        });
-        for contender in &mut contenders {
-            contender.warm(&device)?;
-        }
-        for _ in 0..options.rounds {
-            for contender in &mut contenders {
-                contender.measure(&device)?;
-            }
-        }
-        let [ours, stock] = contenders.map(|contender| contender.seconds);
-        let bytes = case.values as f64 * options.dtype.size() as f64;
-        eprintln!(
-            "{}: {:.3} ms, stock {:.3} ms",
-            case.name,
-            median(&ours) * 1e3,
-            median(&stock) * 1e3
-        );
-        results.push(json!({
-            "name": case.name, "flop": case.flop, "bytes": bytes, "ours": ours, "stock": stock,
-        }));
+        results.push(measure(case, ours, &options, &device)?);
     }
     // Measured again: other work, or a sleeping GPU, may have disturbed the first measurement.
     let ceilings = before.or_better(ceiling::measure(&setup, software, half)?);
@@ -177,6 +152,36 @@ fn run(options: Options) -> Result<Value> {
             "bytes_per_second": ceilings.copy,
         },
         "kernels": results,
+    }))
+}
+
+/// Measures one kernel, with our operations and with Burn's in turns.
+fn measure(case: &Case, ours: &dyn Ops, options: &Options, device: &Device) -> Result<Value> {
+    let maker = Maker::new(device, options.dtype);
+    let run = case.prepare(&maker);
+    let mut contenders = [ours, &Stock].map(|ops| Contender {
+        call: || run(ops),
+        calls: 1,
+        seconds: Vec::new(),
+    });
+    for contender in &mut contenders {
+        contender.warm(device)?;
+    }
+    for _ in 0..options.rounds {
+        for contender in &mut contenders {
+            contender.measure(device)?;
+        }
+    }
+    let [ours, stock] = contenders.map(|contender| contender.seconds);
+    eprintln!(
+        "{}: {:.3} ms, stock {:.3} ms",
+        case.name,
+        median(&ours) * 1e3,
+        median(&stock) * 1e3
+    );
+    let bytes = case.values as f64 * options.dtype.size() as f64;
+    Ok(json!({
+        "name": case.name, "flop": case.flop, "bytes": bytes, "ours": ours, "stock": stock,
     }))
 }
 

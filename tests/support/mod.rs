@@ -113,8 +113,7 @@ pub fn four(shape: &[usize]) -> [usize; 4] {
 }
 
 /// FNV-1a, 64 bits.
-pub fn fnv1a(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+pub fn fnv1a(data: impl AsRef<[u8]>) -> u64 {
+    let step = |hash: u64, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    data.as_ref().iter().fold(0xcbf2_9ce4_8422_2325, step)
 }
