@@ -1,4 +1,4 @@
-//! What the adapter can do at best: multiply-adds that need nothing but registers, and a copy from memory to memory.
+//! The adapter's ceilings: multiply-adds on registers alone, and a copy from memory to memory.
 
 use std::time::Instant;
 
@@ -6,13 +6,14 @@ use burn::tensor::wgpu::{WgpuSetup, wgpu};
 
 use crate::Result;
 
-/// Rates of an adapter, each the best of several ways to divide the work.
+/// An adapter's rates, each the best of several ways to divide the work.
 pub struct Ceilings {
-    /// f32 operations a second, a multiply-add being two. Our kernels compute in f32 whatever they read.
+    /// f32 operations a second, a multiply-add being two. Our kernels compute in f32 whatever they
+    /// read.
     pub multiply_add: f64,
-    /// Likewise f16, where the adapter has it.
+    /// f16 operations a second, where the adapter has them.
     pub multiply_add_half: Option<f64>,
-    /// Bytes a second, those read and those written.
+    /// Bytes a second, both read and written.
     pub copy: f64,
 }
 
@@ -30,14 +31,16 @@ impl Ceilings {
     }
 }
 
-/// Multiply-adds of an invocation: this many times round, over each of its sums.
+/// Multiply-adds of an invocation for each of its sums.
 const TURNS: u32 = 256;
-/// Independent sums of an invocation, vectors of four: enough to hide an operation's latency, few enough for registers.
+/// Independent sums of an invocation, vectors of four: enough to hide an operation's latency, few
+/// enough for registers.
 const SUMS: [u32; 3] = [4, 8, 16];
 const LANES: [u32; 2] = [8, 64];
-/// Workgroups: so many invocations fill any GPU; a CPU's vectors and cores need fewer.
+/// Workgroups on a GPU and on a CPU. These many fill any GPU; a CPU's vectors and cores need fewer.
 const WORKGROUPS: [u32; 2] = [8192, 512];
-/// Vectors of four f32 of the copied buffer: 64 MiB on a GPU and on a CPU, beyond the caches of both.
+/// Vectors of four f32 of the copied buffer: 64 MiB on a GPU and on a CPU, beyond the caches of
+/// both.
 const COPIED: u32 = 4 << 20;
 const MEASUREMENTS: usize = 5;
 
@@ -68,7 +71,7 @@ pub fn measure(setup: &WgpuSetup, software: bool, half: bool) -> Result<Ceilings
     })
 }
 
-/// Dispatches lie in one dimension of at most 65535; the rest in a second one.
+/// Workgroups in the first dimension, which holds at most 65535. The rest are in a second one.
 const ACROSS: u32 = 32768;
 
 fn multiply_add(element: &str, sums: u32, lanes: u32) -> String {
@@ -84,7 +87,8 @@ fn multiply_add(element: &str, sums: u32, lanes: u32) -> String {
         .map(|i| format!("s{i}"))
         .collect::<Vec<_>>()
         .join(" + ");
-    // Factors that no compiler knows; values stay near 1. The result is used, but never stored.
+    // The compiler does not know the factors, and values stay near 1. The result is used, but never
+    // stored.
     format!(
         "{enable}alias V = vec4<{element}>;
 @group(0) @binding(0) var<storage, read> input: array<vec4<f32>>;
@@ -121,7 +125,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     )
 }
 
-/// The shortest time of one dispatch of `workgroups` of the shader, with two buffers of `vectors` vectors.
+/// The shortest time of one dispatch of `workgroups` of the shader, with two buffers of `vectors`
+/// vectors.
 fn fastest(setup: &WgpuSetup, text: &str, workgroups: u32, vectors: u32) -> Result<f64> {
     let device = &setup.device;
     let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {

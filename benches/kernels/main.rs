@@ -1,9 +1,10 @@
-//! Single kernels at Stable Diffusion's shapes: time, arithmetic and memory rates, and what share of this adapter's
-//! ceilings they are, which two kernels of the bench's own measure; ours beside Burn's own operations, in turns.
+//! Single kernels at Stable Diffusion's shapes: their times, their rates of arithmetic and memory,
+//! and the share of the adapter's ceilings, which are measured too. Our kernels and Burn's own
+//! operations run in turns.
 //!
-//! `cargo bench --bench kernels -- [--dtype f32|f16] [--latent N] [--rounds N] [--tiles PRESET] [WORD…]`
-//! writes one line of JSON; `cargo xtask bench kernels` makes a table of it. WORDs choose kernels by a part of their name;
-//! `--adapter` only says what the adapter is.
+//! `cargo bench --bench kernels -- [--dtype f32|f16] [--latent N] [--rounds N] [--kernel-tiling
+//! PRESET] [WORD…]` writes one line of JSON, and `cargo xtask bench kernels` makes a table of it.
+//! WORDs select kernels by a part of their names. `--adapter` only prints the adapter.
 
 mod ceiling;
 mod shapes;
@@ -18,13 +19,15 @@ use serde_json::{Value, json};
 
 use shapes::{Case, Maker};
 
-/// Rows and columns of the latent: of a 512×512 picture on a GPU, of 128×128 where a CPU imitates one.
+/// Rows and columns of the latent: of a 512×512 picture on a GPU, of 128×128 where a CPU imitates
+/// one.
 const LATENT: [usize; 2] = [64, 16];
 /// Measurements of each contender.
 const ROUNDS: usize = 5;
-/// Calls are repeated until a measurement takes this long, where that takes no more than `CALLS_AT_MOST` calls.
+/// Calls are repeated until a measurement takes this long, where that takes no more than
+/// `MAX_CALLS` calls.
 const LONG_ENOUGH: Duration = Duration::from_millis(20);
-const CALLS_AT_MOST: usize = 100;
+const MAX_CALLS: usize = 100;
 
 type Result<T> = std::result::Result<T, String>;
 
@@ -32,7 +35,7 @@ struct Options {
     dtype: DType,
     latent: Option<usize>,
     rounds: usize,
-    tiles: Option<KernelTiling>,
+    kernel_tiling: Option<KernelTiling>,
     words: Vec<String>,
     only_adapter: bool,
 }
@@ -42,7 +45,7 @@ fn options() -> Result<Options> {
         dtype: DType::F32,
         latent: None,
         rounds: ROUNDS,
-        tiles: None,
+        kernel_tiling: None,
         words: Vec::new(),
         only_adapter: false,
     };
@@ -57,17 +60,17 @@ fn options() -> Result<Options> {
                     other => return Err(format!("--dtype is f32 or f16, not {other}")),
                 }
             }
-            "--tiles" => {
+            "--kernel-tiling" | "--tiles" => {
                 let name = value()?;
-                options.tiles = Some(KernelTiling::named(&name).ok_or_else(|| {
+                options.kernel_tiling = Some(KernelTiling::named(&name).ok_or_else(|| {
                     let names = KernelTiling::ALL.map(|preset| preset.name).join(", ");
-                    format!("--tiles is one of {names}, not {name}")
+                    format!("--kernel-tiling is one of {names}, not {name}")
                 })?);
             }
             "--latent" => options.latent = Some(number(&value()?, 8)?),
             "--rounds" => options.rounds = number(&value()?, 1)?,
             "--adapter" => options.only_adapter = true,
-            // What `cargo bench` adds.
+            // `cargo bench` adds this one.
             "--bench" => {}
             other if other.starts_with("--") => return Err(format!("unknown option {other}")),
             _ => options.words.push(word),
@@ -112,7 +115,7 @@ fn run(options: Options) -> Result<Value> {
     if options.only_adapter {
         return Ok(adapter);
     }
-    let ours: &dyn Ops = &match options.tiles {
+    let ours: &dyn Ops = &match options.kernel_tiling {
         Some(preset) => Gpu::with_tiling(preset),
         None => Gpu::new(software),
     };
@@ -135,38 +138,13 @@ fn run(options: Options) -> Result<Value> {
     );
     let mut results = Vec::new();
     for case in cases.iter().filter(wanted) {
-        let maker = Maker::new(&device, options.dtype);
-        let run = case.prepare(&maker);
-        let mut contenders = [ours, &Stock].map(|ops| Contender {
-            call: || run(ops),
-            calls: 1,
-            seconds: Vec::new(),
-        });
-        for contender in &mut contenders {
-            contender.warm(&device)?;
-        }
-        for _ in 0..options.rounds {
-            for contender in &mut contenders {
-                contender.measure(&device)?;
-            }
-        }
-        let [ours, stock] = contenders.map(|contender| contender.seconds);
-        let bytes = case.values as f64 * options.dtype.size() as f64;
-        eprintln!(
-            "{}: {:.3} ms, stock {:.3} ms",
-            case.name,
-            median(&ours) * 1e3,
-            median(&stock) * 1e3
-        );
-        results.push(json!({
-            "name": case.name, "flop": case.flop, "bytes": bytes, "ours": ours, "stock": stock,
-        }));
+        results.push(measure(case, ours, &options, &device)?);
     }
-    // Once more: other work, or a GPU that slept, may have come in between the first time.
+    // Measured again: other work, or a sleeping GPU, may have disturbed the first measurement.
     let ceilings = before.or_better(ceiling::measure(&setup, software, half)?);
     Ok(json!({
         "adapter": adapter, "dtype": format!("{:?}", options.dtype).to_lowercase(),
-        "tiles": options.tiles.map(|preset| preset.name),
+        "kernel_tiling": options.kernel_tiling.map(|preset| preset.name),
         "latent": latent,
         "ceilings": {
             "flop_per_second": ceilings.multiply_add,
@@ -177,12 +155,42 @@ fn run(options: Options) -> Result<Value> {
     }))
 }
 
-/// One way to do an operation, and how long it took.
+/// Measures one kernel, with our operations and with Burn's in turns.
+fn measure(case: &Case, ours: &dyn Ops, options: &Options, device: &Device) -> Result<Value> {
+    let maker = Maker::new(device, options.dtype);
+    let run = case.prepare(&maker);
+    let mut contenders = [ours, &Stock].map(|ops| Contender {
+        call: || run(ops),
+        calls: 1,
+        seconds: Vec::new(),
+    });
+    for contender in &mut contenders {
+        contender.warm(device)?;
+    }
+    for _ in 0..options.rounds {
+        for contender in &mut contenders {
+            contender.measure(device)?;
+        }
+    }
+    let [ours, stock] = contenders.map(|contender| contender.seconds);
+    eprintln!(
+        "{}: {:.3} ms, stock {:.3} ms",
+        case.name,
+        median(&ours) * 1e3,
+        median(&stock) * 1e3
+    );
+    let bytes = case.values as f64 * options.dtype.size() as f64;
+    Ok(json!({
+        "name": case.name, "flop": case.flop, "bytes": bytes, "ours": ours, "stock": stock,
+    }))
+}
+
+/// One implementation of an operation, and its times.
 struct Contender<F: Fn()> {
     call: F,
-    /// In a measurement.
+    /// Calls in a measurement.
     calls: usize,
-    /// A call, by measurement.
+    /// Seconds of a call, by measurement.
     seconds: Vec<f64>,
 }
 
@@ -198,12 +206,12 @@ impl<F: Fn()> Contender<F> {
         Ok(begin.elapsed().as_secs_f64())
     }
 
-    /// Compiles what there is to compile, and sees how many calls a measurement needs.
+    /// Compiles the kernels, and determines the calls of a measurement.
     fn warm(&mut self, device: &Device) -> Result<()> {
         self.time(device, 1)?;
         let once = self.time(device, 1)?;
         let calls = (LONG_ENOUGH.as_secs_f64() / once).ceil();
-        self.calls = (calls as usize).clamp(1, CALLS_AT_MOST);
+        self.calls = (calls as usize).clamp(1, MAX_CALLS);
         Ok(())
     }
 

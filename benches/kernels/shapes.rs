@@ -1,4 +1,5 @@
-//! The kernels' shapes: those of SD1.5 where nothing else is said, with guidance (a batch of two).
+//! The kernels' shapes: those of SD1.5 unless the name says otherwise, with guidance (a batch of
+//! two).
 
 use burn::tensor::{DType, Device, Distribution, Tensor};
 use darkroom::config::Activation;
@@ -9,15 +10,16 @@ const BATCH: usize = 2;
 /// Tokens of a prompt.
 const TOKENS: usize = 77;
 
-/// An operation on tensors that are already there.
+/// An operation on tensors that exist already.
 pub type Run = Box<dyn Fn(&dyn Ops)>;
 
 /// A kernel at one shape.
 pub struct Case {
     pub name: String,
-    /// Operations of a call, a multiply-add being two; those of norms and activations are not counted.
+    /// Operations of a call, a multiply-add being two; those of norms and activations are not
+    /// counted.
     pub flop: f64,
-    /// Values that a call must read or write at least, each once.
+    /// Smallest number of values that a call reads or writes, each once.
     pub values: usize,
     prepare: Box<dyn Fn(&Maker) -> Run>,
 }
@@ -39,13 +41,13 @@ impl<'a> Maker<'a> {
         Maker { device, dtype }
     }
 
-    /// About normal, by `scale`.
+    /// Normal values with the standard deviation `scale`.
     fn tensor<const D: usize>(&self, shape: [usize; D], scale: f64) -> Tensor<D> {
         let distribution = Distribution::Normal(0.0, scale);
         Tensor::<D>::random(shape, distribution, (self.device, DType::F32)).cast(self.dtype)
     }
 
-    /// A bias or a norm's parameter: these stay in f32.
+    /// A bias or a norm's parameter, which stay in f32.
     fn vector(&self, length: usize) -> Tensor<1> {
         Tensor::random(
             [length],
@@ -130,7 +132,7 @@ pub fn cases(side: usize) -> Vec<Case> {
 #[derive(Clone, Copy)]
 struct Conv {
     images: usize,
-    /// Of the input.
+    /// Side of the input.
     side: usize,
     channels: [usize; 2],
     stride: usize,
@@ -268,7 +270,7 @@ fn attention(
     causal: bool,
 ) -> Case {
     let c = heads * width;
-    // Of the scores of a causal text, a little more than half.
+    // A causal text has a little more than half of the scores.
     let scores = match causal {
         true => queries * (queries + 1) / 2,
         false => queries * keys,

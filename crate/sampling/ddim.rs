@@ -1,8 +1,11 @@
-//! DDIM without added noise: Song et al. (arXiv 2010.02502), formula 12, as in diffusers 0.42's `scheduling_ddim.py`.
+//! DDIM without added noise: Song et al. (arXiv 2010.02502), formula 12, as in diffusers 0.42's
+//! `scheduling_ddim.py`.
 
 use super::noise_level::NoiseLevel;
-use super::schedule::{Schedule, Trained, ZeroSnr, check_levels, timesteps};
+use super::schedule::{Schedule, check_sigmas};
 use super::solver::Solver;
+use super::spacing::timesteps;
+use super::trained::{Trained, ZeroSnr};
 use super::update::Term::Denoised;
 use super::update::Update;
 use crate::config::{PredictionType, SchedulerConfig, TimestepSpacing};
@@ -25,10 +28,11 @@ impl Ddim {
         let spacing = config.timestep_spacing.unwrap_or(TimestepSpacing::Leading);
         let timesteps = timesteps(config, spacing, steps);
         let schedule = Schedule::in_timesteps(config, &trained, steps, timesteps)?;
-        // Noise says nothing about a picture that the latent has no trace of; v does.
+        // A prediction of noise says nothing about a picture that has no trace in the latent. A
+        // prediction of v does.
         if config.prediction_type == PredictionType::Epsilon && schedule.sigmas[0].is_infinite() {
             if !config.rescale_betas_zero_snr {
-                check_levels(config, &schedule.sigmas[..1], f64::MAX)?;
+                check_sigmas(config, &schedule.sigmas[..1], f64::MAX)?;
             }
             return Err(Error::config(
                 SchedulerConfig::FILE,

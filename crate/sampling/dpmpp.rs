@@ -1,5 +1,5 @@
-//! DPM-Solver++ multistep: Lu et al. (arXiv 2211.01095), as in diffusers 0.42's `scheduling_dpmsolver_multistep.py` with
-//! `algorithm_type` "dpmsolver++".
+//! DPM-Solver++ multistep: Lu et al. (arXiv 2211.01095), as in diffusers 0.42's
+//! `scheduling_dpmsolver_multistep.py` with `algorithm_type` "dpmsolver++".
 
 use super::noise_level::NoiseLevel;
 use super::schedule::Schedule;
@@ -35,12 +35,12 @@ impl DpmSolver {
         })
     }
 
-    /// The order of the step with this number: lower where there is no history yet, and at the end.
+    /// The order of the step in this call: lower at the start, without a history, and at the end.
     fn order_at(&self, call: usize, schedule: &Schedule) -> usize {
         let steps = schedule.timesteps.len();
         let order = self.order.min(call + 1);
         let few = self.lower_order_final && steps < 15;
-        // Where lambda becomes infinite, or stays where it is, differences over it are nothing.
+        // Differences over lambda are undefined where it becomes infinite, or does not change.
         let undefined =
             schedule.sigmas[call + 1] == 0.0 || schedule.sigmas[call + 1] == schedule.sigmas[call];
         if call + 1 == steps && (self.euler_at_final || few || undefined) {
@@ -59,13 +59,14 @@ impl Solver for DpmSolver {
         let (now, next) = (level(call), level(call + 1));
         let h = next.lambda() - now.lambda();
         let decay = (-h).exp_m1();
-        // Predicted pictures, newest first. Each stays in its place until as many newer ones are there as are of use.
-        let place = |call: usize| call % self.order;
+        // Denoised latents, newest first. Each keeps its entry of the history until `order` newer
+        // ones are there.
+        let entry = |call: usize| call % self.order;
         let m = |age: usize| match age {
             0 => Sum::from(Denoised),
-            _ => History(place(call - age)).into(),
+            _ => History(entry(call - age)).into(),
         };
-        // Finite differences of the picture over lambda: D1 is the first, D2 the second.
+        // Finite differences of the denoised latent over lambda: D1 is the first, D2 the second.
         let (d1, d2) = match self.order_at(call, schedule) {
             1 => (None, None),
             order => {
@@ -95,7 +96,7 @@ impl Solver for DpmSolver {
             latent = latent - next.alpha * weight * d2;
         }
         Update {
-            history: vec![(place(call), Denoised.into())],
+            history: vec![(entry(call), Denoised.into())],
             ..Update::new(now.denoised(self.prediction_type), latent)
         }
     }

@@ -1,7 +1,9 @@
-//! Euler's method in sigma, plain and ancestral: k-diffusion's `sample_euler` and `sample_euler_ancestral`, as diffusers
-//! 0.42 has them in `scheduling_euler_discrete.py` and `scheduling_euler_ancestral_discrete.py`.
+//! Euler's method in sigma, plain and ancestral: k-diffusion's `sample_euler` and
+//! `sample_euler_ancestral`, as in diffusers 0.42's `scheduling_euler_discrete.py` and
+//! `scheduling_euler_ancestral_discrete.py`.
 //!
-//! The latent is `denoised + sigma · noise` here, so the U-Net, which knows latents of variance 1, gets it scaled.
+//! The latent is `denoised + sigma · noise` here. The U-Net was trained on latents of variance 1,
+//! so its input is scaled.
 
 use super::noise_level::NoiseLevel;
 use super::schedule::Schedule;
@@ -12,7 +14,7 @@ use crate::config::PredictionType;
 
 pub(super) struct Euler {
     pub prediction_type: PredictionType,
-    /// Whether each step goes down further than it must and adds fresh noise instead.
+    /// True if each step goes to a lower sigma than its target, and adds fresh noise.
     pub ancestral: bool,
 }
 
@@ -23,7 +25,7 @@ impl Solver for Euler {
         let of_input = level.denoised(self.prediction_type);
         let denoised = of_input.weight(Latent) * level.alpha * Latent
             + of_input.weight(Prediction) * Prediction;
-        // Down to `down` along the straight line to the denoised latent; then up again to `next` with noise.
+        // Down to `down` on the straight line to the denoised latent, then up to `next` with noise.
         let up = if self.ancestral {
             next * (1.0 - (next / sigma).powi(2)).max(0.0).sqrt()
         } else {

@@ -1,16 +1,17 @@
-//! Classifier-free guidance: how the prediction for the prompt and the one for the negative prompt become one.
+//! Classifier-free guidance: combines the predictions for the prompt and for the negative prompt.
 
 /// `negative + scale · (positive − negative)`, element by element.
 ///
 /// # Shapes
 /// - `positive`, `negative`: the U-Net's two predictions for one latent, of equal length
-/// - output: the same
+/// - output: the same length
 ///
-/// `scale` 1 gives `positive`, so the negative prompt has no effect there; larger values push away from `negative`. The
-/// negative prompt takes the place of the empty prompt, whose prediction Ho & Salimans (arXiv 2207.12598) push away from.
+/// `scale` 1 gives `positive`, so the negative prompt has no effect. Larger values move the result
+/// away from `negative`. The negative prompt replaces the empty prompt of Ho & Salimans (arXiv
+/// 2207.12598).
 ///
 /// # Panics
-/// When the lengths differ.
+/// Panics where the lengths differ.
 pub fn guide(positive: &[f32], negative: &[f32], scale: f64) -> Vec<f32> {
     assert_eq!(
         positive.len(),

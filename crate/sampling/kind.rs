@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::config::SchedulerConfig;
 use crate::error::{Error, Result};
 
-/// The samplers, named as A1111 names them; each means diffusers' implementation.
+/// The samplers, with A1111's names and diffusers' implementations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SamplerKind {
     /// `EulerDiscreteScheduler`
@@ -26,7 +26,7 @@ pub enum SamplerKind {
 }
 
 impl SamplerKind {
-    /// Every sampler there is.
+    /// Every sampler.
     pub const ALL: [SamplerKind; 7] = [
         SamplerKind::Euler,
         SamplerKind::EulerA,
@@ -37,7 +37,7 @@ impl SamplerKind {
         SamplerKind::UniPc,
     ];
 
-    /// The name in requests, on the command line and in the page.
+    /// The name in requests, on the command line and on the page.
     pub fn name(self) -> &'static str {
         match self {
             SamplerKind::Euler => "euler",
@@ -50,10 +50,10 @@ impl SamplerKind {
         }
     }
 
-    /// The sampler that a model's own scheduler configuration asks for.
+    /// The sampler of a model's own scheduler configuration.
     ///
     /// # Errors
-    /// [`Error::Config`] for a scheduler class that is not among them.
+    /// [`Error::Config`] for any other scheduler class.
     pub fn from_config(config: &SchedulerConfig) -> Result<Self> {
         match config.class_name.as_str() {
             "EulerDiscreteScheduler" => Ok(SamplerKind::Euler),
@@ -69,8 +69,8 @@ impl SamplerKind {
                 SchedulerConfig::FILE,
                 "_class_name",
                 format!("\"{other}\""),
-                "EulerDiscreteScheduler, EulerAncestralDiscreteScheduler, DDIMScheduler, PNDMScheduler, \
-                 DPMSolverMultistepScheduler or UniPCMultistepScheduler",
+                "EulerDiscreteScheduler, EulerAncestralDiscreteScheduler, DDIMScheduler, \
+                 PNDMScheduler, DPMSolverMultistepScheduler or UniPCMultistepScheduler",
             )),
         }
     }

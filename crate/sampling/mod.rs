@@ -1,5 +1,7 @@
-//! From noise to a latent of a picture, given something that predicts noise: seeded noise, schedules, guidance, samplers.
-//! Host arithmetic only, f64 coefficients for f32 latents, which the device may apply; no model and no device.
+//! Seeded noise, schedules, guidance and samplers: from noise to a latent, given predictions.
+//!
+//! Samplers compute coefficients in f64 on the host. [`update`] applies them to f32 latents there,
+//! or the device does. Nothing here has a model or a device.
 
 mod ddim;
 mod dpmpp;
@@ -12,6 +14,8 @@ mod pndm;
 pub mod sampler;
 pub mod schedule;
 mod solver;
+mod spacing;
+mod trained;
 mod unipc;
 pub mod update;
 

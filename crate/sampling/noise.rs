@@ -1,13 +1,15 @@
-//! Seeded normal noise, made on the host so that a seed means the same noise on every machine and in every browser.
+//! Seeded normal noise. It is made on the host, so that a seed gives the same noise on every
+//! machine and in every browser.
 //!
-//! Two generators, for the two kinds of seeds people pass around:
-//! - [`Rng::Torch`]: `torch.randn(…, generator=torch.Generator().manual_seed(seed))` on the CPU, the habit of diffusers.
-//!   Ports `ATen/core/MT19937RNGEngine.h`, `DistributionsHelper.h` and `native/cpu/DistributionTemplates.h` of PyTorch
-//!   2.15, bit for bit with its AVX2 kernel (which AVX-512 machines run too). PyTorch's own kernel for machines without
-//!   AVX2 differs from that one by up to 1.6e-6.
-//! - [`Rng::Philox`]: what A1111 calls "NV" noise, Philox4x32-10 counted as `torch.randn` counts on an NVIDIA GPU. The
-//!   transform from bits to normals is A1111's `modules/rng_philox.py`, in f64; the GPU's own approximate sine and
-//!   logarithm differ from it in the last digits.
+//! There are two generators, for the two kinds of seeds in use:
+//! - [`Rng::Torch`]: `torch.randn(…, generator=torch.Generator().manual_seed(seed))` on the CPU, as
+//!   diffusers users call it. Ports `ATen/core/MT19937RNGEngine.h`, `DistributionsHelper.h` and
+//!   `native/cpu/DistributionTemplates.h` of PyTorch 2.15, bit for bit with its AVX2 kernel (which
+//!   AVX-512 machines run too). PyTorch's own kernel for machines without AVX2 differs from that
+//!   one by up to 1.6e-6.
+//! - [`Rng::Philox`]: "NV" noise in A1111, Philox4x32-10 with the counters of `torch.randn` on an
+//!   NVIDIA GPU. The transform from bits to normals is A1111's `modules/rng_philox.py`, in f64. The
+//!   GPU's own approximate sine and logarithm differ from it in the last digits.
 
 use std::f64::consts::PI;
 use std::fmt;
@@ -15,7 +17,7 @@ use std::str::FromStr;
 
 use crate::error::Error;
 
-/// Which generator turns a seed into noise.
+/// The generator that turns a seed into noise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Rng {
     /// `torch.randn` with a CPU generator: diffusers' seeds.
@@ -49,37 +51,39 @@ impl FromStr for Rng {
 /// A stream of standard normal numbers.
 #[derive(Debug, Clone)]
 pub struct Noise {
-    source: Source,
+    generator: Generator,
 }
 
 #[derive(Debug, Clone)]
-enum Source {
+enum Generator {
     Torch(Box<Mt19937>),
     Philox { key: [u32; 2], calls: u32 },
 }
 
 impl Noise {
-    /// The stream that belongs to `seed`. `torch` looks at the lower 32 bits only, as PyTorch's CPU generator does;
+    /// The stream of `seed`. `torch` uses the lower 32 bits only, as PyTorch's CPU generator does.
     /// `philox` uses all 64.
     pub fn new(rng: Rng, seed: u64) -> Self {
-        let source = match rng {
-            Rng::Torch => Source::Torch(Box::new(Mt19937::new(seed as u32))),
-            Rng::Philox => Source::Philox {
+        let generator = match rng {
+            Rng::Torch => Generator::Torch(Box::new(Mt19937::new(seed as u32))),
+            Rng::Philox => Generator::Philox {
                 key: [seed as u32, (seed >> 32) as u32],
                 calls: 0,
             },
         };
-        Noise { source }
+        Noise { generator }
     }
 
-    /// The next `n` standard normal numbers. One call is one `torch.randn` of `n` elements in any shape: how a stream is
-    /// cut into calls changes the numbers, so ask for a whole latent at once.
+    /// The next `n` standard normal numbers. One call is one `torch.randn` of `n` elements in any
+    /// shape. The division of a stream into calls changes the numbers, so ask for a whole latent at
+    /// once.
     pub fn normal(&mut self, n: usize) -> Vec<f32> {
-        match &mut self.source {
-            // PyTorch goes through single numbers in f64 below one vector of 16, and through f32 vectors from there on.
-            Source::Torch(twister) if n < 16 => (0..n).map(|_| twister.next_normal()).collect(),
-            Source::Torch(twister) => twister.normal_fill(n),
-            Source::Philox { key, calls } => {
+        match &mut self.generator {
+            // PyTorch makes single numbers in f64 below 16 elements, and f32 vectors of 16 from
+            // there on.
+            Generator::Torch(twister) if n < 16 => (0..n).map(|_| twister.next_normal()).collect(),
+            Generator::Torch(twister) => twister.normal_fill(n),
+            Generator::Philox { key, calls } => {
                 let call = *calls;
                 *calls = calls.wrapping_add(1);
                 (0..n as u32)
@@ -93,7 +97,8 @@ impl Noise {
 const MT_SIZE: usize = 624;
 const MT_SHIFT: usize = 397;
 
-/// The 32-bit Mersenne Twister, with the one normal number that PyTorch's generator keeps for the next call.
+/// The 32-bit Mersenne Twister, with the one normal number that PyTorch's generator keeps for the
+/// next call.
 #[derive(Debug, Clone)]
 struct Mt19937 {
     state: [u32; MT_SIZE],
@@ -150,11 +155,11 @@ impl Mt19937 {
         (bits & ((1 << 53) - 1)) as f64 / 9_007_199_254_740_992.0
     }
 
-    /// `normal_distribution<double>`: Box–Muller gives two numbers, the second waits for the next call, even across
-    /// calls of [`Noise::normal`] and past vector fills in between.
+    /// `normal_distribution<double>`: Box–Muller gives two numbers. The second is kept for the next
+    /// call, even across calls of [`Noise::normal`] and vector fills between them.
     fn next_normal(&mut self) -> f32 {
-        if let Some(kept) = self.next_normal.take() {
-            return kept as f32;
+        if let Some(second) = self.next_normal.take() {
+            return second as f32;
         }
         let theta = 2.0 * PI * self.uniform_f64();
         let radius = (-2.0 * (-self.uniform_f64()).ln_1p()).sqrt();
@@ -162,8 +167,8 @@ impl Mt19937 {
         (radius * theta.cos()) as f32
     }
 
-    /// `normal_fill`: `n ≥ 16` uniforms, turned into normals in blocks of 16. Where 16 does not divide `n`, the last 16
-    /// places are drawn again and overlap the block before.
+    /// `normal_fill`: `n ≥ 16` uniforms, turned into normals in blocks of 16. Where 16 does not
+    /// divide `n`, the last 16 elements are drawn again and overlap the block before.
     fn normal_fill(&mut self, n: usize) -> Vec<f32> {
         let mut data: Vec<f32> = (0..n).map(|_| self.uniform()).collect();
         data.chunks_exact_mut(16).for_each(box_muller_16);
@@ -188,8 +193,9 @@ fn box_muller_16(block: &mut [f32]) {
     }
 }
 
-/// The Cephes polynomial of `avx_mathfun.h`'s `log256_ps` with the fused multiply-adds PyTorch's build has in it, for
-/// `x` in (0, 1]. A better logarithm would give other bits than `torch.randn`.
+/// The Cephes polynomial of `log256_ps` in `avx_mathfun.h`, with the fused multiply-adds of
+/// PyTorch's build, for `x` in (0, 1]. A more exact logarithm would give other bits than
+/// `torch.randn`.
 fn ln(x: f32) -> f32 {
     const P: [f32; 9] = [
         7.037_683_6e-2,
@@ -202,7 +208,7 @@ fn ln(x: f32) -> f32 {
         -2.499_999_4e-1,
         3.333_333e-1,
     ];
-    // ln 2 in two parts: the second has few bits, so that its product with the exponent is exact.
+    // ln 2 in two parts. The second has few bits, so that its product with the exponent is exact.
     const LN2_LOW: f32 = -2.121_944_4e-4;
     const LN2_HIGH: f32 = 0.693_359_4;
     // x = mantissa · 2^exponent with the mantissa in [√½, √2).
@@ -224,7 +230,7 @@ fn ln(x: f32) -> f32 {
 fn sin_cos(x: f32) -> (f32, f32) {
     // π/4 in three parts.
     const PI4: [f32; 3] = [0.785_156_25, 2.418_756_5e-4, 3.774_895e-8];
-    // The octant, rounded up to even; then the rest of the angle in [-π/4, π/4].
+    // The octant, rounded up to even, then the rest of the angle in [-π/4, π/4].
     let octant = ((x * (4.0 / std::f32::consts::PI)) as i32 + 1) & !1;
     let r = PI4.iter().fold(x, |r, &p| (-(octant as f32)).mul_add(p, r));
     let r2 = r * r;
@@ -280,7 +286,7 @@ mod tests {
 
     /// `kat_vectors` of Random123, the authors' implementation.
     #[test]
-    fn philox_known_answers() {
+    fn philox_gives_the_known_answers() {
         let ones = u32::MAX;
         let cases = [
             (
@@ -304,9 +310,10 @@ mod tests {
         }
     }
 
-    /// The first numbers of `torch.manual_seed(0); torch.randn(…, device="cuda")`, as public notebooks show them.
+    /// The expected values are the first numbers of `torch.manual_seed(0); torch.randn(…,
+    /// device="cuda")` in public notebooks.
     #[test]
-    fn philox_as_an_nvidia_gpu_prints_it() {
+    fn philox_equals_an_nvidia_gpu() {
         let expected = [
             -0.9247, -0.4253, -2.6438, 0.1452, -0.1209, -0.5797, -0.6229, -0.3284, -1.0745,
             -0.3631, -1.6711, 2.2655, 0.3117, -0.1842, 1.2866, 1.1820,
@@ -317,9 +324,9 @@ mod tests {
         }
     }
 
-    /// The C++ standard names the 10000th output of `mt19937` with its default seed.
+    /// The C++ standard gives the 10000th output of `mt19937` with its default seed.
     #[test]
-    fn mersenne_twister_known_answer() {
+    fn mersenne_twister_gives_the_known_answer() {
         let mut twister = Mt19937::new(5489);
         let last = (0..10_000).map(|_| twister.next_u32()).last();
         assert_eq!(last, Some(4_123_659_995));

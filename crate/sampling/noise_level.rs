@@ -1,4 +1,4 @@
-//! The two parts, picture and noise, that a latent is made of.
+//! Noise levels: the shares of the denoised latent and of noise in a latent.
 
 use super::update::Sum;
 use super::update::Term::{Latent, Prediction};
@@ -12,7 +12,7 @@ pub(super) struct NoiseLevel {
 }
 
 impl NoiseLevel {
-    /// The level with this ᾱ.
+    /// The noise level with this ᾱ.
     pub fn from_alpha_cumprod(alpha_cumprod: f64) -> Self {
         NoiseLevel {
             alpha: alpha_cumprod.sqrt(),
@@ -20,7 +20,8 @@ impl NoiseLevel {
         }
     }
 
-    /// The level whose noise is `ratio` times as strong as its picture (what k-diffusion and Karras call sigma).
+    /// The noise level with this ratio of sigma to alpha, the sigma of k-diffusion and of Karras et
+    /// al.
     pub fn from_sigma(ratio: f64) -> Self {
         let alpha = 1.0 / ratio.hypot(1.0);
         NoiseLevel {
@@ -34,7 +35,7 @@ impl NoiseLevel {
         self.alpha.ln() - self.sigma.ln()
     }
 
-    /// The picture that latent and prediction imply, `x0`.
+    /// The denoised latent that follows from latent and prediction, `x0`.
     pub fn denoised(self, prediction_type: PredictionType) -> Sum {
         match prediction_type {
             PredictionType::Epsilon => {
@@ -44,7 +45,7 @@ impl NoiseLevel {
         }
     }
 
-    /// The noise that they imply.
+    /// The noise that follows from latent and prediction.
     pub fn noise(self, prediction_type: PredictionType) -> Sum {
         match prediction_type {
             PredictionType::Epsilon => Prediction.into(),

@@ -1,9 +1,12 @@
-//! PNDM: Liu et al. (arXiv 2202.09778), as in diffusers 0.42's `scheduling_pndm.py`. Stable Diffusion's configurations leave
-//! out the Runge–Kutta start (`skip_prk_steps`), which makes it PLMS, the sampler SD1 was published with.
+//! PNDM: Liu et al. (arXiv 2202.09778), as in diffusers 0.42's `scheduling_pndm.py`. Stable
+//! Diffusion's configurations leave out the Runge–Kutta start (`skip_prk_steps`), which makes it
+//! PLMS, the sampler that SD1 was published with.
 
 use super::noise_level::NoiseLevel;
-use super::schedule::{Schedule, Trained, ZeroSnr, check_levels, timesteps};
+use super::schedule::{Schedule, check_sigmas};
 use super::solver::Solver;
+use super::spacing::timesteps;
+use super::trained::{Trained, ZeroSnr};
 use super::update::Term::{History, Latent, Prediction};
 use super::update::{Sum, Term, Update};
 use crate::config::{PredictionType, SchedulerConfig, TimestepSpacing};
@@ -16,17 +19,17 @@ pub(super) struct Pndm {
     last_alpha_cumprod: f64,
     /// Training timesteps from one step to the next.
     stride: i64,
-    /// Calls of the Runge–Kutta start: none, or three steps of four.
+    /// Calls of the Runge–Kutta start: none, or three steps of four calls.
     runge_kutta_calls: usize,
-    /// Predictions at whole steps so far. The last four of them are kept.
-    remembered: usize,
+    /// Number of predictions at whole steps so far. The last four of them are stored.
+    stored: usize,
 }
 
-/// Predictions at whole steps, in turn.
+/// Number of stored predictions at whole steps, in the first entries of the history.
 const HISTORY: usize = 4;
-/// The latent where the current step began, if the step takes more than one call.
+/// Entry for the latent at the beginning of the current step, if the step takes more than one call.
 const ORIGIN: usize = HISTORY;
-/// The predictions within the current Runge–Kutta step, oldest first.
+/// First entry for the predictions within the current Runge–Kutta step, oldest first.
 const STAGES: usize = ORIGIN + 1;
 
 impl Pndm {
@@ -36,7 +39,8 @@ impl Pndm {
         let stride = config.num_train_timesteps / steps;
         let whole = timesteps(config, spacing, steps);
         let (calls, runge_kutta_calls) = if config.skip_prk_steps {
-            // The first step takes two calls: there and, from the mean of both, there again.
+            // The first step takes two calls: to its end and, with the mean of both predictions, to
+            // its end again.
             let again = whole.get(1).copied();
             let calls = whole[..1]
                 .iter()
@@ -48,10 +52,10 @@ impl Pndm {
             return Err(Error::request(
                 "steps",
                 steps,
-                "at least 4 for pndm with this model, whose scheduler begins with Runge–Kutta steps",
+                "at least 4 for pndm with this model: its scheduler begins with Runge–Kutta steps",
             ));
         } else {
-            // Three steps of four calls each: at the start, twice half-way, at the end.
+            // Three steps of four calls each: at the start, twice in the middle, at the end.
             let half = (stride / 2) as f64;
             let stages = (0..3).flat_map(|i| {
                 let middle = whole[i + 1] + half;
@@ -61,7 +65,7 @@ impl Pndm {
         };
         let schedule = Schedule::in_timesteps(config, &trained, steps, calls)?;
         let sigmas = &schedule.sigmas[..schedule.timesteps.len()];
-        check_levels(config, sigmas, f64::MAX)?;
+        check_sigmas(config, sigmas, f64::MAX)?;
         let set_alpha_to_one = config.set_alpha_to_one.unwrap_or(false);
         let last = if set_alpha_to_one {
             1.0
@@ -74,7 +78,7 @@ impl Pndm {
             last_alpha_cumprod: last.into(),
             stride: stride as i64,
             runge_kutta_calls,
-            remembered: 0,
+            stored: 0,
         };
         Ok((pndm, schedule))
     }
@@ -85,7 +89,7 @@ impl Pndm {
         let stage = call % 4;
         let mut history = Vec::new();
         if stage == 0 {
-            history.push(self.remember());
+            history.push(self.store());
             history.push((ORIGIN, Latent.into()));
         }
         let direction = if stage == 3 {
@@ -124,37 +128,37 @@ impl Pndm {
             self.history(1),
             self.history(2),
         ];
-        let direction = match self.remembered {
+        let direction = match self.stored {
             0 => e[0].into(),
             1 => 3.0 / 2.0 * e[0] - 1.0 / 2.0 * e[1],
             2 => 23.0 / 12.0 * e[0] - 16.0 / 12.0 * e[1] + 5.0 / 12.0 * e[2],
             _ => 55.0 / 24.0 * e[0] - 59.0 / 24.0 * e[1] + 37.0 / 24.0 * e[2] - 9.0 / 24.0 * e[3],
         };
-        history.push(self.remember());
+        history.push(self.store());
         (
             self.transfer(Latent, t, t - self.stride, direction),
             history,
         )
     }
 
-    /// A prediction remembered before, the newest one of age 0.
+    /// A stored prediction. The newest one has age 0.
     fn history(&self, age: usize) -> Term {
-        History((self.remembered + HISTORY - 1 - age) % HISTORY)
+        History((self.stored + HISTORY - 1 - age) % HISTORY)
     }
 
-    /// Has the prediction kept as the newest one.
-    fn remember(&mut self) -> (usize, Sum) {
-        self.remembered += 1;
-        ((self.remembered - 1) % HISTORY, Prediction.into())
+    /// Stores the prediction as the newest one.
+    fn store(&mut self) -> (usize, Sum) {
+        self.stored += 1;
+        ((self.stored - 1) % HISTORY, Prediction.into())
     }
 
-    /// Formula 9 of the paper: takes `latent` from timestep `from` to timestep `to`.
+    /// The latent at timestep `to` for the `latent` at timestep `from`: formula 9 of the paper.
     fn transfer(&self, latent: Term, from: i64, to: i64, prediction: Sum) -> Sum {
         let (now, next) = (self.level(from), self.level(to));
         let difference = next.alpha.powi(2) - now.alpha.powi(2);
         let denominator = now.alpha.powi(2) * next.sigma + now.alpha * now.sigma * next.alpha;
         let of_noise = -difference / denominator;
-        // The noise that this latent and this prediction imply.
+        // The noise that follows from this latent and this prediction.
         let implied = now.noise(self.prediction_type);
         let noise = implied.weight(Latent) * latent + implied.weight(Prediction) * prediction;
         next.alpha / now.alpha * latent + of_noise * noise

@@ -1,22 +1,23 @@
-//! The interface that every sampler implements.
+//! The interface of a sampler's method.
 
 use super::schedule::Schedule;
 use super::update::Update;
 use crate::config::SchedulerConfig;
 use crate::error::{Error, Result};
 
-/// One method of taking a latent down its schedule.
+/// A method that takes a latent down its schedule.
 pub(super) trait Solver {
-    /// What becomes of the latent in the call numbered `call` of the schedule. Calls come in order, each once.
+    /// The update of the latent in the call numbered `call` of the schedule. Calls come in order,
+    /// each once.
     fn step(&mut self, schedule: &Schedule, call: usize) -> Update;
 
-    /// What the latent is multiplied by before the U-Net sees it at this sigma.
+    /// Factor on the latent for the U-Net's input at this sigma.
     fn input_scale(&self, _sigma: f64) -> f64 {
         1.0
     }
 }
 
-/// The config's `solver_order`, 2 where it has none.
+/// The configuration's `solver_order`, 2 by default.
 pub(super) fn solver_order(config: &SchedulerConfig) -> Result<usize> {
     match config.solver_order.unwrap_or(2) {
         order @ 1..=3 => Ok(order),
@@ -29,7 +30,7 @@ pub(super) fn solver_order(config: &SchedulerConfig) -> Result<usize> {
     }
 }
 
-/// A value that must be one of `known` where the config has it.
+/// The value of `key`, which must be one of `known` if the configuration has it.
 pub(super) fn one_of<'a>(
     key: &str,
     value: &'a Option<String>,

@@ -1,5 +1,5 @@
-//! UniPC: Zhao et al. (arXiv 2302.04867), the variants B(h), predicting the denoised latent, as in diffusers 0.42's
-//! `scheduling_unipc_multistep.py` with `predict_x0`.
+//! UniPC: Zhao et al. (arXiv 2302.04867), the variants B(h) that predict the denoised latent, as in
+//! diffusers 0.42's `scheduling_unipc_multistep.py` with `predict_x0`.
 
 use super::noise_level::NoiseLevel;
 use super::schedule::Schedule;
@@ -32,10 +32,11 @@ impl UniPc {
         })
     }
 
+    /// The order of the step in this call: lower at the start, without a history, and at the end.
     fn order_at(&self, call: usize, schedule: &Schedule) -> usize {
         let left = schedule.timesteps.len() - call;
-        // Where lambda becomes infinite, or stays where it is, differences over it are nothing: diffusers gives NaN there
-        // when `lower_order_final` is off.
+        // Differences over lambda are undefined where it becomes infinite, or does not change:
+        // diffusers gives NaN there without `lower_order_final`.
         let undefined =
             schedule.sigmas[call + 1] == 0.0 || schedule.sigmas[call + 1] == schedule.sigmas[call];
         let limit = if self.lower_order_final {
@@ -49,8 +50,9 @@ impl UniPc {
             .min(if undefined { 1 } else { self.order })
     }
 
-    /// Takes `latent` from the step numbered `from` to the next, with `m`, the pictures at `from` and before it, newest
-    /// first; with `new`, the picture predicted where it arrives, this is the corrector, without it the predictor.
+    /// Takes `latent` from the call `from` to the next one. `m` gives the denoised latents at
+    /// `from` and before, newest first. With `new`, the denoised latent of the next call, this is
+    /// the corrector, else the predictor.
     fn update(
         &self,
         schedule: &Schedule,
@@ -67,7 +69,8 @@ impl UniPc {
         let m0 = m(0);
         let mut result = next.sigma / now.sigma * latent - next.alpha * decay * m0;
 
-        // Other pictures, and where on the way from `now` (0) to `next` (1) they were predicted.
+        // The other denoised latents, and their positions in lambda between `now` (0) and `next`
+        // (1).
         let before = (1..order).map(|k| ((level(from - k).lambda() - now.lambda()) / h, m(k)));
         let points: Vec<(f64, Term)> = before.chain(new.map(|denoised| (1.0, denoised))).collect();
         let positions: Vec<f64> = points.iter().map(|point| point.0).collect();
@@ -80,7 +83,8 @@ impl UniPc {
     }
 }
 
-/// The weights ρ of formula 9 in the paper: they make the update exact for pictures that are polynomials in lambda.
+/// The weights ρ of formula 9 in the paper. They make the update exact for denoised latents that
+/// are polynomials in lambda.
 fn weights(positions: &[f64], hh: f64, b: f64) -> Vec<f64> {
     if let [_] = positions {
         return vec![0.5];
@@ -117,13 +121,13 @@ fn solve_vandermonde(positions: &[f64], mut right: Vec<f64>) -> Vec<f64> {
 
 impl Solver for UniPc {
     fn step(&mut self, schedule: &Schedule, call: usize) -> Update {
-        // Pictures take turns in as many places as are of use; behind them is the latent before the last prediction.
-        let place = |call: usize| call % self.order;
+        // The history has `order` denoised latents, then the latent before the last prediction.
+        let entry = |call: usize| call % self.order;
         let before = self.order;
         let corrected = if call == 0 {
             Latent.into()
         } else {
-            let m = |age: usize| History(place(call - 1 - age));
+            let m = |age: usize| History(entry(call - 1 - age));
             let latent = History(before).into();
             self.update(
                 schedule,
@@ -137,12 +141,12 @@ impl Solver for UniPc {
         let order = self.order_at(call, schedule);
         let m = |age: usize| match age {
             0 => Denoised,
-            _ => History(place(call - age)),
+            _ => History(entry(call - age)),
         };
         let latent = self.update(schedule, call, order, corrected, m, None);
         self.last_order = order;
         Update {
-            history: vec![(place(call), Denoised.into()), (before, corrected)],
+            history: vec![(entry(call), Denoised.into()), (before, corrected)],
             ..Update::new(
                 NoiseLevel::from_sigma(schedule.sigmas[call]).denoised(self.prediction_type),
                 latent,

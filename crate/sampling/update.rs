@@ -1,37 +1,37 @@
-//! What a sampler does with a prediction, written down instead of done: weighted sums of a handful of arrays. The host
-//! carries them out ([`Update::apply`]), or the device does, in one kernel for all samplers.
+//! A sampler's step as data: weighted sums of a few arrays. The host applies them
+//! ([`Update::apply`]), or the device does, with one kernel for all samplers.
 
 use std::ops::{Add, Mul, Sub};
 
-/// Arrays that a sampler may keep from one call to the next: PNDM's four predictions, three stages and origin.
+/// Arrays in a sampler's history: PNDM has four predictions, three stages and the origin.
 pub const HISTORY: usize = 8;
-/// Arrays that a sum may have as terms.
+/// Possible terms of a sum.
 pub const TERMS: usize = 4 + HISTORY;
 
 /// An array of the latent's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Term {
-    /// The latent that the call was made with.
+    /// The latent of the call.
     Latent,
-    /// What the U-Net predicted, guided.
+    /// The U-Net's prediction after guidance.
     Prediction,
-    /// The picture that [`Update::picture`] makes of the two.
+    /// The denoised latent, [`Update::denoised`].
     Denoised,
     /// Fresh noise.
     Noise,
-    /// What was kept in the place of that number.
+    /// The history's entry with this index.
     History(usize),
 }
 
 impl Term {
-    /// Its place among all terms, below [`TERMS`].
+    /// Index among all terms, below [`TERMS`].
     pub fn index(self) -> usize {
         match self {
             Term::Latent => 0,
             Term::Prediction => 1,
             Term::Denoised => 2,
             Term::Noise => 3,
-            Term::History(place) => 4 + place,
+            Term::History(entry) => 4 + entry,
         }
     }
 }
@@ -52,7 +52,7 @@ impl Sum {
     }
 
     fn of(self, change: impl Fn(f64) -> f64) -> Self {
-        // What is not in the sum stays out of it, also times infinity.
+        // A term that is not in the sum stays out of it, even times infinity.
         Sum(self
             .0
             .map(|weight| if weight == 0.0 { 0.0 } else { change(weight) }))
@@ -99,21 +99,21 @@ impl Mul<Term> for f64 {
     }
 }
 
-/// What a sampler does after one call of the U-Net.
+/// A sampler's step after one call of the U-Net.
 #[derive(Debug, Clone, Default)]
 pub struct Update {
-    /// The picture (as a latent) that latent and prediction imply; of no other terms.
+    /// The denoised latent, a sum of latent and prediction only.
     pub denoised: Sum,
     /// Its largest magnitude, if it is limited.
     pub limit: Option<f64>,
     /// The next latent.
     pub latent: Sum,
-    /// What is kept, and in which place, of what was there before.
+    /// New entries of the history, by index. Their terms are the arrays before the step.
     pub history: Vec<(usize, Sum)>,
 }
 
 impl Update {
-    /// An update that keeps nothing.
+    /// An update without new entries of the history.
     pub fn new(denoised: Sum, latent: Sum) -> Self {
         Update {
             denoised,
@@ -123,23 +123,23 @@ impl Update {
         }
     }
 
-    /// Whether fresh noise is a term of it.
+    /// True if fresh noise is a term of the next latent.
     pub fn is_noisy(&self) -> bool {
         self.latent.weight(Term::Noise) != 0.0
     }
 
-    /// Takes `arrays` over the call, given the U-Net's guided `prediction` and, if it [`is_noisy`](Update::is_noisy),
-    /// `noise`. Sums are in f64, and rounded to f32 once.
+    /// Applies the update to `arrays`, with the U-Net's `prediction` after guidance and, if the
+    /// update [`is_noisy`](Update::is_noisy), `noise`. Sums are in f64 and rounded to f32 once.
     ///
     /// # Panics
-    /// When the lengths differ.
+    /// Panics where the lengths differ.
     pub fn apply(&self, arrays: &mut Arrays, prediction: &[f32], noise: &[f32]) {
         let mut terms: [&[f32]; TERMS] = [&[]; TERMS];
         terms[Term::Latent.index()] = &arrays.latent;
         terms[Term::Prediction.index()] = prediction;
         terms[Term::Noise.index()] = noise;
-        for (place, kept) in arrays.history.iter().enumerate() {
-            terms[Term::History(place).index()] = kept;
+        for (entry, values) in arrays.history.iter().enumerate() {
+            terms[Term::History(entry).index()] = values;
         }
         let mut denoised = evaluate(&self.denoised, &terms);
         if let Some(limit) = self.limit {
@@ -155,39 +155,39 @@ impl Update {
             .iter()
             .map(|(_, sum)| evaluate(sum, &terms))
             .collect();
-        for ((place, _), values) in self.history.iter().zip(history) {
-            arrays.history[*place] = values;
+        for ((entry, _), values) in self.history.iter().zip(history) {
+            arrays.history[*entry] = values;
         }
         arrays.latent = latent;
         arrays.denoised = denoised;
     }
 }
 
-/// An update and all that it is carried out with.
+/// An update with the further inputs of a step.
 #[derive(Debug, Clone, Default)]
 pub struct Step {
-    /// What becomes of the latent.
+    /// The sampler's update.
     pub update: Update,
-    /// Fresh noise of the latent's shape, if the update [`is_noisy`](Update::is_noisy); else empty.
+    /// Fresh noise of the latent's shape if the update [`is_noisy`](Update::is_noisy), else empty.
     pub noise: Vec<f32>,
     /// Guidance scale.
     pub guidance: f64,
-    /// What the latent is multiplied by for the next call of the U-Net.
+    /// Factor on the latent for the U-Net's next input.
     pub next_input_scale: f64,
 }
 
-/// A latent on its way, on the host.
+/// A latent, its denoised latent and the sampler's history, on the host.
 #[derive(Debug, Clone, Default)]
 pub struct Arrays {
-    /// The latent as it is now.
+    /// The present latent.
     pub latent: Vec<f32>,
-    /// The picture that the last call predicted; empty before the first.
+    /// The last call's denoised latent; empty before the first call.
     pub denoised: Vec<f32>,
     history: [Vec<f32>; HISTORY],
 }
 
 impl Arrays {
-    /// `latent` before the first call.
+    /// The arrays before the first call.
     pub fn new(latent: Vec<f32>) -> Self {
         Arrays {
             latent,

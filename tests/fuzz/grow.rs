@@ -1,8 +1,8 @@
-//! Inputs made from nothing: bytes, JSON and text, with everything in them that parsers stumble over.
+//! Generated inputs: bytes, JSON and text, with everything that is difficult for parsers.
 
-use super::random::Random;
+use crate::support::random::Random;
 
-/// Numbers at the edges of the types they may become, and some that no type takes.
+/// Numbers at the limits of the types they may become, and some that no type can represent.
 const NUMBERS: [&str; 44] = [
     "0",
     "-0",
@@ -50,7 +50,7 @@ const NUMBERS: [&str; 44] = [
     "NaN",
 ];
 
-/// Strings, in quotes, beyond those that a target knows.
+/// Strings, in quotes, besides those of a target.
 const STRINGS: [&str; 14] = [
     r#""""#,
     r#""a""#,
@@ -68,7 +68,7 @@ const STRINGS: [&str; 14] = [
     r#""-Infinity""#,
 ];
 
-/// Small things that take much memory each, or each level of which takes stack.
+/// Small values that take much memory, or stack for each level.
 const CROWDS: [&str; 12] = [
     "0,",
     "[],",
@@ -84,7 +84,7 @@ const CROWDS: [&str; 12] = [
     "[\"\",\"\"],",
 ];
 
-/// What grown inputs are made of: strings in quotes, from the files that a target is about.
+/// Strings in quotes for generated inputs, from the files of a target.
 #[derive(Default)]
 pub struct Words(pub Vec<Vec<u8>>);
 
@@ -168,7 +168,7 @@ impl Words {
     }
 }
 
-/// Appends a number, or nearly one.
+/// Appends a number, or text that is close to one.
 pub fn number(random: &mut Random, out: &mut Vec<u8>) {
     match random.below(8) {
         0..=3 => out.extend(random.pick(&NUMBERS).bytes()),
@@ -178,7 +178,7 @@ pub fn number(random: &mut Random, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends a list, or an object, of many small things.
+/// Appends a list, or an object, of many small values.
 pub fn crowd(random: &mut Random, out: &mut Vec<u8>) {
     let count = random.length(2048);
     if random.once_in(3) {
@@ -208,7 +208,7 @@ fn nest(random: &mut Random, out: &mut Vec<u8>) {
     }
 }
 
-/// Bytes, or signs that JSON is made of.
+/// Random bytes, or characters of JSON.
 pub fn bytes(random: &mut Random, most: usize) -> Vec<u8> {
     let count = random.length(most) - 1;
     if random.once_in(2) {
@@ -219,7 +219,7 @@ pub fn bytes(random: &mut Random, most: usize) -> Vec<u8> {
     }
 }
 
-/// A text as nobody types it: letters of all planes, white space, combining signs, pieces of tokens.
+/// A random text: letters of all planes, white space, combining characters, parts of tokens.
 pub fn text(random: &mut Random, most: usize) -> String {
     const PIECES: [&str; 14] = [
         " ",

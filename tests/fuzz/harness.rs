@@ -1,4 +1,4 @@
-//! The harness itself: what it is there to find, it finds.
+//! Tests of the harness: it finds the faults that it is for.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use darkroom::Error;
 
 use super::memory;
-use super::random::Random;
-use super::run::{Bound, Input, Target, campaign, check, processor_time};
+use super::run::{Bound, Input, Target, campaign, check};
+use crate::support::clock::processor_time;
+use crate::support::random::Random;
 
-/// Reads a file in one of the ways that nothing should.
+/// A target with one fault.
 #[derive(Clone, Copy)]
 enum Bad {
     Panics,
@@ -65,14 +66,14 @@ impl Target for Bad {
 }
 
 #[test]
-fn the_harness_finds_what_it_is_for() {
+fn the_harness_finds_every_fault() {
     let seven = Input(vec![("some.json", vec![7])]);
     for (bad, word) in [
         (Bad::Panics, "panicked"),
         (Bad::IsHungry, "held 2"),
         (Bad::IsSlow, "took"),
         (Bad::NamesNothing, "names none"),
-        (Bad::QuotesAll, "nobody reads"),
+        (Bad::QuotesAll, "too long to read"),
         (Bad::BlamesTheDevice, "fault"),
     ] {
         let found = check(&bad, 0, &seven).err();
@@ -101,7 +102,7 @@ fn a_campaign_reports_the_input() {
 }
 
 #[test]
-fn memory_is_what_is_held_at_once() {
+fn memory_is_counted_as_held_at_once() {
     let (_, one) = memory::peak(("test", 0), || drop(black_box(vec![0_u8; 5000])));
     let (_, both) = memory::peak(("test", 0), || {
         let first = black_box(vec![0_u8; 5000]);
@@ -110,7 +111,7 @@ fn memory_is_what_is_held_at_once() {
         drop(first);
     });
     assert_eq!((one, both), (5000, 8000));
-    // Growing holds the old and the new for a moment.
+    // A growing vector holds its old and its new memory for a moment.
     let (_, grown) = memory::peak(("test", 0), || {
         let mut list = Vec::<u8>::with_capacity(1000);
         list.resize(1001, 0);

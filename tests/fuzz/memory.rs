@@ -1,10 +1,11 @@
-//! Counts the memory that a thread holds, to measure what handling one input takes.
+//! Counts the memory that a thread holds, to measure the handling of one input.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::Write;
 
-/// More than this at once, and the process ends: a machine out of memory would end it too, but not say why.
+/// The most bytes held at once. Beyond them the process ends itself: a machine out of memory would
+/// end it too, but without the reason.
 const LIMIT: isize = 4 << 30;
 
 #[derive(Clone, Copy)]
@@ -13,7 +14,7 @@ struct Count {
     held: isize,
     /// The most that were held.
     peak: isize,
-    /// What is being measured: a name and a number.
+    /// The measured input: a target's name and a number.
     what: Option<(&'static str, u64)>,
 }
 
@@ -21,10 +22,10 @@ thread_local! {
     static COUNT: Cell<Count> = const { Cell::new(Count { held: 0, peak: 0, what: None }) };
 }
 
-/// The system's allocator, counting for each thread.
+/// The system's allocator with a count for each thread.
 pub struct Counting;
 
-// SAFETY: every call goes to the system's allocator with the arguments it came with.
+// SAFETY: every call goes to the system's allocator with its own arguments.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         take(layout.size());
@@ -41,7 +42,7 @@ unsafe impl GlobalAlloc for Counting {
         unsafe { System.dealloc(pointer, layout) }
     }
 
-    /// Counted as the worst case: for a moment, the old block and the new one are both there.
+    /// Counted as the worst case: for a moment both the old block and the new one exist.
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         take(size);
         give(layout.size());
@@ -54,14 +55,14 @@ fn take(bytes: usize) {
     count.held = count.held.saturating_add_unsigned(bytes);
     count.peak = count.peak.max(count.held);
     if let (true, Some((name, number))) = (count.held > LIMIT, count.what) {
-        // Nothing on this way may allocate: no format!, no captured output.
+        // Nothing here may allocate: no format!, no captured output.
         COUNT.set(Count {
             what: None,
             ..count
         });
         let _ = writeln!(
             std::io::stderr(),
-            "{name}:{number} asks for {bytes} bytes and would hold {}",
+            "{name}:{number} allocates {bytes} bytes and would hold {}",
             count.held
         );
         std::process::abort();
@@ -75,8 +76,8 @@ fn give(bytes: usize) {
     COUNT.set(Count { held, ..count });
 }
 
-/// Runs `work`, and returns the most bytes that this thread held for it at once. `what` names it where it asks for so much
-/// that the process ends.
+/// Runs `work`, and returns the most bytes that this thread held for it at once. `what` names the
+/// input where the process ends.
 pub fn peak<R>(what: (&'static str, u64), work: impl FnOnce() -> R) -> (R, usize) {
     COUNT.set(Count {
         held: 0,

@@ -1,12 +1,12 @@
-//! Changes to files that are right: of their bytes, and of the JSON in them.
+//! Changes to valid files: of their bytes, and of the JSON in them.
 
 use std::ops::Range;
 
 use super::grow::{self, Words};
-use super::random::Random;
+use crate::support::random::Random;
 
-/// Larger inputs teach nothing that smaller ones do not.
-const AT_MOST: usize = 1 << 17;
+/// Largest size of an input. Larger ones find nothing more.
+const MAX_SIZE: usize = 1 << 17;
 
 /// Makes one change to a file. `other` is a file of the same kind.
 pub fn mutate(file: &mut Vec<u8>, words: &Words, other: &[u8], random: &mut Random) {
@@ -14,10 +14,10 @@ pub fn mutate(file: &mut Vec<u8>, words: &Words, other: &[u8], random: &mut Rand
         0..=4 => bytes(file, other, random),
         _ => json(file, words, random),
     }
-    file.truncate(AT_MOST);
+    file.truncate(MAX_SIZE);
 }
 
-/// A change that knows nothing of what the file holds.
+/// Makes a change without regard to the format.
 fn bytes(file: &mut Vec<u8>, other: &[u8], random: &mut Random) {
     let range = |random: &mut Random, length: usize| {
         let start = random.below(length + 1);
@@ -51,10 +51,10 @@ fn bytes(file: &mut Vec<u8>, other: &[u8], random: &mut Random) {
     }
 }
 
-/// A change to a value, a key or a member, that leaves the rest well formed.
+/// Changes a value, a key or a member, and leaves the rest well formed.
 fn json(file: &mut Vec<u8>, words: &Words, random: &mut Random) {
     let mut new = Vec::new();
-    let place = match random.below(8) {
+    let range = match random.below(8) {
         0 | 1 => {
             grow::number(random, &mut new);
             find(file, random, |byte| byte.is_ascii_digit() || byte == b'-')
@@ -75,7 +75,7 @@ fn json(file: &mut Vec<u8>, words: &Words, random: &mut Random) {
             }
             find(file, random, |byte| byte == b'[' || byte == b'{')
         }
-        // A member or an element less, twice, or more.
+        // One member or element less, one twice, or a new one.
         5 => find(file, random, |_| true).map(|value| {
             let comma = file[value.end..].starts_with(b",");
             value.start..value.end + usize::from(comma)
@@ -97,13 +97,13 @@ fn json(file: &mut Vec<u8>, words: &Words, random: &mut Random) {
             key.start..key.start
         }),
     };
-    match place {
-        Some(place) => drop(file.splice(place, new)),
+    match range {
+        Some(range) => drop(file.splice(range, new)),
         None => file.extend(new),
     }
 }
 
-/// A value (or key) that begins with a byte like `first`, the next one from a random place on.
+/// The next value (or key) after a random position that begins with a byte like `first`.
 fn find(file: &[u8], random: &mut Random, first: impl Fn(u8) -> bool) -> Option<Range<usize>> {
     let from = random.below(file.len());
     let begins = |&at: &usize| {
@@ -119,7 +119,7 @@ fn find(file: &[u8], random: &mut Random, first: impl Fn(u8) -> bool) -> Option<
     Some(start..end_of_value(file, start))
 }
 
-/// Where the value that begins at `start` ends; what is not closed ends with the file.
+/// The end of the value that begins at `start`; the file's end for a value that is not closed.
 fn end_of_value(file: &[u8], start: usize) -> usize {
     let mut depth = 0_usize;
     let mut quoted = false;

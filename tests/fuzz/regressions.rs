@@ -1,9 +1,9 @@
-//! Inputs that something once stumbled over, or would have, by what they are.
+//! Inputs that once failed, or would have failed.
 
 use super::run::{Input, check};
 use super::targets::{all, checkpoint_of};
 
-/// A file's error, if it is not to be accepted, contains this.
+/// A part of the error's message; `None` for an input that must be accepted.
 type Says = Option<&'static str>;
 
 struct Case {
@@ -36,7 +36,7 @@ const VOCAB: &str = "tokenizer/vocab.json";
 const MERGES: &str = "tokenizer/merges.txt";
 const TOKENS: &str = "tokenizer/tokenizer_config.json";
 
-/// A header, its length before it, of a file that is large enough for anything.
+/// A header after its length, of a file that is large enough for any tensor.
 fn header(what: &'static str, json: &str, says: Says) -> Case {
     let begin = [&(json.len() as u64).to_le_bytes()[..], json.as_bytes()].concat();
     Case {
@@ -64,13 +64,14 @@ fn headers() -> Vec<Case> {
             Some("listed twice"),
         ),
         header(
-            "a shape whose size is no number",
+            "a shape with a size beyond u64",
             r#"{"a":{"dtype":"F32","shape":[4294967296,4294967296,0],"data_offsets":[0,0]}}"#,
             Some("cannot have 0 bytes"),
         ),
         header(
             "offsets that end beyond any file",
-            r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[18446744073709551612,18446744073709551615]}}"#,
+            r#"{"a":{"dtype":"F32","shape":[1],
+                "data_offsets":[18446744073709551612,18446744073709551615]}}"#,
             Some("impossible offsets"),
         ),
         header(
@@ -79,7 +80,7 @@ fn headers() -> Vec<Case> {
             None,
         ),
         header(
-            "brackets without end",
+            "brackets that are not closed",
             &format!(r#"{{"__metadata__":{}"#, "[".repeat(100_000)),
             Some("malformed safetensors header"),
         ),
@@ -104,18 +105,18 @@ fn configurations() -> Vec<Case> {
             Some("`num_train_timesteps` is 1000000000000"),
         ),
         scheduler(
-            "so many timesteps that nothing is left of the picture: sigmas of NaN",
+            "so many timesteps that no signal is left: sigmas of NaN",
             r#"{"num_train_timesteps":10000,"beta_start":0.02,"beta_end":0.03}"#,
             Some("leaves a trace"),
         ),
         scheduler(
             "betas that f32 rounds to 0",
-            r#"{"trained_betas":[1e-12,1e-12,1e-12,1e-12,1e-12,1e-12,1e-12,1e-12,1e-12,1e-12,0.1,0.1,0.1,0.1,0.1,
-                0.1,0.1,0.1,0.1,0.1]}"#,
+            r#"{"trained_betas":[1e-12,1e-12,1e-12,1e-12,1e-12,1e-12,1e-12,1e-12,1e-12,1e-12,
+                0.1,0.1,0.1,0.1,0.1,0.1,0.1,0.1,0.1,0.1]}"#,
             Some("`trained_betas` is a list of 20"),
         ),
         scheduler(
-            "a range to clip to that is none",
+            "a clipping range that is empty",
             r#"{"clip_sample":true,"clip_sample_range":-1.0}"#,
             Some("`clip_sample_range` is -1"),
         ),
@@ -130,10 +131,11 @@ fn configurations() -> Vec<Case> {
             Some("`norm_eps` is -1"),
         ),
         unet(
-            "millions of tensors from a few bytes",
+            "a few bytes that ask for millions of tensors",
             &format!(
-                r#"{{"block_out_channels":[{many}],"down_block_types":[{down}],"up_block_types":[{up}],
-                    "layers_per_block":64,"transformer_layers_per_block":64}}"#
+                r#"{{"block_out_channels":[{many}],"down_block_types":[{down}],
+                    "up_block_types":[{up}],"layers_per_block":64,
+                    "transformer_layers_per_block":64}}"#
             ),
             Some("at most 256"),
         ),
@@ -143,7 +145,7 @@ fn configurations() -> Vec<Case> {
             Some("`act_fn` is \"xxx"),
         ),
         unet(
-            "words of Python",
+            "numbers of Python's JSON",
             r#"{"a": -Infinity, "b": NaN, "c": Infinity}"#,
             None,
         ),
@@ -178,14 +180,15 @@ fn tokenizers() -> Vec<Case> {
             Some("a token of at most 128 bytes"),
         ),
         case(
-            "an id that no table has",
+            "an id beyond every table",
             "tokenizer",
             &[(VOCAB, r#"{"a":4294967295}"#), (MERGES, "")],
             Some("token \"a\" has the id 4294967295, expected a whole number below 16777216"),
         ),
         files(
-            "white space that two added tokens take",
-            r#"{"added_tokens_decoder":{"0":{"content":"a","rstrip":true},"7":{"content":" ","lstrip":true}}}"#,
+            "white space that two added tokens strip",
+            r#"{"added_tokens_decoder":{"0":{"content":"a","rstrip":true},
+                "7":{"content":" ","lstrip":true}}}"#,
             "a  a",
             None,
         ),
@@ -193,11 +196,11 @@ fn tokenizers() -> Vec<Case> {
 }
 
 #[test]
-fn inputs_that_were_stumbled_over() {
+fn inputs_that_once_failed_are_handled() {
     let targets = all();
     let width = |n: usize| checkpoint_of(&[("model.diffusion_model.out.2.weight", n)]);
     let single_file = Case {
-        what: "a single file has no unet/config.json to speak of",
+        what: "an error about a single file does not name unet/config.json",
         target: "checkpoint",
         input: width(524_288),
         says: Some("model.safetensors: unet: `out_channels` is 524288"),

@@ -1,4 +1,4 @@
-//! Running targets on many inputs, and what must hold for every one of them.
+//! Runs targets on many inputs, and checks each of them.
 
 use std::fmt::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,18 +11,19 @@ use std::time::{Duration, Instant};
 use darkroom::Error;
 
 use super::memory;
-use super::random::Random;
+use crate::support::clock::timed;
+use crate::support::random::Random;
 
-/// An input takes no longer than this, whatever it is (most take microseconds).
-const SLOW: Duration = Duration::from_millis(250);
-/// An input that takes so long will not end.
+/// The longest time for any input (most take microseconds).
+pub const SLOW: Duration = Duration::from_millis(250);
+/// The time after which an input is taken to run forever.
 const STUCK: Duration = Duration::from_secs(60);
-/// A person reads the message.
-const MESSAGE_AT_MOST: usize = 4096;
-/// More failures than these teach nothing new.
-const FAILURES_AT_MOST: usize = 5;
+/// Longest message in bytes. A person reads it.
+const MAX_MESSAGE: usize = 4096;
+/// Failures after which a campaign ends.
+const MAX_FAILURES: usize = 5;
 
-/// The files that one call is about, by name.
+/// The files of one call, by name.
 #[derive(Clone, Default)]
 pub struct Input(pub Vec<(&'static str, Vec<u8>)>);
 
@@ -38,29 +39,30 @@ impl Input {
     }
 }
 
-/// Bytes that handling an input may hold at once: `factor` for each of its bytes, and `constant`.
+/// The most bytes that handling an input may hold at once: `factor` for each of its bytes, and
+/// `constant`.
 #[derive(Clone, Copy)]
 pub struct Bound {
     pub factor: usize,
     pub constant: usize,
 }
 
-/// Something that reads what others wrote.
+/// A function of the engine that reads files or requests.
 pub trait Target: Sync {
     fn name(&self) -> &'static str;
 
     fn bound(&self) -> Bound;
 
-    /// An error names one of these: the file, or the request's field.
+    /// Files or fields of a request. Every error names one of them.
     fn names(&self) -> &'static [&'static str];
 
     fn input(&self, random: &mut Random) -> Input;
 
-    /// Reads `input`, and panics where what was made of it is not as it should be.
+    /// Reads `input`. Panics where the result is wrong.
     fn run(&self, input: &Input) -> Result<(), Error>;
 }
 
-/// What was seen of one input.
+/// The result of one input.
 pub struct Seen {
     /// Why the input was refused.
     pub refused: Option<String>,
@@ -69,25 +71,23 @@ pub struct Seen {
     time: Duration,
 }
 
-/// Runs `target` on `input`, and says what is wrong with what it did.
+/// Runs `target` on `input`.
+///
+/// # Errors
+/// A description of what is wrong.
 pub fn check(target: &dyn Target, number: u64, input: &Input) -> Result<Seen, String> {
     let once = || {
-        let start = Instant::now();
-        let (result, peak) = memory::peak((target.name(), number), || {
+        memory::peak((target.name(), number), || {
             catch_unwind(AssertUnwindSafe(|| target.run(input)))
-        });
-        (result, peak, start.elapsed())
+        })
     };
-    let (result, peak, mut time) = once();
-    // Others may have had the processor: again, by its own clock.
+    let start = Instant::now();
+    let (result, peak) = once();
+    let mut time = start.elapsed();
+    // Other programs may have had the processor. Repeated by the thread's own processor time.
     for _ in 0..3 {
         if time > SLOW {
-            let before = processor_time();
-            let (.., again) = once();
-            let used = processor_time()
-                .zip(before)
-                .map(|(now, before)| now.saturating_sub(before));
-            time = time.min(used.unwrap_or(again));
+            time = time.min(timed(once).1);
         }
     }
     let error = match result {
@@ -101,7 +101,7 @@ pub fn check(target: &dyn Target, number: u64, input: &Input) -> Result<Seen, St
     };
     if let Some(Error::Device(_) | Error::Numeric(_)) = error {
         return Err(format!(
-            "is not the device's or the computation's fault: {error:?}"
+            "the fault is neither the device's nor the computation's: {error:?}"
         ));
     }
     let refused = error.map(|error| error.to_string());
@@ -112,9 +112,9 @@ pub fn check(target: &dyn Target, number: u64, input: &Input) -> Result<Seen, St
                 target.names()
             ));
         }
-        if message.len() > MESSAGE_AT_MOST {
+        if message.len() > MAX_MESSAGE {
             return Err(format!(
-                "the error has {} bytes, nobody reads so much",
+                "the error has {} bytes, too long to read",
                 message.len()
             ));
         }
@@ -136,17 +136,7 @@ pub fn check(target: &dyn Target, number: u64, input: &Input) -> Result<Seen, St
     })
 }
 
-/// The time that this thread had a processor, where the system tells.
-pub fn processor_time() -> Option<Duration> {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    text.split(' ')
-        .next()?
-        .parse()
-        .ok()
-        .map(Duration::from_nanos)
-}
-
-/// What a target did with all its inputs.
+/// The results of a target's inputs.
 #[derive(Default)]
 pub struct Tally {
     pub target: &'static str,
@@ -154,9 +144,9 @@ pub struct Tally {
     pub accepted: u64,
     /// Bytes of all inputs.
     bytes: u64,
-    /// The most bytes held, beyond the constant, for each byte of an input.
+    /// The most bytes held beyond the constant, for each byte of an input.
     factor: f64,
-    /// The most bytes held for an input of less than a kilobyte: what the constant is for.
+    /// The most bytes held for an input of less than a kilobyte, which the constant must cover.
     constant: usize,
     /// The most bytes held.
     peak: usize,
@@ -191,15 +181,15 @@ impl Tally {
     }
 }
 
-/// One worker's present input, for the one who watches.
+/// One worker's present input, for the watching thread.
 #[derive(Default)]
 struct Watched {
     number: AtomicU64,
-    /// Milliseconds from the beginning; 0 while there is none.
+    /// Milliseconds from the beginning; 0 without an input.
     since: AtomicU64,
 }
 
-/// Runs `target` on the inputs numbered 0 to `inputs` − 1, on so many `threads`.
+/// Runs `target` on the inputs numbered 0 to `inputs` − 1, on a number of `threads`.
 pub fn campaign(target: &dyn Target, inputs: u64, threads: usize) -> Tally {
     let begin = Instant::now();
     let next = AtomicU64::new(0);
@@ -226,7 +216,7 @@ pub fn campaign(target: &dyn Target, inputs: u64, threads: usize) -> Tally {
                     tally
                         .failures
                         .push(report(target.name(), number, &input, &what));
-                    if tally.failures.len() >= FAILURES_AT_MOST {
+                    if tally.failures.len() >= MAX_FAILURES {
                         failed.store(true, Relaxed);
                     }
                 }
@@ -237,12 +227,12 @@ pub fn campaign(target: &dyn Target, inputs: u64, threads: usize) -> Tally {
             .unwrap_or_else(PoisonError::into_inner)
             .join(tally);
     };
-    thread::scope(|vb| {
+    thread::scope(|scope| {
         let workers: Vec<_> = watched
             .iter()
-            .map(|watched| vb.spawn(|| work(watched)))
+            .map(|watched| scope.spawn(|| work(watched)))
             .collect();
-        vb.spawn(|| {
+        scope.spawn(|| {
             while !done.load(Relaxed) {
                 thread::sleep(Duration::from_millis(20));
                 let now = begin.elapsed().as_millis() as u64;
@@ -268,29 +258,30 @@ pub fn campaign(target: &dyn Target, inputs: u64, threads: usize) -> Tally {
     tally
 }
 
-/// What is wrong with an input, the input, and where it was kept.
+/// A description of a failure, its input, and the path that the input was saved to.
 fn report(target: &str, number: u64, input: &Input, what: &str) -> String {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{target}-{number}"));
     let mut text = format!("{target}:{number} {what}\n");
     for (name, bytes) in &input.0 {
         let shown = bytes[..bytes.len().min(1500)].escape_ascii();
         let _ = writeln!(text, "  {name}, {} bytes: {shown}", bytes.len());
-        let _ = keep(&folder.join(name), bytes);
+        let _ = save(&folder.join(name), bytes);
     }
     let _ = writeln!(
         text,
-        "  kept in {}; again: DARKROOM_FUZZ={target}:{number} cargo test --release --test fuzz anything -- --nocapture",
+        "  saved in {}; to run it again: DARKROOM_FUZZ={target}:{number} \
+         cargo test --release --test fuzz anything -- --nocapture",
         folder.display()
     );
     text
 }
 
-fn keep(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+fn save(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
     std::fs::write(path, bytes)
 }
 
-/// The table of a whole run.
+/// The table of all targets.
 pub struct Table<'a>(pub &'a [(Tally, Bound)]);
 
 impl fmt::Display for Table<'_> {
@@ -312,7 +303,8 @@ impl fmt::Display for Table<'_> {
         for (tally, bound) in self.0 {
             writeln!(
                 f,
-                "{:<11} {:>9} {:>9} {:>9} {:>7}  {:>11.1} {:>7}  {:>8} kB {:>5} kB {:>6} kB {:>6} ms {:>6.1} s",
+                "{:<11} {:>9} {:>9} {:>9} {:>7}  {:>11.1} {:>7}  {:>8} kB {:>5} kB {:>6} kB \
+                 {:>6} ms {:>6.1} s",
                 tally.target,
                 tally.inputs,
                 tally.accepted,

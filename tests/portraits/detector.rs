@@ -1,13 +1,14 @@
-//! The detector of `training/detector.py`: four convolutions 3×3 of stride 2 with ReLU, and one linear layer.
+//! The detector of `training/detector.py`: four convolutions 3×3 of stride 2 with ReLU, and one
+//! linear layer.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::support::Tensors;
+use crate::support::safetensors::Tensors;
 
-/// Height and width of the pictures it reads.
+/// Height and width of its pictures.
 const SIZE: usize = 128;
-/// What taking something away must leave as it was; as `KEPT` in evaluate.py, and the skin.
+/// Heads that a removal must not change: `KEPT` of evaluate.py, and the skin.
 const KEPT: [&str; 7] = [
     "gender",
     "hair_style",
@@ -19,7 +20,7 @@ const KEPT: [&str; 7] = [
 ];
 
 pub struct Detector {
-    /// Names of heads, and of the classes of each, in order.
+    /// Names of the heads, and of each head's classes, in order.
     heads: Vec<(String, Vec<String>)>,
     convolutions: Vec<Layer>,
     linear: Layer,
@@ -31,14 +32,14 @@ struct Layer {
     bias: Vec<f32>,
 }
 
-/// The class that each head found.
+/// The class that each head chose.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Reading(BTreeMap<String, String>);
 
 impl Reading {
     fn class(&self, head: &str) -> &str {
         let found = self.0.get(head);
-        found.unwrap_or_else(|| panic!("the detector does not read {head}"))
+        found.unwrap_or_else(|| panic!("the detector has no head {head}"))
     }
 
     pub fn man(&self) -> bool {
@@ -49,7 +50,7 @@ impl Reading {
         self.class(head) == "yes"
     }
 
-    /// Whether this is the same person in the same clothes before the same background.
+    /// True for the same person in the same clothes before the same background.
     pub fn same_person(&self, other: &Self) -> bool {
         KEPT.iter()
             .all(|head| self.class(head) == other.class(head))
@@ -64,7 +65,7 @@ impl Detector {
             bias: tensors.f32(&format!("{name}.bias")).1,
         };
         let detector = Detector {
-            heads: tensors.said("heads"),
+            heads: tensors.metadata("heads"),
             convolutions: (0..4).map(|i| layer(&format!("conv.{i}"))).collect(),
             linear: layer("linear"),
         };
@@ -103,7 +104,7 @@ impl Detector {
     }
 }
 
-/// 3×3, stride 2, padding 1, and ReLU, of `[channels, size, size]`.
+/// A convolution 3×3 with stride 2, padding 1 and ReLU of `[channels, size, size]`.
 fn convolved(input: &[f32], size: usize, layer: &Layer) -> Vec<f32> {
     let (channels, half) = (input.len() / (size * size), size / 2);
     let mut output = Vec::with_capacity(layer.bias.len() * half * half);

@@ -1,4 +1,4 @@
-//! The rates that `training/evaluate.py` counted in diffusers' pictures, counted again in our own.
+//! The rates that `training/evaluate.py` counted in diffusers' pictures, against those in our own.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use darkroom::Runtime;
 use serde::Deserialize;
 
 use crate::detector::Reading;
-use crate::support::{read_json, say};
-use crate::{load, look, path};
+use crate::support::{read_json, repository, say};
+use crate::{load, look};
 
 /// `training/report/results.json`.
 #[derive(Deserialize)]
@@ -50,7 +50,7 @@ impl Counts {
     }
 }
 
-/// Percent of the pictures where the detector sees it.
+/// Percent of the pictures with a positive reading.
 fn share(found: &[Reading], what: &str) -> f64 {
     let yes = |reading: &&Reading| match what {
         "men" => reading.man(),
@@ -60,8 +60,8 @@ fn share(found: &[Reading], what: &str) -> f64 {
 }
 
 impl Rate {
-    /// The standard error of the difference to `percent` of `count` pictures: that of the share of both together, of whom at least
-    /// one picture differs by chance.
+    /// The standard error of the difference to `percent` of `count` pictures: that of the share of
+    /// both together, in which at least one picture differs by chance.
     fn error_to(&self, percent: f64, count: usize) -> f64 {
         let (n, of) = (count as f64, self.of as f64);
         let p = (percent * n + self.percent * of) / (n + of) / 100.0;
@@ -70,9 +70,9 @@ impl Rate {
     }
 }
 
-/// Holds our own pictures' rates to evaluate.py's, within three standard errors of the difference.
+/// Asserts that our own pictures' rates are within three standard errors of evaluate.py's.
 pub fn compare(runtime: &Runtime) {
-    let counted: Counted = read_json(&path("training/report/results.json"));
+    let counted: Counted = read_json(&repository("training/report/results.json"));
     let pipeline = load(runtime);
     let mut failures = Vec::new();
     say(format_args!(

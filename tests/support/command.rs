@@ -1,33 +1,34 @@
-//! Running the native command on models that were tampered with.
+//! Runs of the native command.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{golden, read_json};
+use super::safetensors::{split, with_length};
+use super::{assert_contains, golden, read_json};
 
-/// Exit code where something failed.
+/// Exit code of a failure.
 pub const FAILURE: i32 = 1;
-/// Exit code where the request is impossible.
+/// Exit code of an impossible request.
 pub const USAGE: i32 = 2;
 
-/// A folder of its own, gone when dropped.
+/// A temporary folder, removed when dropped.
 pub struct Scratch(pub PathBuf);
 
 impl Scratch {
-    /// An empty one.
+    /// An empty folder.
     pub fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("darkroom-bad-input-{}-{number}", std::process::id());
+        let name = format!("darkroom-test-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&path).expect("a temporary folder");
         Scratch(path)
     }
 
-    /// With a copy of the golden model `name` in it.
+    /// A folder with a copy of the golden model `name`.
     pub fn with_model(name: &str) -> Self {
         let scratch = Scratch::new();
         let source = golden().join("models").join(name).join("model");
@@ -35,14 +36,19 @@ impl Scratch {
         scratch
     }
 
-    /// Where the model is, or would be.
+    /// The model's path.
     pub fn model(&self) -> PathBuf {
         self.0.join("model")
     }
 
-    /// A file of the model.
+    /// The path of a file of the model.
     pub fn file(&self, path: &str) -> PathBuf {
         self.model().join(path)
+    }
+
+    /// The picture's path.
+    pub fn picture(&self) -> PathBuf {
+        self.0.join("picture.png")
     }
 
     /// Changes a JSON file of the model.
@@ -59,26 +65,26 @@ impl Scratch {
         std::fs::write(self.file(path), bytes).expect("writing bytes");
     }
 
-    /// Changes the JSON header of a safetensors file, the tensors' bytes stay.
+    /// Changes the JSON header of a safetensors file. The tensors' bytes stay.
     pub fn edit_header(&self, path: &str, change: impl FnOnce(&mut Value)) {
         self.change(path, |bytes| {
-            let length = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
-            let mut header: Value =
-                serde_json::from_slice(&bytes[8..8 + length]).expect("a header");
+            let (json, data) = split(bytes);
+            let mut header: Value = serde_json::from_slice(json).expect("a header");
             change(&mut header);
-            let header = header.to_string().into_bytes();
-            let data = bytes.split_off(8 + length);
-            *bytes = (header.len() as u64).to_le_bytes().to_vec();
-            bytes.extend(header);
-            bytes.extend(data);
+            *bytes = [&with_length(header.to_string().as_bytes()), data].concat();
         });
     }
 
-    /// Runs `darkroom generate` on the model.
+    /// Runs `darkroom generate` with the model on the CPU.
     pub fn generate(&self, more: &[&str]) -> Outcome {
+        self.generate_on("cpu", more)
+    }
+
+    /// Runs `darkroom generate` with the model on a device.
+    pub fn generate_on(&self, device: &str, more: &[&str]) -> Outcome {
         let model = self.model();
-        let out = self.0.join("picture.png");
-        generate(model.to_str().expect("a path in UTF-8"), &out, more)
+        let model = model.to_str().expect("a path in UTF-8");
+        generate_on(device, model, &self.picture(), more)
     }
 }
 
@@ -96,55 +102,101 @@ fn copy(from: &Path, to: &Path) {
         if entry.path().is_dir() {
             copy(&entry.path(), &target);
         } else {
-            // Written anew, not copied: the checkout's files may be read-only.
+            // Not `fs::copy`, which copies permissions: the checkout's files may be read-only.
             let bytes = std::fs::read(entry.path()).expect("a file");
             std::fs::write(target, bytes).expect("a file");
         }
     }
 }
 
-/// What the command did.
+/// A finished run of the command.
 pub struct Outcome {
-    /// Exit code and what it wrote.
+    /// Exit code and output.
     pub output: Output,
-    /// Whether there is a picture now.
+    /// True if the picture's file exists.
     pub picture: bool,
 }
 
-/// Runs `darkroom generate` on the CPU; `more` are further arguments.
-pub fn generate(model: &str, out: &Path, more: &[&str]) -> Outcome {
-    let output = Command::new(env!("CARGO_BIN_EXE_darkroom"))
-        .args(["generate", "--device", "cpu", "--model", model])
-        .args(["--prompt", "a man", "--negative-prompt", "mustache"])
-        .arg("--out")
-        .arg(out)
-        // Later flags of the same name would be an error: each test gives its own.
+/// `darkroom generate` with the options `more`, and with prompts unless `more` has others. No proxy
+/// answers for addresses that cannot be reached.
+pub fn command(device: &str, model: &str, more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_darkroom"));
+    command
+        .args(["generate", "--device", device, "--model", model])
         .args(more)
-        // A proxy would answer in the place of addresses that cannot be reached.
-        .envs(["NO_PROXY", "no_proxy"].map(|name| (name, "*")))
-        .output()
-        .expect("the command");
-    let picture = out.exists();
-    Outcome { output, picture }
+        .envs(["NO_PROXY", "no_proxy"].map(|name| (name, "*")));
+    for (option, value) in [("--prompt", "a man"), ("--negative-prompt", "mustache")] {
+        if !more.contains(&option) {
+            command.args([option, value]);
+        }
+    }
+    command
+}
+
+/// Runs `darkroom generate` on the CPU with the further arguments `more`.
+pub fn generate(model: &str, out: &Path, more: &[&str]) -> Outcome {
+    generate_on("cpu", model, out, more)
+}
+
+fn generate_on(device: &str, model: &str, out: &Path, more: &[&str]) -> Outcome {
+    let output = command(device, model, more).arg("--out").arg(out).output();
+    Outcome {
+        output: output.expect("the command"),
+        picture: out.exists(),
+    }
 }
 
 impl Outcome {
-    /// Asserts that the command ended with `code` and that its message holds every one of `words`.
+    /// The text on standard error.
+    pub fn message(&self) -> String {
+        String::from_utf8_lossy(&self.output.stderr).into_owned()
+    }
+
+    /// The JSON on standard output.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.output.stdout)
+            .unwrap_or_else(|e| panic!("standard output: {e}\n{}", self.message()))
+    }
+
+    /// Asserts that the command made a picture.
+    #[track_caller]
+    pub fn succeeds(&self) {
+        let message = self.message();
+        assert_eq!(self.output.status.code(), Some(0), "{message}");
+        assert!(self.picture, "no picture:\n{message}");
+    }
+
+    /// Asserts that the command made a picture and showed these warnings, each once on standard
+    /// error and once in the JSON, and no others.
+    #[track_caller]
+    pub fn warns(&self, expected: &[&str]) {
+        self.succeeds();
+        let message = self.message();
+        let lines = message.lines();
+        let shown: Vec<&str> = lines
+            .filter_map(|line| line.strip_prefix("warning: "))
+            .collect();
+        assert_eq!(self.json()["warnings"], json!(shown), "{message}");
+        assert_eq!(shown.len(), expected.len(), "{message}");
+        for words in expected {
+            let count = shown.iter().filter(|line| line.contains(words)).count();
+            assert_eq!(count, 1, "warnings with {words:?}:\n{message}");
+        }
+    }
+
+    /// Asserts that the command ended with `code`, without a picture, and that its message contains
+    /// every one of `words`.
     #[track_caller]
     pub fn fails(&self, code: i32, words: &[&str]) {
-        let message = String::from_utf8_lossy(&self.output.stderr);
+        let message = self.message();
         let out = String::from_utf8_lossy(&self.output.stdout);
         assert!(
             !message.contains("panicked at") && !message.contains("RUST_BACKTRACE"),
             "the command panicked:\n{message}"
         );
         assert_eq!(self.output.status.code(), Some(code), "{message}{out}");
-        for word in words {
-            assert!(
-                message.contains(word),
-                "no {word:?} in the message:\n{message}"
-            );
-        }
+        assert_contains(&message, words);
         assert!(!self.picture, "the command failed and left a picture");
     }
 }

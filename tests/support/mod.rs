@@ -1,26 +1,37 @@
-//! What the golden tests share: reading expected values, measuring errors, and running something to its end.
-#![allow(dead_code)] // every test program uses its own part of this
+//! Code that the test programs share: golden files, error measures, and doors to the engine.
+#![allow(dead_code)] // each test program uses a part of it
 
-pub mod adapter;
 pub mod checkpoint;
+pub mod clock;
 pub mod command;
+pub mod generate;
+pub mod gpu;
 pub mod models;
+pub mod parity;
+pub mod random;
+pub mod safetensors;
+pub mod sampling;
 pub mod server;
+pub mod vae_tiles;
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use darkroom::{Precision, Runtime};
 use serde::de::DeserializeOwned;
+
+/// The path of a file of this repository.
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
 
 /// `tests/golden`
 pub fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+    repository("tests/golden")
 }
 
-/// Writes a line past the test harness, which shows captured output of failed tests only.
+/// Writes a line past the test harness, which shows the captured output of failed tests only.
 pub fn say(text: impl Display) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
@@ -31,84 +42,25 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> T {
     serde_json::from_slice(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// The tensors of a small safetensors file.
-pub struct Tensors {
-    path: PathBuf,
-    metadata: BTreeMap<String, String>,
-    entries: BTreeMap<String, Entry>,
-    data: Vec<u8>,
+/// The CPU in f32.
+pub fn cpu() -> Runtime {
+    Runtime::cpu(Precision::F32, false).expect("the CPU")
 }
 
-#[derive(Deserialize)]
-struct Entry {
-    dtype: String,
-    shape: Vec<usize>,
-    data_offsets: [usize; 2],
-}
-
-impl Tensors {
-    /// Reads the file at `path`.
-    pub fn read(path: &Path) -> Self {
-        let mut bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        let length = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
-        let data = bytes.split_off(8 + length);
-        let mut header: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_slice(&bytes[8..])
-                .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        let metadata = header.remove("__metadata__").map(serde_json::from_value);
-        let metadata = metadata.map(|found| found.expect("names and texts"));
-        let entries = serde_json::from_value(header.into()).expect("a safetensors header");
-        Tensors {
-            path: path.to_path_buf(),
-            metadata: metadata.unwrap_or_default(),
-            entries,
-            data,
-        }
-    }
-
-    /// What the metadata's JSON text `name` says.
-    pub fn said<T: DeserializeOwned>(&self, name: &str) -> T {
-        let wrong = |problem: &dyn Display| -> ! {
-            panic!("{}: metadata {name}: {problem}", self.path.display())
-        };
-        let text = self.metadata.get(name);
-        let text = text.unwrap_or_else(|| wrong(&"missing"));
-        serde_json::from_str(text).unwrap_or_else(|e| wrong(&e))
-    }
-
-    fn get(&self, name: &str, dtype: &str) -> (&[usize], &[u8]) {
-        let entry = self
-            .entries
-            .get(name)
-            .unwrap_or_else(|| panic!("{} has no {name}", self.path.display()));
-        assert_eq!(entry.dtype, dtype, "{name}");
-        let [from, to] = entry.data_offsets;
-        (&entry.shape, &self.data[from..to])
-    }
-
-    /// Shape and elements of the f32 tensor `name`.
-    pub fn f32(&self, name: &str) -> (&[usize], Vec<f32>) {
-        let (shape, bytes) = self.get(name, "F32");
-        let values = bytes.as_chunks::<4>().0;
-        (
-            shape,
-            values.iter().map(|&b| f32::from_le_bytes(b)).collect(),
-        )
-    }
-
-    /// Shape and elements of the u8 tensor `name`.
-    pub fn u8(&self, name: &str) -> (&[usize], &[u8]) {
-        self.get(name, "U8")
-    }
-}
-
-/// `‖a − b‖ / ‖b‖`; infinite where a value is not a number.
+/// `‖a − b‖ / ‖b‖`; infinite where it is NaN.
 pub fn relative_error(a: &[f32], b: &[f32]) -> f64 {
-    assert_eq!(a.len(), b.len(), "number of elements");
-    let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
-    let difference = square(&mut a.iter().zip(b).map(|(&a, &b)| f64::from(a) - f64::from(b)));
-    let error = (difference / square(&mut b.iter().map(|&b| f64::from(b)))).sqrt();
+    let wide = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
+    let [difference, size] = norms(&wide(a), &wide(b));
+    let error = difference / size;
     if error.is_nan() { f64::INFINITY } else { error }
+}
+
+/// `‖a − b‖` and `‖b‖`.
+pub fn norms(a: &[f64], b: &[f64]) -> [f64; 2] {
+    assert_eq!(a.len(), b.len(), "number of elements");
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+    let difference = norm(&mut a.iter().zip(b).map(|(a, b)| a - b));
+    [difference, norm(&mut b.iter().copied())]
 }
 
 /// Peak signal-to-noise ratio of two 8-bit pictures in dB; infinite for equal ones.
@@ -117,6 +69,20 @@ pub fn psnr(a: &[u8], b: &[u8]) -> f64 {
     let square = |(&a, &b): (&u8, &u8)| (f64::from(a) - f64::from(b)).powi(2);
     let mean = a.iter().zip(b).map(square).sum::<f64>() / a.len() as f64;
     10.0 * (255.0 * 255.0 / mean).log10()
+}
+
+/// The colours of RGBA pixels without their alpha.
+pub fn rgb(rgba: &[u8]) -> Vec<u8> {
+    let (pixels, _) = rgba.as_chunks::<4>();
+    pixels.iter().flat_map(|p| &p[..3]).copied().collect()
+}
+
+/// Asserts that `text` contains every one of `words`.
+#[track_caller]
+pub fn assert_contains(text: &str, words: &[&str]) {
+    for word in words {
+        assert!(text.contains(word), "no {word:?} in:\n{text}");
+    }
 }
 
 /// `[n, c, h, w]` → `[n, h, w, c]`
@@ -144,4 +110,10 @@ pub fn channels_first(values: &[f32], [n, h, w, c]: [usize; 4]) -> Vec<f32> {
 /// The dimensions of a tensor of four.
 pub fn four(shape: &[usize]) -> [usize; 4] {
     shape.try_into().expect("four dimensions")
+}
+
+/// FNV-1a, 64 bits.
+pub fn fnv1a(data: impl AsRef<[u8]>) -> u64 {
+    let step = |hash: u64, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    data.as_ref().iter().fold(0xcbf2_9ce4_8422_2325, step)
 }

@@ -1,4 +1,4 @@
-//! The tiny models of `tests/golden/models/` and what diffusers makes of them.
+//! The tiny models of `tests/golden/models/` and diffusers' results for them.
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -6,13 +6,14 @@ use std::rc::Rc;
 use darkroom::config::{ModelConfig, SchedulerConfig, TextConfig, UnetConfig, VaeConfig};
 use darkroom::text::tokenizer::LongPrompt;
 use darkroom::weights::source::folder::Folder;
-use darkroom::{LoadOptions, Pipeline, Request, Runtime};
-use pollster::block_on;
+use darkroom::{Pipeline, Request, Runtime};
 use serde::Deserialize;
 
-use super::{Tensors, golden, read_json};
+use super::generate::load;
+use super::safetensors::Tensors;
+use super::{golden, read_json};
 
-/// `tests/golden/models/<name>/`, by what it stands for; see layouts.py there.
+/// The folders of `tests/golden/models/`; layouts.py there says what each model covers.
 pub const MODELS: [&str; 7] = [
     "sd1-pndm",
     "sd1-four-levels",
@@ -23,7 +24,7 @@ pub const MODELS: [&str; 7] = [
     "sd2-linear-v",
 ];
 
-/// What `expected.json` lists.
+/// The content of `expected.json`.
 #[derive(Deserialize)]
 pub struct Expected {
     pub embeddings: Vec<Embedding>,
@@ -82,14 +83,14 @@ impl Case {
                 .map(|name| name.parse().expect("a sampler")),
             width: self.width,
             height: self.height,
-            // diffusers cuts off what is too long.
+            // diffusers cuts off long prompts.
             long_prompt: LongPrompt::Truncate,
             ..Request::default()
         }
     }
 }
 
-/// One model folder and what diffusers makes of it.
+/// One model folder and diffusers' results for it.
 pub struct Model {
     pub name: &'static str,
     pub expected: Expected,
@@ -106,14 +107,23 @@ impl Model {
         }
     }
 
+    /// The model of this name, which must be one of [`MODELS`].
+    pub fn named(name: &str) -> Self {
+        let known = MODELS.into_iter().find(|known| *known == name);
+        Model::read(known.unwrap_or_else(|| panic!("there is no model {name}")))
+    }
+
     pub fn path(&self) -> PathBuf {
         golden().join("models").join(self.name).join("model")
     }
 
+    pub fn folder(&self) -> Folder {
+        Folder::open(self.path()).expect("a model folder")
+    }
+
+    #[track_caller]
     pub fn load(&self, runtime: &Runtime) -> Rc<Pipeline> {
-        let folder = Folder::open(self.path()).expect("a model folder");
-        block_on(Pipeline::load(&folder, runtime, LoadOptions::default()))
-            .unwrap_or_else(|e| panic!("{}: {e}", self.name))
+        load(&self.folder(), runtime)
     }
 
     fn json(&self, path: &str) -> Vec<u8> {

@@ -1,25 +1,25 @@
-//! Small web servers on free ports, each of which lives until the test's process ends.
+//! Small web servers on free ports. Each runs until the test's process ends.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// A request as it came in.
+/// A received request.
 #[derive(Clone, Debug)]
-pub struct Asked {
-    /// With the query.
+pub struct Received {
+    /// Path and query.
     pub path: String,
-    /// Names in small letters.
+    /// Names in lower case, and values.
     pub headers: Vec<(String, String)>,
 }
 
-impl Asked {
+impl Received {
     pub fn header(&self, name: &str) -> Option<&str> {
         let (_, value) = self.headers.iter().find(|(key, _)| key == name)?;
         Some(value)
     }
 
-    /// First and last byte of the range asked for.
+    /// First and last byte of the requested range.
     fn range(&self) -> Option<(usize, usize)> {
         let (start, end) = self
             .header("range")?
@@ -29,17 +29,17 @@ impl Asked {
     }
 }
 
-/// A server and what it was asked.
+/// A server and the requests that it received.
 #[derive(Clone)]
 pub struct Server {
     /// `http://127.0.0.1:port`
     pub address: String,
-    log: Arc<Mutex<Vec<Asked>>>,
+    log: Arc<Mutex<Vec<Received>>>,
 }
 
 impl Server {
     /// Answers every request with `answer`.
-    pub fn start(answer: impl Fn(&Asked) -> Vec<u8> + Send + Sync + 'static) -> Self {
+    pub fn start(answer: impl Fn(&Received) -> Vec<u8> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
         let log = Arc::new(Mutex::new(Vec::new()));
@@ -58,15 +58,15 @@ impl Server {
     }
 
     /// The requests so far.
-    pub fn asked(&self) -> Vec<Asked> {
+    pub fn received(&self) -> Vec<Received> {
         self.log.lock().expect("the log").clone()
     }
 }
 
 fn respond(
     mut stream: TcpStream,
-    answer: &(impl Fn(&Asked) -> Vec<u8> + ?Sized),
-    log: &Mutex<Vec<Asked>>,
+    answer: &(impl Fn(&Received) -> Vec<u8> + ?Sized),
+    log: &Mutex<Vec<Received>>,
 ) -> std::io::Result<()> {
     let mut request = Vec::new();
     let mut buffer = [0; 4096];
@@ -83,16 +83,16 @@ fn respond(
         let (name, value) = line.split_once(':')?;
         Some((name.to_lowercase(), value.trim().to_string()))
     };
-    let asked = Asked {
+    let received = Received {
         path: path.unwrap_or("/").to_string(),
         headers: lines.map_while(header).collect(),
     };
-    let bytes = answer(&asked);
-    log.lock().expect("the log").push(asked);
+    let bytes = answer(&received);
+    log.lock().expect("the log").push(received);
     stream.write_all(&bytes)
 }
 
-/// A whole answer.
+/// A response with its length.
 pub fn response(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Length: {}\r\n{headers}Connection: close\r\n\r\n",
@@ -101,9 +101,9 @@ pub fn response(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// `bytes`, or the range of it that was asked for.
-pub fn ranges(asked: &Asked, bytes: &[u8]) -> Vec<u8> {
-    match asked.range() {
+/// `bytes`, or the requested range of them.
+pub fn ranges(received: &Received, bytes: &[u8]) -> Vec<u8> {
+    match received.range() {
         Some((start, last)) if start < bytes.len() => {
             let last = last.min(bytes.len() - 1);
             let range = format!("Content-Range: bytes {start}-{last}/{}\r\n", bytes.len());
@@ -119,5 +119,5 @@ pub fn not_found() -> Vec<u8> {
 }
 
 pub fn redirect(to: &str) -> Vec<u8> {
-    response("302 Found", &format!("Location: {to}\r\n"), b"elsewhere")
+    response("302 Found", &format!("Location: {to}\r\n"), b"moved")
 }

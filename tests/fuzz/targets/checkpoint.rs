@@ -1,5 +1,6 @@
-//! Single files: the configuration that names and shapes give away, and the match with what it wants. A file counts as
-//! accepted with the first; the second needs all of a model's tensors, which few inputs have.
+//! Single files: the configuration that follows from names and shapes, and the match with the
+//! tensors that it requires. A file with a configuration counts as accepted; few inputs have all of
+//! a model's tensors.
 
 use darkroom::Error;
 use darkroom::config::PredictionType;
@@ -8,19 +9,22 @@ use darkroom::weights::checkpoint::Checkpoint;
 use darkroom::weights::file::Part;
 use darkroom::weights::load::load_checkpoint;
 use pollster::block_on;
+use serde_json::{Value, json};
 
 use super::header::{file_size, with_length};
 use super::plan::plan;
 use super::source::{Served, up_to_the_weights};
 use crate::grow::Words;
 use crate::mutate::mutate;
-use crate::random::Random;
 use crate::run::{Bound, Input, Target};
 use crate::support::checkpoint::{Entry, KINDS, Kind};
+use crate::support::random::Random;
+use crate::support::safetensors::{self, Info};
 
 const PATH: &str = "model.safetensors";
 
-/// Parts of the names that a checkpoint is known by; the others only have to be there, and only for the weights.
+/// Parts of the names that determine the configuration. All other tensors are needed only for the
+/// weights.
 const TELLING: [&str; 20] = [
     "input_blocks.0.0.weight",
     ".0.op.weight",
@@ -45,7 +49,8 @@ const TELLING: [&str; 20] = [
 ];
 
 pub struct Checkpoints {
-    /// The telling entries of checkpoints of both kinds, tiny and of full size, as JSON.
+    /// Entries with [`TELLING`] names, of checkpoints of both kinds, tiny and of full size, as
+    /// JSON.
     kinds: Vec<Vec<Vec<u8>>>,
     /// All entries of the tiny ones.
     whole: Vec<Vec<Vec<u8>>>,
@@ -57,14 +62,10 @@ impl Checkpoints {
         let mut whole = Vec::new();
         let mut full = Vec::new();
         for kind in KINDS.map(Kind::read) {
-            let tensors = kind.tensors.iter();
-            whole.push(entries(tensors.map(|Entry(name, dtype, shape, ..)| {
-                (&**name, &**dtype, &shape[..])
-            })));
+            whole.push(entries(kind.tensors.iter().map(Entry::info)));
+            let tensors = kind.full.iter();
             full.push(entries(
-                kind.full
-                    .iter()
-                    .map(|(name, shape)| (&**name, "F16", &shape[..])),
+                tensors.map(|(name, shape)| (&**name, "F16", &shape[..])),
             ));
         }
         let telling = |entries: &Vec<Vec<u8>>| -> Vec<Vec<u8>> {
@@ -82,142 +83,135 @@ impl Checkpoints {
         }
     }
 
-    /// Tensors as a checkpoint might have them, in any number and of any size.
+    /// The tensors of a checkpoint, in any number and of any size.
     fn grown(random: &mut Random) -> Vec<Vec<u8>> {
-        let mut entries = Vec::new();
-        let mut add = |random: &mut Random, name: String, shape: [usize; 2]| {
-            let huge = random.once_in(24);
-            let shape = if huge {
-                shape.map(|n| n << random.below(60))
-            } else {
-                shape
-            };
-            // No size follows from a type that no weight has.
-            let (dtype, end) = match shape[0]
-                .checked_mul(shape[1])
-                .and_then(|n| n.checked_mul(2))
-            {
-                Some(bytes) if !huge => ("F16", bytes),
-                _ => ("U8", 0),
-            };
-            entries.push(
-                format!("\"{name}\":{{\"dtype\":\"{dtype}\",\"shape\":{shape:?},\"data_offsets\":[0,{end}]}}").into_bytes(),
-            );
-        };
-        let unet = "model.diffusion_model.";
-        let few = |random: &mut Random, most| {
-            if random.once_in(40) {
-                random.length(70)
-            } else {
-                random.below(most) + 1
-            }
-        };
-        let (levels, layers, depth) = (few(random, 4), few(random, 2), few(random, 2));
-        let width = 32 * (1 + random.below(3));
-        let cross = 16 * (1 + random.below(3));
-        add(random, format!("{unet}input_blocks.0.0.weight"), [width, 4]);
-        let mut block = 1;
-        for level in 0..levels {
-            for _ in 0..layers {
-                add(
-                    random,
-                    format!("{unet}input_blocks.{block}.0.out_layers.3.weight"),
-                    [width << level.min(3), 1],
-                );
-                for i in 0..if level + 1 < levels { depth } else { 0 } {
-                    add(
-                        random,
-                        format!("{unet}input_blocks.{block}.1.transformer_blocks.{i}.norm1.weight"),
-                        [width, 1],
-                    );
-                }
-                block += 1;
-            }
-            if level + 1 < levels {
-                add(
-                    random,
-                    format!("{unet}input_blocks.{block}.0.op.weight"),
-                    [width, 1],
-                );
-                block += 1;
-            }
-        }
-        for i in 0..depth {
-            add(
-                random,
-                format!("{unet}middle_block.1.transformer_blocks.{i}.norm1.weight"),
-                [width, 1],
-            );
-        }
-        add(
+        let mut grown = Grown {
             random,
-            format!("{unet}middle_block.1.transformer_blocks.0.attn2.to_k.weight"),
-            [width, cross],
-        );
-        add(random, format!("{unet}out.2.weight"), [4, width]);
-        let vae = "first_stage_model.decoder.";
-        for level in 0..few(random, 4) {
-            for i in 0..if level == 0 { layers + 1 } else { 1 } {
-                add(
-                    random,
-                    format!("{vae}up.{level}.block.{i}.conv1.weight"),
-                    [32, 32],
-                );
-            }
+            entries: Vec::new(),
+        };
+        let (levels, layers) = (grown.few(4), grown.few(2));
+        let cross = 16 * (1 + grown.random.below(3));
+        grown.unet(levels, layers, cross);
+        grown.vae(layers);
+        let blocks = grown.few(24);
+        match grown.random.coin() {
+            true => grown.clip(blocks, cross),
+            false => grown.open_clip(blocks, cross),
         }
-        add(random, format!("{vae}conv_in.weight"), [32, 4]);
-        add(random, format!("{vae}conv_out.weight"), [3, 32]);
-        let blocks = few(random, 24);
-        if random.once_in(2) {
-            let clip = "cond_stage_model.transformer.text_model.";
-            add(
-                random,
-                format!("{clip}embeddings.token_embedding.weight"),
-                [100, cross],
-            );
-            add(
-                random,
-                format!("{clip}embeddings.position_embedding.weight"),
-                [77, cross],
-            );
-            add(
-                random,
-                format!("{clip}encoder.layers.0.mlp.fc1.weight"),
-                [4 * cross, cross],
-            );
-            for i in 0..blocks {
-                add(
-                    random,
-                    format!("{clip}encoder.layers.{i}.layer_norm1.weight"),
-                    [cross, 1],
-                );
-            }
-        } else {
-            let clip = "cond_stage_model.model.";
-            add(
-                random,
-                format!("{clip}token_embedding.weight"),
-                [100, cross],
-            );
-            add(random, format!("{clip}positional_embedding"), [77, cross]);
-            add(
-                random,
-                format!("{clip}transformer.resblocks.0.mlp.c_fc.weight"),
-                [4 * cross, cross],
-            );
-            for i in 0..blocks {
-                add(
-                    random,
-                    format!("{clip}transformer.resblocks.{i}.attn.in_proj_weight"),
-                    [3 * cross, cross],
-                );
-            }
-        }
-        entries
+        grown.entries
     }
 }
 
-/// A checkpoint that would do, but for the first dimension of these tensors.
+/// The entries of a generated checkpoint.
+struct Grown<'a> {
+    random: &'a mut Random,
+    entries: Vec<Vec<u8>>,
+}
+
+impl Grown<'_> {
+    fn add(&mut self, name: String, shape: [usize; 2]) {
+        let huge = self.random.once_in(24);
+        let shape = match huge {
+            true => shape.map(|n| n << self.random.below(60)),
+            false => shape,
+        };
+        // No size follows from a type that no weight has.
+        let bytes = shape[0].checked_mul(shape[1]);
+        let (dtype, end) = match bytes.and_then(|n| n.checked_mul(2)) {
+            Some(bytes) if !huge => ("F16", bytes),
+            _ => ("U8", 0),
+        };
+        let info = json!({ "dtype": dtype, "shape": shape, "data_offsets": [0, end] });
+        let entry = format!("{}:{info}", Value::String(name));
+        self.entries.push(entry.into_bytes());
+    }
+
+    /// A small number, seldom a larger one.
+    fn few(&mut self, most: usize) -> usize {
+        match self.random.once_in(40) {
+            true => self.random.length(70),
+            false => self.random.below(most) + 1,
+        }
+    }
+
+    fn unet(&mut self, levels: usize, layers: usize, cross: usize) {
+        let unet = "model.diffusion_model.";
+        let depth = self.few(2);
+        let width = 32 * (1 + self.random.below(3));
+        let norm =
+            |block: &str, i: usize| format!("{unet}{block}.1.transformer_blocks.{i}.norm1.weight");
+        self.add(format!("{unet}input_blocks.0.0.weight"), [width, 4]);
+        let mut number = 1;
+        for level in 0..levels {
+            for _ in 0..layers {
+                let block = format!("input_blocks.{number}");
+                let wide = [width << level.min(3), 1];
+                self.add(format!("{unet}{block}.0.out_layers.3.weight"), wide);
+                for i in 0..if level + 1 < levels { depth } else { 0 } {
+                    self.add(norm(&block, i), [width, 1]);
+                }
+                number += 1;
+            }
+            if level + 1 < levels {
+                self.add(
+                    format!("{unet}input_blocks.{number}.0.op.weight"),
+                    [width, 1],
+                );
+                number += 1;
+            }
+        }
+        for i in 0..depth {
+            self.add(norm("middle_block", i), [width, 1]);
+        }
+        let key = "middle_block.1.transformer_blocks.0.attn2.to_k.weight";
+        self.add(format!("{unet}{key}"), [width, cross]);
+        self.add(format!("{unet}out.2.weight"), [4, width]);
+    }
+
+    fn vae(&mut self, layers: usize) {
+        let vae = "first_stage_model.decoder.";
+        for level in 0..self.few(4) {
+            for i in 0..if level == 0 { layers + 1 } else { 1 } {
+                let name = format!("{vae}up.{level}.block.{i}.conv1.weight");
+                self.add(name, [32, 32]);
+            }
+        }
+        self.add(format!("{vae}conv_in.weight"), [32, 4]);
+        self.add(format!("{vae}conv_out.weight"), [3, 32]);
+    }
+
+    fn clip(&mut self, blocks: usize, cross: usize) {
+        let clip = "cond_stage_model.transformer.text_model.";
+        for (name, rows) in [
+            ("embeddings.token_embedding.weight", 100),
+            ("embeddings.position_embedding.weight", 77),
+            ("encoder.layers.0.mlp.fc1.weight", 4 * cross),
+        ] {
+            self.add(format!("{clip}{name}"), [rows, cross]);
+        }
+        for i in 0..blocks {
+            let name = format!("{clip}encoder.layers.{i}.layer_norm1.weight");
+            self.add(name, [cross, 1]);
+        }
+    }
+
+    fn open_clip(&mut self, blocks: usize, cross: usize) {
+        let clip = "cond_stage_model.model.";
+        for (name, rows) in [
+            ("token_embedding.weight", 100),
+            ("positional_embedding", 77),
+            ("transformer.resblocks.0.mlp.c_fc.weight", 4 * cross),
+        ] {
+            self.add(format!("{clip}{name}"), [rows, cross]);
+        }
+        for i in 0..blocks {
+            let name = format!("{clip}transformer.resblocks.{i}.attn.in_proj_weight");
+            self.add(name, [3 * cross, cross]);
+        }
+    }
+}
+
+/// A valid checkpoint with another first dimension of these tensors.
 pub fn checkpoint_of(changed: &[(&str, usize)]) -> Input {
     let mut kind = Kind::read("sd1");
     for &(name, n) in changed {
@@ -225,31 +219,18 @@ pub fn checkpoint_of(changed: &[(&str, usize)]) -> Input {
         shape[0] = n;
         *dtype = "I64".into();
     }
-    let tensors = kind.tensors.iter();
-    let entries =
-        entries(tensors.map(|Entry(name, dtype, shape, ..)| (&**name, &**dtype, &shape[..])));
-    let json = [b"{", &entries.join(&b","[..])[..], b"}"].concat();
-    let begin = [&(json.len() as u64).to_le_bytes()[..], &json].concat();
+    let (begin, _) = kind.header();
     Input(vec![
         (PATH, begin),
         ("size", u64::MAX.to_le_bytes().to_vec()),
     ])
 }
 
-/// Header entries of tensors that lie one behind the other.
-fn entries<'a>(tensors: impl Iterator<Item = (&'a str, &'a str, &'a [usize])>) -> Vec<Vec<u8>> {
-    let mut end = 0;
-    let entry = |(name, dtype, shape): (&str, &str, &[usize])| {
-        let size = match dtype {
-            "F16" => 2,
-            "F32" => 4,
-            _ => 8,
-        };
-        let from = end;
-        end += size * shape.iter().product::<usize>();
-        format!("\"{name}\":{{\"dtype\":\"{dtype}\",\"shape\":{shape:?},\"data_offsets\":[{from},{end}]}}").into_bytes()
-    };
-    tensors.map(entry).collect()
+/// The header entries of tensors that lie one after the other, as JSON.
+fn entries<'a>(tensors: impl Iterator<Item = Info<'a>>) -> Vec<Vec<u8>> {
+    let (entries, _) = safetensors::entries(tensors);
+    let text = |(name, info)| format!("{}:{info}", Value::String(name)).into_bytes();
+    entries.into_iter().map(text).collect()
 }
 
 impl Target for Checkpoints {
@@ -258,7 +239,8 @@ impl Target for Checkpoints {
     }
 
     fn bound(&self) -> Bound {
-        // Two tensors in a file can stand for a block that wants twenty; 256 transformers may hang on one name more.
+        // Two tensors in a file can stand for a block of twenty, and one more name for 256
+        // transformers.
         Bound {
             factor: 200,
             constant: 4_000_000,
@@ -313,7 +295,7 @@ impl Target for Checkpoints {
             Some(prediction) => checkpoint.config(prediction)?,
             None => config,
         };
-        // The plan and the match take a hundred times as long as all before them.
+        // The plan and the match take a hundred times as long as everything before.
         if !input.size().is_multiple_of(8) {
             return Ok(());
         }
@@ -341,7 +323,7 @@ impl Target for Checkpoints {
         match up_to_the_weights(result) {
             Ok(()) => {}
             Err(Error::File { path, .. }) if path == PATH => {}
-            Err(other) => panic!("of the match: {other}"),
+            Err(other) => panic!("the match failed: {other}"),
         }
         Ok(())
     }

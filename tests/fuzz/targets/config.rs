@@ -1,12 +1,12 @@
-//! The JSON files of a model's four parts, each alone.
+//! The JSON files of a model's four parts, one at a time.
 
 use darkroom::Error;
 use darkroom::config::{SchedulerConfig, TextConfig, UnetConfig, VaeConfig};
 
 use super::{MODELS, changed, file};
 use crate::grow::{self, Words};
-use crate::random::Random;
 use crate::run::{Bound, Input, Target};
+use crate::support::random::Random;
 
 pub const UNET: &str = "unet/config.json";
 pub const VAE: &str = "vae/config.json";
@@ -19,7 +19,7 @@ pub struct Configs {
     words: Words,
 }
 
-/// `name` in all models that have it.
+/// The file `name` of all models that have it.
 pub fn seeds(name: &'static str) -> Vec<Vec<u8>> {
     MODELS
         .iter()
@@ -46,7 +46,7 @@ impl Target for Configs {
     }
 
     fn bound(&self) -> Bound {
-        // Objects in objects: four bytes, and a node of a tree of 632.
+        // Objects in objects: four bytes each, and a tree's node of 632.
         Bound {
             factor: 140,
             constant: 4_000,

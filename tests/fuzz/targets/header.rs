@@ -1,4 +1,4 @@
-//! `header_length` and `Header::parse`: the beginning of any safetensors file.
+//! `header_length` and `Header::parse`: the beginning of a safetensors file.
 
 use darkroom::Error;
 use darkroom::weights::safetensors::{Header, header_length};
@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use super::{MODELS, header};
 use crate::grow::{self, Words};
 use crate::mutate::mutate;
-use crate::random::Random;
 use crate::run::{Bound, Input, Target};
+use crate::support::random::Random;
 
 const PATH: &str = "unet/model.safetensors";
 
@@ -54,7 +54,7 @@ impl Headers {
         .concat()
     }
 
-    /// A header grown from nothing.
+    /// A generated header.
     fn grown(&self, random: &mut Random) -> Vec<u8> {
         let mut json = vec![b'{'];
         let mut end = 0_usize;
@@ -117,8 +117,8 @@ impl Target for Headers {
     }
 
     fn bound(&self) -> Bound {
-        // A shape of zeros: two bytes a dimension, eight as a number, twice while the list grows; and a message that quotes
-        // control characters, six bytes for each.
+        // A shape of zeros: two bytes a dimension, eight as a number, and twice that while the list
+        // grows; and a message that quotes control characters, six bytes for each.
         Bound {
             factor: 40,
             constant: 1_500,
@@ -165,7 +165,7 @@ impl Target for Headers {
             length + 8 <= size,
             "a header of {length} bytes in a file of {size}"
         );
-        // What a source does that has no more.
+        // A source with no more bytes returns this error.
         let json = begin.get(8..8 + length as usize);
         let json = json.ok_or_else(|| Error::file(PATH, "truncated"))?;
         let header = Header::parse(PATH, json, size)?;

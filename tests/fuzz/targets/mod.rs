@@ -1,4 +1,4 @@
-//! What is fuzzed, and with what share of the inputs.
+//! The targets and their shares of the inputs.
 
 mod checkpoint;
 mod config;
@@ -11,14 +11,14 @@ mod source;
 mod text;
 mod tokenizer;
 
-use std::path::Path;
-
 pub use checkpoint::checkpoint_of;
 
 use super::grow::Words;
 use super::mutate::mutate;
-use super::random::Random;
 use super::run::{Input, Target};
+use crate::support::random::Random;
+use crate::support::repository;
+use crate::support::safetensors::split;
 
 /// Every target with its share.
 pub fn all() -> Vec<(u64, Box<dyn Target>)> {
@@ -35,7 +35,7 @@ pub fn all() -> Vec<(u64, Box<dyn Target>)> {
     ]
 }
 
-/// The folders of the models that there are.
+/// The folders of all models.
 const MODELS: [&str; 8] = [
     "tests/golden/models/sd1-pndm/model",
     "tests/golden/models/sd1-four-levels/model",
@@ -47,16 +47,14 @@ const MODELS: [&str; 8] = [
     "www/models/portraits",
 ];
 
-/// A file of this repository, `None` where there is none.
+/// A file of this repository; `None` where there is none.
 fn file(path: &str) -> Option<Vec<u8>> {
-    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).ok()
+    std::fs::read(repository(path)).ok()
 }
 
 /// The JSON header of a safetensors file of this repository.
 fn header(path: &str) -> Option<Vec<u8>> {
-    let bytes = file(path)?;
-    let length = u64::from_le_bytes(*bytes.first_chunk::<8>()?) as usize;
-    Some(bytes[8..8 + length].to_vec())
+    Some(split(&file(path)?).0.to_vec())
 }
 
 /// One of `seeds` with some changes.

@@ -1,4 +1,5 @@
-//! A whole model's configuration, the check that its parts fit, and the list of tensors its networks want.
+//! A whole model's configuration, the check that its parts fit, and the list of tensors that its
+//! networks require.
 
 use darkroom::config::{ModelConfig, SchedulerConfig, TextConfig, UnetConfig, VaeConfig};
 use darkroom::sampling::SamplerKind;
@@ -12,8 +13,8 @@ use darkroom::{Error, Precision, Runtime};
 use super::changed;
 use super::config::{FILES, SCHEDULER, TEXT, UNET, VAE, seeds};
 use crate::grow::Words;
-use crate::random::Random;
 use crate::run::{Bound, Input, Target};
+use crate::support::random::Random;
 
 pub struct Plans {
     seeds: Vec<Input>,
@@ -28,7 +29,7 @@ impl Plans {
             Input(FILES.into_iter().zip(files).collect())
         };
         let seeds: Vec<Input> = (0..unets.len()).map(model).collect();
-        // Keys, and little that would make the parts contradict each other.
+        // Only words of these files, so that few changes make the parts contradict each other.
         let words = Words::of(
             seeds
                 .iter()
@@ -38,7 +39,7 @@ impl Plans {
     }
 }
 
-/// The names and shapes that the three networks of `config` want.
+/// The names and shapes that the three networks of `config` require.
 pub fn plan(config: &ModelConfig) -> Result<[Vec<RequiredTensor>; 3], Error> {
     thread_local! {
         static CPU: Runtime = Runtime::cpu(Precision::F32, false).expect("the CPU");

@@ -4,8 +4,8 @@ use darkroom::{Error, Request};
 
 use super::changed;
 use crate::grow::{self, Words};
-use crate::random::Random;
 use crate::run::{Bound, Input, Target};
+use crate::support::random::Random;
 
 const JSON: &str = "request.json";
 
@@ -17,9 +17,11 @@ pub struct Requests {
 impl Requests {
     pub fn new() -> Self {
         let seeds = [
-            r#"{"prompt":"photo of a man","negative_prompt":"mustache","seed":19,"steps":20,"guidance_scale":7.5,
-                "sampler":"dpm++2m","width":128,"height":128,"rng":"torch","long_prompt":"chunk"}"#,
-            r#"{"seed":"18446744073709551615","sampler":null,"width":null,"rng":"philox","long_prompt":"truncate"}"#,
+            r#"{"prompt":"photo of a man","negative_prompt":"mustache","seed":19,"steps":20,
+                "guidance_scale":7.5,"sampler":"dpm++2m","width":128,"height":128,"rng":"torch",
+                "long_prompt":"chunk"}"#,
+            r#"{"seed":"18446744073709551615","sampler":null,"width":null,"rng":"philox",
+                "long_prompt":"truncate"}"#,
             r#"{"steps":1,"guidance_scale":1,"sampler":"euler-a"}"#,
         ];
         Requests {
@@ -35,7 +37,7 @@ impl Target for Requests {
     }
 
     fn bound(&self) -> Bound {
-        // As a header.
+        // The same as a header.
         Bound {
             factor: 40,
             constant: 2_000,
@@ -59,7 +61,7 @@ impl Target for Requests {
     }
 
     fn run(&self, input: &Input) -> Result<(), Error> {
-        // Both doors, JavaScript and the command line, hand over text.
+        // JavaScript and the command line pass text.
         let text = String::from_utf8_lossy(input.get(JSON).unwrap_or_default());
         let request = Request::from_json(&text)?;
         assert!(!request.guidance_scale.is_nan());

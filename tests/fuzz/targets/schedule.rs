@@ -2,15 +2,17 @@
 
 use darkroom::Error;
 use darkroom::config::SchedulerConfig;
+use darkroom::sampling::update::Arrays;
 use darkroom::sampling::{Noise, Rng, Sampler, SamplerKind};
 
 use super::changed;
 use super::config::{SCHEDULER, seeds};
 use crate::grow::Words;
-use crate::random::Random;
 use crate::run::{Bound, Input, Target};
+use crate::support::random::Random;
+use crate::support::sampling::advance;
 
-/// Sampler and steps, a byte each.
+/// Sampler and steps, one byte each.
 const REQUEST: &str = "request";
 
 pub struct Schedules {
@@ -20,10 +22,12 @@ pub struct Schedules {
 
 impl Schedules {
     pub fn new() -> Self {
-        let keys = br#""trained_betas" "final_sigmas_type" "sigma_min" "zero" "solver_order" "solver_type" "bh1" "heun"
-            "euler_at_final" "lower_order_final" "timestep_spacing" "linspace" "trailing" "leading" "beta_schedule"
-            "linear" "squaredcos_cap_v2" "rescale_betas_zero_snr" "use_karras_sigmas" "clip_sample_range"
-            "skip_prk_steps" "steps_offset" "prediction_type" "epsilon" "v_prediction" "algorithm_type" "dpmsolver++""#;
+        let keys = br#""trained_betas" "final_sigmas_type" "sigma_min" "zero" "solver_order"
+            "solver_type" "bh1" "heun" "euler_at_final" "lower_order_final" "timestep_spacing"
+            "linspace" "trailing" "leading" "beta_schedule" "linear" "squaredcos_cap_v2"
+            "rescale_betas_zero_snr" "use_karras_sigmas" "clip_sample_range" "skip_prk_steps"
+            "steps_offset" "prediction_type" "epsilon" "v_prediction" "algorithm_type"
+            "dpmsolver++""#;
         let files = seeds(SCHEDULER);
         Schedules {
             words: Words::of(files.iter().map(|bytes| &bytes[..]).chain([&keys[..]])),
@@ -80,10 +84,10 @@ impl Target for Schedules {
             schedule.timesteps.iter().all(|t| (0.0..=last).contains(t)),
             "{kind}: {schedule:?}"
         );
-        // ddim can begin where there is no picture at all; what counts in sigma cannot.
+        // ddim can begin at pure noise. Samplers that count in sigma cannot.
         let finite =
             |sigma: f64| sigma.is_finite() || (kind == SamplerKind::Ddim && sigma == f64::INFINITY);
-        let (last, sigmas) = schedule.sigmas.split_last().expect("where the run ends");
+        let (last, sigmas) = schedule.sigmas.split_last().expect("the final sigma");
         assert!(
             sigmas.iter().all(|&sigma| finite(sigma) && sigma > 0.0),
             "{kind}: {schedule:?}"
@@ -91,12 +95,12 @@ impl Target for Schedules {
         assert!(last.is_finite() && *last >= 0.0, "{kind}: {schedule:?}");
         assert!(sampler.init_noise_sigma().is_finite());
         let mut noise = Noise::new(Rng::Philox, 1);
-        let mut latent = noise.normal(4);
+        let mut arrays = Arrays::new(noise.normal(4));
         while !sampler.is_done() {
-            let seen = sampler.model_input(&latent);
-            sampler.step(&seen, &mut latent, &mut noise);
+            let predict = |input: &[f32], _| input.to_vec();
+            advance(&mut sampler, &mut arrays, &mut noise, predict);
         }
-        assert_eq!(latent.len(), 4);
+        assert_eq!(arrays.latent.len(), 4);
         Ok(())
     }
 }

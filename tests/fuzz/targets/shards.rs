@@ -1,4 +1,5 @@
-//! `load_parts` up to the first weights: the index of shards, their headers, and the match with what a network wants.
+//! `load_parts` up to the first weights: the index of shards, their headers, and the match with the
+//! tensors that a network requires.
 
 use darkroom::Error;
 use darkroom::weights::Storage;
@@ -11,16 +12,16 @@ use super::changed;
 use super::header::{file_size, with_length};
 use super::source::{Served, up_to_the_weights};
 use crate::grow::{self, Words};
-use crate::random::Random;
 use crate::run::{Bound, Input, Target};
+use crate::support::random::Random;
 
 const INDEX: &str = "unet/model.safetensors.index.json";
 const WHOLE: &str = "unet/model.safetensors";
 const FIRST: &str = "unet/model-00001-of-00002.safetensors";
 const SECOND: &str = "unet/model-00002-of-00002.safetensors";
 
-/// What the network wants: name, shape, layout.
-const WANTED: [(&str, &[usize], Layout); 5] = [
+/// Tensors that the network requires: name, shape, layout.
+const REQUIRED: [(&str, &[usize], Layout); 5] = [
     ("conv_in.weight", &[8, 4, 3, 3], Layout::Conv3x3),
     ("conv_in.bias", &[8], Layout::Vector),
     ("attn.to_q.weight", &[8, 8], Layout::Matrix),
@@ -50,14 +51,16 @@ impl Shards {
             "embedding.weight": "model-00002-of-00002.safetensors"}}"#;
         let first = r#"{"conv_in.weight":{"dtype":"F16","shape":[8,4,3,3],"data_offsets":[0,576]},
             "conv_in.bias":{"dtype":"F32","shape":[8],"data_offsets":[576,608]}}"#;
-        // An old name, and a 1×1 convolution for a matrix.
-        let second = r#"{"__metadata__":{"format":"pt"},"attn.query.weight":{"dtype":"F32","shape":[8,8],
-            "data_offsets":[0,256]},"proj_in.weight":{"dtype":"BF16","shape":[8,8,1,1],"data_offsets":[256,384]},
+        // An old name, and a 1×1 convolution in place of a matrix.
+        let second = r#"{"__metadata__":{"format":"pt"},
+            "attn.query.weight":{"dtype":"F32","shape":[8,8],"data_offsets":[0,256]},
+            "proj_in.weight":{"dtype":"BF16","shape":[8,8,1,1],"data_offsets":[256,384]},
             "embedding.weight":{"dtype":"F16","shape":[20,8],"data_offsets":[384,704]}}"#;
         let whole = r#"{"conv_in.weight":{"dtype":"F16","shape":[8,4,3,3],"data_offsets":[0,576]},
-            "conv_in.bias":{"dtype":"F32","shape":[8],"data_offsets":[576,608]},"attn.to_q.weight":{"dtype":"F32",
-            "shape":[8,8],"data_offsets":[608,864]},"proj_in.weight":{"dtype":"BF16","shape":[8,8],"data_offsets":
-            [864,992]},"embedding.weight":{"dtype":"F16","shape":[20,8],"data_offsets":[992,1312]}}"#;
+            "conv_in.bias":{"dtype":"F32","shape":[8],"data_offsets":[576,608]},
+            "attn.to_q.weight":{"dtype":"F32","shape":[8,8],"data_offsets":[608,864]},
+            "proj_in.weight":{"dtype":"BF16","shape":[8,8],"data_offsets":[864,992]},
+            "embedding.weight":{"dtype":"F16","shape":[20,8],"data_offsets":[992,1312]}}"#;
         let bytes = |text: &str| text.as_bytes().to_vec();
         Shards {
             words: Words::of([index, first, second, whole].map(str::as_bytes)),
@@ -77,7 +80,7 @@ impl Target for Shards {
     }
 
     fn bound(&self) -> Bound {
-        // As a header.
+        // The same as a header.
         Bound {
             factor: 40,
             constant: 2_500,
@@ -118,7 +121,7 @@ impl Target for Shards {
             size: size.map_or(1 << 40, |&bytes| u64::from_le_bytes(bytes)),
             checkpoint: None,
         };
-        let required = WANTED.map(|(name, shape, layout)| RequiredTensor {
+        let required = REQUIRED.map(|(name, shape, layout)| RequiredTensor {
             name: name.into(),
             shape: shape.to_vec(),
             layout,

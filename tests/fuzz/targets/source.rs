@@ -1,4 +1,4 @@
-//! Files in memory, of which only the beginning is there.
+//! Files in memory that end before their weights.
 
 use std::ops::Range;
 
@@ -7,12 +7,12 @@ use darkroom::{Error, Result};
 
 use crate::run::Input;
 
-/// What a read says that is for weights: all that comes before them went well.
+/// The error of a read of weights. Everything before them succeeded.
 const WEIGHTS: &str = "there are no weights";
 
 pub struct Served<'a> {
     pub files: &'a Input,
-    /// Every safetensors file has this size.
+    /// Size of every safetensors file.
     pub size: u64,
     pub checkpoint: Option<&'static str>,
 }
@@ -72,7 +72,7 @@ impl Served<'_> {
     }
 }
 
-/// Takes the absence of weights for success.
+/// Turns the error of missing weights into success.
 pub fn up_to_the_weights<T>(result: Result<T>) -> Result<()> {
     match result {
         Err(Error::Fetch { what, .. }) if what == WEIGHTS => Ok(()),

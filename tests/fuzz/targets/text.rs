@@ -1,17 +1,17 @@
-//! Prompts: any text is tokenized.
+//! Prompts of any text.
 
 use darkroom::Error;
 use darkroom::text::tokenizer::{LongPrompt, Tokenizer, TokenizerFiles};
 
 use super::file;
 use crate::grow;
-use crate::random::Random;
 use crate::run::{Bound, Input, Target};
+use crate::support::random::Random;
 
 const PROMPT: &str = "prompt";
 
 pub struct Texts {
-    /// The published vocabulary, and a small one that knows few letters.
+    /// The published vocabulary, and a small one with few letters.
     tokenizers: Vec<Tokenizer>,
 }
 
@@ -38,7 +38,8 @@ impl Texts {
     }
 }
 
-/// Tokenizes `text` in both ways. Where `whole`, a cut must leave the end of the text as it was typed.
+/// Tokenizes `text` in chunks and truncated. With `whole`, the text that is cut off must be the end
+/// of `text`.
 pub fn check(tokenizer: &Tokenizer, text: &str, whole: bool) -> Result<(), Error> {
     let long = tokenizer.encode(text, LongPrompt::Chunk)?;
     let cut = tokenizer.encode(text, LongPrompt::Truncate)?;
@@ -70,7 +71,8 @@ impl Target for Texts {
     }
 
     fn bound(&self) -> Bound {
-        // Each letter may be a token with its text and its places; the regular expressions keep up to 2 MB each.
+        // Each letter may be a token with its text and its offsets. The regular expressions keep up
+        // to 2 MB each.
         Bound {
             factor: 150,
             constant: 8_000_000,

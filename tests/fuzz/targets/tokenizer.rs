@@ -1,12 +1,12 @@
-//! The files of a tokenizer, and a prompt for what was made of them.
+//! The files of a tokenizer, and a prompt for it.
 
 use darkroom::Error;
 use darkroom::text::tokenizer::{Tokenizer, TokenizerFiles};
 
 use super::{MODELS, changed, file, text};
 use crate::grow::{self, Words};
-use crate::random::Random;
 use crate::run::{Bound, Input, Target};
+use crate::support::random::Random;
 
 const VOCAB: &str = "tokenizer/vocab.json";
 const MERGES: &str = "tokenizer/merges.txt";
@@ -16,7 +16,7 @@ const MAP: &str = "tokenizer/special_tokens_map.json";
 const PROMPT: &str = "prompt";
 
 pub struct Files {
-    /// Tiny ones, which are read fast.
+    /// Tiny tokenizers, which are read fast.
     small: Vec<Input>,
     /// The tokenizers of the models.
     models: Vec<Input>,
@@ -30,19 +30,24 @@ impl Files {
             let there = files.map(|name| Some((name, file(&format!("{model}/{name}"))?)));
             Input(there.into_iter().flatten().collect())
         });
-        let vocab = r#"{"a":0,"b":1,"c":2,"a</w>":3,"b</w>":4,"c</w>":5,"ab":6,"abc</w>":7,"!":8,"!</w>":9,
-            "<|startoftext|>":10,"<|endoftext|>":11}"#;
-        let config = r#"{"add_prefix_space":false,"bos_token":{"__type":"AddedToken","content":"<|startoftext|>",
-            "lstrip":false,"normalized":true,"rstrip":false,"single_word":false},"model_max_length":77,
-            "pad_token":"<|endoftext|>","unk_token":"<|endoftext|>","added_tokens_decoder":{"10":{"content":
-            "<|startoftext|>","lstrip":false,"normalized":false,"rstrip":false,"single_word":false,"special":true},
-            "12":{"content":"<toy>","lstrip":true,"normalized":false,"rstrip":true,"single_word":true,"special":false}}}"#;
-        let map = r#"{"bos_token":"<|startoftext|>","eos_token":{"content":"<|endoftext|>","lstrip":false,
-            "normalized":true,"rstrip":false,"single_word":false},"pad_token":"!","unk_token":"<|endoftext|>"}"#;
+        let vocab = r#"{"a":0,"b":1,"c":2,"a</w>":3,"b</w>":4,"c</w>":5,"ab":6,"abc</w>":7,"!":8,
+            "!</w>":9,"<|startoftext|>":10,"<|endoftext|>":11}"#;
+        let config = r#"{"add_prefix_space":false,"bos_token":{"__type":"AddedToken","content":
+            "<|startoftext|>","lstrip":false,"normalized":true,"rstrip":false,"single_word":false},
+            "model_max_length":77,"pad_token":"<|endoftext|>","unk_token":"<|endoftext|>",
+            "added_tokens_decoder":{"10":{"content":"<|startoftext|>","lstrip":false,
+            "normalized":false,"rstrip":false,"single_word":false,"special":true},
+            "12":{"content":"<toy>","lstrip":true,"normalized":false,"rstrip":true,
+            "single_word":true,"special":false}}}"#;
+        let map = r#"{"bos_token":"<|startoftext|>","eos_token":{"content":"<|endoftext|>",
+            "lstrip":false,"normalized":true,"rstrip":false,"single_word":false},"pad_token":"!",
+            "unk_token":"<|endoftext|>"}"#;
         let json = format!(
-            r#"{{"version":"1.0","truncation":null,"padding":{{"pad_token":"<|endoftext|>"}},"added_tokens":[{{"id":10,
-            "content":"<|startoftext|>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true}}],
-            "model":{{"type":"BPE","end_of_word_suffix":"</w>","vocab":{vocab},"merges":[["a","b"],"ab c</w>"]}}}}"#
+            r#"{{"version":"1.0","truncation":null,"padding":{{"pad_token":"<|endoftext|>"}},
+            "added_tokens":[{{"id":10,"content":"<|startoftext|>","single_word":false,
+            "lstrip":false,"rstrip":false,"normalized":false,"special":true}}],
+            "model":{{"type":"BPE","end_of_word_suffix":"</w>","vocab":{vocab},
+            "merges":[["a","b"],"ab c</w>"]}}}}"#
         );
         let merges = "#version: 0.2\na b\nab c</w>\n";
         let input = |files: &[(&'static str, &str)]| {
@@ -71,7 +76,7 @@ impl Files {
     }
 }
 
-/// A tokenizer with many tokens of one sort: short ones, long ones, of letters that differ much.
+/// A tokenizer with many tokens: short ones, long ones, of few or many different letters.
 fn crowded(random: &mut Random) -> Input {
     let count = random.length(400);
     let length = random.length(140);
@@ -117,8 +122,8 @@ impl Target for Files {
     }
 
     fn bound(&self) -> Bound {
-        // Added tokens are searched for with a table of a kilobyte for each of their bytes, and words with regular expressions
-        // that keep up to 2 MB each.
+        // The search for added tokens has a table of a kilobyte for each of their bytes. The
+        // regular expressions for words keep up to 2 MB each.
         Bound {
             factor: 900,
             constant: 8_000_000,
