@@ -11,8 +11,8 @@
 //! | `sample.wgsl` | guidance and the sampler's step |
 //! | `transpose.wgsl` | transposition of weights from files |
 //!
-//! The shaders are templates (`template.rs`): one text for f32 and f16, with and without each optional
-//! input, and for aligned and unaligned channels. Sums are f32 for every element type.
+//! The shaders are templates (`template.rs`): one text for f32 and f16, with and without each
+//! optional input, and for aligned and unaligned channels. Sums are f32 for every element type.
 
 mod activation;
 mod attention;
