@@ -3,8 +3,9 @@
 //!
 //! The hub's list of files says which files there are, at which commit, and under which checksum
 //! the cache keeps each; one request gives it all. Headers of weight files are read by byte range,
-//! so that a model that does not fit is refused before its gigabytes are fetched. [`Source::announce`]
-//! names the weight files that are needed; they are downloaded whole, once, then read from disk.
+//! so that a model that does not fit is refused before its gigabytes are fetched.
+//! [`Source::announce`] names the weight files that are needed; they are downloaded whole, once,
+//! then read from disk.
 
 mod address;
 mod download;
