@@ -4,6 +4,7 @@
 mod console;
 mod convert;
 mod model_source;
+mod sha256;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -50,6 +51,7 @@ pub struct TokenCount {
     /// Content tokens that the model reads in one chunk.
     limit: usize,
     /// The text beyond the first chunk, or null.
+    #[tsify(type = "string | null")]
     cut: Option<String>,
 }
 

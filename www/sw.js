@@ -64,7 +64,6 @@ const SHELL = [
   "weights/limiter.js",
   "weights/local.js",
   "weights/remote-file.js",
-  "weights/sha256.js",
   "weights/source.js",
   "weights/vocabulary.js",
 ];

@@ -7,7 +7,7 @@ pub mod tuning;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
-use burn::tensor::wgpu::{WgpuSetup, wgpu};
+use burn::tensor::wgpu::WgpuSetup;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::error::{Error, Result};
@@ -191,17 +191,20 @@ impl Runtime {
     }
 }
 
+/// Burn's own operations are there to compare with. Visitors do not download them for nothing.
+const HAS_STOCK: bool = cfg!(any(not(target_arch = "wasm32"), feature = "stock"));
+
 fn cpu_ops(stock: bool) -> Rc<dyn Ops> {
     match stock {
-        true => Rc::new(Stock),
-        false => Rc::new(Cpu),
+        true if HAS_STOCK => Rc::new(Stock),
+        _ => Rc::new(Cpu),
     }
 }
 
 fn gpu_ops(stock: bool, software: bool) -> Rc<dyn Ops> {
     match stock {
-        true => Rc::new(Stock),
-        false => Rc::new(Gpu::new(software)),
+        true if HAS_STOCK => Rc::new(Stock),
+        _ => Rc::new(Gpu::new(software)),
     }
 }
 

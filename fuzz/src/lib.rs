@@ -21,8 +21,6 @@ mod grow;
 mod memory;
 #[path = "../../tests/fuzz/mutate.rs"]
 mod mutate;
-#[path = "../../tests/fuzz/random.rs"]
-mod random;
 #[path = "../../tests/fuzz/run.rs"]
 #[allow(dead_code)]
 mod run;
@@ -34,8 +32,8 @@ mod targets;
 
 use std::cell::OnceCell;
 
-use random::Random;
 use run::{Input, Target, check};
+use support::random::Random;
 
 #[global_allocator]
 static ALLOCATOR: memory::Counting = memory::Counting;

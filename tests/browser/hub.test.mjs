@@ -53,13 +53,19 @@ const LANES = 6;
  */
 async function visit({ address, tuning, paths, until = Infinity }) {
   const { ModelSource } = await import(/** @type {any} */ ("/weights/source.js"));
+  const wasm = await import(/** @type {any} */ ("/pkg/darkroom.js"));
+  await wasm.default();
   /** @type {string[]} */
   const notices = [];
   const attempt = async () => {
     const source = await ModelSource.open(
       address,
       false,
-      { notice: (/** @type {string} */ text) => text && notices.push(text), fetched() {} },
+      {
+        notice: (/** @type {string} */ text) => text && notices.push(text),
+        fetched() {},
+        createSha256: () => new wasm.Sha256(),
+      },
       tuning,
     );
     try {

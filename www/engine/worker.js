@@ -104,7 +104,8 @@ function cancel(id) {
  * @param {Open} message
  * @returns {Promise<import("./protocol.js").Opened>}
  */
-async function open({ id, model, prediction, device: choice, reason, fresh }) {
+async function open(message) {
+  const { id, device: choice, reason } = message;
   /** @param {import("./protocol.js").OpenProgress} value */
   const tell = (value) => send({ tag: "progress", id, value });
 
@@ -121,14 +122,15 @@ async function open({ id, model, prediction, device: choice, reason, fresh }) {
   await withKind("device", () => made.selfTest());
   await withKind("device", () => tune(made, device.name, wasm.version()));
 
-  let source = await load(made, model, prediction, fresh, tell);
+  const createSha256 = () => new wasm.Sha256();
+  let source = await load(made, message, createSha256, tell);
   if (source.problem && source.retryable) {
     const text =
       source.problem.kind === "changed"
         ? "The model was replaced on the server while it was being read."
         : "A model file was corrupted in transit.";
     tell({ stage: "notice", text: `${text} Downloading it again.` });
-    source = await load(made, model, prediction, false, tell);
+    source = await load(made, { ...message, fresh: false }, createSha256, tell);
   }
   if (source.problem) throw source.problem;
   engine = made;
@@ -149,12 +151,11 @@ async function tune(engine, adapter, version) {
 /**
  * Loads a model. An error is in the source's `problem` then.
  * @param {import("../pkg/darkroom.js").Engine} engine
- * @param {string | import("./protocol.js").LocalModel} model
- * @param {import("./protocol.js").Prediction} prediction
- * @param {boolean} fresh
+ * @param {Open} message
+ * @param {() => import("../pkg/darkroom.js").Sha256} createSha256
  * @param {(progress: import("./protocol.js").OpenProgress) => void} tell
  */
-async function load(engine, model, prediction, fresh, tell) {
+async function load(engine, { model, prediction, fresh }, createSha256, tell) {
   let fetched = 0;
   const progress = { done: 0, total: 0, what: "" };
   const listener = {
@@ -164,6 +165,7 @@ async function load(engine, model, prediction, fresh, tell) {
       tell({ stage: "weights", fetched, ...progress });
     },
     storing: (/** @type {number} */ bytes) => tell({ stage: "storage", bytes }),
+    createSha256,
   };
   const source =
     typeof model === "string"

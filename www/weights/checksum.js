@@ -7,15 +7,13 @@
  * read; and in the file's pointer, the small text in its place in the repository. A plain ETag does
  * not count, even where it looks like a SHA-256: hubs put hashes of other things there.
  */
-import { Sha256 } from "./sha256.js";
-
 /** @typedef {import("./fetch.js").Net} Net */
 
 /** Address of a file on a hub: `/owner/name/resolve/revision/path`. */
 const ON_HUB = /^(https?:\/\/[^/]+\/[^/]+\/[^/]+)\/resolve\/([^/]+\/.+)$/;
 const POINTER = /^version https:\/\/git-lfs\.github\.com\/spec\/v1\n/;
 /** A pointer has about 130 bytes. */
-const POINTER_AT_MOST = 1024;
+const MAX_POINTER = 1024;
 
 /** The SHA-256 in the headers of a response. @param {Response} response */
 export function linkedSha256({ headers }) {
@@ -36,10 +34,10 @@ export async function pointerSha256(url, size, net) {
     // Only a few bytes: on other servers this may be the address of the file itself.
     const text = await net.ask(
       `${repository}/raw/${path}`,
-      { headers: { range: `bytes=0-${POINTER_AT_MOST - 1}` } },
+      { headers: { range: `bytes=0-${MAX_POINTER - 1}` } },
       async (answer) => {
         const part = answer.response.ok ? await answer.next() : null;
-        return new TextDecoder().decode(part?.subarray(0, POINTER_AT_MOST));
+        return new TextDecoder().decode(part?.subarray(0, MAX_POINTER));
       },
     );
     const ours = POINTER.test(text) && Number(/^size (\d+)$/m.exec(text)?.[1]) === size;
@@ -49,21 +47,33 @@ export async function pointerSha256(url, size, net) {
   }
 }
 
+/**
+ * SHA-256 of bytes that come in parts. The engine has one; the browser's own digest takes all bytes
+ * at once, and a model has gigabytes.
+ *
+ * @typedef {{update(bytes: Uint8Array): void, digest(): string, free(): void}} Sha256
+ */
+
+/** Bytes that are hashed at once: they pass through the engine's memory, which never shrinks. */
+const HASHED_AT_ONCE = 2 ** 20;
+
 /** Hash of a file, updated chunk by chunk in order. */
 export class Checksum {
   #expected;
   #chunks;
-  #hash = new Sha256();
+  #hash;
   /** Index of the next chunk; −1: the hash of the whole file cannot be computed. */
   #next = 0;
   /** The whole file was hashed, and its SHA-256 is the host's. */
   verified = false;
 
   /**
+   * @param {Sha256} hash for this file alone
    * @param {Promise<string | null>} expected
    * @param {number} chunks of the whole file
    */
-  constructor(expected, chunks) {
+  constructor(hash, expected, chunks) {
+    this.#hash = hash;
     this.#expected = expected;
     this.#chunks = chunks;
   }
@@ -82,7 +92,8 @@ export class Checksum {
       this.#next = -1;
       return null;
     }
-    this.#hash.update(bytes);
+    for (let at = 0; at < bytes.length; at += HASHED_AT_ONCE)
+      this.#hash.update(bytes.subarray(at, at + HASHED_AT_ONCE));
     this.#next += 1;
     if (this.#next < this.#chunks) return null;
     const expected = (await this.#expected) ?? "";

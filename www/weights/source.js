@@ -35,6 +35,7 @@ import { Vocabulary } from "./vocabulary.js";
  * @property {(text: string) => void} notice a message for the visitor; empty: the last one is over
  * @property {(bytes: number) => void} fetched more bytes have come over the network
  * @property {(bytes: number) => void} [storing] that many bytes are about to be cached
+ * @property {() => import("./checksum.js").Sha256} createSha256 makes a hash for a file
  */
 
 /** Sizes and times; tests make them smaller. */
@@ -56,7 +57,7 @@ const STORAGE_OVERHEAD = 1.02;
 
 /**
  * The engine's view of a model: {@link ModelSource.size}, {@link ModelSource.read} and
- * {@link ModelSource.plan}.
+ * {@link ModelSource.announce}.
  */
 export class ModelSource {
   #address;
@@ -345,7 +346,10 @@ export class ModelSource {
   /** Compares a file of weights with the host's SHA-256 as it is read. @param {RemoteFile} file */
   #withChecksum(file) {
     const sha256 = Promise.resolve(file.sha256 ?? pointerSha256(file.url, file.size, this.#net));
-    if (file.size > 0) file.checksum = new Checksum(sha256, this.#reader.chunks.count(file));
+    if (file.size > 0) {
+      const hash = this.#listener.createSha256();
+      file.checksum = new Checksum(hash, sha256, this.#reader.chunks.count(file));
+    }
     return file;
   }
 

@@ -1,10 +1,10 @@
 //! Memory plan: the memory that a model takes on the device and on the host, and whether the
 //! device's buffers are large enough, known before its weights are read.
 //!
-//! Weights are counted tensor by tensor. Activations are [counted](count) by running the networks
-//! on operations that allocate nothing, with a [model](pools) of the device's memory pools. The
-//! pools decide how much a device takes: not the bytes in use but the pages that hold them, and
-//! pages are kept until the next picture needs them.
+//! Weights are counted tensor by tensor. Activations are counted by running the networks on
+//! operations that allocate nothing, with a model of the device's memory pools. The pools decide
+//! how much a device takes: not the bytes in use but the pages that hold them, and pages are kept
+//! until the next picture needs them.
 
 mod count;
 mod pools;
@@ -41,6 +41,7 @@ pub struct MemoryPlan {
     /// Largest buffer.
     pub largest_buffer: u64,
     /// Largest buffer that the device allows; `null` on the CPU, which has no limit.
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "number | null"))]
     pub buffer_limit: Option<u64>,
     /// Width in pixels.
     pub width: usize,

@@ -15,7 +15,7 @@ mod winograd;
 use burn::tensor::{DType, Tensor, TensorData};
 use burn_flex::{Flex, FlexTensor};
 
-use super::{Attention, Conv3x3, GroupNorm, Linear, Ops, Stock, stock};
+use super::{Attention, Conv3x3, GroupNorm, Linear, Ops};
 use crate::config::Activation;
 use attention::{Sizes, attention};
 use conv::{Conv, conv3x3};
@@ -24,15 +24,15 @@ use norm::{Groups, group_norm, layer_norm};
 use product::Rows;
 use weights::Weights;
 
-/// Our own loops over the memory of Flex tensors. [`Stock`] takes activations in f16.
+/// Our own loops over the memory of Flex tensors.
+///
+/// # Panics
+/// For activations that are not in f32; `Runtime::cpu` makes no others.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cpu;
 
 impl Ops for Cpu {
     fn conv3x3(&self, args: Conv3x3) -> Tensor<4> {
-        if args.x.dtype() != DType::F32 {
-            return Stock.conv3x3(args);
-        }
         let [n, h, w, c] = args.x.dims();
         let [height, width] = args.output_size();
         let outputs = args.weight.dims()[1];
@@ -56,9 +56,6 @@ impl Ops for Cpu {
     }
 
     fn linear(&self, args: Linear) -> Tensor<3> {
-        if args.x.dtype() != DType::F32 {
-            return Stock.linear(args);
-        }
         let [n, t, c] = args.x.dims();
         let outputs = args.weight.dims()[1];
         let (device, shape) = (args.x.device(), [n, t, outputs]);
@@ -79,9 +76,6 @@ impl Ops for Cpu {
     }
 
     fn geglu(&self, x: Tensor<3>, weight: &Tensor<2>, bias: &Tensor<1>) -> Tensor<3> {
-        if x.dtype() != DType::F32 {
-            return Stock.geglu(x, weight, bias);
-        }
         let (device, [n, t, c]) = (x.device(), x.dims());
         let width = weight.dims()[1] / 2;
         let x = Values::of(x);
@@ -92,9 +86,6 @@ impl Ops for Cpu {
     }
 
     fn attention(&self, args: Attention) -> Tensor<3> {
-        if args.q.dtype() != DType::F32 {
-            return Stock.attention(args);
-        }
         let (device, [batch, queries, width]) = (args.q.device(), args.q.dims());
         let sizes = Sizes {
             queries,
@@ -109,9 +100,6 @@ impl Ops for Cpu {
     }
 
     fn group_norm(&self, args: GroupNorm) -> Tensor<4> {
-        if args.x.dtype() != DType::F32 || args.weight.dtype() != DType::F32 {
-            return Stock.group_norm(args);
-        }
         let (device, [n, h, w, c]) = (args.x.device(), args.x.dims());
         let skip = args.skip.map(|skip| (skip.dims()[3], Values::of(skip)));
         let x = Values::of(args.x);
@@ -136,9 +124,6 @@ impl Ops for Cpu {
         bias: &Tensor<1>,
         eps: f64,
     ) -> Tensor<3> {
-        if x.dtype() != DType::F32 || weight.dtype() != DType::F32 {
-            return Stock.layer_norm(x, weight, bias, eps);
-        }
         let (device, shape) = (x.device(), x.dims());
         let x = Values::of(x);
         let weight = Values::of(weight.clone());
@@ -148,9 +133,6 @@ impl Ops for Cpu {
     }
 
     fn activation(&self, x: Tensor<3>, activation: Activation) -> Tensor<3> {
-        if x.dtype() != DType::F32 {
-            return stock::activation(x, activation);
-        }
         let (device, shape) = (x.device(), x.dims());
         let x = Values::of(x);
         let x = x.values().iter();
@@ -188,6 +170,6 @@ impl Values {
     fn values(&self) -> &[f32] {
         self.0
             .as_slice()
-            .expect("a contiguous tensor of the type that was checked")
+            .expect("a contiguous tensor in f32, the CPU path's type of activations")
     }
 }

@@ -206,13 +206,13 @@ fn expected(name: &str) -> Vec<u8> {
 
 /// Requests for a whole file, or the rest of one.
 fn whole(server: &Server) -> Vec<Received> {
-    let mut request = server.received();
-    request.retain(|request| {
+    let mut requests = server.received();
+    requests.retain(|request| {
         request
             .header("range")
             .is_some_and(|range| range.ends_with('-'))
     });
-    request
+    requests
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn a_model_is_downloaded_once() {
     let link = std::fs::read_link(&unet).expect("a link");
     assert!(link.starts_with("../../../blobs"), "{link:?}");
 
-    // Now only the list is request for.
+    // Now only the list is asked for.
     let (before_hub, before_store) = hub.requests();
     let (latent, message, _) = user.succeeds(MODEL, &[("HF_ENDPOINT", &*hub.hub.address)]);
     assert_eq!(latent, expected);

@@ -1,41 +1,26 @@
-//! Models by address: the same latent as from the folder or file on disk, also through redirects
-//! and from servers without ranges.
+//! Locations of a model: addresses, redirected ones, servers without ranges. All give the same
+//! latent as the folder or file on disk.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::support::checkpoint::Kind;
-use crate::support::command::Scratch;
-use crate::support::golden;
+use crate::support::command::{FAILURE, Scratch, command};
 use crate::support::server::{Received, Server, not_found, ranges, redirect, response};
+use crate::support::{assert_contains, golden};
 
-/// Runs `darkroom generate` in `folder`; returns its output and the bytes of the final latent.
+/// Runs `darkroom generate` in `folder`. Returns its output and the bytes of the final latent.
 fn run(folder: &Path, model: &str, more: &[&str]) -> (Output, Option<Vec<u8>>) {
     let latents = folder.join("latents.safetensors");
     let _ = std::fs::remove_file(&latents);
-    let output = Command::new(env!("CARGO_BIN_EXE_darkroom"))
+    let output = command("cpu", model, more)
         .current_dir(folder)
-        .envs(["NO_PROXY", "no_proxy"].map(|name| (name, "*")))
-        .args(["generate", "--device", "cpu", "--model", model])
-        .args([
-            "--prompt",
-            "a man",
-            "--negative-prompt",
-            "mustache",
-            "--steps",
-            "2",
-        ])
-        .args(["--width", "64", "--height", "64", "--json"])
-        .args([
-            "--out",
-            "picture.png",
-            "--latents-out",
-            "latents.safetensors",
-        ])
-        .args(more)
+        .args(["--steps", "2", "--width", "64", "--height", "64", "--json"])
+        .args(["--out", "picture.png", "--latents-out"])
+        .arg(&latents)
         .output()
         .expect("the command");
     let latents = output
@@ -55,10 +40,8 @@ fn latent(folder: &Path, model: &str, more: &[&str]) -> Vec<u8> {
 fn fails(folder: &Path, model: &str, words: &[&str]) {
     let (output, _) = run(folder, model, &[]);
     let message = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{message}");
-    for word in words {
-        assert!(message.contains(word), "no {word:?} in: {message}");
-    }
+    assert_eq!(output.status.code(), Some(FAILURE), "{message}");
+    assert_contains(&message, words);
 }
 
 fn model() -> PathBuf {
@@ -71,7 +54,7 @@ fn file_below(prefix: &str, request: &Received) -> Option<Vec<u8>> {
     std::fs::read(model().join(path)).ok()
 }
 
-/// Every request names a range, and has no header that a server elsewhere might refuse.
+/// Asserts that requests have a range, and no header that a server of another origin might refuse.
 fn check_headers(server: &Server) {
     let known = [
         "host",
@@ -90,7 +73,7 @@ fn check_headers(server: &Server) {
 }
 
 #[test]
-fn folders_at_an_address_give_the_same_latent() {
+fn folders_at_addresses_equal_the_folder_on_disk() {
     let scratch = Scratch::new();
     let here = model();
     let expected = latent(&scratch.0, here.to_str().expect("UTF-8"), &[]);
@@ -137,7 +120,7 @@ fn folders_at_an_address_give_the_same_latent() {
 }
 
 #[test]
-fn files_at_an_address_give_the_same_latent() {
+fn files_at_addresses_equal_the_file_on_disk() {
     let scratch = Scratch::new();
     let kind = Kind::reduced("sd1", 862);
     let bytes = Arc::new(kind.file());
@@ -157,8 +140,8 @@ fn files_at_an_address_give_the_same_latent() {
     let address = format!("{}/files/some%20model.SafeTensors?key=a/b", store.address);
     assert_eq!(latent(&scratch.0, &address, &vocab), expected);
     check_headers(&store);
-    // Every needed byte once, in the order of the file: the header (its length, then the rest) and
-    // the tensors, but neither the VAE's encoder nor what is not part of a network.
+    // Every required byte once, in the order of the file: the header (its length, then the rest)
+    // and the tensors, without the VAE's encoder and everything that is not part of a network.
     let starts: Vec<u64> = store
         .received()
         .iter()
@@ -194,7 +177,7 @@ fn files_at_an_address_give_the_same_latent() {
     assert_eq!(latent(&scratch.0, &redirected, &vocab), expected);
     check_headers(&elsewhere);
 
-    // A server that ignores ranges is read once, and whole.
+    // A server without ranges gets one request, for the whole file.
     let file = bytes.clone();
     let whole = Server::start(move |_| response("200 OK", "", &file));
     let address = format!("{}/model.safetensors", whole.address);
@@ -221,9 +204,9 @@ fn files_at_an_address_give_the_same_latent() {
     );
 }
 
-/// SD2 files rarely name their prediction type: it is detected, and a warning says so.
+/// SD2 files rarely name their prediction type. The engine then detects it and shows a warning.
 #[test]
-fn a_file_without_a_prediction_type_is_detected_with_a_warning() {
+fn a_missing_prediction_type_is_detected_with_a_warning() {
     let scratch = Scratch::new();
     let vocab = golden().join("models/tokenizer");
     let run = |file: &str, more: &[&str]| {
@@ -243,7 +226,7 @@ fn a_file_without_a_prediction_type_is_detected_with_a_warning() {
             .as_str()
             .is_some_and(|text| text.contains(warning))
     );
-    // This network is random: its output for noise does not correlate with the noise.
+    // The weights are random, so the prediction for noise does not resemble the noise.
     assert_eq!(json["prediction_type"], "v_prediction");
     let (json, message, v) = run("sd2.safetensors", &["--prediction", "v"]);
     assert!(!message.contains(warning));
