@@ -39,7 +39,7 @@ pub mod config;
 pub mod device;
 pub mod error;
 pub mod model;
-pub mod nn;
+pub(crate) mod nn;
 pub mod ops;
 pub mod pipeline;
 pub mod sampling;

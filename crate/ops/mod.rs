@@ -21,9 +21,9 @@ use burn::tensor::{Device, Tensor};
 use crate::config::Activation;
 use gpu::{DeviceLatent, DeviceLatentInit, DryRun};
 
-pub mod counting;
+pub(crate) mod counting;
 mod cpu;
-pub mod fake;
+pub(crate) mod fake;
 pub mod gpu;
 mod stock;
 

@@ -22,7 +22,7 @@
 //! ```
 
 pub mod decode;
-pub mod denoise;
+mod denoise;
 mod detect_prediction;
 mod generation;
 mod info;

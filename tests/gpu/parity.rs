@@ -34,7 +34,7 @@ fn gpu_matches_diffusers() {
         (TileMemory::Workgroup, DType::F16, &F16),
     ] {
         let other = Runtime {
-            ops: Rc::new(Gpu::with_memory(memory)),
+            ops: Rc::new(Gpu::new(memory == TileMemory::Registers)),
             dtype,
             name: format!("{} with {memory:?} in {dtype:?}", runtime.name),
             ..runtime.clone()

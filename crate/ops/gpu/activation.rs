@@ -39,6 +39,7 @@ fn kernel(half: bool, aligned: bool, curve: Curve) -> Kernel {
 }
 
 /// All variants of the kernel.
+#[cfg(feature = "testing")]
 pub fn variants() -> Vec<Kernel> {
     let curves = [Curve::Gelu, Curve::QuickGelu, Curve::Silu];
     (0..4u32)

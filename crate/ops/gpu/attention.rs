@@ -217,6 +217,7 @@ fn kernel(memory: TileMemory, half: bool, width: usize) -> (Kernel, u32) {
 }
 
 /// Kernels for each of `widths` of heads.
+#[cfg(feature = "testing")]
 pub fn variants(memory: TileMemory, widths: &[usize]) -> Vec<Kernel> {
     widths
         .iter()

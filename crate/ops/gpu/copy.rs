@@ -15,6 +15,7 @@ fn kernel(half: bool, indexed: bool) -> Kernel {
 }
 
 /// All variants of the kernel.
+#[cfg(feature = "testing")]
 pub fn variants() -> Vec<Kernel> {
     (0..4u32)
         .map(|bits| kernel(bits & 1 == 1, bits & 2 == 2))

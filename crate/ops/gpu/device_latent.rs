@@ -42,6 +42,7 @@ fn kernel(half: bool) -> Kernel {
 }
 
 /// All variants of the kernel.
+#[cfg(feature = "testing")]
 pub fn variants() -> Vec<Kernel> {
     [false, true].map(kernel).to_vec()
 }
@@ -174,6 +175,7 @@ impl DeviceLatent {
     }
 
     /// [`DeviceLatent::step`] without recording, for calls that do not launch the same every time.
+    #[cfg(feature = "testing")]
     pub fn launched(&mut self, step: &Step, noise: &[f32], row: usize, call: Call) -> Tensor<2> {
         self.write_step(step, noise, row);
         self.launch(call);

@@ -107,6 +107,7 @@ fn apply_kernel(memory: TileMemory, half: bool, skip: bool, aligned: bool, silu:
 }
 
 /// All variants of the kernels.
+#[cfg(feature = "testing")]
 pub fn variants(memory: TileMemory) -> Vec<Kernel> {
     let mut kernels = Vec::new();
     for bits in 0..16u32 {

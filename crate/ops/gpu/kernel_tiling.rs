@@ -132,6 +132,7 @@ impl KernelTiling {
 }
 
 /// Tiles that a tiling with this memory may use, the default's first.
+#[cfg(feature = "testing")]
 pub(super) fn blocks(memory: TileMemory) -> Vec<Block> {
     match memory {
         TileMemory::Registers => vec![LARGE],

@@ -33,6 +33,7 @@ fn kernel(memory: TileMemory, half: bool, aligned: bool) -> (Kernel, u32) {
 }
 
 /// All variants of the kernel.
+#[cfg(feature = "testing")]
 pub fn variants(memory: TileMemory) -> Vec<Kernel> {
     (0..4u32)
         .map(|bits| kernel(memory, bits & 1 == 1, bits & 2 == 2).0)

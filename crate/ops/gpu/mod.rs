@@ -58,11 +58,6 @@ impl Gpu {
         })
     }
 
-    /// Operations with tiles in this memory, whatever the adapter is.
-    pub fn with_memory(memory: TileMemory) -> Self {
-        Gpu::new(memory == TileMemory::Registers)
-    }
-
     /// Operations with this tiling, whatever the adapter is.
     pub fn with_tiling(tiling: KernelTiling) -> Self {
         Gpu { tiling }
@@ -138,6 +133,7 @@ impl Ops for Gpu {
 
 /// Name and WGSL text of every shader that these operations use, for checks with WGSL compilers.
 /// Attention has a shader for each width of heads: those of Stable Diffusion, and a few more.
+#[cfg(feature = "testing")]
 pub fn every_shader() -> Vec<(String, String)> {
     const HEADS: [usize; 13] = [4, 8, 20, 40, 64, 80, 128, 160, 164, 320, 512, 516, 1024];
     [TileMemory::Registers, TileMemory::Workgroup]

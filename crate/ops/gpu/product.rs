@@ -4,7 +4,9 @@
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::tensor::CubeTensor;
 
-use super::kernel_tiling::{Block, KernelTiling, TileMemory, blocks};
+#[cfg(feature = "testing")]
+use super::kernel_tiling::blocks;
+use super::kernel_tiling::{Block, KernelTiling, TileMemory};
 use super::launch::{Kernel, contiguous, launch, split, tensor, vector};
 use super::template::Value;
 use crate::ops::{Conv3x3, Linear};
@@ -229,6 +231,7 @@ struct Shape {
 
 /// All variants of the kernel that inputs can select. With other tiles than a tiling's own, only
 /// those of the networks themselves, which have channels that divide by four.
+#[cfg(feature = "testing")]
 pub fn variants(memory: TileMemory) -> Vec<Kernel> {
     let mut kernels = Vec::new();
     for (index, block) in blocks(memory).into_iter().enumerate() {

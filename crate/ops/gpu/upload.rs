@@ -185,6 +185,7 @@ fn kernel(pairs: bool) -> Kernel {
 }
 
 /// All variants of the kernel.
+#[cfg(feature = "testing")]
 pub fn variants() -> Vec<Kernel> {
     [false, true].map(kernel).to_vec()
 }

@@ -162,7 +162,7 @@ pub fn sweep_tiles(name: &str, seed: u64, check: impl Fn(&mut Bench, ops::Gpu)) 
 
 fn sweep_memories(gpu: &Gpu, seed: u64, check: impl Fn(&mut Bench, ops::Gpu)) {
     for memory in [TileMemory::Registers, TileMemory::Workgroup] {
-        let ops = ops::Gpu::with_memory(memory);
+        let ops = ops::Gpu::new(memory == TileMemory::Registers);
         sweep_shapes(gpu, seed, SHAPES, &format!("{memory:?}"), ops, &check);
     }
 }

@@ -158,7 +158,7 @@ fn group_norm_of_any_size_matches_f64() {
         case(2, [24, 24], [640, 320], 32, 0.5),
     ];
     for tiles in [TileMemory::Registers, TileMemory::Workgroup] {
-        let gpu = Gpu::with_memory(tiles);
+        let gpu = Gpu::new(tiles == TileMemory::Registers);
         for dtype in adapter.dtypes() {
             let mut bench = Bench::new(8, &adapter, dtype);
             small.iter().for_each(|case| case.check(&mut bench, gpu));

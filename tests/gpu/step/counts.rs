@@ -93,7 +93,7 @@ fn a_step_launches_what_the_dry_run_lists_in_one_submission() {
             }
         }
     }
-    let on_host = HostLatent::runtime(&runtime, ops::Gpu::with_memory(TileMemory::Registers));
+    let on_host = HostLatent::runtime(&runtime, ops::Gpu::new(true));
     let on_host = start(&model.load(&on_host), SamplerKind::EulerA, 5, 7.5);
     let error = relative_error(generation.latent(), &finish_steps(on_host));
     assert!(error < 1e-5, "off by {error:.1e} from a run on the host");

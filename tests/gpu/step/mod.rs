@@ -25,7 +25,7 @@ use crate::support::gpu::Gpu;
 fn runtime(gpu: &Gpu, memory: TileMemory, dtype: DType) -> Runtime {
     Runtime {
         device: gpu.device.clone(),
-        ops: Rc::new(ops::Gpu::with_memory(memory)),
+        ops: Rc::new(ops::Gpu::new(memory == TileMemory::Registers)),
         dtype,
         storage: Storage::Half,
         name: format!("{memory:?} {dtype:?}"),

@@ -55,7 +55,7 @@ fn a_recording_serves_more_timesteps_than_one_block() {
         return;
     };
     let runtime = runtime(&gpu, TileMemory::Registers, DType::F32);
-    let host_ops = ops::Gpu::with_memory(TileMemory::Registers);
+    let host_ops = ops::Gpu::new(true);
     let host = HostLatent::runtime(&runtime, host_ops);
     let model = RandomModel::named("sd1-four-levels");
     let [on_device, on_host] = [runtime, host].map(|runtime| {
@@ -73,7 +73,7 @@ fn steps_go_on_after_a_recording_that_fails() {
     let Some(adapter) = Gpu::new("steps after a recording that fails") else {
         return;
     };
-    let gpu = ops::Gpu::with_memory(TileMemory::Registers);
+    let gpu = ops::Gpu::new(true);
     let times = Tensor::<2>::zeros([1, 128], (&adapter.device, DType::F32));
     let run = |waste: bool| {
         let start = DeviceLatentInit {

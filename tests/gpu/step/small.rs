@@ -2,7 +2,6 @@
 
 use burn::tensor::{DType, Device, Tensor};
 use darkroom::device::read;
-use darkroom::ops::gpu::TileMemory;
 use darkroom::ops::{self, Ops, Stock};
 use pollster::block_on;
 
@@ -16,7 +15,7 @@ fn kernels_of_the_timestep_embedding_match_the_cpu() {
     let Some(adapter) = Gpu::new("kernels of the timestep embedding") else {
         return;
     };
-    let gpu = ops::Gpu::with_memory(TileMemory::Registers);
+    let gpu = ops::Gpu::new(true);
     for dtype in adapter.dtypes() {
         for case in 0..200u64 {
             let rows = 1 + (case * 7 % 23) as usize;
