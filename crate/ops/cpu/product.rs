@@ -187,7 +187,10 @@ impl Packed {
     #[inline(always)]
     fn product(&self, out: &mut Out, left: &impl Left, first: usize, put: impl Fn(&mut f32, f32)) {
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        if is_x86_feature_detected!("avx512f") {
+            // SAFETY: the processor has these instructions.
+            return unsafe { self.product_avx512(out, left, first, put) };
+        } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             // SAFETY: the processor has these instructions.
             return unsafe { self.product_avx2(out, left, first, put) };
         }
@@ -206,7 +209,20 @@ impl Packed {
         first: usize,
         put: impl Fn(&mut f32, f32),
     ) {
-        let tile = |runs: Runs<6>, panel: Panel| tile::product_fused(runs, panel);
+        let tile = |runs: Runs<6>, panel: Panel| tile::product_avx2(runs, panel);
+        self.tiles(out, left, first, tile, put);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f")]
+    fn product_avx512(
+        &self,
+        out: &mut Out,
+        left: &impl Left,
+        first: usize,
+        put: impl Fn(&mut f32, f32),
+    ) {
+        let tile = |runs: Runs<12>, panel: Panel| tile::product_avx512(runs, panel);
         self.tiles(out, left, first, tile, put);
     }
 
