@@ -2,6 +2,7 @@
 //! vectors.
 
 pub mod encoder;
+pub mod prompt;
 mod special_tokens;
 pub mod tokenizer;
 mod vocabulary;

@@ -188,6 +188,24 @@ impl Tokenizer {
         })
     }
 
+    /// Ids of a text without start, end and padding, each with the byte at which it begins.
+    ///
+    /// # Errors
+    /// [`Error::File`] when the vocabulary cannot express the text.
+    pub fn content(&self, text: &str) -> Result<Vec<(u32, usize)>> {
+        let encoding = self
+            .inner
+            .encode(text, false)
+            .map_err(|e| Error::file(VOCAB, e))?;
+        let ids = encoding.get_ids().iter().copied();
+        let starts = encoding.get_offsets().iter().map(|&(start, _)| {
+            // A token can begin within a letter.
+            let starts = (0..=start).rev().find(|&i| text.is_char_boundary(i));
+            starts.unwrap_or(0)
+        });
+        Ok(ids.zip(starts).collect())
+    }
+
     /// A chunk: start token, `content`, end token, padding.
     fn chunk(&self, content: &[u32]) -> Vec<u32> {
         let mut ids = Vec::with_capacity(self.max_length);

@@ -11,6 +11,7 @@ mod memory;
 mod noise;
 mod parity;
 mod precision;
+mod prompts;
 mod samplers;
 mod shaders;
 mod single_file;

@@ -1,0 +1,84 @@
+//! A prompt as the host reads it, in JSON: for people who wonder what theirs means.
+
+use serde_json::{Value, json};
+
+use super::chunks::{COMMA_BACKTRACK, chunks};
+use super::problem::Problem;
+use super::schedule::Schedule;
+use super::{PromptSyntax, attention, composition};
+use crate::error::Result;
+use crate::text::tokenizer::Tokenizer;
+
+/// `prompt` as it is read for `steps` steps:
+///
+/// ```text
+/// {"weights": [[text, weight], …],       the whole text by weight; ["BREAK", -1] for a new chunk
+///  "schedule": [[last_step, text], …],   the whole text over the steps
+///  "chunks": [[id, …], …],               token ids of the first step's text
+///  "token_weights": [[weight, …], …],    a weight for each of them
+///  "parts": [[text, weight], …],         the prompts joined by AND
+///  "problems": [{"span": [from, to], "problem": text}, …]}   bytes of the text
+/// ```
+///
+/// # Errors
+/// [`Error::File`](crate::Error::File) when the vocabulary cannot express the text.
+pub fn describe(
+    prompt: &str,
+    syntax: PromptSyntax,
+    steps: usize,
+    tokenizer: &Tokenizer,
+) -> Result<Value> {
+    let (runs, stages, parts) = match syntax {
+        PromptSyntax::A1111 => {
+            let stages = Schedule::parse(prompt).stages(steps);
+            let stages = stages
+                .into_iter()
+                .map(|s| (s.last_step, s.text.text().to_string()));
+            let parts = composition::split(prompt).into_iter();
+            let parts = parts
+                .map(|part| (&prompt[part.span], part.weight))
+                .collect();
+            (attention::parse(prompt).runs, stages.collect(), parts)
+        }
+        PromptSyntax::Plain => (
+            vec![attention::Run::plain(prompt)],
+            vec![(steps, prompt.to_string())],
+            vec![(prompt, 1.0)],
+        ),
+    };
+    let first = stages.first().map_or(prompt, |(_, text)| text.as_str());
+    let first = match syntax {
+        PromptSyntax::A1111 => attention::parse(first).runs,
+        PromptSyntax::Plain => vec![attention::Run::plain(first)],
+    };
+    let chunks = chunks(&first, tokenizer, COMMA_BACKTRACK)?.chunks;
+    let weights: Vec<_> = runs
+        .iter()
+        .map(|run| (run.text.text(), run.weight))
+        .collect();
+    let problems: Vec<_> = problems(prompt, syntax).iter().map(problem_json).collect();
+    Ok(json!({
+        "weights": weights,
+        "schedule": stages,
+        "chunks": chunks.iter().map(|chunk| &chunk.ids).collect::<Vec<_>>(),
+        "token_weights": chunks.iter().map(|chunk| &chunk.weights).collect::<Vec<_>>(),
+        "parts": parts,
+        "problems": problems,
+    }))
+}
+
+/// Parts of `prompt` that do something other than what they look like, by position.
+pub fn problems(prompt: &str, syntax: PromptSyntax) -> Vec<Problem> {
+    if syntax == PromptSyntax::Plain {
+        return Vec::new();
+    }
+    let mut problems = attention::parse(prompt).problems;
+    problems.extend(Schedule::parse(prompt).problem().cloned());
+    problems.sort_by_key(|problem| problem.span.start);
+    problems
+}
+
+fn problem_json(problem: &Problem) -> Value {
+    let span = [problem.span.start, problem.span.end];
+    json!({"span": span, "problem": problem.kind.to_string()})
+}

@@ -1,0 +1,51 @@
+//! Parts of a prompt that do something other than what they look like.
+
+use std::fmt;
+use std::ops::Range;
+
+/// A part of a prompt that does something other than what it looks like. It is no error: a picture
+/// can be made of any prompt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Bytes of the prompt.
+    pub span: Range<usize>,
+    /// The kind of problem.
+    pub kind: ProblemKind,
+}
+
+/// A kind of [`Problem`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProblemKind {
+    /// `(` or `[` that is never closed: it weights all that follows.
+    UnmatchedOpen,
+    /// `)` or `]` that was never opened: it is read as a sign.
+    UnmatchedClose,
+    /// `:1.3)` without its `(`: it is read as text.
+    WeightOutsideBrackets,
+    /// `:1.2.3)`: the weight is not a number. The brackets have the weight of plain brackets, and
+    /// the rest is read as text.
+    UnreadableWeight,
+    /// `BREAK` within brackets: it is read as a word.
+    BreakInBrackets,
+    /// `|` outside `[a|b]`, or a backslash before nothing: no schedule of this prompt has effect.
+    ScheduleOff,
+}
+
+impl fmt::Display for ProblemKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ProblemKind::UnmatchedOpen => "this bracket is not closed; it weights all that follows",
+            ProblemKind::UnmatchedClose => "this bracket was not opened; it is read as a sign",
+            ProblemKind::WeightOutsideBrackets => {
+                "this weight belongs to no bracket; it is read as text"
+            }
+            ProblemKind::UnreadableWeight => "this weight is not a number; it is read as text",
+            ProblemKind::BreakInBrackets => {
+                "BREAK within brackets is read as a word and begins no chunk"
+            }
+            ProblemKind::ScheduleOff => {
+                "because of this sign, [from:to:when] and [a|b] are read as text in this prompt"
+            }
+        })
+    }
+}
