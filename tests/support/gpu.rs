@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use burn::tensor::wgpu::WgpuSetup;
+use burn::tensor::wgpu::{WgpuSetup, wgpu};
 use burn::tensor::{DType, Device, Tensor};
 use darkroom::device::{DeviceLog, MAX_LAUNCHES, read};
 use darkroom::{Precision, Runtime};
