@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use darkroom::device::memory::tiling::VaeTiling;
 use darkroom::device::tuning::TilingChoice;
 use darkroom::sampling::{Rng, SamplerKind};
+use darkroom::text::prompt::PromptSyntax;
 use darkroom::text::tokenizer::LongPrompt;
 use darkroom::{Precision, PredictionSetting, Request};
 
@@ -20,6 +21,27 @@ pub struct Cli {
 pub enum Command {
     /// Make a picture
     Generate(Box<Generate>),
+    /// Show what a prompt means: weights, schedule, tokens
+    Prompt(Prompt),
+}
+
+#[derive(Args)]
+pub struct Prompt {
+    /// The prompt
+    pub text: String,
+    /// Sampling steps, 1 to 1000
+    #[arg(long, default_value_t = 20, allow_negative_numbers = true)]
+    pub steps: usize,
+    /// The model whose tokenizer reads the prompt, as for `generate` [default: CLIP's vocabulary,
+    /// built in]
+    #[arg(long)]
+    pub model: Option<String>,
+    /// Meaning of brackets and capitals: a1111 (weights, schedules, BREAK, AND) or plain
+    #[arg(long, default_value_t)]
+    pub prompt_syntax: PromptSyntax,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Args)]
