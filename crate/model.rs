@@ -7,6 +7,8 @@ use crate::error::{Error, Result};
 use crate::sampling::SamplerKind;
 use crate::text::tokenizer::{Tokenizer, TokenizerFiles};
 use crate::weights::checkpoint::Checkpoint;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::weights::source::single_file::{MERGES, VOCAB, built_in};
 use crate::weights::source::{Source, read_text, require_text};
 
 /// The user's setting for the quantity that the U-Net predicts.
@@ -145,6 +147,31 @@ async fn read_config(source: &dyn Source) -> Result<ModelConfig> {
     config.check()?;
     SamplerKind::from_config(&config.scheduler)?;
     Ok(config)
+}
+
+/// The tokenizer of the model that `source` has. Neither configuration nor weights are read.
+///
+/// # Errors
+/// [`Error::File`] and [`Error::Config`] for missing or malformed files; errors of `source`.
+pub async fn tokenizer(source: &dyn Source) -> Result<Tokenizer> {
+    let special_tokens_map = match source.checkpoint() {
+        Some(path) => Checkpoint::open(source, &path).await?.special_tokens_map(),
+        None => None,
+    };
+    read_tokenizer(source, special_tokens_map).await
+}
+
+/// The tokenizer of CLIP's built-in vocabulary, with the padding of SD1.x.
+///
+/// # Errors
+/// None in practice: the vocabulary is complete.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn clip_tokenizer() -> Result<Tokenizer> {
+    Tokenizer::from_files(&TokenizerFiles {
+        vocab: built_in(VOCAB),
+        merges: built_in(MERGES),
+        ..TokenizerFiles::default()
+    })
 }
 
 /// Builds the tokenizer from the folder's `tokenizer/` files. A checkpoint's `special_tokens_map`

@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use darkroom::device::memory::tiling::VaeTiling;
 use darkroom::device::tuning::TilingChoice;
 use darkroom::sampling::{Rng, SamplerKind};
+use darkroom::text::prompt::PromptSyntax;
+use darkroom::text::prompt::emphasis::Emphasis;
 use darkroom::text::tokenizer::LongPrompt;
 use darkroom::{Precision, PredictionSetting, Request};
 
@@ -20,6 +22,27 @@ pub struct Cli {
 pub enum Command {
     /// Make a picture
     Generate(Box<Generate>),
+    /// Show what a prompt means: weights, schedule, tokens
+    Prompt(Prompt),
+}
+
+#[derive(Args)]
+pub struct Prompt {
+    /// The prompt
+    pub text: String,
+    /// Sampling steps, 1 to 1000
+    #[arg(long, default_value_t = 20, allow_negative_numbers = true)]
+    pub steps: usize,
+    /// The model whose tokenizer reads the prompt, as for `generate` [default: CLIP's vocabulary,
+    /// built in]
+    #[arg(long)]
+    pub model: Option<String>,
+    /// Meaning of brackets and capitals: a1111 (weights, schedules, BREAK, AND) or plain
+    #[arg(long, default_value_t)]
+    pub prompt_syntax: PromptSyntax,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Args)]
@@ -80,6 +103,13 @@ pub struct Generate {
     /// Prompts of more than 75 tokens: chunk (read in several chunks) or truncate
     #[arg(long, default_value = "chunk")]
     pub long_prompt: LongPrompt,
+    /// Meaning of brackets and capitals in both prompts: a1111 (weights, schedules, BREAK) or plain
+    #[arg(long, default_value_t = PromptSyntax::Plain)]
+    pub prompt_syntax: PromptSyntax,
+    /// Application of weights such as (x:1.3): original (the mean of the embeddings is restored),
+    /// no-norm or ignore
+    #[arg(long, default_value_t)]
+    pub emphasis: Emphasis,
     /// Decode the picture in tiles: auto (where it does not fit in memory), always or never
     #[arg(long, alias = "vae-tiles", default_value_t)]
     pub vae_tiling: VaeTiling,
@@ -111,6 +141,8 @@ impl Generate {
             height: self.height,
             rng: self.rng,
             long_prompt: self.long_prompt,
+            prompt_syntax: self.prompt_syntax,
+            emphasis: self.emphasis,
             vae_tiling: self.vae_tiling,
         }
     }

@@ -1,11 +1,12 @@
 //! The command `darkroom`: the same engine without a browser.
 //!
-//! Exit code 0: a picture was written; 1: something failed; 2: the request was impossible.
+//! Exit code 0: done; 1: something failed; 2: the request was impossible.
 
 mod args;
 mod generate;
 mod output;
 mod progress_bar;
+mod prompt;
 mod tuning_cache;
 
 use std::process::ExitCode;
@@ -20,8 +21,11 @@ fn main() -> ExitCode {
     // Without a logger the device's errors would be lost; see `DeviceLog`.
     let _ = log::set_boxed_logger(Box::new(darkroom::device::DeviceLog(logger)));
     log::set_max_level(log::LevelFilter::Warn);
-    let Command::Generate(args) = Cli::parse().command;
-    match pollster::block_on(generate::generate(&args)) {
+    let done = match Cli::parse().command {
+        Command::Generate(args) => pollster::block_on(generate::generate(&args)),
+        Command::Prompt(args) => pollster::block_on(prompt::prompt(&args)),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

@@ -148,6 +148,8 @@ fn report(args: &Generate, run: &Finished) -> Result<serde_json::Value> {
         "steps": run.request.steps,
         "calls": run.generation.calls(),
         "guidance_scale": run.request.guidance_scale,
+        "prompt_syntax": run.request.prompt_syntax.to_string(),
+        "emphasis": run.request.emphasis.to_string(),
         "prediction_type": run.pipeline.info()?.prediction_type,
         "width": width,
         "height": height,

@@ -158,6 +158,15 @@ impl Denoiser {
         Ok(())
     }
 
+    /// Replaces the prompts for the calls that follow. `prompts` has the shape of the present ones.
+    pub fn replace_prompts(&mut self, unet: &Unet, prompts: Tensor<3>) {
+        if let Some(device) = &mut self.device_latent {
+            device.forget_recording();
+        }
+        self.cross_attn_kv = unet.cross_attn_kv(&prompts);
+        self.prompts = prompts;
+    }
+
     /// Frees what the run holds on the device, after the last step.
     pub fn release(&mut self) {
         self.device_latent = None;

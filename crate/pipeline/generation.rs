@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::DType;
 
 use super::Pipeline;
+use super::conditioning::Prompts;
 use super::decode::Decoding;
 use super::denoise::{Denoiser, DenoiserInput, channels_last};
 use super::picture::{Picture, to_rgba};
@@ -45,6 +46,7 @@ pub struct Generation {
     sampler: Sampler,
     kind: SamplerKind,
     noise: Noise,
+    prompts: Prompts,
     denoiser: Denoiser,
     warnings: Vec<String>,
 }
@@ -54,7 +56,11 @@ impl Generation {
     ///
     /// # Errors
     /// [`Error::Request`] for a value out of range, [`Error::Device`] where the device fails.
-    pub(super) fn new(pipeline: Rc<Pipeline>, dtype: DType, request: &Request) -> Result<Self> {
+    pub(super) async fn new(
+        pipeline: Rc<Pipeline>,
+        dtype: DType,
+        request: &Request,
+    ) -> Result<Self> {
         if !(1.0..=100.0).contains(&request.guidance_scale) {
             return Err(Error::request(
                 "guidance scale",
@@ -70,7 +76,8 @@ impl Generation {
         };
         let sampler = Sampler::new(kind, scheduler, request.steps)?;
         let mut warnings = Vec::new();
-        let prompts = encode_prompts(&pipeline, request, dtype, &mut warnings)?;
+        let (embeddings, prompts) =
+            Prompts::encode(&pipeline, request, dtype, &mut warnings).await?;
 
         let mut noise = Noise::new(request.rng, request.seed);
         let channels = pipeline.config().unet.in_channels;
@@ -81,7 +88,7 @@ impl Generation {
             .map(|x| (x as f64 * sigma) as f32)
             .collect();
         let input = DenoiserInput {
-            prompts,
+            prompts: embeddings,
             latent,
             shape: [channels, height, width],
             input_scale: sampler.input_scale(),
@@ -89,6 +96,7 @@ impl Generation {
         };
         Ok(Generation {
             denoiser: Denoiser::new(pipeline.unet(), input),
+            prompts,
             request: request.clone(),
             pipeline,
             dtype,
@@ -112,7 +120,7 @@ impl Generation {
         match self.advance().await {
             Err(Error::Numeric(reason)) if self.dtype == DType::F16 => {
                 self.pipeline.activation_dtypes.widen();
-                *self = Self::new(self.pipeline.clone(), DType::F32, &self.request)?;
+                *self = Self::new(self.pipeline.clone(), DType::F32, &self.request).await?;
                 self.warnings
                     .push(overflow_warning(&reason, "the run was started again"));
                 Ok(Progress {
@@ -128,6 +136,9 @@ impl Generation {
     async fn advance(&mut self) -> Result<Progress> {
         let (timestep, sigma) = (self.sampler.timestep(), self.sampler.sigma());
         let call = self.sampler.call();
+        if let Some(prompts) = self.prompts.change_at(call) {
+            self.denoiser.replace_prompts(self.pipeline.unet(), prompts);
+        }
         let update = self.sampler.advance();
         let noise = match update.is_noisy() {
             true => self.noise.normal(self.denoiser.latent().len()),
@@ -209,8 +220,8 @@ impl Generation {
         self.kind
     }
 
-    /// Warnings about this request: prompts cut off, a negative prompt without effect, a run
-    /// repeated in f32. Steps and the decoding may add to them.
+    /// Warnings about this request: prompts cut off, a negative prompt without effect, brackets
+    /// without a partner, a run repeated in f32. Steps and the decoding may add to them.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -254,52 +265,4 @@ fn latent_size(pipeline: &Pipeline, request: &Request) -> Result<[usize; 2]> {
     };
     let width = size("width", request.width)?;
     Ok([size("height", request.height)?, width])
-}
-
-/// Encodes both prompts in one batch, with activations in `dtype`. At guidance scale 1 the negative
-/// prompt has no effect, and only the positive one is encoded.
-///
-/// # Shapes
-/// → `[branches, 77·k, hidden_size]`: negative, then positive; or positive alone
-///
-/// # Errors
-/// [`Error::File`] where the tokenizer does not fit the text encoder.
-fn encode_prompts(
-    pipeline: &Pipeline,
-    request: &Request,
-    dtype: DType,
-    warnings: &mut Vec<String>,
-) -> Result<Tensor<3>> {
-    let tokenizer = pipeline.tokenizer();
-    let mut tokenize = |name, text: &str| -> Result<Vec<Vec<u32>>> {
-        let tokens = tokenizer.encode(text, request.long_prompt)?;
-        if let Some(cut) = &tokens.cut {
-            warnings.push(format!(
-                "the {name} has {} tokens, the model reads {}; cut off: “{}”",
-                tokens.count,
-                tokenizer.max_length() - 2,
-                cut.trim()
-            ));
-        }
-        Ok(tokens.chunks)
-    };
-    let mut positive = tokenize("prompt", &request.prompt)?;
-    let mut negative = tokenize("negative prompt", &request.negative_prompt)?;
-    let guided = request.guidance_scale != 1.0;
-    if !guided && !request.negative_prompt.is_empty() {
-        warnings.push("at guidance scale 1 the negative prompt has no effect".into());
-    }
-    // Both prompts on equal footing: the same number of chunks, in one batch.
-    let chunks = positive.len().max(negative.len());
-    positive.resize_with(chunks, || tokenizer.empty_chunk());
-    negative.resize_with(chunks, || tokenizer.empty_chunk());
-    let (branches, batch) = match guided {
-        true => (2, [negative, positive].concat()),
-        false => (1, positive),
-    };
-    let embeddings = pipeline
-        .text_encoder()
-        .forward(&batch, &pipeline.runtime().device, dtype)?;
-    let tokens = chunks * tokenizer.max_length();
-    Ok(embeddings.reshape([branches, tokens, pipeline.config().text.hidden_size]))
 }

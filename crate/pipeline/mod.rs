@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+mod conditioning;
 pub mod decode;
 mod denoise;
 mod detect_prediction;
@@ -89,7 +90,7 @@ impl Pipeline {
     /// [`Error::Request`](crate::Error::Request) for a value out of range,
     /// [`Error::Device`](crate::Error::Device) where the device fails.
     pub async fn start(self: &Rc<Self>, request: &Request) -> Result<Generation> {
-        Generation::new(self.clone(), self.activation_dtypes.networks.get(), request)
+        Generation::new(self.clone(), self.activation_dtypes.networks.get(), request).await
     }
 
     /// The correlation, −1 to 1, of pure noise with the U-Net's prediction for it. Near 1 for a

@@ -8,6 +8,8 @@ use serde::{Deserialize, Deserializer};
 use crate::device::memory::tiling::VaeTiling;
 use crate::error::{Error, Result};
 use crate::sampling::{Rng, SamplerKind};
+use crate::text::prompt::PromptSyntax;
+use crate::text::prompt::emphasis::Emphasis;
 use crate::text::tokenizer::LongPrompt;
 
 /// Prompts and settings of a picture.
@@ -45,6 +47,17 @@ pub struct Request {
     #[serde(deserialize_with = "long_prompt")]
     #[cfg_attr(target_arch = "wasm32", tsify(type = "\"chunk\" | \"truncate\""))]
     pub long_prompt: LongPrompt,
+    /// Meaning of brackets and capitals in both prompts: the language of A1111's web UI, or none.
+    #[serde(deserialize_with = "prompt_syntax")]
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "\"a1111\" | \"plain\""))]
+    pub prompt_syntax: PromptSyntax,
+    /// Application of weights such as `(x:1.3)`.
+    #[serde(deserialize_with = "emphasis")]
+    #[cfg_attr(
+        target_arch = "wasm32",
+        tsify(type = "\"original\" | \"no-norm\" | \"ignore\"")
+    )]
+    pub emphasis: Emphasis,
     /// Decoding whole or in tiles.
     #[serde(deserialize_with = "vae_tiling")]
     #[cfg_attr(
@@ -67,6 +80,8 @@ impl Default for Request {
             height: None,
             rng: Rng::Torch,
             long_prompt: LongPrompt::Chunk,
+            prompt_syntax: PromptSyntax::Plain,
+            emphasis: Emphasis::Original,
             vae_tiling: VaeTiling::Auto,
         }
     }
@@ -118,6 +133,16 @@ fn rng<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<Rng, D::Error
 
 fn long_prompt<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<LongPrompt, D::Error> {
     parsed(input, "long_prompt")
+}
+
+fn prompt_syntax<'de, D: Deserializer<'de>>(
+    input: D,
+) -> std::result::Result<PromptSyntax, D::Error> {
+    parsed(input, "prompt_syntax")
+}
+
+fn emphasis<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<Emphasis, D::Error> {
+    parsed(input, "emphasis")
 }
 
 fn vae_tiling<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<VaeTiling, D::Error> {

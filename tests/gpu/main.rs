@@ -5,6 +5,7 @@ mod kernels;
 mod memory;
 mod parity;
 mod precision;
+mod prompts;
 mod step;
 #[path = "../support/mod.rs"]
 mod support;

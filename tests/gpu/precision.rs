@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use burn::tensor::DType;
+use darkroom::text::prompt::PromptSyntax;
 use darkroom::weights::Source;
 use darkroom::weights::safetensors::{Dtype, Header};
 use darkroom::weights::source::SourceFuture;
@@ -175,6 +176,32 @@ fn a_run_that_overflows_f16_starts_again_in_f32() {
         let equal = again.latent == expected.latent && again.picture.rgba == expected.picture.rgba;
         assert!(equal, "{path}");
     }
+}
+
+#[test]
+fn a_run_that_starts_again_in_f32_keeps_weights_and_schedule() {
+    let Some(gpu) = Gpu::new("overflow of f16 with a schedule") else {
+        return;
+    };
+    let Some((half, single)) = runtimes(&gpu) else {
+        return;
+    };
+    let model = Model::read("sd1-pndm");
+    let request = |prompt: &str| Request {
+        prompt: prompt.into(),
+        steps: 4,
+        prompt_syntax: PromptSyntax::A1111,
+        ..model.expected.cases[0].request()
+    };
+    let names = ["weight", "bias"].map(|leaf| format!("down_blocks.0.resnets.0.norm1.{leaf}"));
+    let scaled = Scaled::new(&model, UNET, &names.each_ref().map(String::as_str), LARGEST);
+    let scheduled = request("a (man:1.3) [with a hat:bald:1]");
+    let got = generate(&scaled.load(&half), &scheduled);
+    assert_eq!(got.restarts, [0], "the first step overflows");
+    let in_f32 = scaled.load(&single);
+    assert!(got.latent == generate(&in_f32, &scheduled).latent);
+    let other = generate(&in_f32, &request("a man with a hat"));
+    assert!(got.latent != other.latent);
 }
 
 /// A norm of the decoder that is scaled as far as loading allows. Previews are fitted to a small

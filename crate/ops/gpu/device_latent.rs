@@ -150,6 +150,13 @@ impl DeviceLatent {
         overwrite(&self.times, &contiguous(times.clone()), rows, columns);
     }
 
+    /// Drops the recorded step, because the network's calls will read other memory. A step will be
+    /// recorded again.
+    pub fn forget_recording(&mut self) {
+        self.recording = None;
+        self.attempts = 0;
+    }
+
     /// Makes one step at the embedded timestep `row`, with `noise` channels-last. Returns the
     /// guided prediction, the denoised latent and the next latent.
     ///

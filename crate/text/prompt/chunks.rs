@@ -6,7 +6,7 @@
 
 use super::attention::Run;
 use crate::error::Result;
-use crate::text::tokenizer::Tokenizer;
+use crate::text::tokenizer::{LongPrompt, Tokenizer};
 
 /// The farthest comma, in tokens before the end of a full chunk, at which the chunk is cut. The web
 /// UI's default.
@@ -80,6 +80,27 @@ pub fn chunks(runs: &[Run], tokenizer: &Tokenizer, comma_backtrack: usize) -> Re
     }
     let chunks = packer.chunks;
     Ok(Chunks { chunks, count })
+}
+
+/// The chunks of a text in which every sign stands for itself: those of [`Tokenizer::encode`], with
+/// weight 1 throughout. No comma ends a chunk.
+///
+/// # Errors
+/// [`Error::File`](crate::Error::File) when the vocabulary cannot express the text.
+pub fn plain_chunks(text: &str, tokenizer: &Tokenizer) -> Result<Chunks> {
+    let tokens = tokenizer.encode(text, LongPrompt::Chunk)?;
+    let content = tokenizer.content(text)?;
+    let firsts = (0..).step_by(tokenizer.max_length() - 2);
+    let chunks = tokens.chunks.into_iter().zip(firsts);
+    let chunks = chunks.map(|(ids, first)| Chunk {
+        weights: vec![1.0; ids.len()],
+        ids,
+        start: content.get(first).map(|&(_, start)| start),
+    });
+    Ok(Chunks {
+        chunks: chunks.collect(),
+        count: tokens.count,
+    })
 }
 
 /// A token of the content.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::chunks::{COMMA_BACKTRACK, chunks};
+use super::chunks::{COMMA_BACKTRACK, chunks, plain_chunks};
 use super::problem::Problem;
 use super::schedule::Schedule;
 use super::{PromptSyntax, attention, composition};
@@ -47,11 +47,11 @@ pub fn describe(
         ),
     };
     let first = stages.first().map_or(prompt, |(_, text)| text.as_str());
-    let first = match syntax {
-        PromptSyntax::A1111 => attention::parse(first).runs,
-        PromptSyntax::Plain => vec![attention::Run::plain(first)],
+    let chunks = match syntax {
+        PromptSyntax::A1111 => chunks(&attention::parse(first).runs, tokenizer, COMMA_BACKTRACK)?,
+        PromptSyntax::Plain => plain_chunks(first, tokenizer)?,
     };
-    let chunks = chunks(&first, tokenizer, COMMA_BACKTRACK)?.chunks;
+    let chunks = chunks.chunks;
     let weights: Vec<_> = runs
         .iter()
         .map(|run| (run.text.text(), run.weight))

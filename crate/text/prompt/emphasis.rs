@@ -59,25 +59,63 @@ impl Emphasis {
     /// # Panics
     /// If the number of values is not n · width.
     pub fn apply(self, embeddings: &mut [f32], weights: &[f64], width: usize) {
-        assert_eq!(embeddings.len(), weights.len() * width, "a weight a row");
-        if self == Emphasis::Ignore || width == 0 || weights.iter().all(|&weight| weight == 1.0) {
+        let text = WeightedText {
+            embeddings,
+            weights,
+            uses: 1,
+        };
+        self.apply_together(&mut [text], width);
+    }
+
+    /// [`Emphasis::apply`] to several texts. The mean is that of all of them, each as often as it
+    /// is used.
+    ///
+    /// # Panics
+    /// If a text has another number of values than weights · width.
+    pub fn apply_together(self, texts: &mut [WeightedText], width: usize) {
+        for text in &*texts {
+            let values = text.weights.len() * width;
+            assert_eq!(text.embeddings.len(), values, "a weight a row");
+        }
+        let mut weights = texts.iter().flat_map(|text| text.weights);
+        if self == Emphasis::Ignore || width == 0 || weights.all(|&weight| weight == 1.0) {
             return;
         }
-        let before = mean(embeddings);
-        for (row, &weight) in embeddings.chunks_exact_mut(width).zip(weights) {
-            let weight = weight as f32;
-            row.iter_mut().for_each(|value| *value *= weight);
-        }
-        if self == Emphasis::Original {
-            let scale = before / mean(embeddings);
-            if scale.is_finite() {
-                embeddings.iter_mut().for_each(|value| *value *= scale);
+        let before = mean(texts);
+        for text in &mut *texts {
+            let rows = text.embeddings.chunks_exact_mut(width);
+            for (row, &weight) in rows.zip(text.weights) {
+                let weight = weight as f32;
+                row.iter_mut().for_each(|value| *value *= weight);
             }
+        }
+        let scale = match self {
+            Emphasis::Original => before / mean(texts),
+            _ => 1.0,
+        };
+        if scale.is_finite() {
+            let values = texts.iter_mut().flat_map(|text| text.embeddings.iter_mut());
+            values.for_each(|value| *value *= scale);
         }
     }
 }
 
-fn mean(values: &[f32]) -> f32 {
-    let sum: f64 = values.iter().copied().map(f64::from).sum();
-    (sum / values.len() as f64) as f32
+/// Embeddings of a text with their weights.
+pub struct WeightedText<'a> {
+    /// `[n, width]`
+    pub embeddings: &'a mut [f32],
+    /// A weight for each of the n rows.
+    pub weights: &'a [f64],
+    /// Stages of the prompt's schedule that have this text.
+    pub uses: usize,
+}
+
+fn mean(texts: &[WeightedText]) -> f32 {
+    let (mut sum, mut count) = (0.0, 0);
+    for text in texts {
+        let values = text.embeddings.iter().copied().map(f64::from);
+        sum += text.uses as f64 * values.sum::<f64>();
+        count += text.uses * text.embeddings.len();
+    }
+    (sum / count as f64) as f32
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::chunks::{COMMA_BACKTRACK, Chunk, chunks};
+use super::chunks::{COMMA_BACKTRACK, Chunk, chunks, plain_chunks};
 use super::schedule::{Schedule, Stage};
 use super::{PromptSyntax, Spliced, attention, composition};
 use crate::error::Result;
@@ -114,16 +114,21 @@ impl Reading<'_> {
 
     /// The chunks of a text without schedule, and what is cut off.
     fn chunks(&self, text: &str) -> Result<(Vec<Chunk>, Option<Cut>)> {
-        let runs = match self.syntax {
-            PromptSyntax::A1111 => attention::parse(text).runs,
-            PromptSyntax::Plain => vec![attention::Run::plain(text)],
+        // Where the first 75 tokens are kept, no comma shortens them.
+        let comma_backtrack = match self.long_prompt {
+            LongPrompt::Chunk => COMMA_BACKTRACK,
+            LongPrompt::Truncate => 0,
+        };
+        let mut read = match self.syntax {
+            PromptSyntax::A1111 => {
+                let runs = attention::parse(text).runs;
+                chunks(&runs, self.tokenizer, comma_backtrack)?
+            }
+            PromptSyntax::Plain => plain_chunks(text, self.tokenizer)?,
         };
         if self.long_prompt == LongPrompt::Chunk {
-            let chunks = chunks(&runs, self.tokenizer, COMMA_BACKTRACK)?.chunks;
-            return Ok((chunks, None));
+            return Ok((read.chunks, None));
         }
-        // The first 75 tokens are kept: no comma shortens them.
-        let mut read = chunks(&runs, self.tokenizer, 0)?;
         let cut = read.chunks.split_off(1);
         let cut = cut.iter().find_map(|chunk| chunk.start).map(|start| Cut {
             count: read.count,

@@ -6,8 +6,8 @@ use super::folder::Folder;
 use super::{Source, SourceFuture};
 use crate::error::Error;
 
-const VOCAB: &str = "tokenizer/vocab.json";
-const MERGES: &str = "tokenizer/merges.txt";
+pub(crate) const VOCAB: &str = "tokenizer/vocab.json";
+pub(crate) const MERGES: &str = "tokenizer/merges.txt";
 
 /// A single-file checkpoint, and the CLIP vocabulary, which such files lack.
 pub struct SingleFile {
@@ -31,7 +31,7 @@ impl SingleFile {
 }
 
 /// The built-in file of CLIP's vocabulary at `path`.
-fn built_in(path: &str) -> Option<&'static [u8]> {
+pub(crate) fn built_in(path: &str) -> Option<&'static [u8]> {
     match path {
         VOCAB => Some(include_bytes!("../../../www/vocab/clip/vocab.json")),
         MERGES => Some(include_bytes!("../../../www/vocab/clip/merges.txt")),

@@ -1,0 +1,235 @@
+//! The prompts of a run: from their texts to the embeddings that each U-Net call takes.
+//!
+//! Prompts with weights or schedules are read back once, before the first call, and kept on the
+//! host: weights are applied there, and the texts in force are uploaded when they change. All other
+//! prompts stay on the device.
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+use super::Pipeline;
+use super::request::Request;
+use crate::device::read;
+use crate::error::{Error, Result};
+use crate::text::prompt::PromptSyntax;
+use crate::text::prompt::chunks::Chunk;
+use crate::text::prompt::describe::problems;
+use crate::text::prompt::emphasis::{Emphasis, WeightedText};
+use crate::text::prompt::plan::{Plan, Reading};
+use crate::text::prompt::problem::Problem;
+
+/// Texts that are encoded in one batch. A guided run without schedules has as many, so its kernels
+/// are compiled.
+const TEXTS_AT_ONCE: usize = 2;
+
+/// The prompts of a run, encoded.
+pub struct Prompts {
+    /// Present if the host has the embeddings.
+    schedule: Option<Schedule>,
+}
+
+/// Prompts that change from call to call.
+struct Schedule {
+    branches: Vec<Branch>,
+    /// The text in force of each branch.
+    in_force: Vec<usize>,
+    device: Device,
+    dtype: DType,
+    width: usize,
+}
+
+/// A prompt with the embeddings of its texts, `[77·k, hidden_size]` each.
+struct Branch {
+    plan: Plan,
+    embeddings: Vec<Vec<f32>>,
+}
+
+impl Branch {
+    /// The text in force at a U-Net call.
+    fn at(&self, call: usize) -> usize {
+        self.plan.at(call).next().unwrap_or(0)
+    }
+}
+
+impl Prompts {
+    /// Reads and encodes both prompts, with activations in `dtype`. At guidance scale 1 the
+    /// negative prompt has no effect, and only the positive one is encoded. Returns the embeddings
+    /// for the first call beside the prompts.
+    ///
+    /// # Shapes
+    /// → `[branches, 77·k, hidden_size]`: negative, then positive; or positive alone
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a prompt with `AND`, [`Error::File`] where the tokenizer does not fit
+    /// the text encoder, [`Error::Device`] where the device fails.
+    pub async fn encode(
+        pipeline: &Pipeline,
+        request: &Request,
+        dtype: DType,
+        warnings: &mut Vec<String>,
+    ) -> Result<(Tensor<3>, Self)> {
+        let plans = read_prompts(pipeline, request, warnings)?;
+        let applied = request.emphasis != Emphasis::Ignore;
+        let on_host = |plan: &Plan| {
+            let mut chunks = plan.texts.iter().flatten();
+            plan.texts.len() > 1 || (applied && chunks.any(Chunk::is_weighted))
+        };
+        if !plans.iter().any(on_host) {
+            let texts: Vec<_> = plans.iter().flat_map(|plan| &plan.texts).collect();
+            let embeddings = encode_texts(pipeline, &texts, dtype)?;
+            return Ok((embeddings, Prompts { schedule: None }));
+        }
+        let mut branches = Vec::new();
+        for plan in plans {
+            let mut embeddings = encode_on_host(pipeline, &plan, dtype).await?;
+            let width = pipeline.config().text.hidden_size;
+            emphasize(request.emphasis, &plan, &mut embeddings, width);
+            branches.push(Branch { plan, embeddings });
+        }
+        let schedule = Schedule {
+            in_force: branches.iter().map(|branch| branch.at(0)).collect(),
+            branches,
+            device: pipeline.runtime().device.clone(),
+            dtype,
+            width: pipeline.config().text.hidden_size,
+        };
+        let embeddings = schedule.upload();
+        let schedule = Some(schedule);
+        Ok((embeddings, Prompts { schedule }))
+    }
+
+    /// The embeddings for the U-Net call numbered `call`, if other texts are in force than at the
+    /// call before.
+    pub fn change_at(&mut self, call: usize) -> Option<Tensor<3>> {
+        let schedule = self.schedule.as_mut()?;
+        let at = |branch: &Branch| branch.at(call);
+        let in_force: Vec<usize> = schedule.branches.iter().map(at).collect();
+        if in_force == schedule.in_force {
+            return None;
+        }
+        schedule.in_force = in_force;
+        Some(schedule.upload())
+    }
+}
+
+impl Schedule {
+    /// Uploads the texts in force.
+    fn upload(&self) -> Tensor<3> {
+        let texts = self.branches.iter().zip(&self.in_force);
+        let texts = texts.map(|(branch, &text)| &branch.embeddings[text][..]);
+        let values = texts.collect::<Vec<_>>().concat();
+        let branches = self.branches.len();
+        let shape = [branches, values.len() / branches / self.width, self.width];
+        let data = TensorData::new(values, shape).convert_dtype(self.dtype);
+        Tensor::from_data(data, (&self.device, self.dtype))
+    }
+}
+
+/// Reads the prompts of `request`: negative, then positive; or positive alone. All their texts have
+/// the same number of chunks.
+fn read_prompts(
+    pipeline: &Pipeline,
+    request: &Request,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Plan>> {
+    let tokenizer = pipeline.tokenizer();
+    let reading = Reading {
+        tokenizer,
+        syntax: request.prompt_syntax,
+        steps: request.steps,
+        long_prompt: request.long_prompt,
+    };
+    let mut positive = reading.prompt(&request.prompt)?;
+    let mut negative = reading.negative_prompt(&request.negative_prompt)?;
+    if positive.parts.len() > 1 {
+        let expected = "a prompt without AND, which is not supported yet";
+        return Err(Error::request("prompt", &request.prompt, expected));
+    }
+    let prompts = [
+        ("prompt", &request.prompt, &positive),
+        ("negative prompt", &request.negative_prompt, &negative),
+    ];
+    for (name, _, plan) in prompts {
+        let room = tokenizer.max_length() - 2;
+        warnings.extend(plan.cut.as_ref().map(|cut| {
+            format!(
+                "the {name} has {} tokens, the model reads {room}; cut off: “{}”",
+                cut.count,
+                cut.text.trim()
+            )
+        }));
+    }
+    let guided = request.guidance_scale != 1.0;
+    if !guided && !request.negative_prompt.is_empty() {
+        warnings.push("at guidance scale 1 the negative prompt has no effect".into());
+    }
+    for (name, text, _) in prompts {
+        warnings.extend(problem_warnings(name, text, request.prompt_syntax));
+    }
+    // Both prompts on equal footing: the same number of chunks.
+    let chunks = positive.chunks().max(negative.chunks());
+    positive.pad(chunks, tokenizer);
+    negative.pad(chunks, tokenizer);
+    Ok(match guided {
+        true => vec![negative, positive],
+        false => vec![positive],
+    })
+}
+
+/// A warning for each part of the prompt `text` that does something other than what it looks like.
+fn problem_warnings(name: &str, text: &str, syntax: PromptSyntax) -> Vec<String> {
+    let warning = |problem: Problem| {
+        let letter = 1 + text[..problem.span.start].chars().count();
+        let sign = &text[problem.span];
+        format!("the {name}, “{sign}” at letter {letter}: {}", problem.kind)
+    };
+    problems(text, syntax).into_iter().map(warning).collect()
+}
+
+/// Encodes `texts` as one batch.
+///
+/// # Shapes
+/// → `[texts, 77·k, hidden_size]`
+fn encode_texts(pipeline: &Pipeline, texts: &[&Vec<Chunk>], dtype: DType) -> Result<Tensor<3>> {
+    let chunks = texts.iter().copied().flatten();
+    let batch: Vec<Vec<u32>> = chunks.map(|chunk| chunk.ids.clone()).collect();
+    let tokens = batch.len() / texts.len() * pipeline.tokenizer().max_length();
+    let embeddings = pipeline
+        .text_encoder()
+        .forward(&batch, &pipeline.runtime().device, dtype)?;
+    Ok(embeddings.reshape([texts.len(), tokens, pipeline.config().text.hidden_size]))
+}
+
+/// Encodes the texts of `plan` and reads them back, `[77·k, hidden_size]` each.
+async fn encode_on_host(pipeline: &Pipeline, plan: &Plan, dtype: DType) -> Result<Vec<Vec<f32>>> {
+    let mut embeddings = Vec::new();
+    let texts: Vec<_> = plan.texts.iter().collect();
+    for texts in texts.chunks(TEXTS_AT_ONCE) {
+        let values = read(encode_texts(pipeline, texts, dtype)?).await?;
+        let length = values.len() / texts.len();
+        embeddings.extend(values.chunks_exact(length).map(<[f32]>::to_vec));
+    }
+    Ok(embeddings)
+}
+
+/// Applies the weights of `plan` to the embeddings of its texts, chunk by chunk: a mean is that of
+/// one chunk in the texts of all stages, as in the web UI.
+fn emphasize(emphasis: Emphasis, plan: &Plan, embeddings: &mut [Vec<f32>], width: usize) {
+    let stages = plan.parts.iter().flat_map(|part| &part.stages);
+    let mut uses = vec![0; plan.texts.len()];
+    stages.for_each(|&(_, text)| uses[text] += 1);
+    for index in 0..plan.chunks() {
+        let texts = plan.texts.iter().zip(embeddings.iter_mut()).zip(&uses);
+        let mut chunks: Vec<_> = texts
+            .map(|((chunks, embeddings), &uses)| {
+                let weights = &chunks[index].weights[..];
+                let length = weights.len() * width;
+                WeightedText {
+                    embeddings: &mut embeddings[index * length..][..length],
+                    weights,
+                    uses,
+                }
+            })
+            .collect();
+        emphasis.apply_together(&mut chunks, width);
+    }
+}
