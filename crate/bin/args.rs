@@ -33,7 +33,7 @@ pub struct Prompt {
     /// Sampling steps, 1 to 1000
     #[arg(long, default_value_t = 20, allow_negative_numbers = true)]
     pub steps: usize,
-    /// The model whose tokenizer reads the prompt, as for `generate` [default: CLIP's vocabulary,
+    /// The model with the tokenizer to use, as for `generate` [default: CLIP's vocabulary,
     /// built in]
     #[arg(long)]
     pub model: Option<String>,

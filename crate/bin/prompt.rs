@@ -40,7 +40,7 @@ fn pairs<'a>(meaning: &'a Value, name: &str) -> impl Iterator<Item = (&'a Value,
     list.map(|pair| (&pair[0], &pair[1]))
 }
 
-/// What [`describe`] gives, for people.
+/// The result of [`describe`] as a table for people.
 fn table(args: &Prompt, meaning: &Value, tokenizer: &Tokenizer) -> String {
     let mut table = String::from("weights\n");
     // Writing to a string does not fail.

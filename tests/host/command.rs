@@ -34,7 +34,7 @@ fn prompt(arguments: &[&str]) -> Output {
     output.expect("the command")
 }
 
-/// What `darkroom prompt --json` prints.
+/// The output of `darkroom prompt --json`.
 #[track_caller]
 fn meaning(arguments: &[&str]) -> Value {
     let output = prompt(&[arguments, &["--json"]].concat());

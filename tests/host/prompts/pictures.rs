@@ -17,7 +17,7 @@ use crate::support::models::Model;
 use crate::support::sampling::advance;
 use crate::support::{channels_first, channels_last, cpu, relative_error};
 
-/// Most difference to a reference whose timesteps are embedded one by one.
+/// Largest difference to a reference that embeds its timesteps one by one.
 const LIMIT: f64 = 1e-5;
 
 fn pipeline() -> Rc<Pipeline> {
@@ -58,7 +58,7 @@ fn latent(pipeline: &Rc<Pipeline>, request: &Request) -> Vec<f32> {
     run(pipeline, request).0
 }
 
-/// What the text encoder makes of a text in which every sign stands for itself.
+/// The text encoder's output for a text in which every sign stands for itself.
 fn embed(pipeline: &Pipeline, text: &str) -> Vec<f32> {
     let runtime = pipeline.runtime();
     let chunks = pipeline.tokenizer().encode(text, LongPrompt::Chunk);
