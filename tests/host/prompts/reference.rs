@@ -364,6 +364,38 @@ fn plain_syntax_takes_every_sign_as_typed() {
     assert!(describe::problems(prompt, PromptSyntax::Plain).is_empty());
 }
 
+/// No comma ends a chunk, and an end token in the text is like any other.
+#[test]
+fn plain_prompts_have_the_tokens_of_the_tokenizer() {
+    let prompts = [
+        "",
+        "a <|endoftext|> man",
+        &"red hair, ".repeat(40),
+        &"a man é".repeat(60),
+    ];
+    for tokenizer in [sd1(), sd2()] {
+        for (prompt, long_prompt) in prompts
+            .iter()
+            .flat_map(|prompt| [LongPrompt::Chunk, LongPrompt::Truncate].map(|long| (prompt, long)))
+        {
+            let reading = Reading {
+                long_prompt,
+                ..reading(&tokenizer, PromptSyntax::Plain)
+            };
+            let plan = reading.prompt(prompt).unwrap();
+            let expected = tokenizer.encode(prompt, long_prompt).unwrap();
+            let ids: Vec<_> = plan.texts[0].iter().map(|chunk| &chunk.ids).collect();
+            assert_eq!(
+                ids,
+                expected.chunks.iter().collect::<Vec<_>>(),
+                "{prompt:?}"
+            );
+            let cut = plan.cut.map(|cut| (cut.count, cut.text));
+            assert_eq!(cut, expected.cut.map(|text| (expected.count, text)));
+        }
+    }
+}
+
 #[test]
 fn a_truncated_prompt_keeps_75_tokens_and_says_what_is_cut() {
     let tokenizer = sd1();
