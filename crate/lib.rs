@@ -27,7 +27,7 @@
 //! | [`model`] | a model's files without its weights |
 //! | [`device`] | device, memory plan, kernel tuning |
 //! | [`text`], [`unet`], [`vae`] | the three networks |
-//! | [`nn`] | layers with weights |
+//! | `nn` | layers with weights |
 //! | [`weights`] | from files to tensors |
 //! | [`ops`] | the hot operations, for CPU and GPU |
 //! | [`sampling`] | noise, schedules, guidance, samplers |

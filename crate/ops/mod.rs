@@ -6,7 +6,7 @@
 //! | [`Stock`] | any Burn device | Burn's own tensor operations: the reference in tests |
 //! | `Cpu` | Flex | our own loops on the tensors' memory |
 //! | `Gpu` | wgpu | our WGSL kernels |
-//! | [`counting::Counting`] | the host | nothing: it records allocations |
+//! | `counting::Counting` | the host | nothing: it records allocations |
 //!
 //! Feature maps are channels-last, `[batch, height, width, channels]`, everywhere: a convolution is
 //! then a matrix product over rows of channels, and a feature map becomes a sequence of tokens

@@ -117,7 +117,7 @@ impl Placeholder {
 
 impl VarStore {
     /// Makes a store that records the tensors a network requires and supplies fake ones, so that
-    /// the network can run on [`Counting`](crate::ops::counting::Counting) operations.
+    /// the network can run on `ops::counting::Counting` operations.
     /// [`VarStore::into_required`] returns the list.
     pub fn recording(ops: Rc<dyn Ops>) -> Self {
         VarStore {
