@@ -45,7 +45,16 @@ pub struct Denoiser {
 impl Denoiser {
     /// Starts a run, on the device where its operations allow it.
     pub fn new(unet: &Unet, input: DenoiserInput) -> Self {
-        let mut run = Denoiser::on_host(unet, input);
+        let mut run = Denoiser {
+            cross_attn_kv: unet.cross_attn_kv(&input.prompts),
+            prompts: input.prompts,
+            timesteps: input.timesteps,
+            times: None,
+            shape: input.shape,
+            input_scale: input.input_scale,
+            arrays: Arrays::new(input.latent),
+            device_latent: None,
+        };
         let (times, _) = run.times(unet, 0);
         let [branches, ..] = run.prompts.dims();
         let [channels, height, width] = run.shape;
@@ -56,20 +65,6 @@ impl Denoiser {
         };
         run.device_latent = unet.ops().device_latent(init, &times);
         run
-    }
-
-    /// Starts a run that keeps its latent on the host, on any device.
-    pub fn on_host(unet: &Unet, input: DenoiserInput) -> Self {
-        Denoiser {
-            cross_attn_kv: unet.cross_attn_kv(&input.prompts),
-            prompts: input.prompts,
-            timesteps: input.timesteps,
-            times: None,
-            shape: input.shape,
-            input_scale: input.input_scale,
-            arrays: Arrays::new(input.latent),
-            device_latent: None,
-        }
     }
 
     /// The present latent, `[channels, height, width]`.

@@ -3,12 +3,15 @@
 use std::time::Instant;
 
 use burn::tensor::{DType, Tensor};
+use darkroom::Runtime;
+use darkroom::device::memory::MemoryPlan;
 use darkroom::device::read;
 use darkroom::ops;
 use darkroom::ops::gpu::{DeviceLatent, DeviceLatentInit, DryRun, TileMemory};
 use darkroom::pipeline::warmup::Launches;
 use darkroom::sampling::SamplerKind;
 use darkroom::sampling::update::Step;
+use darkroom::weights::sizes::WeightSizes;
 use pollster::block_on;
 
 use super::random_model::{HostLatent, RandomModel, finish_steps, sd15_unet, start};
@@ -21,6 +24,9 @@ use crate::support::{relative_error, say};
 /// pipelines of a whole picture.
 const MAX_DISPATCHES: usize = 450;
 const MAX_PIPELINES: usize = 99;
+
+/// Bytes of a buffer that WebGPU guarantees.
+const MIN_BUFFER_LIMIT: u64 = 128 << 20;
 
 #[test]
 fn sd15_at_full_size_has_few_dispatches_and_few_pipelines() {
@@ -49,6 +55,12 @@ fn sd15_at_full_size_has_few_dispatches_and_few_pipelines() {
                 launches.start.len(),
                 launches.finish.len(),
             ));
+            let device = Runtime {
+                buffer_limit: MIN_BUFFER_LIMIT,
+                ..runtime
+            };
+            let plan = MemoryPlan::new(&config, &WeightSizes::default(), &device, [512, 512]);
+            say(format_args!("{}, without weights: {plan}", device.name));
             assert!(step <= MAX_DISPATCHES, "{step} dispatches a step");
             assert!(kernels <= MAX_PIPELINES, "{kernels} pipelines");
         }
