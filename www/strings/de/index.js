@@ -1,0 +1,9 @@
+// @ts-check
+/** German texts. */
+import { gallery } from "./gallery.js";
+import { page } from "./page.js";
+import { problems } from "./problems.js";
+import { studio } from "./studio.js";
+
+/** @type {typeof import("../en/index.js").en} */
+export const de = { gallery, page, problems, studio };

@@ -1,0 +1,4 @@
+// @ts-check
+/** English texts of the gallery, the queue and the prompt history. */
+
+export const gallery = {};

@@ -1,0 +1,8 @@
+// @ts-check
+/** English texts. */
+import { gallery } from "./gallery.js";
+import { page } from "./page.js";
+import { problems } from "./problems.js";
+import { studio } from "./studio.js";
+
+export const en = { gallery, page, problems, studio };

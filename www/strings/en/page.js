@@ -1,0 +1,4 @@
+// @ts-check
+/** English texts of the page around the studio. */
+
+export const page = {};

@@ -1,0 +1,4 @@
+// @ts-check
+/** English texts of problems and what to do about them. */
+
+export const problems = {};
