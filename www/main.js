@@ -39,8 +39,7 @@ studio.addEventListener("settings", (event) => {
 });
 window.addEventListener("hashchange", () => {
   // Other fragments name a place on the page.
-  if (location.hash.includes("="))
-    studio.settings = { ...UNSAID, ...fromFragment(location.hash) };
+  if (location.hash.includes("=")) studio.settings = { ...UNSAID, ...fromFragment(location.hash) };
 });
 
 // Files dropped beside the studio are for the studio, too. Otherwise the browser would open them.
@@ -87,11 +86,11 @@ wipePair(document);
 listenToWords(studio);
 void loadShowcase(studio);
 // The finished pair, made again on this machine.
-for (const button of /** @type {NodeListOf<HTMLElement>} */ (
-  document.querySelectorAll("[data-live]")
-)) {
-  button.addEventListener("click", () => {
-    studio.settings = fromFragment(button.dataset.live ?? "");
+for (const link of links("[data-live]")) {
+  onPress(link, () => {
+    const { seed, ...settings } = fromFragment(link.hash);
+    // A seed that is set is also locked.
+    studio.settings = seed === studio.settings.seed ? settings : { seed, ...settings };
     void studio.generate({ compare: true });
   });
 }

@@ -4,9 +4,9 @@
  *
  * Attributes, read when it is put into a document: `model`, `prompt`, `negative-prompt`, `seed`,
  * `guidance-scale` (for that model), and `hub`: the address of the hub that models named
- * `owner/name` come from, if not Hugging Face. Property `settings`: the values of the form. Property
- * `showcase`: what a model draws, see showcase.js. Method `generate()`. Events: `settings` when they
- * change, `picture` with each finished one.
+ * `owner/name` come from, if not Hugging Face. Property `settings`: the values of the form.
+ * Property `showcase`: what a model draws, see showcase.js. Method `generate()`. Events: `settings`
+ * when they change, `picture` with each finished one.
  */
 import { DarkroomError, problemOf } from "../base/problem.js";
 import { setLanguage, strings } from "../strings/index.js";
@@ -55,7 +55,7 @@ export class DarkroomStudio extends Base {
   /** @type {ModelsPanel} */ #models = /** @type {any} */ (null);
   /** @type {FileInput} */ #files = /** @type {any} */ (null);
   /** Settings given before the form exists. @type {Partial<Settings>} */ #early = {};
-  /** What the run in progress makes. @type {import("./stage.js").Kind} */ #kind = "picture";
+  /** Kind of the run in progress. @type {import("./stage.js").Kind} */ #kind = "picture";
   /** @type {import("./showcase.js").Showcase | null} */ #showcase = null;
   #frames = 0;
   #countTimer = 0;
@@ -130,7 +130,7 @@ export class DarkroomStudio extends Base {
     if (this.isConnected && !same) this.#session.open();
   }
 
-  /** What is known about a model. @param {import("./showcase.js").Showcase | null} showcase */
+  /** Knowledge about a model. @param {import("./showcase.js").Showcase | null} showcase */
   set showcase(showcase) {
     this.#showcase = showcase;
     if (this.#form) this.#describeModel();
@@ -141,8 +141,8 @@ export class DarkroomStudio extends Base {
   }
 
   /**
-   * Makes a picture. `compare`: two of the same seed, the first without the negative prompt. `wall`:
-   * the same for nine seeds.
+   * Makes a picture. `compare`: two of the same seed, the first without the negative prompt.
+   * `wall`: the same for nine seeds.
    */
   async generate({ compare = false, wall = false } = {}) {
     await this.#session.stop();
@@ -259,8 +259,8 @@ export class DarkroomStudio extends Base {
     void this.generate({ compare: true });
   }
 
-  /** A pair of the wall is opened: its pictures are kept, and its settings are those of the form. */
-  #openPair(/** @type {Frame[]} */ frames) {
+  /** Keeps the pictures of an opened pair, and restores its settings. @param {Frame[]} frames */
+  #openPair(frames) {
     for (const frame of frames) if (!this.#gallery.has(frame)) this.#gallery.add(frame);
     const { device, model, ...settings } = frames[1].settings;
     this.settings = model === this.settings.model ? settings : frames[1].settings;

@@ -39,6 +39,7 @@ export const translated = (texts) => texts?.[language()] ?? texts?.en ?? "";
  */
 export function knownWord(showcase, { model, prompt, negative_prompt, seed }) {
   if (!showcase || showcase.model !== model) return null;
+  /** @type {string[]} */
   const words = prompt.toLowerCase().match(/\p{L}+/gu) ?? [];
   const subject = showcase.subjects?.find(({ noun }) => words.includes(noun));
   const wanted = negative_prompt.trim().toLowerCase();
