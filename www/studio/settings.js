@@ -1,5 +1,6 @@
 // @ts-check
 /** Settings of a picture: in the form, in the address bar and in the engine's request. */
+import { strings } from "../strings/index.js";
 
 /**
  * Settings as texts, as in the form's fields, valid or not.
@@ -54,6 +55,10 @@ export const DEFAULTS = { steps: "20", guidance_scale: "7.5", device: "auto", pr
 const LARGEST_SEED = 2n ** 64n - 1n;
 const MOST_STEPS = 1000;
 const MOST_GUIDANCE = 100;
+/** Pixels of a side; the engine refuses more. */
+const LONGEST_SIDE = 4096;
+/** Digits of the largest seed. Longer numbers take long to read. */
+const SEED = /^\d{1,20}$/;
 
 /** Names of samplers for people. @type {Readonly<Record<string, string>>} */
 export const SAMPLER_NAMES = {
@@ -67,7 +72,8 @@ export const SAMPLER_NAMES = {
 };
 
 /** @param {string} sampler */
-export const samplerName = (sampler) => SAMPLER_NAMES[sampler] ?? sampler;
+export const samplerName = (sampler) =>
+  Object.hasOwn(SAMPLER_NAMES, sampler) ? SAMPLER_NAMES[sampler] : sampler;
 
 /** A seed as short as A1111's, which people can read out. */
 export const randomSeed = () => String(crypto.getRandomValues(new Uint32Array(1))[0]);
@@ -82,7 +88,7 @@ export function invalidFields(settings, multiple = 8) {
   /** @type {Map<Field, string>} */
   const problems = new Map();
   const { seed, steps, guidance_scale, width, height } = settings;
-  if (!/^\d+$/.test(seed) || BigInt(seed) > LARGEST_SEED)
+  if (!SEED.test(seed) || BigInt(seed) > LARGEST_SEED)
     problems.set("seed", `The seed is a whole number from 0 to ${LARGEST_SEED}.`);
   if (!/^\d+$/.test(steps) || Number(steps) < 1 || Number(steps) > MOST_STEPS)
     problems.set("steps", `Steps are a whole number from 1 to ${MOST_STEPS}.`);
@@ -98,13 +104,19 @@ export function invalidFields(settings, multiple = 8) {
   ])) {
     if (size === "") continue;
     const pixels = Number(size);
-    if (!Number.isInteger(pixels) || pixels < multiple || pixels % multiple !== 0) {
-      const near = Math.max(1, Math.round(pixels / multiple)) * multiple;
-      const example = Number.isFinite(near) ? `, such as ${near}` : "";
-      problems.set(field, `The ${field} is a multiple of ${multiple} pixels${example}.`);
-    }
+    const inside = pixels >= multiple && pixels <= LONGEST_SIDE;
+    if (!Number.isInteger(pixels) || !inside || pixels % multiple !== 0)
+      problems.set(field, invalidSize(field, pixels, multiple));
   }
   return problems;
+}
+
+/** @param {string} field @param {number} pixels @param {number} multiple */
+function invalidSize(field, pixels, multiple) {
+  const highest = Math.floor(LONGEST_SIDE / multiple) * multiple;
+  const near = Math.min(highest, Math.max(1, Math.round(pixels / multiple)) * multiple);
+  const { width, height } = strings().problems.size;
+  return (field === "width" ? width : height)(multiple, highest, near);
 }
 
 /**
@@ -134,14 +146,15 @@ export function requestOf({
 }
 
 /**
- * The settings as the fragment of the address, which browsers send to no server.
+ * The settings as the fragment of the address, which browsers send to no server. An empty prompt
+ * is written, too: a link to a picture without a negative prompt has to say so.
  * @param {Settings} settings
- * @param {Partial<Settings>} defaults left out at these values; the seed is always written
+ * @param {Partial<Settings>} defaults left out at these values; all other fields are written
  */
 export function toFragment(settings, defaults) {
   const words = new URLSearchParams();
   for (const field of FIELDS)
-    if (settings[field] !== (defaults[field] ?? "")) words.set(fieldName(field), settings[field]);
+    if (settings[field] !== defaults[field]) words.set(fieldName(field), settings[field]);
   return `#${words}`;
 }
 
@@ -156,7 +169,9 @@ export function fromFragment(fragment) {
   const settings = {};
   for (const field of FIELDS) {
     const value = words.get(fieldName(field)) ?? words.get(OLD_NAMES[field] ?? "");
-    if (value !== null) settings[field] = value;
+    // An empty address names no model: the present one stays.
+    if (value === null || (field === "model" && value.trim() === "")) continue;
+    settings[field] = value;
   }
   return settings;
 }
