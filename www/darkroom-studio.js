@@ -355,7 +355,7 @@ export class DarkroomStudio extends HTMLElement {
 
   /** @param {import("./base/problem.js").Problem | null} problem */
   #problem(problem) {
-    showProblem(this.#part("problem"), problem, this.dataset.device === "cpu");
+    showProblem(this.#part("problem"), problem, { onCpu: this.dataset.device === "cpu" });
   }
 
   /** Shows the session's state in the buttons, and as attributes for the style sheet. */

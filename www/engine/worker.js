@@ -10,11 +10,12 @@ import { DarkroomError, problemOf } from "../base/problem.js";
 import { LocalSource } from "../weights/local.js";
 import { ModelSource } from "../weights/source.js";
 import { probe } from "./device.js";
-import { loadFailure, startFailure, stepFailure } from "./failures.js";
+import { deviceLost, loadFailure, startFailure, stepFailure } from "./failures.js";
 import { cachedTiling, cacheTiling } from "./tuning-cache.js";
 
 /** @typedef {import("./protocol.js").PageMessage} PageMessage */
 /** @typedef {import("../base/problem.js").ProblemKind} ProblemKind */
+/** @typedef {Exclude<PageMessage, {tag: "cancel" | "watch"}>} Request */
 /** @typedef {Extract<PageMessage, {tag: "open"}>} Open */
 /** @typedef {Extract<PageMessage, {tag: "generate"}>} Generate */
 /** @typedef {import("./protocol.js").WorkerMessage} WorkerMessage */
@@ -24,16 +25,27 @@ const send = (message, transfer = []) => self.postMessage(message, { transfer })
 
 /** @type {import("../pkg/darkroom.js").Engine | null} */
 let engine = null;
-/** @type {Exclude<PageMessage, {tag: "cancel"}>[]} */
+/** @type {Request[]} */
 const queue = [];
+/**
+ * A port that closes with this worker. It is held here so that it closes no earlier.
+ * @type {MessagePort | null}
+ */
+let lifeline = null;
 /** Id of the request in progress. @type {number | null} */
 let current = null;
 let cancelled = false;
+/** Files of the page that the engine is made of. */
+const ENGINE_FILES = [
+  new URL("../pkg/darkroom.js", import.meta.url).href,
+  new URL("../pkg/darkroom_bg.wasm", import.meta.url).href,
+];
 
 self.addEventListener("message", (event) => {
   /** @type {PageMessage} */
   const message = /** @type {MessageEvent} */ (event).data;
-  if (message.tag === "cancel") cancel(message.id);
+  if (message.tag === "watch") lifeline = message.port;
+  else if (message.tag === "cancel") cancel(message.id);
   else queue.push(message);
   if (current === null) void work();
 });
@@ -71,7 +83,7 @@ async function work() {
   current = null;
 }
 
-/** @param {Exclude<PageMessage, {tag: "cancel"}>} message */
+/** @param {Request} message */
 async function answer(message) {
   const { id } = message;
   try {
@@ -113,10 +125,11 @@ async function open(message) {
   const { gpu } = /** @type {{gpu?: import("./device.js").Gpu}} */ (navigator);
   const device = await probe(choice, gpu);
   if (reason) device.reason = reason;
+  tell({ stage: "chosen", device: device.kind });
 
   tell({ stage: "engine" });
-  const wasm = await withKind("start", () => import("../pkg/darkroom.js"));
-  await withKind("start", () => wasm.default());
+  const wasm = await withKind("start", () => import("../pkg/darkroom.js")).catch(pageFailure);
+  await withKind("start", () => wasm.default()).catch(pageFailure);
   const made = await withKind("device", () => wasm.Engine.create(device.kind));
   tell({ stage: "test" });
   await withKind("device", () => made.selfTest());
@@ -184,6 +197,9 @@ async function load(engine, { model, prediction, fresh }, createSha256, tell) {
   } catch (error) {
     await source.close();
     if (error instanceof WebAssembly.RuntimeError) throw error;
+    // What has been fetched is stored by now: the next engine goes on from there.
+    if (deviceLost(error) && !source.problem)
+      throw new DarkroomError("crash", problemOf(error, "crash").message);
     const name = typeof model === "string" ? model : model.name;
     source.problem = loadFailure(error, source, name);
   }
@@ -208,6 +224,21 @@ async function withKind(kind, act) {
     const message = panicTextOr(problemOf(error, "engine").message);
     throw new DarkroomError(typeof kind === "string" ? kind : kind(error), message);
   }
+}
+
+/**
+ * Names the file of the page that is missing, where that is why the engine did not start.
+ * @param {Error} error
+ * @returns {Promise<never>}
+ */
+async function pageFailure(error) {
+  for (const url of ENGINE_FILES) {
+    const answer = await fetch(url, { method: "HEAD", cache: "no-store" }).catch(() => null);
+    if (answer === null || answer.ok) continue;
+    const status = `${answer.status} ${answer.statusText}`.trimEnd();
+    throw new DarkroomError("page", `${url}: the server answered ${status}.`);
+  }
+  throw error;
 }
 
 function loadedEngine() {

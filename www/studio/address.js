@@ -62,6 +62,8 @@ export function decoded(text) {
 const SCHEME = /^([a-z][a-z0-9+.-]*):/i;
 /** An escape without its two hexadecimal digits. */
 const BROKEN_ESCAPE = /%(?![0-9a-f]{2}).{0,2}/i;
+/** Halves of characters, which no address can hold. */
+const LONE_SURROGATES = /\p{Surrogate}/gu;
 /** Longer texts are no addresses: servers refuse them. */
 const LONGEST = 4000;
 
@@ -113,7 +115,7 @@ export function addressOf(text, base, hub = HUB) {
   const end = single ? "" : "/";
   const url = URL.canParse(model + end, base)
     ? new URL(model + end, base)
-    : new URL(encodeURIComponent(model.toWellFormed()) + end, base);
+    : new URL(encodeURIComponent(model.replace(LONE_SURROGATES, "")) + end, base);
   url.hash = "";
   const [, page, branch, rest] =
     (url.origin === new URL(hub, base).origin && PAGE.exec(url.pathname)) || [];

@@ -50,7 +50,7 @@ const STAGES = {
 const megabytes = (/** @type {number} */ bytes) => (bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0);
 
 /**
- * @param {Exclude<OpenProgress, {stage: "notice" | "storage" | "plan"}>} progress
+ * @param {Exclude<OpenProgress, {stage: "notice" | "storage" | "plan" | "chosen"}>} progress
  * @param {boolean} waiting a picture waits for the model
  * @returns {Status}
  */
