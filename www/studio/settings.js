@@ -88,20 +88,16 @@ export function invalidFields(settings, multiple = 8) {
   /** @type {Map<Field, string>} */
   const problems = new Map();
   const { seed, steps, guidance_scale, width, height } = settings;
-  if (!SEED.test(seed) || BigInt(seed) > LARGEST_SEED)
-    problems.set("seed", `The seed is a whole number from 0 to ${LARGEST_SEED}.`);
+  const t = strings().studio.invalid;
+  if (!SEED.test(seed) || BigInt(seed) > LARGEST_SEED) problems.set("seed", t.seed(LARGEST_SEED));
   if (!/^\d+$/.test(steps) || Number(steps) < 1 || Number(steps) > MOST_STEPS)
-    problems.set("steps", `Steps are a whole number from 1 to ${MOST_STEPS}.`);
+    problems.set("steps", t.steps(MOST_STEPS));
   const scale = guidance_scale.trim() === "" ? NaN : Number(guidance_scale);
   if (!(scale >= 1 && scale <= MOST_GUIDANCE))
-    problems.set(
-      "guidance_scale",
-      `The guidance scale is a number from 1 to ${MOST_GUIDANCE}, such as 7.5.`,
-    );
-  for (const [field, size] of /** @type {[Field, string][]} */ ([
-    ["width", width],
-    ["height", height],
-  ])) {
+    problems.set("guidance_scale", t.guidance(MOST_GUIDANCE));
+  const sides = { width, height };
+  for (const field of /** @type {const} */ (["width", "height"])) {
+    const size = sides[field];
     if (size === "") continue;
     const pixels = Number(size);
     const inside = pixels >= multiple && pixels <= LONGEST_SIDE;
@@ -111,12 +107,11 @@ export function invalidFields(settings, multiple = 8) {
   return problems;
 }
 
-/** @param {string} field @param {number} pixels @param {number} multiple */
+/** @param {"width" | "height"} field @param {number} pixels @param {number} multiple */
 function invalidSize(field, pixels, multiple) {
   const highest = Math.floor(LONGEST_SIDE / multiple) * multiple;
   const near = Math.min(highest, Math.max(1, Math.round(pixels / multiple)) * multiple);
-  const { width, height } = strings().problems.size;
-  return (field === "width" ? width : height)(multiple, highest, near);
+  return strings().problems.size[field](multiple, highest, near);
 }
 
 /**
@@ -180,5 +175,7 @@ export function fromFragment(fragment) {
 export function describe({ seed, steps, guidance_scale, sampler, width, height }) {
   const size = width && height ? ` · ${width}\u00a0×\u00a0${height}` : "";
   const by = sampler ? ` · ${samplerName(sampler)}` : "";
-  return `Seed ${seed} · ${steps} steps · guidance ${guidance_scale}${by}${size}`;
+  const t = strings().studio.picture;
+  const words = [t.seed(seed), t.steps(steps), t.guidance(guidance_scale)].join(" · ");
+  return `${words}${by}${size}`;
 }
