@@ -39,7 +39,7 @@ for (const [name, value] of Object.entries(FIRST)) {
 const hub = new URLSearchParams(location.search).get("hub");
 if (hub && ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname))
   studio.setAttribute("hub", hub);
-studio.settings = fromFragment(location.hash);
+void studio.openLink(fromFragment(location.hash));
 document.querySelector("#studio")?.replaceChildren(studio);
 
 let timer = 0;
@@ -52,7 +52,7 @@ studio.addEventListener("settings", (event) => {
   );
 });
 window.addEventListener("hashchange", () => {
-  studio.settings = { ...UNSAID, ...fromFragment(location.hash) };
+  void studio.openLink({ ...UNSAID, ...fromFragment(location.hash) });
 });
 
 // Files dropped beside the studio are for the studio, too. Otherwise the browser would open them.

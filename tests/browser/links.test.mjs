@@ -64,7 +64,7 @@ test("long hostile addresses and settings take no more than linear time", () => 
   const began = performance.now();
   for (const text of [
     `a${"/".repeat(n)}b`,
-    "?".repeat(n) + "\n",
+    `${"?".repeat(n)}\n`,
     "%".repeat(n),
     `https://h/${"/".repeat(n)}b`,
     `https://huggingface.co/a/b/tree/main${"/".repeat(n)}b`,
@@ -92,7 +92,11 @@ test("names of JavaScript's own properties are no samplers", () => {
 
 test("a picture of the model in use brings no note about its model", () => {
   const settings = { prompt: "p", steps: "2", seed: "1", guidance_scale: "3", sampler: "euler" };
-  for (const model of ["models/portraits", "file:tiny v1.safetensors", "https://h/a/x.safetensors?k"]) {
+  for (const model of [
+    "models/portraits",
+    "file:tiny v1.safetensors",
+    "https://h/a/x.safetensors?k",
+  ]) {
     const text = infotext({ ...settings, width: "64", height: "64", model });
     assert.deepEqual(fromInfotext(text, model).notes, [], model);
     assert.match(fromInfotext(text, "other/model").notes.join(), /made with the model/);

@@ -126,6 +126,7 @@ export class Client {
    * @param {Worker} worker
    */
   #watch(worker) {
+    this.#lifeline?.close();
     const { port1, port2 } = new MessageChannel();
     port1.addEventListener("close", () => {
       const { workerDied } = strings().problems.session;

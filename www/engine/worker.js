@@ -27,11 +27,8 @@ const send = (message, transfer = []) => self.postMessage(message, { transfer })
 let engine = null;
 /** @type {Request[]} */
 const queue = [];
-/**
- * A port that closes with this worker. It is held here so that it closes no earlier.
- * @type {MessagePort | null}
- */
-let lifeline = null;
+/** Ports that close with this worker. They are held here so that they close no earlier. */
+const lifelines = /** @type {MessagePort[]} */ ([]);
 /** Id of the request in progress. @type {number | null} */
 let current = null;
 let cancelled = false;
@@ -44,7 +41,7 @@ const ENGINE_FILES = [
 self.addEventListener("message", (event) => {
   /** @type {PageMessage} */
   const message = /** @type {MessageEvent} */ (event).data;
-  if (message.tag === "watch") lifeline = message.port;
+  if (message.tag === "watch") lifelines.push(message.port);
   else if (message.tag === "cancel") cancel(message.id);
   else queue.push(message);
   if (current === null) void work();

@@ -28,9 +28,7 @@ const PAGE = /^\/([\w.-]+\/[\w.-]+)(?:\/(?:tree|resolve|blob)\/([^/]+)(\/.*)?)?\
 /** Tells whether the field's text names a checkpoint in one file. @param {string} text */
 export function isCheckpoint(text) {
   const model = text.trim();
-  return model.startsWith(ON_DISK)
-    ? !model.endsWith("/")
-    : CHECKPOINT.test(withoutQuery(model));
+  return model.startsWith(ON_DISK) ? !model.endsWith("/") : CHECKPOINT.test(withoutQuery(model));
 }
 
 /** The text before its first "?" or "#". @param {string} text */
@@ -90,8 +88,7 @@ export function checkAddress(text) {
   } catch {
     throw new DarkroomError("address", address.malformed(shown));
   }
-  if (scheme && !URL.canParse(model))
-    throw new DarkroomError("address", address.malformed(shown));
+  if (scheme && !URL.canParse(model)) throw new DarkroomError("address", address.malformed(shown));
 }
 
 /**
@@ -120,12 +117,7 @@ export function addressOf(text, base, hub = HUB) {
   const [, page, branch, rest] =
     (url.origin === new URL(hub, base).origin && PAGE.exec(url.pathname)) || [];
   if (page && !OWN.test(page))
-    return resolved(
-      hub,
-      page,
-      branch && decoded(branch),
-      rest ? withoutSlashes(rest) + end : "/",
-    );
+    return resolved(hub, page, branch && decoded(branch), rest ? withoutSlashes(rest) + end : "/");
   // The query of a file stays: hosts put access keys there.
   if (single) return url.href;
   url.search = "";

@@ -69,9 +69,7 @@ export async function plausible(model) {
  */
 export async function pictureProblem(picture) {
   const verdict = await examined(picture);
-  return verdict.kind === "png"
-    ? null
-    : new DarkroomError("file", sentence(picture.name, verdict));
+  return verdict.kind === "png" ? null : new DarkroomError("file", sentence(picture.name, verdict));
 }
 
 /**

@@ -12,7 +12,8 @@ import { DarkroomError } from "../base/problem.js";
  */
 
 /**
- * What was chosen or dropped, by its names alone. `only`: the name of a folder with pictures only.
+ * Chosen or dropped files, sorted by their names alone. `only`: the name of a folder with pictures
+ * and nothing else.
  * @typedef {{picture: File | null, model: LocalModel | null, only: string | null}} ChosenFiles
  */
 

@@ -108,7 +108,8 @@ export function fromInfotext(text, inUse = "") {
     const others = UNKNOWN_HERE.filter((key) => values.has(key));
     if (others.length) notes.push(`Not applied here: ${others.join(", ")}.`);
   }
-  if (model && model !== shortName(inUse)) notes.push(`It was made with the model “${excerpt(model)}”.`);
+  if (model && model !== shortName(inUse))
+    notes.push(`It was made with the model “${excerpt(model)}”.`);
   return { settings, notes };
 }
 

@@ -8,12 +8,12 @@ import { strings } from "../strings/index.js";
  * Ways out of a problem. again: load again; fresh: delete the cached files and load again; cpu:
  * switch to the CPU; file: choose the file or folder again; edit: correct the address; wait: hide
  * the problem; restart: replace the engine; reload: reload the page; back: open the model that was
- * loaded before.
- * @typedef {"again" | "fresh" | "cpu" | "file" | "edit" | "wait" | "restart" | "reload" | "back"}
- *   Remedy
+ * loaded before; load and stay: answers to the question about a link's model.
+ * @typedef {"again" | "fresh" | "cpu" | "file" | "edit" | "wait" | "restart" | "reload" | "back" |
+ *   "load" | "stay"} Remedy
  */
 
-/** @type {Record<Exclude<ProblemKind, "cancelled">, Remedy[]>} */
+/** @type {Record<Exclude<ProblemKind, "cancelled">, Exclude<Remedy, "load" | "stay">[]>} */
 const REMEDIES = {
   network: ["again", "back"],
   missing: ["again", "back"],
@@ -33,7 +33,7 @@ const REMEDIES = {
 };
 
 /**
- * What the panel has to know to offer the right buttons.
+ * Facts that decide on the buttons of the panel.
  * @typedef {object} Situation
  * @property {boolean} onCpu the CPU is in use: it is no way out
  * @property {string | null} back name of the model that can be opened again; null: none
@@ -77,12 +77,43 @@ function remediesOf(kind, { onCpu, back, typed }) {
   return typed && !usable.includes("edit") ? [...usable, /** @type {const} */ ("edit")] : usable;
 }
 
-/** @param {Remedy} remedy @param {Situation} situation */
+/** @param {Exclude<Remedy, "load" | "stay">} remedy @param {Situation} situation */
 function button(remedy, { back }) {
   const { remedies } = strings().problems;
+  return buttonWith(remedy, remedy === "back" ? remedies.back(back ?? "") : remedies[remedy]);
+}
+
+/** @param {Remedy} remedy @param {string} text */
+function buttonWith(remedy, text) {
   const button = document.createElement("button");
   button.type = "button";
   button.dataset.remedy = remedy;
-  button.textContent = remedy === "back" ? remedies.back(back ?? "") : remedies[remedy];
+  button.textContent = text;
   return button;
+}
+
+/**
+ * Asks whether the model of a link may be loaded.
+ * @param {HTMLElement} root
+ * @param {import("./consent.js").Question} question
+ * @param {string} model name of the link's model
+ * @param {string} present name of the page's model
+ */
+export function showQuestion(root, { host, bytes }, model, present) {
+  const { consent } = strings().problems;
+  root.hidden = false;
+  root.dataset.kind = "question";
+  const [heading, what, help, buttons] = root.children;
+  heading.textContent = consent.title;
+  what.textContent =
+    host === null
+      ? consent.large(model, strings().studio.models.bytes(bytes ?? 0))
+      : consent.foreign(model, host);
+  help.textContent = [...(host === null ? [] : [consent.unasked(host)]), consent.settings].join(
+    " ",
+  );
+  buttons.replaceChildren(
+    buttonWith("load", consent.load),
+    buttonWith("stay", consent.stay(present)),
+  );
 }

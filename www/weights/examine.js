@@ -155,8 +155,8 @@ const latin1 = (bytes) => String.fromCharCode(...bytes);
 const TIMEOUT_MS = 15_000;
 
 /**
- * @typedef {{found: "model"} | {found: "file", verdict: Verdict} | {found: "nothing", where: string}
- *   | {found: "no-index", where: string}} Answer
+ * @typedef {{found: "model"} | {found: "file", verdict: Verdict}
+ *   | {found: "nothing" | "no-index", where: string}} Answer
  */
 
 /**

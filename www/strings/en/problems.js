@@ -142,8 +142,7 @@ const files = {
     `${name} is a ${format} picture. Only a PNG from Darkroom or A1111 holds the settings of its ` +
     "picture.",
   /** @param {string} name */
-  lora: (name) =>
-    `${name} is a LoRA: it changes another model, and makes no pictures by itself.`,
+  lora: (name) => `${name} is a LoRA: it changes another model, and makes no pictures by itself.`,
   /** @param {string} name */
   embedding: (name) => `${name} is an embedding (textual inversion): it adds a word to a model.`,
   /** @param {string} name */
