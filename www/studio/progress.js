@@ -56,6 +56,11 @@ const megabytes = (/** @type {number} */ bytes) => (bytes / 1e6).toFixed(bytes <
  */
 export function openingText(progress, waiting) {
   const then = waiting ? ", then the picture" : "";
+  if (progress.stage === "engine" && progress.total) {
+    const { done, total } = progress;
+    const bytes = `${megabytes(done)} of ${megabytes(total)} MB`;
+    return { text: `Loading the engine · ${bytes}${then}`, fraction: done / total };
+  }
   if (progress.stage !== "weights")
     return { text: `${STAGES[progress.stage]}${then}`, fraction: null };
   const { total, fetched } = progress;
