@@ -168,7 +168,7 @@ async function tune(engine, adapter, version) {
   if (chosen?.chosen_by === "measured") await cacheTiling(adapter, version, chosen.tiling);
 }
 
-/** A model whose files are fetched from now on, and loaded once the engine has started. */
+/** A model. Its files are fetched from now on, and loaded once the engine has started. */
 class OpeningModel {
   #message;
   #tell;

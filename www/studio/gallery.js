@@ -1,5 +1,6 @@
 // @ts-check
 /** Gallery of this visit's pictures, the newest first. */
+import { strings } from "../strings/index.js";
 import { describe } from "./settings.js";
 
 /** @typedef {import("./picture-view.js").Frame} Frame */
@@ -24,10 +25,10 @@ export class Gallery {
     const { prompt, negative_prompt: negative } = frame.settings;
     const button = document.createElement("button");
     button.type = "button";
-    const lines = [prompt, negative && `Negative prompt: ${negative}`, describe(frame.settings)];
+    const t = strings().gallery;
+    const lines = [prompt, negative && t.negative(negative), describe(frame.settings)];
     button.title = lines.filter(Boolean).join("\n");
-    const without = negative ? `; negative prompt: ${negative}` : "";
-    button.ariaLabel = `Picture ${frame.number}: ${prompt}${without}`;
+    button.ariaLabel = t.label(frame.number, prompt, negative);
     const number = document.createElement("span");
     number.className = "number";
     number.textContent = String(frame.number);
