@@ -4,19 +4,21 @@
  *
  * Attributes, read when it is put into a document: `model`, `prompt`, `negative-prompt`, `seed`,
  * `guidance-scale` (for that model), and `hub`: the address of the hub that models named
- * `owner/name` come from, if not Hugging Face. Property `settings`: the values of the form. Method
- * `generate()`. Events: `settings` when they change, `picture` with each finished one.
+ * `owner/name` come from, if not Hugging Face. Property `settings`: the values of the form. Property
+ * `showcase`: what a model draws, see showcase.js. Method `generate()`. Events: `settings` when they
+ * change, `picture` with each finished one.
  */
 import { DarkroomError, problemOf } from "../base/problem.js";
 import { setLanguage, strings } from "../strings/index.js";
 import { addressOf, isCheckpoint, nameOf, ON_DISK } from "./address.js";
 import { FileInput } from "./file-input.js";
-import { SettingsForm } from "./form.js";
+import { rememberFold } from "./fold.js";
+import { SettingsForm, withModelDefaults } from "./form.js";
 import { Gallery } from "./gallery.js";
 import { fromInfotext, infotext } from "./infotext.js";
 import { ModelSwitch } from "./model-switch.js";
 import { ModelsPanel } from "./models.js";
-import { canvasOf, PictureView } from "./picture-view.js";
+import { canvasOf } from "./picture-view.js";
 import { download, pngOf } from "./png.js";
 import { textOf } from "./png-text.js";
 import { openingText, stepText } from "./progress.js";
@@ -24,7 +26,10 @@ import { useRemedy } from "./remedies.js";
 import { Session } from "./session.js";
 import { DEFAULTS, randomSeed } from "./settings.js";
 import { languageOf, shadowRootOf } from "./shadow-root.js";
+import { translated } from "./showcase.js";
+import { Stage } from "./stage.js";
 import { partOf, StatusView, said } from "./status-view.js";
+import { wallOf } from "./wall.js";
 
 /** @typedef {import("../engine/protocol.js").DeviceChoice} DeviceChoice */
 /** @typedef {import("../engine/protocol.js").Opened} Opened */
@@ -47,13 +52,15 @@ export class DarkroomStudio extends Base {
   /** @type {ShadowRoot} */ #root = /** @type {any} */ (null);
   /** @type {StatusView} */ #status = /** @type {any} */ (null);
   /** @type {SettingsForm} */ #form = /** @type {any} */ (null);
-  /** @type {PictureView} */ #view = /** @type {any} */ (null);
+  /** @type {Stage} */ #stage = /** @type {any} */ (null);
   /** @type {Gallery} */ #gallery = /** @type {any} */ (null);
   /** @type {ModelsPanel} */ #models = /** @type {any} */ (null);
   /** @type {FileInput} */ #files = /** @type {any} */ (null);
   /** Settings given before the form exists. @type {Partial<Settings>} */ #early = {};
   /** The settings of a link, before the form exists. @type {Partial<Settings> | null} */
   #link = null;
+  /** What the run in progress makes. @type {import("./stage.js").Kind} */ #kind = "picture";
+  /** @type {import("./showcase.js").Showcase | null} */ #showcase = null;
   #frames = 0;
   #countTimer = 0;
 
@@ -64,20 +71,23 @@ export class DarkroomStudio extends Base {
       device: /** @type {DeviceChoice} */ (this.settings.device),
     }),
     onChange: () => this.#show(),
-    onOpening: () => this.#status.clear(),
+    onOpening: () => {
+      this.#status.clear();
+      this.#stage.forget();
+    },
     onOpenProgress: (progress) => this.#showOpening(progress),
     onReady: (opened) => this.#welcome(opened),
     onProblem: (problem) => this.#problem(problem),
     onLater: (text) => this.#status.later(text),
     onLong: (text) => this.#status.say({ text, fraction: null }),
-    onStart: (settings) => this.#view.prepare(settings),
+    onStart: (settings) => this.#stage.prepare(settings, this.#kind),
     onPrompts: () => {
       const { encoding: text, making: spoken } = strings().studio.status;
       this.#status.say({ text, spoken });
     },
     onStep: (progress, { at, all }, watch) => {
       const size = { width: Number(all[at].width), height: Number(all[at].height) };
-      if (progress.preview) this.#view.preview(at, progress.preview, size);
+      if (progress.preview) this.#stage.preview(at, progress.preview, size);
       if (progress.warnings) this.#status.warn(progress.warnings);
       this.#status.say(stepText(progress, watch, at, all.length));
     },
@@ -86,7 +96,7 @@ export class DarkroomStudio extends Base {
       this.#status.say({ text: strings().studio.status.stopping, fraction: null }),
     onFailed: (cancelled) =>
       this.#status.say(cancelled ? said(strings().studio.status.cancelled) : { text: "" }),
-    onEnd: () => this.#view.rest(),
+    onEnd: () => this.#stage.rest(),
   });
 
   #switch = new ModelSwitch({
@@ -108,6 +118,13 @@ export class DarkroomStudio extends Base {
   });
 
   connectedCallback() {
+    // Properties that were set before the tag was defined.
+    for (const name of /** @type {const} */ (["settings", "showcase", "link"])) {
+      if (!Object.hasOwn(this, name)) continue;
+      const early = /** @type {any} */ (this[name]);
+      Reflect.deleteProperty(this, name);
+      this[name] = early;
+    }
     if (!this.#form) this.#build();
     void this.#start();
   }
@@ -163,23 +180,55 @@ export class DarkroomStudio extends Base {
     this.#switch.showQuestion();
   }
 
-  /** Makes a picture. `compare`: two of the same seed, the first without the negative prompt. */
-  async generate({ compare = false } = {}) {
+  /** The settings of a link, as for `openLink`. @param {Partial<Settings>} settings */
+  set link(settings) {
+    void this.openLink(settings);
+  }
+
+  /** What is known about a model. @param {import("./showcase.js").Showcase | null} showcase */
+  set showcase(showcase) {
+    this.#showcase = showcase;
+    if (this.#form) this.#describeModel();
+  }
+
+  get showcase() {
+    return this.#showcase;
+  }
+
+  /**
+   * Makes a picture. `compare`: two of the same seed, the first without the negative prompt. `wall`:
+   * the same for nine seeds.
+   */
+  async generate({ compare = false, wall = false } = {}) {
     if (!(await this.#switch.settled())) return;
     await this.#session.stop();
     if (!this.#form.isValid()) return;
-    if (compare && !this.settings.negative_prompt.trim()) {
+    const several = compare || wall;
+    if (several && !this.settings.negative_prompt.trim()) {
       this.#form.note("negative_prompt", strings().studio.prompts.writeFirst);
       this.#form.focus("negative_prompt");
       return;
     }
     // A comparison is about the picture there is: the same seed again.
-    if (!compare) this.#form.useSeed();
+    if (!several) this.#form.useSeed();
     this.#changed();
+    this.#kind = wall ? "wall" : compare ? "compare" : "picture";
     const { settings } = this;
-    await this.#session.generate(
-      compare ? [{ ...settings, negative_prompt: "" }, settings] : [settings],
-    );
+    if (compare) await this.#compare(settings);
+    else await this.#session.generate(wall ? wallOf(settings) : [settings]);
+  }
+
+  /**
+   * Makes a pair. The picture without the negative prompt is not made twice.
+   * @param {Settings} settings
+   */
+  async #compare(settings) {
+    const plain = { ...settings, negative_prompt: "" };
+    const { opened } = this.#session;
+    const made = opened && this.#stage.reusable(withModelDefaults(plain, opened.model));
+    const run = this.#session.generate([plain, settings], { from: made ? 1 : 0 });
+    if (made) this.#stage.finish(0, made, [plain, settings]);
+    await run;
   }
 
   /** Takes files that are dragged over the page beside the studio. @param {DragEvent} event */
@@ -196,6 +245,7 @@ export class DarkroomStudio extends Base {
     this.#buildPictures();
     this.#buildModels();
     this.#buildFiles();
+    rememberFold(this.#part("fold", HTMLDetailsElement));
     this.#listen();
   }
 
@@ -222,7 +272,12 @@ export class DarkroomStudio extends Base {
   }
 
   #buildPictures() {
-    this.#view = new PictureView(this.#part("pictures"), (frame) => void this.#save(frame));
+    this.#stage = new Stage(this.#root, {
+      onSave: (frame) => void this.#save(frame),
+      onTry: (settings) => this.#try(settings),
+      onOpen: (frames) => this.#openPair(frames),
+    });
+    this.#describeModel();
     this.#gallery = new Gallery(this.#part("gallery"), (frame) => this.#restoreFrame(frame));
   }
 
@@ -240,6 +295,28 @@ export class DarkroomStudio extends Base {
       onPicture: (picture) => this.#restoreFile(picture),
       onProblem: (error) => this.#problem(problemOf(error, "disk")),
     });
+  }
+
+  /** Shows what the model draws, where that is known. */
+  #describeModel() {
+    const known = this.#showcase?.model === this.settings.model ? this.#showcase : null;
+    this.#stage.showcase = known;
+    const { model } = strings().stage;
+    this.#part("draws").textContent = translated(known?.draws) || model(this.settings.model);
+  }
+
+  /** Compares with another seed. @param {Partial<Settings> | null} settings null: a new seed */
+  #try(settings) {
+    if (!this.#session.idle) return;
+    this.settings = settings ?? { seed: randomSeed() };
+    void this.generate({ compare: true });
+  }
+
+  /** A pair of the wall is opened: its pictures are kept, and its settings are those of the form. */
+  #openPair(/** @type {Frame[]} */ frames) {
+    for (const frame of frames) if (!this.#gallery.has(frame)) this.#gallery.add(frame);
+    const { device, model, ...settings } = frames[1].settings;
+    this.settings = model === this.settings.model ? settings : frames[1].settings;
   }
 
   get #formElement() {
@@ -278,6 +355,8 @@ export class DarkroomStudio extends Base {
   #press({ act, remedy }) {
     if (act === "cancel") this.#session.cancel();
     if (act === "compare" && this.#session.idle) void this.generate({ compare: true });
+    if (act === "wall" && this.#session.idle) void this.generate({ wall: true });
+    if (act === "change-model") this.#form.focus("model");
     if (act === "new-seed") {
       this.#form.newSeed();
       this.#changed();
@@ -314,7 +393,7 @@ export class DarkroomStudio extends Base {
     if (!this.#session.idle) return;
     const { device, model, ...settings } = frame.settings;
     this.settings = model === this.settings.model ? settings : frame.settings;
-    this.#view.show(frame);
+    this.#stage.show(frame);
     this.#status.warn(frame.warnings);
   }
 
@@ -332,6 +411,7 @@ export class DarkroomStudio extends Base {
   /** Runs after any change by the visitor or by a link. */
   #changed() {
     this.#form.review();
+    this.#describeModel();
     clearTimeout(this.#countTimer);
     this.#countTimer = window.setTimeout(() => {
       void this.#count();
@@ -420,8 +500,9 @@ export class DarkroomStudio extends Base {
     const canvas = canvasOf(picture);
     this.#frames += 1;
     const frame = { number: this.#frames, settings, canvas, seconds, device, warnings };
-    this.#view.finish(at, frame, all);
-    this.#gallery.add(frame);
+    this.#stage.finish(at, frame, all);
+    // A pair of the wall is kept when it is opened.
+    if (this.#kind !== "wall") this.#gallery.add(frame);
     this.#status.say(said(strings().studio.status.finished(seconds, device)));
     this.dispatchEvent(new CustomEvent("picture", { detail: { settings, canvas, seconds } }));
   }

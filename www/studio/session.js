@@ -266,17 +266,19 @@ export class Session {
   /**
    * Makes a picture for each of these settings. Only one run at a time: see `stop`.
    * @param {Settings[]} settings
+   * @param {object} [options]
+   * @param {number} [options.from] index of the first picture to make; the others exist already
    */
-  generate(settings) {
+  generate(settings, { from = 0 } = {}) {
     const abort = new AbortController();
-    const done = this.#make(settings, abort.signal);
+    const done = this.#make(settings, from, abort.signal);
     this.#run = { abort, done, stuck: false };
     this.#host.onChange();
     return done;
   }
 
-  /** @param {Settings[]} wanted @param {AbortSignal} signal */
-  async #make(wanted, signal) {
+  /** @param {Settings[]} wanted @param {number} from @param {AbortSignal} signal */
+  async #make(wanted, from, signal) {
     const host = this.#host;
     host.onProblem(null);
     host.onStart(wanted);
@@ -286,7 +288,8 @@ export class Session {
       const all = wanted.map((settings) => withModelDefaults(settings, model));
       host.onPrompts();
       this.#watchdog.begin(device.kind);
-      for (const at of all.keys()) await this.#picture({ at, all }, device.name, signal);
+      for (let at = from; at < all.length; at++)
+        await this.#picture({ at, all }, device.name, signal);
     } catch (error) {
       const problem = problemOf(error, "engine");
       const cancelled = problem.kind === "cancelled";
