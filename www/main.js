@@ -39,7 +39,8 @@ studio.addEventListener("settings", (event) => {
 });
 window.addEventListener("hashchange", () => {
   // Other fragments name a place on the page.
-  if (location.hash.includes("=")) studio.settings = { ...UNSAID, ...fromFragment(location.hash) };
+  if (location.hash.includes("="))
+    void studio.openLink({ ...UNSAID, ...fromFragment(location.hash) });
 });
 
 // Files dropped beside the studio are for the studio, too. Otherwise the browser would open them.

@@ -13,6 +13,6 @@ if (studio) {
   // Tests use a hub of their own.
   const hub = new URLSearchParams(location.search).get("hub");
   if (hub && LOCAL.includes(location.hostname)) studio.setAttribute("hub", hub);
-  Object.assign(studio, { settings: fromFragment(location.hash) });
+  Object.assign(studio, { link: fromFragment(location.hash) });
 }
 await studioStyles().catch(() => {});

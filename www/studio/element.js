@@ -16,11 +16,13 @@ import { rememberFold } from "./fold.js";
 import { SettingsForm, withModelDefaults } from "./form.js";
 import { Gallery } from "./gallery.js";
 import { fromInfotext, infotext } from "./infotext.js";
+import { ModelSwitch } from "./model-switch.js";
 import { ModelsPanel } from "./models.js";
 import { canvasOf } from "./picture-view.js";
 import { download, pngOf } from "./png.js";
 import { textOf } from "./png-text.js";
 import { openingText, stepText } from "./progress.js";
+import { useRemedy } from "./remedies.js";
 import { Session } from "./session.js";
 import { DEFAULTS, randomSeed } from "./settings.js";
 import { languageOf, shadowRootOf } from "./shadow-root.js";
@@ -30,11 +32,11 @@ import { partOf, StatusView, said } from "./status-view.js";
 import { wallOf } from "./wall.js";
 
 /** @typedef {import("../engine/protocol.js").DeviceChoice} DeviceChoice */
-/** @typedef {import("../engine/protocol.js").OpenProgress} OpenProgress */
 /** @typedef {import("../engine/protocol.js").Opened} Opened */
 /** @typedef {import("../engine/protocol.js").Prediction} Prediction */
 /** @typedef {import("./picture-view.js").Frame} Frame */
 /** @typedef {import("./session.js").Job} Job */
+/** @typedef {import("./session.js").OpenProgress} OpenProgress */
 /** @typedef {import("./session.js").Result} Result */
 /** @typedef {import("./settings.js").Settings} Settings */
 
@@ -55,6 +57,8 @@ export class DarkroomStudio extends Base {
   /** @type {ModelsPanel} */ #models = /** @type {any} */ (null);
   /** @type {FileInput} */ #files = /** @type {any} */ (null);
   /** Settings given before the form exists. @type {Partial<Settings>} */ #early = {};
+  /** The settings of a link, before the form exists. @type {Partial<Settings> | null} */
+  #link = null;
   /** Kind of the run in progress. @type {import("./stage.js").Kind} */ #kind = "picture";
   /** @type {import("./showcase.js").Showcase | null} */ #showcase = null;
   #frames = 0;
@@ -74,6 +78,8 @@ export class DarkroomStudio extends Base {
     onOpenProgress: (progress) => this.#showOpening(progress),
     onReady: (opened) => this.#welcome(opened),
     onProblem: (problem) => this.#problem(problem),
+    onLater: (text) => this.#status.later(text),
+    onLong: (text) => this.#status.say({ text, fraction: null }),
     onStart: (settings) => this.#stage.prepare(settings, this.#kind),
     onPrompts: () => {
       const { encoding: text, making: spoken } = strings().studio.status;
@@ -93,16 +99,43 @@ export class DarkroomStudio extends Base {
     onEnd: () => this.#stage.rest(),
   });
 
+  #switch = new ModelSwitch({
+    settings: () => this.#form.settings,
+    fill: (settings) => {
+      this.#form.fill(settings);
+      this.#changed();
+    },
+    forget: () => this.#form.forgetModel(),
+    open: () => this.#session.change("model"),
+    loaded: () => this.#session.opened !== null,
+    fallback: () => this.getAttribute("model") ?? "",
+    addressOf: (model) => addressOf(model, document.baseURI, this.#hub),
+    nameOf: (model) => this.#nameOf(model),
+    say: (text) => this.#status.say({ text, fraction: text ? null : undefined }),
+    problem: (problem, typed) => this.#problem(problem, typed),
+    ask: (question, model) =>
+      this.#status.ask(question, model, this.#nameOf(this.#form.settings.model)),
+  });
+
   connectedCallback() {
     // Properties that were set before the tag was defined.
-    for (const name of /** @type {const} */ (["settings", "showcase"])) {
+    for (const name of /** @type {const} */ (["settings", "showcase", "link"])) {
       if (!Object.hasOwn(this, name)) continue;
       const early = /** @type {any} */ (this[name]);
       Reflect.deleteProperty(this, name);
       this[name] = early;
     }
     if (!this.#form) this.#build();
+    void this.#start();
+  }
+
+  /** Opens the first model: the one of the link, unless the visitor has to agree to it. */
+  async #start() {
+    if (this.#link) this.#form.fill(await this.#switch.link(this.#link, document.baseURI));
+    this.#link = null;
+    this.#switch.begin();
     this.#session.open();
+    this.#switch.showQuestion();
   }
 
   disconnectedCallback() {
@@ -127,7 +160,29 @@ export class DarkroomStudio extends Base {
     const { device, model, prediction } = this.settings;
     const same =
       device === before.device && model === before.model && prediction === before.prediction;
-    if (this.isConnected && !same) this.#session.open();
+    if (this.isConnected && !same)
+      this.#session.change(device === before.device ? "model" : "device");
+  }
+
+  /**
+   * Applies the settings of a link. A model from another host, or a large one, is loaded only after
+   * the visitor has agreed.
+   * @param {Partial<Settings>} settings
+   */
+  async openLink(settings) {
+    const { model, prediction, ...rest } = settings;
+    if (!this.#form) {
+      this.#link = settings;
+      this.settings = rest;
+      return;
+    }
+    this.settings = await this.#switch.link(settings, document.baseURI);
+    this.#switch.showQuestion();
+  }
+
+  /** The settings of a link, as for `openLink`. @param {Partial<Settings>} settings */
+  set link(settings) {
+    void this.openLink(settings);
   }
 
   /** Knowledge about a model. @param {import("./showcase.js").Showcase | null} showcase */
@@ -145,6 +200,7 @@ export class DarkroomStudio extends Base {
    * `wall`: the same for nine seeds.
    */
   async generate({ compare = false, wall = false } = {}) {
+    if (!(await this.#switch.settled())) return;
     await this.#session.stop();
     if (!this.#form.isValid()) return;
     const several = compare || wall;
@@ -228,17 +284,14 @@ export class DarkroomStudio extends Base {
   #buildModels() {
     this.#models = new ModelsPanel(this.#part("models", HTMLDialogElement), {
       nameOf: (address) => nameOf(address, document.baseURI, this.#hub),
-      onUse: (model) => {
-        this.#form.forgetModel();
-        this.settings = { model };
-      },
+      onUse: (model) => this.#switch.accept(model),
       onDelete: (address) => this.#deleted(address),
     });
   }
 
   #buildFiles() {
     this.#files = new FileInput(this, this.#root, {
-      onModel: (name) => this.#useFile(name),
+      onModel: (name) => this.#switch.accept(name),
       onPicture: (picture) => this.#restoreFile(picture),
       onProblem: (error) => this.#problem(problemOf(error, "disk")),
     });
@@ -290,13 +343,11 @@ export class DarkroomStudio extends Base {
     });
     form.addEventListener("change", ({ target }) => {
       const { name } = /** @type {HTMLInputElement} */ (target);
-      if (name === "model") {
-        this.#form.forgetModel();
-        this.#changed();
-      }
+      if (name === "model") this.#switch.typed();
       // The prediction type also decides on the model's default sampler and size.
       if (name === "prediction") this.#form.resetModelDefaults();
-      if (name === "model" || name === "device" || name === "prediction") this.#session.open();
+      if (name === "device") this.#session.change("device");
+      if (name === "prediction") this.#session.change("model");
     });
   }
 
@@ -312,25 +363,22 @@ export class DarkroomStudio extends Base {
     }
     if (act === "models") void this.#models.open(this.#address);
     if (act === "file" || act === "folder") this.#files.choose(act);
-    const { model } = this.settings;
-    if (remedy === "file") this.#files.choose(isCheckpoint(model) ? "file" : "folder");
-    else if (remedy === "cpu") this.settings = { device: "cpu" };
-    else if (remedy) this.#session.open({ fresh: remedy === "fresh" });
-  }
-
-  /** @param {string} model as the field is to have it */
-  #useFile(model) {
-    this.#form.forgetModel();
-    const same = this.settings.model === model;
-    this.settings = { model };
-    // Of the same name, but perhaps another file.
-    if (same) this.#session.open();
+    if (remedy)
+      useRemedy(remedy, {
+        session: this.#session,
+        models: this.#switch,
+        files: this.#files,
+        model: () => this.settings.model,
+        useCpu: () => (this.settings = { device: "cpu" }),
+        focusModel: () => this.#form.focus("model"),
+        hide: () => this.#problem(null),
+      });
   }
 
   /** Restores the settings that a picture was made with. @param {File} picture */
   async #restoreFile(picture) {
     const text = await textOf(new Uint8Array(await picture.arrayBuffer()), "parameters");
-    const found = text === null ? null : fromInfotext(text);
+    const found = text === null ? null : fromInfotext(text, this.settings.model);
     if (!found) {
       throw new DarkroomError("request", strings().studio.status.noParameters(picture.name));
     }
@@ -369,7 +417,8 @@ export class DarkroomStudio extends Base {
       void this.#count();
       void this.#plan();
     }, COUNT_AFTER_MS);
-    this.dispatchEvent(new CustomEvent("settings", { detail: this.settings }));
+    const detail = this.#switch.forAddress(this.settings);
+    this.dispatchEvent(new CustomEvent("settings", { detail }));
   }
 
   async #count() {
@@ -433,6 +482,7 @@ export class DarkroomStudio extends Base {
     }
     void this.#count();
     void this.#plan();
+    if (this.#switch.ready()) this.#changed();
   }
 
   /** @param {string | null} address of the model that was deleted from the cache; null: all */
@@ -457,9 +507,21 @@ export class DarkroomStudio extends Base {
     this.dispatchEvent(new CustomEvent("picture", { detail: { settings, canvas, seconds } }));
   }
 
-  /** @param {import("../base/problem.js").Problem | null} problem */
-  #problem(problem) {
-    this.#status.problem(problem, this.dataset.device === "cpu");
+  /**
+   * @param {import("../base/problem.js").Problem | null} problem
+   * @param {boolean} [typed] it is about a text in the model field
+   */
+  #problem(problem, typed = false) {
+    const onCpu = this.dataset.device === "cpu";
+    const situation = problem ? this.#switch.situation(problem) : {};
+    this.#status.problem(problem, { onCpu, typed, ...situation });
+    if (!problem) this.#switch.showQuestion();
+  }
+
+  /** @param {string} model the text in the model field */
+  #nameOf(model) {
+    if (model.startsWith(ON_DISK)) return model.slice(ON_DISK.length).replace(/\/$/, "");
+    return nameOf(addressOf(model, document.baseURI, this.#hub), document.baseURI, this.#hub);
   }
 
   /** Shows the session's state in the buttons, and as attributes for the style sheet. */
