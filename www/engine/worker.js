@@ -15,7 +15,7 @@ import { cachedTiling, cacheTiling } from "./tuning-cache.js";
 
 /** @typedef {import("./protocol.js").PageMessage} PageMessage */
 /** @typedef {import("../base/problem.js").ProblemKind} ProblemKind */
-/** @typedef {Exclude<PageMessage, {tag: "cancel" | "watch"}>} Request */
+/** @typedef {Exclude<PageMessage, {tag: "cancel" | "ping"}>} Request */
 /** @typedef {Extract<PageMessage, {tag: "open"}>} Open */
 /** @typedef {Extract<PageMessage, {tag: "generate"}>} Generate */
 /** @typedef {import("./protocol.js").WorkerMessage} WorkerMessage */
@@ -27,8 +27,6 @@ const send = (message, transfer = []) => self.postMessage(message, { transfer })
 let engine = null;
 /** @type {Request[]} */
 const queue = [];
-/** Ports that close with this worker. They are held here so that they close no earlier. */
-const lifelines = /** @type {MessagePort[]} */ ([]);
 /** Id of the request in progress. @type {number | null} */
 let current = null;
 let cancelled = false;
@@ -41,7 +39,7 @@ const ENGINE_FILES = [
 self.addEventListener("message", (event) => {
   /** @type {PageMessage} */
   const message = /** @type {MessageEvent} */ (event).data;
-  if (message.tag === "watch") lifelines.push(message.port);
+  if (message.tag === "ping") send({ tag: "done", id: message.id, value: null });
   else if (message.tag === "cancel") cancel(message.id);
   else queue.push(message);
   if (current === null) void work();

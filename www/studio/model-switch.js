@@ -194,9 +194,11 @@ export class ModelSwitch {
    * @returns {Settings}
    */
   forAddress(settings) {
-    if (this.#host.loaded() || !this.#shown) return settings;
+    const good = this.#good;
+    const named = good?.model === settings.model && good.prediction === settings.prediction;
+    if (!this.#shown || (named && this.#host.loaded())) return settings;
     // Before the first model is loaded, its size and sampler are the visitor's.
-    const shown = { ...this.#named(this.#shown), ...(this.#good && this.#shown) };
+    const shown = { ...this.#named(this.#shown), ...(good && this.#shown) };
     return /** @type {Settings} */ ({ ...settings, ...shown });
   }
 

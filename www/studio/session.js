@@ -68,6 +68,9 @@ import { Watchdog } from "./watchdog.js";
 const OFFER_HARD_STOP_AFTER_MS = 3000;
 /** More crashes than this on a GPU, and "auto" means the CPU. */
 const GPU_CRASHES_TOLERATED = 1;
+/** Time for an answer of a worker that may be busy, and of one that is not. */
+const PING_MS = 5_000;
+const IDLE_PING_MS = 15_000;
 /** Bytes that WebAssembly can address: the CPU path has no more. */
 const MOST_ON_CPU = 2 ** 32;
 
@@ -233,7 +236,18 @@ export class Session {
         : usual === null
           ? t.slowFirst(spent(taken))
           : t.slowStep(at, spent(taken), spent(usual));
-    this.#host.onProblem({ kind: "slow", message });
+    void this.#reportSlow(message);
+  }
+
+  /** @param {string} message */
+  async #reportSlow(message) {
+    const step = this.#step;
+    const answers = await this.#client.ping(PING_MS);
+    // It has moved meanwhile.
+    if (step !== this.#step) return;
+    const { deviceSilent, workerSilent } = strings().problems.session;
+    const who = answers ? deviceSilent : workerSilent;
+    this.#host.onProblem({ kind: "slow", message: `${message} ${who}` });
   }
 
   /** The tokens of a prompt; null while no model is loaded. @param {string} text */
@@ -282,6 +296,7 @@ export class Session {
     host.onStart(wanted);
     try {
       if (this.engine === "failed") this.open();
+      await this.#awake(signal);
       const { model, device } = await this.#loaded(signal);
       const all = wanted.map((settings) => withModelDefaults(settings, model));
       host.onPrompts();
@@ -300,6 +315,17 @@ export class Session {
       host.onChange();
       if (this.#later) this.open();
     }
+  }
+
+  /**
+   * Replaces a worker that does not answer although nothing is asked of it: the browser has ended
+   * it.
+   * @param {AbortSignal} signal
+   */
+  async #awake(signal) {
+    if (!this.#opened || (await this.#client.ping(IDLE_PING_MS)) || signal.aborted) return;
+    const { workerDied } = strings().problems.session;
+    if (this.#opened) this.#crashed({ kind: "crash", message: workerDied });
   }
 
   /**

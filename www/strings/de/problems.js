@@ -179,7 +179,9 @@ const session = {
   gpuFailedLoading: "Die GPU ist ausgefallen, während das Modell geladen wurde.",
   checking: (model) => `${model} wird geprüft`,
   stays: (model) => `${model} ist weiter geladen.`,
-  workerDied: "Der Browser hat den Worker der Engine ohne Meldung beendet.",
+  workerDied: "Der Worker der Engine antwortet nicht: Vielleicht hat ihn der Browser beendet.",
+  deviceSilent: "Die Engine antwortet noch, ihr Gerät nicht.",
+  workerSilent: "Die Engine rechnet, oder sie wurde ohne Meldung beendet.",
   slowStep: (step, taken, usual) =>
     `Schritt ${step} dauert schon ${taken}; die Schritte davor dauerten je etwa ${usual}.`,
   slowFirst: (taken) => `Der erste Schritt dauert schon ${taken}.`,

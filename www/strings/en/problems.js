@@ -203,7 +203,9 @@ const session = {
   checking: (model) => `Checking ${model}`,
   /** @param {string} model */
   stays: (model) => `${model} is still loaded.`,
-  workerDied: "The browser ended the engine’s worker without a message.",
+  workerDied: "The engine’s worker does not answer: the browser may have ended it.",
+  deviceSilent: "The engine still answers, its device does not.",
+  workerSilent: "The engine is computing, or it has ended without a message.",
   /** @param {number} step @param {string} taken @param {string} usual */
   slowStep: (step, taken, usual) =>
     `Step ${step} has taken ${taken} so far; the steps before it took about ${usual} each.`,
