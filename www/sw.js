@@ -88,6 +88,7 @@ const SHELL = [
   "weights/limiter.js",
   "weights/local.js",
   "weights/remote-file.js",
+  "weights/sharing.js",
   "weights/source.js",
   "weights/vocabulary.js",
 ];

@@ -169,6 +169,8 @@ describe("the visitor's own files", () => {
     const studio = await visit(
       `#model=${encodeURIComponent(`${hub.address()}o/checkpoints/blob/main/v1/tiny.safetensors`)}`,
     );
+    await studio.page.locator("[data-remedy=load]").click();
+    await studio.page.waitForFunction(() => location.hash.includes("tiny.safetensors"));
     await studio.engine();
     assert.match(await studio.text("model"), /saved for offline use/);
     const picture = await make(studio, wanted);
@@ -257,7 +259,11 @@ describe("the visitor's own files", () => {
       ["u.safetensors", tensors(["conv_in.weight", "down_blocks.0.x"]), /has a U-Net only/],
       ["t.safetensors", tensors(["text_model.x"]), /is a text encoder/],
       ["c.safetensors", tensors(["control_model.x"]), /is a ControlNet/],
-      ["xl.safetensors", tensors(["conditioner.embedders.0"]), /another family: Stable Diffusion XL/],
+      [
+        "xl.safetensors",
+        tensors(["conditioner.embedders.0"]),
+        /another family: Stable Diffusion XL/,
+      ],
       ["other.safetensors", tensors(["constructor"]), /belong to no known model/],
     ])) {
       const path = join(folder, name);
@@ -269,7 +275,10 @@ describe("the visitor's own files", () => {
       const problem = await studio.problem();
       assert.match(problem, words, name);
       assert.match(problem, /models\/portraits is still loaded/, name);
-      assert.equal(await studio.page.locator("darkroom-studio").getAttribute("data-engine"), "ready");
+      assert.equal(
+        await studio.page.locator("darkroom-studio").getAttribute("data-engine"),
+        "ready",
+      );
     }
     console.log(`screenshot: ${await studio.screenshot("no-checkpoint")}`);
     const empty = join(folder, "holiday");

@@ -41,6 +41,7 @@ export class Client {
    * @param {import("./protocol.js").DeviceChoice} options.device
    * @param {boolean} options.fresh
    * @param {string} [options.reason]
+   * @param {string} [options.language]
    * @param {(progress: OpenProgress) => void} onProgress
    * @returns {Promise<import("./protocol.js").Opened>}
    */

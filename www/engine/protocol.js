@@ -88,6 +88,7 @@
  * @property {DeviceChoice} device
  * @property {string | null} reason for the device, where a failure chose it
  * @property {boolean} fresh delete the cached files of the model first
+ * @property {string} [language] of the texts for the visitor
  */
 
 /**

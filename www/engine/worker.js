@@ -7,6 +7,7 @@
  * new messages: a cancelled generation ends there, and quick requests are answered there.
  */
 import { DarkroomError, problemOf } from "../base/problem.js";
+import { setLanguage } from "../strings/index.js";
 import { LocalSource } from "../weights/local.js";
 import { ModelSource } from "../weights/source.js";
 import { probe } from "./device.js";
@@ -112,7 +113,8 @@ function cancel(id) {
  * @returns {Promise<import("./protocol.js").Opened>}
  */
 async function open(message) {
-  const { id, device: choice, reason } = message;
+  const { id, device: choice, reason, language = "en" } = message;
+  setLanguage(language);
   /** @param {import("./protocol.js").OpenProgress} value */
   const tell = (value) => send({ tag: "progress", id, value });
 

@@ -63,6 +63,8 @@ export class ModelSwitch {
    * @type {{question: Question, settings: Partial<Settings>} | null}
    */
   #asked = null;
+  /** The problem with the model of a link, until it is shown. @type {Problem | null} */
+  #wrong = null;
 
   /** @param {Host} host */
   constructor(host) {
@@ -219,7 +221,7 @@ export class ModelSwitch {
       checkAddress(model);
     } catch (error) {
       this.#refused = model;
-      queueMicrotask(() => host.problem(problemOf(error, "address"), true));
+      this.#wrong = problemOf(error, "address");
       return rest;
     }
     if (model.startsWith(ON_DISK)) return settings;
@@ -229,11 +231,12 @@ export class ModelSwitch {
     return rest;
   }
 
-  /** Shows the question that is still open; false: there is none. */
+  /** Shows what is wrong with a link, or the question that is still open. */
   showQuestion() {
-    const asked = this.#asked;
+    const [asked, wrong] = [this.#asked, this.#wrong];
+    this.#wrong = null;
+    if (wrong) this.#host.problem(wrong, true);
     if (asked) this.#host.ask(asked.question, this.#host.nameOf(asked.settings.model ?? ""));
-    return asked !== null;
   }
 
   /** Takes the answer to the question. @param {boolean} load */

@@ -5,7 +5,7 @@
  */
 import { DarkroomError, problemOf } from "../base/problem.js";
 import { Client } from "../engine/client.js";
-import { strings } from "../strings/index.js";
+import { language, strings } from "../strings/index.js";
 import { withModelDefaults } from "./form.js";
 import { Stopwatch } from "./progress.js";
 import { requestOf } from "./settings.js";
@@ -125,7 +125,8 @@ export class Session {
     if (!quietly) this.#host.onProblem(null);
     this.#host.onOpening();
     const choice = this.#host.choice();
-    const wanted = { ...choice, device: device ?? choice.device, fresh, reason };
+    const to = device ?? choice.device;
+    const wanted = { ...choice, device: to, fresh, reason, language: language() };
     const opening = this.#client.open(wanted, (progress) => {
       if (opening !== this.#opening) return;
       this.#watchdog.alive();

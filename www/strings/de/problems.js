@@ -209,6 +209,12 @@ const storage = {
   insecure: "diese Seite kommt nicht über https, deshalb gibt ihr der Browser keinen Speicher",
   refused: (why) => `der Browser verweigert dieser Seite den Speicher (${why})`,
   none: (why) => `Keine Modelle gespeichert: ${why}.`,
+  uncached: (why) => `Das Modell wird nicht gespeichert und beim nächsten Mal neu geladen: ${why}.`,
+  full: "der Speicher dieses Browsers ist voll",
+  failed: (why) => `der Speicher dieses Browsers versagte (${why})`,
+  short: (needed, left) =>
+    `es braucht noch ${needed} MB vom Speicher dieses Browsers, der nur ${left} MB frei hat`,
+  waiting: "Ein anderer Tab lädt dieses Modell. Dieser wartet und liest dann mit.",
 };
 
 /** @type {typeof import("../en/problems.js").problems} */

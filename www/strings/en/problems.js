@@ -238,10 +238,19 @@ const size = {
 /** Sentences about the browser's storage. */
 const storage = {
   insecure: "this page is not served over https, so the browser gives it no storage",
-  /** @param {string} why */
+  /** @param {string} why part of a sentence */
   refused: (why) => `the browser refuses storage to this page (${why})`,
   /** @param {string} why part of a sentence */
   none: (why) => `No models are saved: ${why}.`,
+  /** @param {string} why part of a sentence */
+  uncached: (why) => `The model cannot be cached and will be downloaded again next time: ${why}.`,
+  full: "this browser’s storage is full",
+  /** @param {string} why part of a sentence */
+  failed: (why) => `this browser’s storage failed (${why})`,
+  /** @param {number} needed @param {number} left */
+  short: (needed, left) =>
+    `it needs ${needed} MB more of this browser’s storage, which has ${left} MB left`,
+  waiting: "Another tab is downloading this model. This one waits and shares the download.",
 };
 
 export const problems = {
