@@ -95,6 +95,10 @@ export class DarkroomStudio extends Base {
       this.#form.fill(settings);
       this.#changed();
     },
+    name: (model) => {
+      this.#form.nameModel(model);
+      this.#changed();
+    },
     forget: () => this.#form.forgetModel(),
     open: () => this.#session.change("model"),
     loaded: () => this.#session.opened !== null,

@@ -80,6 +80,11 @@ export class SettingsForm {
     if (settings.model !== undefined) this.#settleGuidance(settings.guidance_scale !== undefined);
   }
 
+  /** Writes into the model field; no other setting follows. @param {string} model */
+  nameModel(model) {
+    this.#control("model").value = model;
+  }
+
   /**
    * Sets another model's default guidance scale, unless the visitor chose a scale.
    * @param {boolean} chosen just now

@@ -18,6 +18,7 @@ import { questionAbout, remember } from "./consent.js";
  * @typedef {object} Host
  * @property {() => Settings} settings of the form
  * @property {(settings: Partial<Settings>) => void} fill the form; opens nothing
+ * @property {(model: string) => void} name writes into the model field alone
  * @property {() => void} forget the sampler and the size of the model before
  * @property {() => void} open the model in the form, after the picture in progress
  * @property {() => boolean} loaded a model is loaded
@@ -92,13 +93,23 @@ export class ModelSwitch {
 
   /** Takes the text that the visitor has typed into the model field. */
   typed() {
-    this.#abort.abort();
-    this.#abort = new AbortController();
-    this.#check = this.#try(this.#host.settings().model.trim(), this.#abort.signal);
+    this.#begin(this.#host.settings().model.trim());
   }
 
-  /** @param {string} text @param {AbortSignal} signal @returns {Promise<boolean>} accepted */
-  async #try(text, signal) {
+  /** @param {string} text @param {Partial<Settings>} [settings] that belong to the model */
+  #begin(text, settings = {}) {
+    this.#abort.abort();
+    this.#abort = new AbortController();
+    this.#check = this.#try(text, settings, this.#abort.signal);
+  }
+
+  /**
+   * @param {string} text
+   * @param {Partial<Settings>} settings that belong to the model
+   * @param {AbortSignal} signal
+   * @returns {Promise<boolean>} accepted
+   */
+  async #try(text, settings, signal) {
     const host = this.#host;
     try {
       checkAddress(text);
@@ -111,7 +122,7 @@ export class ModelSwitch {
         if (signal.aborted) return this.#check;
         remember(address);
       }
-      this.accept(text);
+      this.accept(text, settings);
       return true;
     } catch (error) {
       if (signal.aborted) return this.#check;
@@ -148,7 +159,7 @@ export class ModelSwitch {
     host.say("");
     this.#refused = text;
     // Pictures are made with the model that is loaded: the field names it.
-    if (this.#good && host.loaded()) host.fill(this.#named(this.#good));
+    if (this.#good && host.loaded()) host.name(this.#good.model ?? "");
     host.problem(problem, true);
   }
 
@@ -162,14 +173,13 @@ export class ModelSwitch {
 
   /** Puts the refused text back into the field. */
   edit() {
-    if (this.#refused !== null) this.#host.fill({ model: this.#refused });
+    if (this.#refused !== null) this.#host.name(this.#refused);
   }
 
   /** Checks the refused text again; false: there is none. */
   again() {
     if (this.#refused === null) return false;
-    this.#host.fill({ model: this.#refused });
-    this.typed();
+    this.#begin(this.#refused);
     return true;
   }
 
@@ -246,7 +256,6 @@ export class ModelSwitch {
     if (!asked) return;
     if (!load) return this.#host.say(strings().problems.consent.cancelled);
     const { model = "", prediction = "auto", guidance_scale } = asked.settings;
-    this.#host.fill({ model, prediction, ...(guidance_scale && { guidance_scale }) });
-    this.typed();
+    this.#begin(model.trim(), { prediction, ...(guidance_scale && { guidance_scale }) });
   }
 }
