@@ -28,6 +28,7 @@ const SHELL = [
   "engine/client.js",
   "engine/device.js",
   "engine/failures.js",
+  "engine/start-worker.js",
   "engine/tuning-cache.js",
   "engine/worker.js",
   "icon.svg",
