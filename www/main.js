@@ -43,11 +43,10 @@ void studio.openLink(fromFragment(location.hash));
 document.querySelector("#studio")?.replaceChildren(studio);
 
 let timer = 0;
-studio.addEventListener("settings", (event) => {
-  const { detail } = /** @type {CustomEvent<import("./studio/settings.js").Settings>} */ (event);
+studio.addEventListener("settings", () => {
   clearTimeout(timer);
   timer = window.setTimeout(
-    () => history.replaceState(null, "", toFragment(detail, UNSAID)),
+    () => history.replaceState(null, "", toFragment(studio.linkSettings, UNSAID)),
     WRITE_AFTER_MS,
   );
 });
@@ -75,7 +74,7 @@ for (const link of document.querySelectorAll(".experiment a")) {
       height: "",
       ...fromFragment(/** @type {HTMLAnchorElement} */ (link).hash),
     };
-    void studio.generate();
+    studio.generate().catch(() => {});
   });
 }
 

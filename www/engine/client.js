@@ -3,6 +3,7 @@
  * The page's end of the protocol: promises over a worker that is replaced when the engine has died.
  */
 import { DarkroomError } from "../base/problem.js";
+import { startWorker, watchPolicy, whyNotStarted } from "./start-worker.js";
 
 /** @typedef {import("./protocol.js").PageMessage} PageMessage */
 /** @typedef {import("./protocol.js").WorkerMessage} WorkerMessage */
@@ -30,6 +31,7 @@ export class Client {
    */
   constructor(onCrash) {
     this.#onCrash = onCrash;
+    watchPolicy();
   }
 
   /**
@@ -121,13 +123,11 @@ export class Client {
 
   #start() {
     this.close();
-    const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+    const worker = startWorker();
     worker.addEventListener("message", ({ data }) => this.#receive(worker, data));
-    worker.addEventListener("error", (event) => {
-      const message =
-        event.message ||
-        "The engine’s worker could not be started: is engine/worker.js on this page’s server?";
-      this.#receive(worker, { tag: "crashed", problem: { kind: "crash", message } });
+    worker.addEventListener("error", async ({ message }) => {
+      const text = message || (await whyNotStarted());
+      this.#receive(worker, { tag: "crashed", problem: { kind: "crash", message: text } });
     });
     this.#worker = worker;
     return worker;

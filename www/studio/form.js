@@ -2,7 +2,17 @@
 /** The form's fields: their values, and the notes beside them. */
 import { strings } from "../strings/index.js";
 import { isCheckpoint } from "./address.js";
-import { FIELDS, fieldName, fieldOf, invalidFields, randomSeed, samplerName } from "./settings.js";
+import {
+  FIELDS,
+  fieldName,
+  fieldOf,
+  invalidFields,
+  randomSeed,
+  samplerName,
+  withModelDefaults,
+} from "./settings.js";
+
+export { withModelDefaults };
 
 /** @typedef {import("../engine/protocol.js").ModelInfo} ModelInfo */
 /** @typedef {import("../engine/protocol.js").TokenCount} TokenCount */
@@ -227,23 +237,4 @@ export class SettingsForm {
 function excerpt(text) {
   const words = text.trim();
   return words.length > 40 ? `${words.slice(0, 40).trimEnd()}…` : words;
-}
-
-/**
- * Settings with the model's defaults in the empty fields.
- * @template {Partial<Settings>} T
- * @param {T} settings
- * @param {ModelInfo} model
- * @returns {T}
- */
-export function withModelDefaults(settings, model) {
-  const own = {
-    sampler: model.default_sampler,
-    width: String(model.default_width),
-    height: String(model.default_height),
-  };
-  const open = Object.entries(own).filter(
-    ([field]) => settings[/** @type {Field} */ (field)] === "",
-  );
-  return { ...settings, ...Object.fromEntries(open) };
 }
