@@ -29,11 +29,10 @@ if (!(found instanceof DarkroomStudio)) throw new TypeError("the page has no stu
 const studio = found;
 
 let timer = 0;
-studio.addEventListener("settings", (event) => {
-  const { detail } = /** @type {CustomEvent<import("./studio/settings.js").Settings>} */ (event);
+studio.addEventListener("settings", () => {
   clearTimeout(timer);
   timer = window.setTimeout(
-    () => history.replaceState(null, "", toFragment(detail, UNSAID)),
+    () => history.replaceState(null, "", toFragment(studio.linkSettings, UNSAID)),
     WRITE_AFTER_MS,
   );
 });
@@ -68,7 +67,7 @@ for (const link of links(".experiment a")) {
   onPress(link, () => {
     studio.settings = { sampler: "", width: "", height: "", ...fromFragment(link.hash) };
     studio.scrollIntoView();
-    void studio.generate();
+    studio.generate().catch(() => {});
   });
 }
 
@@ -92,7 +91,7 @@ for (const link of links("[data-live]")) {
     const { seed, ...settings } = fromFragment(link.hash);
     // A seed that is set is also locked.
     studio.settings = seed === studio.settings.seed ? settings : { seed, ...settings };
-    void studio.generate({ compare: true });
+    studio.generate({ compare: true }).catch(() => {});
   });
 }
 

@@ -46,7 +46,10 @@ describe("the first visit", () => {
     await server?.close();
   });
 
-  /** @param {string} [address] @param {import("playwright-core").BrowserContextOptions} [options] */
+  /**
+   * @param {string} [address]
+   * @param {import("playwright-core").BrowserContextOptions} [options]
+   */
   const visit = (address = "", options) => Studio.visit(browser, server.address + address, options);
 
   /** @param {Studio} studio */
@@ -300,7 +303,7 @@ describe("the first visit", () => {
     await context.close();
   });
 
-  test("a language that is chosen below holds for the page, the studio and later visits", async () => {
+  test("a chosen language holds for the page, the studio and later visits", async () => {
     const studio = await visit("#seed=5");
     const english = await studio.page.evaluate(written);
     await studio.page.getByRole("link", { name: "Deutsch" }).click();
@@ -322,7 +325,7 @@ describe("the first visit", () => {
     await polish.close();
   });
 
-  test("a shared link shows the pair, and the page links its source, help and licence", async () => {
+  test("shared links show the pair, and the page links source, help and licence", async () => {
     const html = await readFile(new URL("index.html", WWW), "utf8");
     const [, image] = /property="og:image" content="([^"]+)"/.exec(html) ?? [];
     const picture = new URL(image, WWW);

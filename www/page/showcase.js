@@ -40,7 +40,7 @@ export function listenToWords(studio) {
   for (const button of buttons) {
     button.addEventListener("click", () => {
       studio.settings = { negative_prompt: button.textContent ?? "" };
-      void studio.generate({ compare: true });
+      studio.generate({ compare: true }).catch(() => {});
     });
   }
   studio.addEventListener("settings", review);
