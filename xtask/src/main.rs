@@ -74,7 +74,8 @@ cargo xtask COMMAND
         [--vae-steps N] [--steps N]       other numbers of training steps
         [--from FOLDER]                   start from this model
         [--ship]                          put the result into www/models/portraits
-  dist                                    dist/: the page as a static folder and an npm package
+  dist                                    dist/: the page for a static host; dist-npm/: the package
+        [--no-build]                      with the last build of the engine
   release --dry-run                       pack the crate and the npm package, and check both
   setup                                   install what the other commands need, and list it
   help                                    this text
