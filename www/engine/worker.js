@@ -12,11 +12,12 @@ import { ModelSource } from "../weights/source.js";
 import { probe } from "./device.js";
 import { compileEngine } from "./download.js";
 import { ENGINE_FILES } from "./engine-files.js";
-import { loadFailure, startFailure, stepFailure } from "./failures.js";
+import { deviceLost, loadFailure, startFailure, stepFailure } from "./failures.js";
 import { cachedTiling, cacheTiling } from "./tuning-cache.js";
 
 /** @typedef {import("./protocol.js").PageMessage} PageMessage */
 /** @typedef {import("../base/problem.js").ProblemKind} ProblemKind */
+/** @typedef {Exclude<PageMessage, {tag: "cancel" | "watch"}>} Request */
 /** @typedef {Extract<PageMessage, {tag: "open"}>} Open */
 /** @typedef {Extract<PageMessage, {tag: "generate"}>} Generate */
 /** @typedef {import("./protocol.js").WorkerMessage} WorkerMessage */
@@ -26,8 +27,10 @@ const send = (message, transfer = []) => self.postMessage(message, { transfer })
 
 /** @type {import("../pkg/darkroom.js").Engine | null} */
 let engine = null;
-/** @type {Exclude<PageMessage, {tag: "cancel"}>[]} */
+/** @type {Request[]} */
 const queue = [];
+/** Ports that close with this worker. They are held here so that they close no earlier. */
+const lifelines = /** @type {MessagePort[]} */ ([]);
 /** Id of the request in progress. @type {number | null} */
 let current = null;
 let cancelled = false;
@@ -35,7 +38,8 @@ let cancelled = false;
 self.addEventListener("message", (event) => {
   /** @type {PageMessage} */
   const message = /** @type {MessageEvent} */ (event).data;
-  if (message.tag === "cancel") cancel(message.id);
+  if (message.tag === "watch") lifelines.push(message.port);
+  else if (message.tag === "cancel") cancel(message.id);
   else queue.push(message);
   if (current === null) void work();
 });
@@ -73,7 +77,7 @@ async function work() {
   current = null;
 }
 
-/** @param {Exclude<PageMessage, {tag: "cancel"}>} message */
+/** @param {Request} message */
 async function answer(message) {
   const { id } = message;
   try {
@@ -113,12 +117,13 @@ async function open(message) {
 
   tell({ stage: "device" });
   // The engine and a model's first files are fetched at the same time: neither waits for the other.
-  const wasm = withKind("start", () => startEngine(tell));
+  const wasm = withKind("start", () => startEngine(tell)).catch(pageFailure);
   let opening = new OpeningModel(message, wasm, tell);
   try {
     const { gpu } = /** @type {{gpu?: import("./device.js").Gpu}} */ (navigator);
     const [{ Engine, version }, device] = await Promise.all([wasm, probe(choice, gpu)]);
     if (reason) device.reason = reason;
+    tell({ stage: "chosen", device: device.kind });
     const made = await withKind("device", () => Engine.create(device.kind));
     tell({ stage: "test" });
     await withKind("device", () => made.selfTest());
@@ -244,6 +249,9 @@ class OpeningModel {
     } catch (error) {
       await source.close();
       if (error instanceof WebAssembly.RuntimeError) throw error;
+      // What has been fetched is stored by now: the next engine goes on from there.
+      if (deviceLost(error) && !source.problem)
+        throw new DarkroomError("crash", problemOf(error, "crash").message);
       source.problem = loadFailure(error, source, typeof model === "string" ? model : model.name);
     }
     return source;
@@ -274,6 +282,19 @@ async function withKind(kind, act) {
     const message = panicTextOr(problemOf(error, "engine").message);
     throw new DarkroomError(typeof kind === "string" ? kind : kind(error), message);
   }
+}
+
+/**
+ * Names the file of the page that is missing, where that is why the engine did not start.
+ * @param {Error} error
+ * @returns {Promise<never>}
+ */
+async function pageFailure(error) {
+  const url = ENGINE_FILES.wasm;
+  const answer = await fetch(url, { method: "HEAD", cache: "no-store" }).catch(() => null);
+  if (answer === null || answer.ok) throw error;
+  const status = `${answer.status} ${answer.statusText}`.trimEnd();
+  throw new DarkroomError("page", `${url}: the server answered ${status}.`);
 }
 
 function loadedEngine() {

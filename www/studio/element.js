@@ -4,32 +4,39 @@
  *
  * Attributes, read when it is put into a document: `model`, `prompt`, `negative-prompt`, `seed`,
  * `guidance-scale` (for that model), and `hub`: the address of the hub that models named
- * `owner/name` come from, if not Hugging Face. Property `settings`: the values of the form. Method
- * `generate()`. Events: `settings` when they change, `picture` with each finished one.
+ * `owner/name` come from, if not Hugging Face. Property `settings`: the values of the form. Property
+ * `showcase`: what a model draws, see showcase.js. Method `generate()`. Events: `settings` when they
+ * change, `picture` with each finished one.
  */
 import { DarkroomError, problemOf } from "../base/problem.js";
 import { setLanguage, strings } from "../strings/index.js";
 import { addressOf, isCheckpoint, nameOf, ON_DISK } from "./address.js";
 import { FileInput } from "./file-input.js";
-import { SettingsForm } from "./form.js";
+import { rememberFold } from "./fold.js";
+import { SettingsForm, withModelDefaults } from "./form.js";
 import { Gallery } from "./gallery.js";
 import { fromInfotext, infotext } from "./infotext.js";
+import { ModelSwitch } from "./model-switch.js";
 import { ModelsPanel } from "./models.js";
-import { canvasOf, PictureView } from "./picture-view.js";
+import { canvasOf } from "./picture-view.js";
 import { download, pngOf } from "./png.js";
 import { textOf } from "./png-text.js";
 import { openingText, stepText } from "./progress.js";
+import { useRemedy } from "./remedies.js";
 import { Session } from "./session.js";
 import { DEFAULTS, randomSeed } from "./settings.js";
 import { languageOf, shadowRootOf } from "./shadow-root.js";
+import { translated } from "./showcase.js";
+import { Stage } from "./stage.js";
 import { partOf, StatusView, said } from "./status-view.js";
+import { wallOf } from "./wall.js";
 
 /** @typedef {import("../engine/protocol.js").DeviceChoice} DeviceChoice */
-/** @typedef {import("../engine/protocol.js").OpenProgress} OpenProgress */
 /** @typedef {import("../engine/protocol.js").Opened} Opened */
 /** @typedef {import("../engine/protocol.js").Prediction} Prediction */
 /** @typedef {import("./picture-view.js").Frame} Frame */
 /** @typedef {import("./session.js").Job} Job */
+/** @typedef {import("./session.js").OpenProgress} OpenProgress */
 /** @typedef {import("./session.js").Result} Result */
 /** @typedef {import("./settings.js").Settings} Settings */
 
@@ -45,11 +52,15 @@ export class DarkroomStudio extends Base {
   /** @type {ShadowRoot} */ #root = /** @type {any} */ (null);
   /** @type {StatusView} */ #status = /** @type {any} */ (null);
   /** @type {SettingsForm} */ #form = /** @type {any} */ (null);
-  /** @type {PictureView} */ #view = /** @type {any} */ (null);
+  /** @type {Stage} */ #stage = /** @type {any} */ (null);
   /** @type {Gallery} */ #gallery = /** @type {any} */ (null);
   /** @type {ModelsPanel} */ #models = /** @type {any} */ (null);
   /** @type {FileInput} */ #files = /** @type {any} */ (null);
   /** Settings given before the form exists. @type {Partial<Settings>} */ #early = {};
+  /** The settings of a link, before the form exists. @type {Partial<Settings> | null} */
+  #link = null;
+  /** What the run in progress makes. @type {import("./stage.js").Kind} */ #kind = "picture";
+  /** @type {import("./showcase.js").Showcase | null} */ #showcase = null;
   #frames = 0;
   #countTimer = 0;
 
@@ -60,18 +71,23 @@ export class DarkroomStudio extends Base {
       device: /** @type {DeviceChoice} */ (this.settings.device),
     }),
     onChange: () => this.#show(),
-    onOpening: () => this.#status.clear(),
+    onOpening: () => {
+      this.#status.clear();
+      this.#stage.forget();
+    },
     onOpenProgress: (progress) => this.#showOpening(progress),
     onReady: (opened) => this.#welcome(opened),
     onProblem: (problem) => this.#problem(problem),
-    onStart: (settings) => this.#view.prepare(settings),
+    onLater: (text) => this.#status.later(text),
+    onLong: (text) => this.#status.say({ text, fraction: null }),
+    onStart: (settings) => this.#stage.prepare(settings, this.#kind),
     onPrompts: () => {
       const { encoding: text, making: spoken } = strings().studio.status;
       this.#status.say({ text, spoken });
     },
     onStep: (progress, { at, all }, watch) => {
       const size = { width: Number(all[at].width), height: Number(all[at].height) };
-      if (progress.preview) this.#view.preview(at, progress.preview, size);
+      if (progress.preview) this.#stage.preview(at, progress.preview, size);
       if (progress.warnings) this.#status.warn(progress.warnings);
       this.#status.say(stepText(progress, watch, at, all.length));
     },
@@ -80,12 +96,46 @@ export class DarkroomStudio extends Base {
       this.#status.say({ text: strings().studio.status.stopping, fraction: null }),
     onFailed: (cancelled) =>
       this.#status.say(cancelled ? said(strings().studio.status.cancelled) : { text: "" }),
-    onEnd: () => this.#view.rest(),
+    onEnd: () => this.#stage.rest(),
+  });
+
+  #switch = new ModelSwitch({
+    settings: () => this.#form.settings,
+    fill: (settings) => {
+      this.#form.fill(settings);
+      this.#changed();
+    },
+    forget: () => this.#form.forgetModel(),
+    open: () => this.#session.change("model"),
+    loaded: () => this.#session.opened !== null,
+    fallback: () => this.getAttribute("model") ?? "",
+    addressOf: (model) => addressOf(model, document.baseURI, this.#hub),
+    nameOf: (model) => this.#nameOf(model),
+    say: (text) => this.#status.say({ text, fraction: text ? null : undefined }),
+    problem: (problem, typed) => this.#problem(problem, typed),
+    ask: (question, model) =>
+      this.#status.ask(question, model, this.#nameOf(this.#form.settings.model)),
   });
 
   connectedCallback() {
+    // Properties that were set before the tag was defined.
+    for (const name of /** @type {const} */ (["settings", "showcase", "link"])) {
+      if (!Object.hasOwn(this, name)) continue;
+      const early = /** @type {any} */ (this[name]);
+      Reflect.deleteProperty(this, name);
+      this[name] = early;
+    }
     if (!this.#form) this.#build();
+    void this.#start();
+  }
+
+  /** Opens the first model: the one of the link, unless the visitor has to agree to it. */
+  async #start() {
+    if (this.#link) this.#form.fill(await this.#switch.link(this.#link, document.baseURI));
+    this.#link = null;
+    this.#switch.begin();
     this.#session.open();
+    this.#switch.showQuestion();
   }
 
   disconnectedCallback() {
@@ -110,25 +160,75 @@ export class DarkroomStudio extends Base {
     const { device, model, prediction } = this.settings;
     const same =
       device === before.device && model === before.model && prediction === before.prediction;
-    if (this.isConnected && !same) this.#session.open();
+    if (this.isConnected && !same)
+      this.#session.change(device === before.device ? "model" : "device");
   }
 
-  /** Makes a picture. `compare`: two of the same seed, the first without the negative prompt. */
-  async generate({ compare = false } = {}) {
+  /**
+   * Applies the settings of a link. A model from another host, or a large one, is loaded only after
+   * the visitor has agreed.
+   * @param {Partial<Settings>} settings
+   */
+  async openLink(settings) {
+    const { model, prediction, ...rest } = settings;
+    if (!this.#form) {
+      this.#link = settings;
+      this.settings = rest;
+      return;
+    }
+    this.settings = await this.#switch.link(settings, document.baseURI);
+    this.#switch.showQuestion();
+  }
+
+  /** The settings of a link, as for `openLink`. @param {Partial<Settings>} settings */
+  set link(settings) {
+    void this.openLink(settings);
+  }
+
+  /** What is known about a model. @param {import("./showcase.js").Showcase | null} showcase */
+  set showcase(showcase) {
+    this.#showcase = showcase;
+    if (this.#form) this.#describeModel();
+  }
+
+  get showcase() {
+    return this.#showcase;
+  }
+
+  /**
+   * Makes a picture. `compare`: two of the same seed, the first without the negative prompt. `wall`:
+   * the same for nine seeds.
+   */
+  async generate({ compare = false, wall = false } = {}) {
+    if (!(await this.#switch.settled())) return;
     await this.#session.stop();
     if (!this.#form.isValid()) return;
-    if (compare && !this.settings.negative_prompt.trim()) {
+    const several = compare || wall;
+    if (several && !this.settings.negative_prompt.trim()) {
       this.#form.note("negative_prompt", strings().studio.prompts.writeFirst);
       this.#form.focus("negative_prompt");
       return;
     }
     // A comparison is about the picture there is: the same seed again.
-    if (!compare) this.#form.useSeed();
+    if (!several) this.#form.useSeed();
     this.#changed();
+    this.#kind = wall ? "wall" : compare ? "compare" : "picture";
     const { settings } = this;
-    await this.#session.generate(
-      compare ? [{ ...settings, negative_prompt: "" }, settings] : [settings],
-    );
+    if (compare) await this.#compare(settings);
+    else await this.#session.generate(wall ? wallOf(settings) : [settings]);
+  }
+
+  /**
+   * Makes a pair. The picture without the negative prompt is not made twice.
+   * @param {Settings} settings
+   */
+  async #compare(settings) {
+    const plain = { ...settings, negative_prompt: "" };
+    const { opened } = this.#session;
+    const made = opened && this.#stage.reusable(withModelDefaults(plain, opened.model));
+    const run = this.#session.generate([plain, settings], { from: made ? 1 : 0 });
+    if (made) this.#stage.finish(0, made, [plain, settings]);
+    await run;
   }
 
   /** Takes files that are dragged over the page beside the studio. @param {DragEvent} event */
@@ -145,6 +245,7 @@ export class DarkroomStudio extends Base {
     this.#buildPictures();
     this.#buildModels();
     this.#buildFiles();
+    rememberFold(this.#part("fold", HTMLDetailsElement));
     this.#listen();
   }
 
@@ -171,27 +272,51 @@ export class DarkroomStudio extends Base {
   }
 
   #buildPictures() {
-    this.#view = new PictureView(this.#part("pictures"), (frame) => void this.#save(frame));
+    this.#stage = new Stage(this.#root, {
+      onSave: (frame) => void this.#save(frame),
+      onTry: (settings) => this.#try(settings),
+      onOpen: (frames) => this.#openPair(frames),
+    });
+    this.#describeModel();
     this.#gallery = new Gallery(this.#part("gallery"), (frame) => this.#restoreFrame(frame));
   }
 
   #buildModels() {
     this.#models = new ModelsPanel(this.#part("models", HTMLDialogElement), {
       nameOf: (address) => nameOf(address, document.baseURI, this.#hub),
-      onUse: (model) => {
-        this.#form.forgetModel();
-        this.settings = { model };
-      },
+      onUse: (model) => this.#switch.accept(model),
       onDelete: (address) => this.#deleted(address),
     });
   }
 
   #buildFiles() {
     this.#files = new FileInput(this, this.#root, {
-      onModel: (name) => this.#useFile(name),
+      onModel: (name) => this.#switch.accept(name),
       onPicture: (picture) => this.#restoreFile(picture),
       onProblem: (error) => this.#problem(problemOf(error, "disk")),
     });
+  }
+
+  /** Shows what the model draws, where that is known. */
+  #describeModel() {
+    const known = this.#showcase?.model === this.settings.model ? this.#showcase : null;
+    this.#stage.showcase = known;
+    const { model } = strings().stage;
+    this.#part("draws").textContent = translated(known?.draws) || model(this.settings.model);
+  }
+
+  /** Compares with another seed. @param {Partial<Settings> | null} settings null: a new seed */
+  #try(settings) {
+    if (!this.#session.idle) return;
+    this.settings = settings ?? { seed: randomSeed() };
+    void this.generate({ compare: true });
+  }
+
+  /** A pair of the wall is opened: its pictures are kept, and its settings are those of the form. */
+  #openPair(/** @type {Frame[]} */ frames) {
+    for (const frame of frames) if (!this.#gallery.has(frame)) this.#gallery.add(frame);
+    const { device, model, ...settings } = frames[1].settings;
+    this.settings = model === this.settings.model ? settings : frames[1].settings;
   }
 
   get #formElement() {
@@ -218,13 +343,11 @@ export class DarkroomStudio extends Base {
     });
     form.addEventListener("change", ({ target }) => {
       const { name } = /** @type {HTMLInputElement} */ (target);
-      if (name === "model") {
-        this.#form.forgetModel();
-        this.#changed();
-      }
+      if (name === "model") this.#switch.typed();
       // The prediction type also decides on the model's default sampler and size.
       if (name === "prediction") this.#form.resetModelDefaults();
-      if (name === "model" || name === "device" || name === "prediction") this.#session.open();
+      if (name === "device") this.#session.change("device");
+      if (name === "prediction") this.#session.change("model");
     });
   }
 
@@ -232,31 +355,30 @@ export class DarkroomStudio extends Base {
   #press({ act, remedy }) {
     if (act === "cancel") this.#session.cancel();
     if (act === "compare" && this.#session.idle) void this.generate({ compare: true });
+    if (act === "wall" && this.#session.idle) void this.generate({ wall: true });
+    if (act === "change-model") this.#form.focus("model");
     if (act === "new-seed") {
       this.#form.newSeed();
       this.#changed();
     }
     if (act === "models") void this.#models.open(this.#address);
     if (act === "file" || act === "folder") this.#files.choose(act);
-    const { model } = this.settings;
-    if (remedy === "file") this.#files.choose(isCheckpoint(model) ? "file" : "folder");
-    else if (remedy === "cpu") this.settings = { device: "cpu" };
-    else if (remedy) this.#session.open({ fresh: remedy === "fresh" });
-  }
-
-  /** @param {string} model as the field is to have it */
-  #useFile(model) {
-    this.#form.forgetModel();
-    const same = this.settings.model === model;
-    this.settings = { model };
-    // Of the same name, but perhaps another file.
-    if (same) this.#session.open();
+    if (remedy)
+      useRemedy(remedy, {
+        session: this.#session,
+        models: this.#switch,
+        files: this.#files,
+        model: () => this.settings.model,
+        useCpu: () => (this.settings = { device: "cpu" }),
+        focusModel: () => this.#form.focus("model"),
+        hide: () => this.#problem(null),
+      });
   }
 
   /** Restores the settings that a picture was made with. @param {File} picture */
   async #restoreFile(picture) {
     const text = await textOf(new Uint8Array(await picture.arrayBuffer()), "parameters");
-    const found = text === null ? null : fromInfotext(text);
+    const found = text === null ? null : fromInfotext(text, this.settings.model);
     if (!found) {
       throw new DarkroomError("request", strings().studio.status.noParameters(picture.name));
     }
@@ -271,7 +393,7 @@ export class DarkroomStudio extends Base {
     if (!this.#session.idle) return;
     const { device, model, ...settings } = frame.settings;
     this.settings = model === this.settings.model ? settings : frame.settings;
-    this.#view.show(frame);
+    this.#stage.show(frame);
     this.#status.warn(frame.warnings);
   }
 
@@ -289,12 +411,14 @@ export class DarkroomStudio extends Base {
   /** Runs after any change by the visitor or by a link. */
   #changed() {
     this.#form.review();
+    this.#describeModel();
     clearTimeout(this.#countTimer);
     this.#countTimer = window.setTimeout(() => {
       void this.#count();
       void this.#plan();
     }, COUNT_AFTER_MS);
-    this.dispatchEvent(new CustomEvent("settings", { detail: this.settings }));
+    const detail = this.#switch.forAddress(this.settings);
+    this.dispatchEvent(new CustomEvent("settings", { detail }));
   }
 
   async #count() {
@@ -358,6 +482,7 @@ export class DarkroomStudio extends Base {
     }
     void this.#count();
     void this.#plan();
+    if (this.#switch.ready()) this.#changed();
   }
 
   /** @param {string | null} address of the model that was deleted from the cache; null: all */
@@ -375,15 +500,28 @@ export class DarkroomStudio extends Base {
     const canvas = canvasOf(picture);
     this.#frames += 1;
     const frame = { number: this.#frames, settings, canvas, seconds, device, warnings };
-    this.#view.finish(at, frame, all);
-    this.#gallery.add(frame);
+    this.#stage.finish(at, frame, all);
+    // A pair of the wall is kept when it is opened.
+    if (this.#kind !== "wall") this.#gallery.add(frame);
     this.#status.say(said(strings().studio.status.finished(seconds, device)));
     this.dispatchEvent(new CustomEvent("picture", { detail: { settings, canvas, seconds } }));
   }
 
-  /** @param {import("../base/problem.js").Problem | null} problem */
-  #problem(problem) {
-    this.#status.problem(problem, this.dataset.device === "cpu");
+  /**
+   * @param {import("../base/problem.js").Problem | null} problem
+   * @param {boolean} [typed] it is about a text in the model field
+   */
+  #problem(problem, typed = false) {
+    const onCpu = this.dataset.device === "cpu";
+    const situation = problem ? this.#switch.situation(problem) : {};
+    this.#status.problem(problem, { onCpu, typed, ...situation });
+    if (!problem) this.#switch.showQuestion();
+  }
+
+  /** @param {string} model the text in the model field */
+  #nameOf(model) {
+    if (model.startsWith(ON_DISK)) return model.slice(ON_DISK.length).replace(/\/$/, "");
+    return nameOf(addressOf(model, document.baseURI, this.#hub), document.baseURI, this.#hub);
   }
 
   /** Shows the session's state in the buttons, and as attributes for the style sheet. */

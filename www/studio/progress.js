@@ -36,7 +36,7 @@ export class Stopwatch {
 }
 
 /**
- * @param {Exclude<OpenProgress, {stage: "notice" | "storage" | "plan"}>} progress
+ * @param {Exclude<OpenProgress, {stage: "notice" | "storage" | "plan" | "chosen"}>} progress
  * @param {boolean} waiting a picture waits for the model
  * @returns {Status}
  */
