@@ -29,26 +29,57 @@ const KEYWORDS: [&str; 7] = [
 /// Description of the element's attributes, events and parts for editors.
 const ELEMENTS: &str = "custom-elements.json";
 
-fn parse(mut parser: lexopt::Parser) -> std::result::Result<bool, lexopt::Error> {
-    let mut build = true;
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Long("no-build") => build = false,
-            other => return Err(other.unexpected()),
+pub struct Options {
+    /// Bring the engine up to date first.
+    pub build: bool,
+    /// The address at which the page will be. Previews of links need it: other sites fetch the
+    /// picture in them, and a relative address leads them nowhere.
+    pub address: Option<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            build: true,
+            address: None,
         }
     }
-    Ok(build)
+}
+
+impl Options {
+    fn parse(mut parser: lexopt::Parser) -> std::result::Result<Self, lexopt::Error> {
+        let mut options = Self::default();
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("no-build") => options.build = false,
+                Long("address") => options.address = Some(address(parser.value()?.string()?)?),
+                other => return Err(other.unexpected()),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// Checks the address of a folder.
+fn address(text: String) -> Result<String> {
+    let is_folder = text.starts_with("https://") && text.ends_with('/');
+    match is_folder && !text.contains(['"', '<', '?', '#']) {
+        true => Ok(text),
+        false => Err(format!(
+            "--address is {text:?}; it must be the https address of a folder, such as \
+             https://example.org/darkroom/"
+        )),
+    }
 }
 
 pub fn command(parser: lexopt::Parser) -> Result<()> {
-    let build = parse(parser).map_err(|error| error.to_string())?;
-    make(build).map(|_| ())
+    let options = Options::parse(parser).map_err(|error| error.to_string())?;
+    make(&options).map(|_| ())
 }
 
-/// Bundles everything; returns the folder of the npm package. With `build`, the engine is brought up
-/// to date first.
-pub fn make(build: bool) -> Result<PathBuf> {
-    if build {
+/// Bundles everything; returns the folder of the npm package.
+pub fn make(options: &Options) -> Result<PathBuf> {
+    if options.build {
         wasm::build()?;
     }
     let node = setup::node_packages()?;
@@ -57,9 +88,10 @@ pub fn make(build: bool) -> Result<PathBuf> {
     let mut bundler = program(&node);
     bundler
         .arg(root.join("tests/browser/build/main.mjs"))
-        .args([&page, &npm, &maps]);
+        .args([&page, &npm, &maps])
+        .args(&options.address);
     run(&mut bundler)?;
-    let notices = licenses::collect(&root)?;
+    let notices = licenses::collect(&root, &[bundler_license(&root)?])?;
     for folder in [&page, &npm] {
         for name in ["LICENSE-MIT", "LICENSE-APACHE"] {
             copy_file(&root.join(name), &folder.join(name))?;
@@ -78,6 +110,23 @@ pub fn make(build: bool) -> Result<PathBuf> {
         folder_bytes(&npm)? as f64 / 1e6
     );
     Ok(npm)
+}
+
+/// The licence of the bundler: it writes helper functions of its own into the scripts. No other
+/// package from npm is in them.
+fn bundler_license(root: &Path) -> Result<licenses::Work> {
+    let folder = root.join("tests/browser/node_modules/esbuild");
+    let manifest = paths::read(&folder.join("package.json"))?;
+    let manifest: Json = serde_json::from_str(&manifest).map_err(|error| error.to_string())?;
+    Ok(licenses::Work {
+        label: format!(
+            "esbuild {} (helper functions in the scripts)",
+            manifest["version"].as_str().unwrap_or_default()
+        ),
+        license: "MIT",
+        source: "https://www.npmjs.com/package/esbuild",
+        text: folder.join("LICENSE.md"),
+    })
 }
 
 /// Adds to the bundles what makes a package of them.
@@ -259,6 +308,20 @@ mod tests {
         ];
         assert_eq!(names, all);
         assert_eq!(elements, "./custom-elements.json");
+    }
+
+    #[test]
+    fn an_address_of_the_page_is_an_https_folder() {
+        let read = |text: &str| address(text.to_owned());
+        assert!(read("https://example.org/darkroom/").is_ok());
+        for text in [
+            "example.org/",
+            "https://example.org/a",
+            "http://a/",
+            "https://a/\"/",
+        ] {
+            assert!(read(text).unwrap_err().contains("--address"), "{text}");
+        }
     }
 
     #[test]

@@ -159,7 +159,7 @@ fn pack_crate(version: &str, problems: &mut Problems) -> Result<String> {
 
 /// Packs the npm package and checks it; returns its size in words.
 fn pack_npm(root: &Path, version: &str, problems: &mut Problems) -> Result<String> {
-    let dist = dist::make(true)?;
+    let dist = dist::make(&dist::Options::default())?;
     let npm = find(&["npm"]).ok_or("npm is not on the PATH; it comes with Node.js")?;
     let mut pack = program(npm);
     pack.current_dir(&dist)

@@ -53,7 +53,31 @@ export function rewrite(html, { style, scripts, studioStyle, worker, form }) {
     });
   if (!hasStudio) return page;
   const root = `<template shadowrootmode="open"><link rel="stylesheet" href="${studioStyle}">`;
-  return page.replace(ELEMENT, (tag) => `${tag}${root}${form.trim()}</template>`);
+  // The element renders its form again for visitors of another language.
+  const english = form.trim().replace('<form class="studio"', '$& lang="en"');
+  if (english === form.trim()) throw new Error("the studio’s template has no form");
+  return page.replace(ELEMENT, (tag) => `${tag}${root}${english}</template>`);
+}
+
+/** The picture of a page in previews of links to it. */
+const PREVIEW = /(<meta (?:property="og|name="twitter):image" content=")([^":]+)"/g;
+
+/**
+ * The page with its own address, and with that of its picture for previews.
+ * @param {string} html
+ * @param {string} name of its file
+ * @param {string} [address] of the folder; without it nothing changes
+ */
+export function absolute(html, name, address) {
+  if (!address) return html;
+  const own = name === "index.html" ? address : new URL(name, address).href;
+  const lines = [
+    `    <link rel="canonical" href="${own}">`,
+    `    <meta property="og:url" content="${own}">`,
+  ];
+  return html
+    .replace(PREVIEW, (_, tag, file) => `${tag}${new URL(file, address).href}"`)
+    .replace("  </head>", () => `${lines.join("\n")}\n  </head>`);
 }
 
 /**

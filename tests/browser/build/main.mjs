@@ -1,16 +1,16 @@
 // @ts-check
 /**
- * Bundles the page and the npm package: `node main.mjs DIST NPM MAPS`. The folders are emptied
- * first. `cargo xtask dist` calls it, and adds the licences, the types and the package.json.
+ * Bundles the page and the npm package: `node main.mjs DIST NPM MAPS [ADDRESS]`. The folders are
+ * emptied first. `cargo xtask dist` calls it, and adds the licences, types and package.json.
  */
 import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { bundle, bundleCss, pageModule, studioStyleFiles, WWW } from "./bundle.mjs";
 import { hashOf, readEngine } from "./compress.mjs";
-import { filesOf, rewrite, sourcesOf } from "./html.mjs";
-import { serviceWorker } from "./shell.mjs";
+import { absolute, filesOf, rewrite, sourcesOf } from "./html.mjs";
+import { listed, serviceWorker } from "./shell.mjs";
 
-const [dist, npm, maps] = process.argv.slice(2);
+const [dist, npm, maps, address] = process.argv.slice(2);
 if (!maps) throw new Error("expected three folders: of the page, the npm package and the maps");
 
 const VOCABULARY = ["vocab/clip/vocab.json", "vocab/clip/merges.txt"];
@@ -55,17 +55,18 @@ async function makePage() {
       : new Map();
     const form = template();
     const parts = { style, scripts: bundled, studioStyle, worker: workerPath, form };
-    const page = rewrite(html, parts);
+    const page = absolute(rewrite(html, parts), name, address);
     await write(dist, name, page);
     if (name !== "index.html") shell.add(name);
     for (const file of filesOf(page)) if (!/^(\.|data:)/.test(file)) shell.add(file);
     for (const file of bundled.values()) shell.add(file);
   }
+  const source = await readFile(join(WWW, "sw.js"), "utf8");
+  for (const file of listed(source)) if (copied.has(file)) shell.add(file);
   for (const file of shell) {
     const known = file === "./" || file.startsWith("assets/") || copied.has(file);
     if (!known) throw new Error(`the page refers to ${file}, which is not in www/`);
   }
-  const source = await readFile(join(WWW, "sw.js"), "utf8");
   const copies = { [wasm]: `${wasm}.gz` };
   await write(dist, "sw.js", await serviceWorker(source, [...shell].sort(), copies));
   // GitHub Pages would run a site generator over the folder.

@@ -5,6 +5,10 @@ import { transform } from "esbuild";
 const SHELL = /const SHELL = \[[^\]]*\];/;
 const COPIES = /const COPIES = \{\};/;
 
+/** Files in the list of the source. @param {string} source of the service worker */
+export const listed = (source) =>
+  [...(SHELL.exec(source)?.[0] ?? "").matchAll(/"([^"]+)"/g)].map(([, file]) => file);
+
 /**
  * @param {string} source of the service worker
  * @param {string[]} files that the page loads by itself, relative to it
