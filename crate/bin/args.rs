@@ -70,7 +70,7 @@ pub struct Generate {
     /// Sampling steps
     #[arg(long, default_value_t = 20, allow_negative_numbers = true)]
     pub steps: usize,
-    /// Guidance scale; at 1 the negative prompt has no effect
+    /// Guidance scale, 0 to 100; at 1 the negative prompt has no effect
     #[arg(
         long,
         alias = "guidance",
@@ -110,6 +110,10 @@ pub struct Generate {
     /// no-norm or ignore
     #[arg(long, default_value_t)]
     pub emphasis: Emphasis,
+    /// Last layer of the text encoder that is run, as A1111's web UI counts: 1 the last one, 2 the
+    /// last but one [default: the model's own]
+    #[arg(long, allow_negative_numbers = true)]
+    pub clip_skip: Option<usize>,
     /// Decode the picture in tiles: auto (where it does not fit in memory), always or never
     #[arg(long, alias = "vae-tiles", default_value_t)]
     pub vae_tiling: VaeTiling,
@@ -143,6 +147,7 @@ impl Generate {
             long_prompt: self.long_prompt,
             prompt_syntax: self.prompt_syntax,
             emphasis: self.emphasis,
+            clip_skip: self.clip_skip,
             vae_tiling: self.vae_tiling,
         }
     }

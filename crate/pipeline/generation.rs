@@ -61,11 +61,11 @@ impl Generation {
         dtype: DType,
         request: &Request,
     ) -> Result<Self> {
-        if !(1.0..=100.0).contains(&request.guidance_scale) {
+        if !(0.0..=100.0).contains(&request.guidance_scale) {
             return Err(Error::request(
                 "guidance scale",
                 request.guidance_scale,
-                "1 to 100",
+                "0 to 100",
             ));
         }
         let [height, width] = latent_size(&pipeline, request)?;
@@ -93,6 +93,7 @@ impl Generation {
             shape: [channels, height, width],
             input_scale: sampler.input_scale(),
             timesteps: sampler.schedule().timesteps.clone(),
+            guidance_scale: request.guidance_scale,
         };
         Ok(Generation {
             denoiser: Denoiser::new(pipeline.unet(), input),
@@ -255,14 +256,15 @@ impl Generation {
 fn latent_size(pipeline: &Pipeline, request: &Request) -> Result<[usize; 2]> {
     let config = pipeline.config();
     let unit = config.pixels_per_latent();
-    let size = |field, pixels: Option<usize>| {
-        let pixels = pixels.unwrap_or(config.default_size());
+    let [default_width, default_height] = config.default_size();
+    let size = |field, pixels: Option<usize>, default| {
+        let pixels = pixels.unwrap_or(default);
         if pixels == 0 || !pixels.is_multiple_of(unit) || pixels > MAX_SIDE {
             let expected = format!("a multiple of {unit} from {unit} to {MAX_SIDE}");
             return Err(Error::request(field, pixels, expected));
         }
         Ok(pixels / unit)
     };
-    let width = size("width", request.width)?;
-    Ok([size("height", request.height)?, width])
+    let width = size("width", request.width, default_width)?;
+    Ok([size("height", request.height, default_height)?, width])
 }

@@ -38,12 +38,12 @@ impl ModelInfo {
     /// [`Error::Config`](crate::Error::Config) for a scheduler class that Darkroom does not have.
     pub(super) fn of(pipeline: &Pipeline) -> Result<Self> {
         let config = pipeline.config();
-        let size = config.default_size();
+        let [default_width, default_height] = config.default_size();
         Ok(ModelInfo {
             default_sampler: SamplerKind::from_config(&config.scheduler)?.name(),
             samplers: SamplerKind::ALL.iter().map(|kind| kind.name()).collect(),
-            default_width: size,
-            default_height: size,
+            default_width,
+            default_height,
             size_multiple: config.pixels_per_latent(),
             prediction_type: match config.scheduler.prediction_type {
                 PredictionType::Epsilon => "epsilon",

@@ -16,6 +16,7 @@ use crate::text::encoder::TextEncoder;
 use crate::unet::Unet;
 use crate::vae::decoder::VaeDecoder;
 use crate::weights::file::Part;
+use crate::weights::identify_folder::explain;
 use crate::weights::load::{LoadProgress, Weights, load_checkpoint, load_parts};
 use crate::weights::sizes::WeightSizes;
 use crate::weights::{Source, VarBuilder, VarStore};
@@ -120,7 +121,7 @@ async fn read_weights(
     let mut read = None;
     let mut progress = |p: LoadProgress<'_>| {
         if read.is_none() {
-            let size = [config.default_size(); 2];
+            let size = config.default_size();
             on_plan(&MemoryPlan::new(config, &p.sizes, runtime, size));
         }
         read = Some(Read {
@@ -132,7 +133,10 @@ async fn read_weights(
     };
     let (device, storage) = (&runtime.device, runtime.storage);
     let weights = match &model.checkpoint {
-        None => load_parts(source, &parts, device, storage, &mut progress).await?,
+        None => match load_parts(source, &parts, device, storage, &mut progress).await {
+            Ok(weights) => weights,
+            Err(error) => return Err(explain(source, error).await),
+        },
         Some(file) => load_checkpoint(source, file, &parts, device, storage, &mut progress).await?,
     };
     while warmup.compile_next() {}

@@ -48,11 +48,12 @@ impl Checkpoint {
             other => other,
         })?;
         refuse_others(&shown, &file.header)?;
-        let (text_kind, text) = infer_text(&file.header, &shown)?;
-        let (unet_layers, unet) = infer_unet(&file.header, &shown, text_kind)?;
+        let (text_kind, text_prefix, text) = infer_text(&file.header, &shown)?;
+        let (unet_level, unet) = infer_unet(&file.header, &shown, text_kind)?;
         let (vae_levels, vae) = infer_vae(&file.header, &shown)?;
         let names = Ldm {
-            unet_layers,
+            unet_level,
+            text_prefix,
             vae_levels,
             text: text_kind,
         };

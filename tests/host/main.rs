@@ -20,6 +20,7 @@ mod support;
 mod tokens;
 mod tuning;
 mod vae_tiles;
+mod variants;
 
 use serde_json::Value;
 

@@ -2,7 +2,7 @@
 //! configuration that is derived from them is the published one.
 
 use darkroom::LoadOptions;
-use darkroom::config::{Activation, PredictionType};
+use darkroom::config::{Activation, MidBlockKind, PredictionType};
 use darkroom::weights::checkpoint::Checkpoint;
 use pollster::block_on;
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ fn configurations_are_the_published_ones() {
         assert_eq!(column(|block| block.up_attention.into()), [1, 1, 1, 0]);
         let heads = if sd1 { [8; 4] } else { [5, 10, 20, 20] };
         assert_eq!(column(|block| block.heads), heads);
-        assert!(unet.mid_attention && unet.flip_sin_to_cos);
+        assert!(unet.mid_block == MidBlockKind::Attention && unet.flip_sin_to_cos);
         assert_eq!((unet.in_channels, unet.out_channels), (4, 4));
         assert_eq!((unet.norm_num_groups, unet.norm_eps), (32, 1e-5));
         assert_eq!(unet.use_linear_projection, !sd1);
@@ -71,12 +71,12 @@ fn configurations_are_the_published_ones() {
         assert_eq!((vae.scaling_factor, vae.norm_num_groups), (0.18215, 32));
         assert!(vae.use_post_quant_conv && vae.mid_block_add_attention);
 
-        assert_eq!(config.default_size(), 512);
+        assert_eq!(config.default_size(), [512; 2]);
         assert_eq!(config.scheduler.class_name, "PNDMScheduler");
         let config = checkpoint
             .config(PredictionType::VPrediction)
             .expect("a model");
-        assert_eq!(config.default_size(), if sd1 { 512 } else { 768 });
+        assert_eq!(config.default_size(), [if sd1 { 512 } else { 768 }; 2]);
         assert_eq!(config.scheduler.class_name, "DDIMScheduler");
         assert_eq!(
             config.scheduler.prediction_type,

@@ -122,6 +122,17 @@ impl Hub {
         }
     }
 
+    fn list(&self, folder: &str) -> Vec<String> {
+        let Some(listing) = &self.listing else {
+            return self.snapshot.list(folder);
+        };
+        let in_folder = |path: &String| {
+            let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+            (parent == folder).then(|| name.to_string())
+        };
+        listing.files.keys().filter_map(in_folder).collect()
+    }
+
     fn read(&self, path: &str, range: Range<u64>) -> Result<Vec<u8>> {
         if self.listing.is_some() && !self.snapshot.has(path) {
             // Text files are needed whole. Of weights, only the headers are read before `plan`.
@@ -226,6 +237,10 @@ impl HubName {
 impl Source for Hub {
     fn size<'a>(&'a self, path: &'a str) -> SourceFuture<'a, Option<u64>> {
         Box::pin(async move { self.size(path) })
+    }
+
+    fn list<'a>(&'a self, folder: &'a str) -> SourceFuture<'a, Option<Vec<String>>> {
+        Box::pin(async move { Ok(Some(self.list(folder))) })
     }
 
     fn read<'a>(&'a self, path: &'a str, range: Range<u64>) -> SourceFuture<'a, Vec<u8>> {
