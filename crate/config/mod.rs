@@ -12,11 +12,13 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 
+mod kind;
 mod scheduler;
 mod text;
 mod unet;
 mod vae;
 
+pub use kind::ModelKind;
 pub use scheduler::{BetaSchedule, PredictionType, SchedulerConfig, TimestepSpacing};
 pub use text::{Activation, TextConfig};
 pub use unet::{MidBlockKind, PerBlock, UnetBlock, UnetConfig};

@@ -159,3 +159,42 @@ impl TextConfig {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::TextConfig;
+
+    fn config(json: &str) -> TextConfig {
+        TextConfig::from_json("text_encoder/config.json", json.as_bytes()).expect("a configuration")
+    }
+
+    #[test]
+    fn clip_skip_counts_from_the_layer_that_the_model_was_trained_with() {
+        let sd1 = config(r#"{"num_hidden_layers": 12, "hidden_act": "quick_gelu"}"#);
+        assert_eq!(sd1.own_clip_skip(), 1);
+        let left_out = [1, 2, 4, 12].map(|skip| sd1.layers_left_out(skip).expect("layers"));
+        assert_eq!(left_out, [0, 1, 3, 11]);
+        // The file of SD2 lacks the last of 24 layers.
+        let sd2 = config(r#"{"num_hidden_layers": 23, "hidden_act": "gelu"}"#);
+        assert_eq!(sd2.own_clip_skip(), 2);
+        let left_out = [1, 2, 3, 4].map(|skip| sd2.layers_left_out(skip).expect("layers"));
+        assert_eq!(left_out, [0, 0, 1, 2]);
+        for (config, skip, expected) in [(&sd1, 0, "1 to 12"), (&sd1, 13, "1 to 12")] {
+            let error = config
+                .layers_left_out(skip)
+                .expect_err("an error")
+                .to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+        let small = config(r#"{"num_hidden_layers": 3}"#);
+        let error = small.layers_left_out(4).expect_err("an error").to_string();
+        assert_eq!(error, "clip skip: got 4, expected 1 to 3");
+    }
+
+    #[test]
+    fn a_whole_clip_has_its_text_encoder_within() {
+        let json = r#"{"model_type": "clip", "hidden_size": 7,
+            "text_config": {"hidden_size": 768, "num_attention_heads": 12}}"#;
+        assert_eq!(config(json).hidden_size, 768);
+    }
+}

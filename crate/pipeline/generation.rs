@@ -16,7 +16,7 @@ use crate::sampling::update::Step;
 use crate::sampling::{Noise, Sampler, SamplerKind};
 
 /// Largest width and height in pixels. A mistyped size would otherwise exhaust the memory.
-const MAX_SIDE: usize = 4096;
+pub(super) const MAX_SIDE: usize = 4096;
 
 /// The state of a generation after a step.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
@@ -69,6 +69,7 @@ impl Generation {
             ));
         }
         let [height, width] = latent_size(&pipeline, request)?;
+        check_memory(&pipeline, [height, width])?;
         let scheduler = &pipeline.config().scheduler;
         let kind = match request.sampler {
             Some(kind) => kind,
@@ -216,6 +217,12 @@ impl Generation {
         self.sampler.calls()
     }
 
+    /// Last layer of the text encoder that is run, as the web UI of A1111 counts.
+    pub fn clip_skip(&self) -> usize {
+        let own = self.pipeline.config().text.own_clip_skip();
+        self.request.clip_skip.unwrap_or(own)
+    }
+
     /// The sampler in use.
     pub fn sampler(&self) -> SamplerKind {
         self.kind
@@ -247,6 +254,32 @@ impl Generation {
             rgba: self.pipeline.preview.apply(latent),
         }
     }
+}
+
+/// Checks that the memory plan for a latent of `size`, height and width, is within the device's
+/// limit.
+///
+/// # Errors
+/// [`Error::Request`] with the memory that the picture would take.
+fn check_memory(pipeline: &Pipeline, size: [usize; 2]) -> Result<()> {
+    let Some(limit) = pipeline.runtime().memory_limit else {
+        return Ok(());
+    };
+    let [height, width] = size.map(|side| side * pipeline.config().pixels_per_latent());
+    let plan = pipeline.memory_plan(width, height);
+    if plan.fits(Some(limit)) {
+        return Ok(());
+    }
+    let mb = |bytes: u64| bytes as f64 / 1e6;
+    let actual = format!(
+        "{width}×{height}, {:.0} MB of memory",
+        mb(plan.total + plan.host)
+    );
+    let expected = format!(
+        "a size that takes at most {:.0} MB on this device",
+        mb(limit)
+    );
+    Err(Error::request("width and height", actual, expected))
 }
 
 /// Height and width of the latent that `request` asks for.

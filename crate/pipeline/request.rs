@@ -59,7 +59,7 @@ pub struct Request {
         tsify(type = "\"original\" | \"no-norm\" | \"ignore\"")
     )]
     pub emphasis: Emphasis,
-    /// Last layer of the text encoder that is run, as the web UI of A1111 counts: 1 is the last one,
+    /// Last layer of the text encoder that is run, as the web UI of A1111 counts: 1 is the last,
     /// 2 the last but one; `None`: the model's own.
     pub clip_skip: Option<usize>,
     /// Decoding whole or in tiles.

@@ -5,10 +5,14 @@
 
 mod bad_input;
 mod bad_network;
+mod catalogue;
 mod command;
 mod cpu_ops;
+mod limits;
 mod memory;
+mod models_command;
 mod noise;
+mod outputs;
 mod parity;
 mod precision;
 mod prompts;

@@ -230,6 +230,42 @@ fn a_guidance_embedding_matches_diffusers() {
     compare("guidance-embedding");
 }
 
+/// A latent consistency model is recognised, has its own defaults, and reads no negative prompt.
+#[test]
+fn a_guidance_embedding_takes_the_place_of_the_negative_prompt() {
+    let scratch = case("guidance-embedding").copy();
+    let pipeline = load(&Folder::open(scratch.model()).expect("a folder"), &cpu());
+    let info = pipeline.info().expect("a summary");
+    let defaults = (info.default_steps, info.default_guidance_scale);
+    assert_eq!((info.kind, defaults), ("lcm", (4, 8.0)));
+    assert!(info.guidance_embedded);
+    let run = |negative: &str, guidance_scale: f64| {
+        let request = Request {
+            prompt: "a man".into(),
+            negative_prompt: negative.into(),
+            steps: 2,
+            guidance_scale,
+            ..Request::default()
+        };
+        let generated = generate(&pipeline, &request);
+        (generated.latent, generated.warnings)
+    };
+    let (with, warnings) = run("mustache", 8.0);
+    assert!(warnings[0].contains("guidance built in"), "{warnings:?}");
+    let (without, none) = run("", 8.0);
+    assert_eq!((&with, none), (&without, vec![]));
+    // The scale still has an effect.
+    assert!(relative_error(&run("", 2.0).0, &with) > 0.01);
+
+    let outcome = scratch.generate(&["--json", "--sampler", "ddim"]);
+    outcome.warns(&["guidance built in"]);
+    let json = outcome.json();
+    assert_eq!(
+        (&json["steps"], &json["guidance_scale"]),
+        (&4.into(), &8.0.into())
+    );
+}
+
 const CLIP_SKIP: [&str; 3] = ["clip-skip-sd1", "clip-skip-sd2", "clip-skip-narrow"];
 
 #[test]

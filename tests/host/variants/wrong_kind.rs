@@ -27,7 +27,8 @@ fn folders_of_other_models_are_named_for_what_they_are() {
     let flax = json!("FlaxUNet2DConditionModel");
     let inputs = |channels: u64| (UNET, "in_channels", json!(channels));
     let text_time = (UNET, "addition_embed_type", json!("text_time"));
-    let cases: &[(&[&str], &[(&str, &str, Value)])] = &[
+    type Edits<'a> = &'a [(&'a str, &'a str, Value)];
+    let cases: &[(&[&str], Edits)] = &[
         (
             &["inpainting"],
             &[inputs(9), class("StableDiffusionInpaintPipeline")],
@@ -41,11 +42,11 @@ fn folders_of_other_models_are_named_for_what_they_are() {
             &["Stable Diffusion XL"],
             &[text_time.clone(), class("StableDiffusionXLPipeline")],
         ),
-        (&["Stable Diffusion XL"], &[text_time.clone()]),
+        (&["Stable Diffusion XL"], std::slice::from_ref(&text_time)),
         (
             &["Stable Diffusion XL"],
             &[
-                text_time,
+                text_time.clone(),
                 class("StableDiffusionXLInpaintPipeline"),
                 inputs(9),
             ],
@@ -147,8 +148,7 @@ fn folders_without_a_unet_are_named_for_what_they_are() {
     }
 }
 
-/// What is there besides the model, and what an index says of a model that can be read, does not
-/// matter.
+/// Files besides the model, and the index of a model that can be read, do not matter.
 #[test]
 fn folders_that_can_be_read_are_read() {
     let scratch = edited(&[class("SomebodysOwnPipeline")]);

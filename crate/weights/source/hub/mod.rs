@@ -8,6 +8,7 @@
 //! then read from disk.
 
 mod address;
+mod cached;
 mod download;
 mod environment;
 mod listing;
@@ -23,6 +24,7 @@ use super::{Source, SourceFuture};
 use crate::error::{Error, Result};
 use address::encode;
 pub(in crate::weights::source) use address::{HubName, raw_file};
+pub use cached::{CachedModel, cached_models};
 use download::Download;
 use environment::Environment;
 use listing::{Entry, Listing, Unlisted};
