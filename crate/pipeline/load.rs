@@ -150,14 +150,14 @@ async fn read_weights(
 
 /// Width and height to plan memory for: the wanted ones, or the model's own. A size that cannot be
 /// made is refused later, with its name.
-pub(super) fn planned_size(config: &ModelConfig, size: [Option<usize>; 2]) -> [usize; 2] {
+fn planned_size(config: &ModelConfig, size: [Option<usize>; 2]) -> [usize; 2] {
     let [width, height] = config.default_size();
     let wanted = |wanted: Option<usize>, own| wanted.unwrap_or(own).min(MAX_SIDE);
     [wanted(size[0], width), wanted(size[1], height)]
 }
 
 /// The three networks and the tensors that each needs.
-pub(super) fn parts(config: &ModelConfig, runtime: &Runtime) -> Result<[Part; 3]> {
+fn parts(config: &ModelConfig, runtime: &Runtime) -> Result<[Part; 3]> {
     let required = |build: &dyn Fn(VarBuilder) -> Result<()>| {
         let mut params = VarStore::recording(runtime.ops.clone());
         build(params.root())?;

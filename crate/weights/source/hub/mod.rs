@@ -90,7 +90,7 @@ impl Hub {
         let cache = environment.cache.repo(name.repo());
         let (commit, listing) = match asked {
             Ok(listing) => (listing.commit.clone(), Some(listing)),
-            Err(Unlisted::Refused(error)) => return Err(error),
+            Err(Unlisted::Refused(error)) => return Err(with_mirror(error, &name)),
             Err(Unlisted::NoAnswer(error)) => {
                 let Some(commit) = cached_commit(&environment, &name) else {
                     return Err(error);
@@ -211,6 +211,16 @@ fn refusal(status: u16) -> String {
         _ => "",
     };
     format!("{}{hint}", http::refusal(status))
+}
+
+/// Adds to `error`, with which the hub refused the model `name`, the name of its mirror.
+fn with_mirror(error: Error, name: &HubName) -> Error {
+    match (error, name.mirror()) {
+        (Error::Fetch { address, what }, Some(mirror)) => {
+            Error::fetch(address, format!("{what}; the model lives on as {mirror}"))
+        }
+        (error, _) => error,
+    }
 }
 
 /// The commit that the cache last recorded for the revision of `name`.
