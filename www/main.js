@@ -1,6 +1,7 @@
 // @ts-check
 /** Script of the page: adds a studio and keeps its settings in the address bar. */
 import { DarkroomStudio } from "./darkroom-studio.js";
+import { setLanguage } from "./strings/index.js";
 import { fromFragment, toFragment } from "./studio/settings.js";
 
 const MODEL = "models/portraits";
@@ -19,6 +20,8 @@ const UNSAID = {
 /** Browsers refuse to change the address at every key press. */
 const WRITE_AFTER_MS = 300;
 
+// One language for the page and the studio in it.
+document.documentElement.lang = setLanguage(...wantedLanguages());
 const studio = new DarkroomStudio();
 // Settings of a first visit. With this seed the same man has or loses his mustache. The demo model
 // needs less guidance than a large one: with more of it, other things change as well.
@@ -82,3 +85,22 @@ window.addEventListener("load", () => {
     ?.register("sw.js", { updateViaCache: "none" })
     .catch((error) => console.warn(`Not saved for offline use: ${error}`));
 });
+
+/**
+ * Languages in the order of preference: of the address (`?lang=de`), of an earlier choice, of the
+ * browser.
+ */
+function wantedLanguages() {
+  const asked = new URLSearchParams(location.search).get("lang");
+  const languages = [asked, storedLanguage(), ...navigator.languages];
+  return languages.filter((tag) => typeof tag === "string");
+}
+
+/** The visitor's earlier choice; null where there is none or storage is blocked. */
+function storedLanguage() {
+  try {
+    return localStorage.getItem("darkroom-language");
+  } catch {
+    return null;
+  }
+}

@@ -267,12 +267,13 @@ describe("the visitor's own files", () => {
    * @param {Studio} studio
    * @param {string[]} settings
    */
-  const fields = (studio, settings) =>
-    studio.page.evaluate((settings) => {
-      const value = (/** @type {string} */ name) =>
-        /** @type {HTMLInputElement} */ (document.querySelector(`[name="${name}"]`)).value;
-      return Object.fromEntries(settings.map((key) => [key, value(key.replaceAll("_", "-"))]));
-    }, settings);
+  async function fields(studio, settings) {
+    const values = settings.map(async (key) => {
+      const field = studio.page.locator(`[name="${key.replaceAll("_", "-")}"]`);
+      return [key, await field.inputValue()];
+    });
+    return Object.fromEntries(await Promise.all(values));
+  }
 
   test("a dropped or chosen picture restores its settings", async () => {
     const studio = await visit();
@@ -311,11 +312,7 @@ describe("the visitor's own files", () => {
     ]) {
       await studio.fill(others);
       await take();
-      await studio.page.waitForFunction(
-        (seed) =>
-          /** @type {HTMLInputElement} */ (document.querySelector("[name=seed]")).value === seed,
-        settings.seed,
-      );
+      await studio.field("seed", settings.seed);
       assert.deepEqual(await fields(studio, Object.keys(settings)), settings);
     }
     await studio.generate();
@@ -333,9 +330,7 @@ describe("the visitor's own files", () => {
       "Size: 64x64, Model: v1-5, Clip skip: 2, Version: v1.9";
     await writeFile(foreign, png(iTXt(words)));
     await drop(studio, [foreign]);
-    await studio.page.waitForFunction(
-      () => /** @type {HTMLInputElement} */ (document.querySelector("[name=seed]")).value === "5",
-    );
+    await studio.field("seed", "5");
     const { sampler } = await fields(studio, ["sampler"]);
     assert.equal(sampler, "unipc", "an unknown sampler changed the setting");
     assert.match(await studio.text("warnings"), /DPM\+\+ SDE.*another generator.*Clip skip.*v1-5/s);

@@ -269,9 +269,7 @@ describe("the page", () => {
     await studio.engine();
     const tokens = studio.page.locator("[data-for=negative-prompt]");
     await studio.fill({ negative_prompt: "mustache, glasses" });
-    await studio.page.waitForFunction(
-      () => document.querySelector("[data-for=negative-prompt]")?.textContent === "3 / 75 tokens",
-    );
+    await tokens.filter({ hasText: "3 / 75 tokens" }).waitFor();
     await studio.fill({ negative_prompt: "mustache ".repeat(80) });
     await studio.page.waitForSelector("[data-for=negative-prompt][data-over]");
     assert.equal(await tokens.innerText(), "80 / 75 tokens");
@@ -295,7 +293,9 @@ describe("the page", () => {
     await studio.page.locator("[name=prompt]").focus();
     await studio.page.keyboard.press("Tab");
     assert.equal(
-      await studio.page.evaluate(() => document.activeElement?.getAttribute("name")),
+      await studio.page.evaluate(() =>
+        document.activeElement?.shadowRoot?.activeElement?.getAttribute("name"),
+      ),
       "negative-prompt",
     );
     await studio.page.keyboard.type(", hat");

@@ -53,6 +53,18 @@ export class Studio {
     }
   }
 
+  /** Waits until a field has this value. @param {string} name @param {string} value */
+  async field(name, value) {
+    await this.page.waitForFunction(
+      ([name, value]) => {
+        const root = document.querySelector("darkroom-studio")?.shadowRoot;
+        const field = root?.querySelector(`[name="${name}"]`);
+        return field && "value" in field && field.value === value;
+      },
+      [name, value],
+    );
+  }
+
   /** @param {string} act */
   button(act) {
     return this.page.locator(`[data-act=${act}]`).first();

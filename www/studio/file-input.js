@@ -10,18 +10,21 @@ import { chosen, dropped } from "./dropped-files.js";
 /** @typedef {import("./dropped-files.js").ChosenFiles} ChosenFiles */
 
 export class FileInput {
+  #host;
   #root;
   #options;
   /** By the text in the model field. @type {Map<string, LocalModel>} */ #models = new Map();
 
   /**
-   * @param {HTMLElement} root receives drops, and contains the inputs of the dialogs
+   * @param {HTMLElement} host receives drops
+   * @param {ParentNode} root contains the inputs of the dialogs
    * @param {object} options
    * @param {(name: string) => void} options.onModel gets the text for the model field
    * @param {(picture: File) => Promise<void>} options.onPicture
    * @param {(error: unknown) => void} options.onProblem
    */
-  constructor(root, options) {
+  constructor(host, root, options) {
+    this.#host = host;
     this.#root = root;
     this.#options = options;
     for (const input of /** @type {NodeListOf<HTMLInputElement>} */ (
@@ -34,7 +37,7 @@ export class FileInput {
       });
     }
     for (const type of ["dragenter", "dragover", "dragleave", "drop"])
-      root.addEventListener(type, (event) => this.drag(/** @type {DragEvent} */ (event)));
+      host.addEventListener(type, (event) => this.drag(/** @type {DragEvent} */ (event)));
   }
 
   /** Opens a dialog. @param {"file" | "folder"} kind */
@@ -52,7 +55,7 @@ export class FileInput {
     event.preventDefault();
     event.stopPropagation();
     const over = type !== "drop" && (type !== "dragleave" || relatedTarget !== null);
-    this.#root.toggleAttribute("data-dropping", over);
+    this.#host.toggleAttribute("data-dropping", over);
     if (type === "drop") void this.#use(dropped(dataTransfer));
   }
 

@@ -1,5 +1,6 @@
 // @ts-check
 /** The form's fields: their values, and the notes beside them. */
+import { strings } from "../strings/index.js";
 import { isCheckpoint } from "./address.js";
 import { FIELDS, fieldName, fieldOf, invalidFields, randomSeed, samplerName } from "./settings.js";
 
@@ -37,6 +38,21 @@ export class SettingsForm {
     return /** @type {Settings} */ (
       Object.fromEntries(FIELDS.map((field) => [field, this.#control(field).value]))
     );
+  }
+
+  /** The fields that a visitor has changed since the page was loaded. */
+  typed() {
+    /** @type {Partial<Settings>} */
+    const typed = {};
+    for (const field of FIELDS) {
+      const control = this.#control(field);
+      if (
+        (control instanceof HTMLInputElement || control instanceof HTMLTextAreaElement) &&
+        control.value !== control.defaultValue
+      )
+        typed[field] = control.value;
+    }
+    return typed;
   }
 
   /**
@@ -88,10 +104,11 @@ export class SettingsForm {
   /** Shows a model's samplers and defaults. @param {ModelInfo} model */
   showModel(model) {
     const { sampler, width, height } = this.settings;
-    const names = model.samplers.map(
-      (name) =>
-        new Option(samplerName(name) + (name === model.default_sampler ? " (default)" : ""), name),
-    );
+    const { isDefault } = strings().studio.settings;
+    const names = model.samplers.map((name) => {
+      const text = samplerName(name);
+      return new Option(name === model.default_sampler ? isDefault(text) : text, name);
+    });
     /** @type {HTMLSelectElement} */ (
       /** @type {unknown} */ (this.#control("sampler"))
     ).replaceChildren(...names);
@@ -157,7 +174,7 @@ export class SettingsForm {
       if (long) notes.set(field, long);
     }
     if (Number(guidance_scale) <= 1)
-      notes.set("negative_prompt", "At a guidance scale of 1 the negative prompt has no effect.");
+      notes.set("negative_prompt", strings().studio.prompts.noEffect);
     for (const field of FIELDS) {
       this.note(field, notes.get(field) ?? "");
       const control = this.#control(field);
@@ -175,15 +192,12 @@ export class SettingsForm {
 
   /** @param {"prompt" | "negative_prompt"} field @param {TokenCount} counted */
   showTokens(field, { count, limit, cut }) {
+    const t = strings().studio.prompts;
     const output = this.#form.querySelector(`[data-for=${fieldName(field)}]`);
-    if (output) output.textContent = `${count} / ${limit} tokens`;
+    if (output) output.textContent = t.tokens(count, limit);
     output?.toggleAttribute("data-over", cut !== null);
     const parts = Math.ceil(count / limit);
-    this.#longPrompts[field] =
-      cut === null
-        ? ""
-        : `Long prompt: ${limit} tokens at a time, so this is split into ${parts} chunks. ` +
-          `The first ends before “${excerpt(cut)}”.`;
+    this.#longPrompts[field] = cut === null ? "" : t.long(limit, parts, excerpt(cut));
   }
 
   /** @param {Field} field @param {string} text */

@@ -3,17 +3,16 @@
  * Dialog of downloaded models: lists the models in the browser's storage with their sizes, and
  * deletes them.
  */
+import { language, strings } from "../strings/index.js";
 import { cachedModels, deleteModel, storageEstimate } from "../weights/cache.js";
 
 /** @typedef {import("../weights/cache.js").CachedModel} CachedModel */
 
 /** @param {number} bytes */
-export const size = (bytes) =>
-  bytes < 1e9
-    ? `${(bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0)} MB`
-    : `${(bytes / 1e9).toFixed(2)} GB`;
+const size = (bytes) => strings().studio.models.bytes(bytes);
 
-const day = new Intl.DateTimeFormat("en", { dateStyle: "medium" });
+/** @param {number | Date} when */
+const day = (when) => new Intl.DateTimeFormat(language(), { dateStyle: "medium" }).format(when);
 
 export class ModelsPanel {
   #dialog;
@@ -55,9 +54,10 @@ export class ModelsPanel {
       this.#dialog.close();
       this.#options.onUse(this.#options.nameOf(address));
     }
+    const t = strings().studio.models;
     if (act === "delete" && address)
-      await this.#deleteModel(address, `${this.#options.nameOf(address)} was deleted.`);
-    if (act === "delete-all") await this.#deleteModel(null, "All models were deleted.");
+      await this.#deleteModel(address, t.deleted(this.#options.nameOf(address)));
+    if (act === "delete-all") await this.#deleteModel(null, t.allDeleted);
   }
 
   /** @param {string | null} address @param {string} spoken */
@@ -82,31 +82,24 @@ export class ModelsPanel {
     this.#list.replaceChildren(...models.map((model) => this.#row(model, model.address === inUse)));
     this.#list.hidden = models.length === 0;
     const total = models.reduce((sum, { bytes }) => sum + bytes, 0);
-    const taken = models.length
-      ? `${size(total)} in ${models.length === 1 ? "one model" : `${models.length} models`}.`
-      : "None yet.";
-    const left = space ? ` ${size(space.free)} left for this page in this browser.` : "";
-    const how = lasting
-      ? " It keeps them until you delete them."
-      : " It may delete them when its storage runs short.";
+    const t = strings().studio.models;
+    const taken = models.length ? t.total(size(total), models.length) : t.none;
+    const left = space ? t.left(size(space.free)) : "";
+    const how = lasting ? t.lasting : t.evictable;
     this.#part("storage").textContent = taken + left + (models.length ? how : "");
     this.#button("delete-all").hidden = models.length < 2;
   }
 
   /** @param {CachedModel} model @param {boolean} inUse */
   #row({ address, bytes, complete, when }, inUse) {
+    const t = strings().studio.models;
     const name = this.#options.nameOf(address);
     const item = document.createElement("li");
     const words = document.createElement("div");
     const title = document.createElement("strong");
     title.textContent = name;
     const about = document.createElement("p");
-    about.textContent = [
-      size(bytes),
-      day.format(when),
-      complete ? "" : "not complete",
-      inUse ? "in use" : "",
-    ]
+    about.textContent = [size(bytes), day(when), complete ? "" : t.incomplete, inUse ? t.inUse : ""]
       .filter(Boolean)
       .join(" · ");
     words.append(title, about);
@@ -118,8 +111,8 @@ export class ModelsPanel {
     }
     item.append(
       words,
-      ...(inUse ? [] : [this.#act("use", "Use", address, name)]),
-      this.#act("delete", "Delete", address, name),
+      ...(inUse ? [] : [this.#act("use", t.use, address, name)]),
+      this.#act("delete", t.delete, address, name),
     );
     return item;
   }
@@ -129,7 +122,7 @@ export class ModelsPanel {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = text;
-    button.ariaLabel = `${text} ${name}`;
+    button.ariaLabel = strings().studio.models.actOn(text, name);
     Object.assign(button.dataset, { act, address });
     return button;
   }

@@ -1,6 +1,9 @@
 // @ts-check
 /** Shows the picture in progress: one, or two side by side. */
+import { setHtml } from "../base/trusted.js";
+import { strings } from "../strings/index.js";
 import { describe } from "./settings.js";
+import { figureTemplate } from "./template.js";
 
 /** @typedef {import("../engine/protocol.js").Pixels} Pixels */
 /** @typedef {import("./settings.js").Settings} Settings */
@@ -31,15 +34,6 @@ function contextOf(canvas) {
   if (!context) throw new Error("This browser gave no 2D canvas.");
   return context;
 }
-
-/** @param {number} seconds */
-const spent = (seconds) => `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
-
-const FIGURE = `<canvas width="128" height="128" role="img"></canvas>
-  <figcaption>
-    <span class="label"></span>
-    <button type="button" class="quiet" data-act="save" hidden>Save</button>
-  </figcaption>`;
 
 export class PictureView {
   #root;
@@ -76,7 +70,8 @@ export class PictureView {
         const figure = document.createElement("figure");
         figure.className = "picture";
         figure.dataset.state = "empty";
-        figure.innerHTML = FIGURE;
+        figure.dataset.empty = strings().studio.picture.empty;
+        setHtml(figure, figureTemplate());
         return figure;
       }),
     );
@@ -123,7 +118,7 @@ export class PictureView {
       figure,
       settings.length > 1
         ? caption(settings, at)
-        : `${describe(frame.settings)} · ${spent(frame.seconds)}`,
+        : `${describe(frame.settings)} · ${strings().studio.picture.seconds(frame.seconds)}`,
       frame,
     );
   }
@@ -173,16 +168,17 @@ export class PictureView {
     /** @type {HTMLElement} */ (figure.querySelector(".label")).textContent = text;
     /** @type {HTMLElement} */ (figure.querySelector("[data-act=save]")).hidden = !frame;
     const canvas = /** @type {HTMLElement} */ (figure.querySelector("canvas"));
-    const { prompt, negative_prompt: negative } = frame?.settings ?? {};
-    const without = negative ? `negative prompt “${negative}”` : "no negative prompt";
-    canvas.ariaLabel = frame ? `Picture of “${prompt}”, ${without}` : "No picture yet";
+    const t = strings().studio.picture;
+    canvas.ariaLabel = frame
+      ? t.label(frame.settings.prompt, frame.settings.negative_prompt)
+      : t.none;
   }
 }
 
 /** @param {Settings[]} settings @param {number} at */
 function caption(settings, at) {
   if (settings.length === 1) return describe(settings[at]);
-  return settings[at].negative_prompt
-    ? `With the negative prompt “${settings[at].negative_prompt}”`
-    : "Without a negative prompt";
+  const { negative_prompt: negative } = settings[at];
+  const t = strings().studio.picture;
+  return negative ? t.with(negative) : t.without;
 }

@@ -1,5 +1,6 @@
 // @ts-check
 /** Progress, as text and as a bar. */
+import { strings } from "../strings/index.js";
 
 /** @typedef {import("../engine/protocol.js").OpenProgress} OpenProgress */
 /** @typedef {import("../engine/protocol.js").StepProgress} StepProgress */
@@ -34,36 +35,21 @@ export class Stopwatch {
   }
 }
 
-/** @param {number} seconds */
-function duration(seconds) {
-  if (seconds < 1.5) return "about a second";
-  if (seconds < 90) return `about ${Math.round(seconds)} s`;
-  return `about ${Math.round(seconds / 60)} min`;
-}
-
-const STAGES = {
-  device: "Looking for a GPU",
-  engine: "Starting the engine",
-  test: "Testing the device",
-};
-
-const megabytes = (/** @type {number} */ bytes) => (bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0);
-
 /**
  * @param {Exclude<OpenProgress, {stage: "notice" | "storage" | "plan"}>} progress
  * @param {boolean} waiting a picture waits for the model
  * @returns {Status}
  */
 export function openingText(progress, waiting) {
-  const then = waiting ? ", then the picture" : "";
-  if (progress.stage !== "weights")
-    return { text: `${STAGES[progress.stage]}${then}`, fraction: null };
+  const t = strings().studio.progress;
+  const then = waiting ? t.thenPicture : "";
+  if (progress.stage !== "weights") return { text: `${t[progress.stage]}${then}`, fraction: null };
   const { total, fetched } = progress;
-  if (!total) return { text: `Loading the model${then}`, fraction: null };
+  if (!total) return { text: `${t.loading}${then}`, fraction: null };
   // Bytes fetched, or bytes taken by the engine: for a cached model only the latter move.
   const done = Math.min(total, Math.max(progress.done, fetched));
   return {
-    text: `Loading the model · ${megabytes(done)} of ${megabytes(total)} MB${then}`,
+    text: `${t.loadingBytes(done, total)}${then}`,
     fraction: done / total,
   };
 }
@@ -76,18 +62,17 @@ export function openingText(progress, waiting) {
  * @returns {Status}
  */
 export function stepText({ call, calls, steps, done }, watch, at, count) {
+  const t = strings().studio.progress;
   const left = watch.left(call, calls);
-  const which = count > 1 ? `Picture ${at + 1} of ${count} · ` : "";
+  const which = count > 1 ? t.picture(at + 1, count) : "";
   const fraction = (at + call / calls) / count;
-  if (done) return { text: `${which}Developing`, fraction };
+  if (done) return { text: `${which}${t.developing}`, fraction };
   const time =
-    left === null
-      ? ""
-      : ` · ${duration(left + (count - at - 1) * watch.seconds * (calls / call))} left`;
+    left === null ? "" : t.left(left + (count - at - 1) * watch.seconds * (calls / call));
   const halfway = call > 0 && call - 1 < calls / 2 && call >= calls / 2;
   return {
-    text: `${which}Step ${Math.min(call + 1, steps)} of ${steps}${time}`,
-    spoken: halfway ? "Halfway." : undefined,
+    text: `${which}${t.step(Math.min(call + 1, steps), steps)}${time}`,
+    spoken: halfway ? t.halfway : undefined,
     fraction,
   };
 }

@@ -1,5 +1,6 @@
 // @ts-check
 /** Settings of a picture: in the form, in the address bar and in the engine's request. */
+import { strings } from "../strings/index.js";
 
 /**
  * Settings as texts, as in the form's fields, valid or not.
@@ -82,26 +83,23 @@ export function invalidFields(settings, multiple = 8) {
   /** @type {Map<Field, string>} */
   const problems = new Map();
   const { seed, steps, guidance_scale, width, height } = settings;
+  const t = strings().studio.invalid;
   if (!/^\d+$/.test(seed) || BigInt(seed) > LARGEST_SEED)
-    problems.set("seed", `The seed is a whole number from 0 to ${LARGEST_SEED}.`);
+    problems.set("seed", t.seed(LARGEST_SEED));
   if (!/^\d+$/.test(steps) || Number(steps) < 1 || Number(steps) > MOST_STEPS)
-    problems.set("steps", `Steps are a whole number from 1 to ${MOST_STEPS}.`);
+    problems.set("steps", t.steps(MOST_STEPS));
   const scale = guidance_scale.trim() === "" ? NaN : Number(guidance_scale);
   if (!(scale >= 1 && scale <= MOST_GUIDANCE))
-    problems.set(
-      "guidance_scale",
-      `The guidance scale is a number from 1 to ${MOST_GUIDANCE}, such as 7.5.`,
-    );
-  for (const [field, size] of /** @type {[Field, string][]} */ ([
-    ["width", width],
-    ["height", height],
-  ])) {
+    problems.set("guidance_scale", t.guidance(MOST_GUIDANCE));
+  const sides = { width, height };
+  for (const field of /** @type {const} */ (["width", "height"])) {
+    const size = sides[field];
     if (size === "") continue;
     const pixels = Number(size);
     if (!Number.isInteger(pixels) || pixels < multiple || pixels % multiple !== 0) {
       const near = Math.max(1, Math.round(pixels / multiple)) * multiple;
-      const example = Number.isFinite(near) ? `, such as ${near}` : "";
-      problems.set(field, `The ${field} is a multiple of ${multiple} pixels${example}.`);
+      const example = Number.isFinite(near) ? t.suchAs(near) : "";
+      problems.set(field, `${t[field](multiple)}${example}.`);
     }
   }
   return problems;
@@ -165,5 +163,7 @@ export function fromFragment(fragment) {
 export function describe({ seed, steps, guidance_scale, sampler, width, height }) {
   const size = width && height ? ` · ${width}\u00a0×\u00a0${height}` : "";
   const by = sampler ? ` · ${samplerName(sampler)}` : "";
-  return `Seed ${seed} · ${steps} steps · guidance ${guidance_scale}${by}${size}`;
+  const t = strings().studio.picture;
+  const words = [t.seed(seed), t.steps(steps), t.guidance(guidance_scale)].join(" · ");
+  return `${words}${by}${size}`;
 }

@@ -1,11 +1,12 @@
 // @ts-check
 /** Text below the model field: the model's size, its memory, and where it is stored. */
-import { size } from "./models.js";
+import { strings } from "../strings/index.js";
 
 /** @param {import("../engine/protocol.js").MemoryPlan} plan */
 export function planText({ total, tiled, width, height }) {
-  const picture = `${width}\u00a0×\u00a0${height}${tiled ? ", decoded in tiles" : ""}`;
-  return `Needs ${size(total)} of memory at ${picture}.`;
+  const t = strings().studio.status;
+  const picture = `${width}\u00a0×\u00a0${height}${tiled ? t.inTiles : ""}`;
+  return t.needs(size(total), picture);
 }
 
 /**
@@ -13,14 +14,11 @@ export function planText({ total, tiled, width, height }) {
  * @param {boolean} checkpoint a single file: then the text states the prediction type found out
  */
 export function modelText({ model, stored, why }, checkpoint) {
-  const where = {
-    browser: "saved for offline use",
-    memory: `not saved, because ${why}`,
-    disk: "read from your disk",
-  }[stored];
+  const t = strings().studio.status;
+  const where = { browser: t.saved, memory: t.notSaved(why), disk: t.onDisk }[stored];
   const texts = [`${size(model.weight_bytes)}, ${where}.`];
   const prediction = model.prediction_type === "epsilon" ? "epsilon" : "v";
-  if (checkpoint) texts.push(`Prediction type: ${prediction}.`);
+  if (checkpoint) texts.push(t.predictionType(prediction));
   return [...texts, ...model.warnings.map(sentence)].join(" ");
 }
 
@@ -29,7 +27,10 @@ export function modelText({ model, stored, why }, checkpoint) {
  * @param {import("../engine/protocol.js").Opened} opened
  */
 export const deletedText = ({ model }) =>
-  `${size(model.weight_bytes)}, deleted from the browser’s cache; still loaded in this tab.`;
+  strings().studio.status.deletedModel(size(model.weight_bytes));
+
+/** @param {number} bytes */
+const size = (bytes) => strings().studio.models.bytes(bytes);
 
 /** Makes a sentence of the engine's text. @param {string} text */
 const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1).replace(/\.$/, "")}.`;

@@ -1,5 +1,10 @@
 // @ts-check
-/** HTML of the studio. Its ids allow one studio a page. Notes and labels find fields by `name`. */
+/**
+ * HTML of the studio, in the language of the texts. Its ids are local to the shadow root. Notes and
+ * labels find fields by `name`; the script finds elements by `data-part` and `data-act`; a page's
+ * style sheet finds them by `part`.
+ */
+import { strings } from "../strings/index.js";
 import { SAMPLER_NAMES } from "./settings.js";
 
 const dieIcon = `
@@ -11,10 +16,6 @@ const dieIcon = `
       <circle cx="6.6" cy="13.4" r="1.3"/><circle cx="13.4" cy="13.4" r="1.3"/>
     </g>
   </svg>`;
-
-const samplers = Object.entries(SAMPLER_NAMES)
-  .map(([value, name]) => `<option value="${value}">${name}</option>`)
-  .join("");
 
 /**
  * @param {string} name
@@ -29,7 +30,8 @@ const prompt = (name, title, hint, placeholder) => `
       <span class="tokens" id="${name}-tokens" data-for="${name}"></span>
     </div>
     <textarea id="${name}" name="${name}" rows="3" spellcheck="false" autocapitalize="off"
-      placeholder="${placeholder}" aria-describedby="${name}-tokens ${name}-note"></textarea>
+      part="field" placeholder="${placeholder}" aria-describedby="${name}-tokens ${name}-note"
+      ></textarea>
     <p class="note" id="${name}-note" data-note="${name}"></p>
   </div>`;
 
@@ -42,168 +44,226 @@ const prompt = (name, title, hint, placeholder) => `
 const amount = (name, title, range, mode) => `
   <div class="field amount">
     <label for="${name}">${title}</label>
-    <input id="${name}" name="${name}" inputmode="${mode}" autocomplete="off"
+    <input id="${name}" name="${name}" inputmode="${mode}" autocomplete="off" part="field"
       aria-describedby="${name}-note">
     <input type="range" data-slider="${name}" ${range} tabindex="-1" aria-hidden="true">
     <p class="note" id="${name}-note" data-note="${name}"></p>
   </div>`;
 
-/** @param {string} name @param {string} title */
-const side = (name, title) => `
-  <input name="${name}" inputmode="numeric" autocomplete="off" aria-label="${title} in pixels"
-    placeholder="${name}" aria-describedby="${name}-note">`;
+/** @param {string} name @param {string} label @param {string} placeholder */
+const side = (name, label, placeholder) => `
+  <input name="${name}" inputmode="numeric" autocomplete="off" aria-label="${label}" part="field"
+    placeholder="${placeholder}" aria-describedby="${name}-note">`;
 
 /** @param {string} value @param {string} title */
 const device = (value, title) =>
   `<label><input type="radio" name="device" value="${value}"><span>${title}</span></label>`;
 
-const prompts = `
-  <div class="prompts">
-    ${prompt("prompt", "Prompt", "what you want", "Portrait photo of a man")}
-    ${prompt("negative-prompt", "Negative prompt", "what you don’t want", "mustache")}
+function prompts() {
+  const t = strings().studio.prompts;
+  return `
+  <div class="prompts" part="prompts">
+    ${prompt("prompt", t.prompt, t.promptHint, t.promptExample)}
+    ${prompt("negative-prompt", t.negative, t.negativeHint, t.negativeExample)}
   </div>`;
+}
 
-const actions = `
-  <div class="actions">
-    <button type="submit" class="primary" data-act="generate"
-      title="Ctrl + Enter in a prompt">Generate</button>
-    <button type="button" data-act="compare" title="Two pictures from the same seed"
-      >Compare: with and without the negative prompt</button>
-    <button type="button" data-act="cancel" aria-disabled="true" title="Escape">Cancel</button>
-    <p class="status" data-part="status"></p>
-    <progress data-part="progress" aria-label="Progress" max="1" value="0"></progress>
+function actions() {
+  const t = strings().studio.actions;
+  return `
+  <div class="actions" part="actions">
+    <button type="submit" class="primary" data-act="generate" part="button generate"
+      title="${t.generateTitle}">${t.generate}</button>
+    <button type="button" data-act="compare" part="button compare" title="${t.compareTitle}"
+      >${t.compare}</button>
+    <button type="button" data-act="cancel" part="button cancel" aria-disabled="true"
+      title="${t.cancelTitle}">${t.cancel}</button>
+    <p class="status" part="status" data-part="status"></p>
+    <progress data-part="progress" part="progress" aria-label="${t.progress}" max="1" value="0"
+      ></progress>
     <p class="unseen" aria-live="polite" data-part="spoken"></p>
   </div>`;
+}
 
-const problem = `
-  <section class="problem" role="alert" data-part="problem" hidden>
+const problem = () => `
+  <section class="problem" part="problem" role="alert" data-part="problem" hidden>
     <h2></h2>
     <p class="what"></p>
     <p class="advice"></p>
     <p class="remedies"></p>
   </section>`;
 
-const seed = `
+function seed() {
+  const t = strings().studio.settings;
+  return `
   <div class="field seed">
-    <label for="seed">Seed</label>
+    <label for="seed">${t.seed}</label>
     <div class="row">
       <input id="seed" name="seed" inputmode="numeric" autocomplete="off" spellcheck="false"
-        aria-describedby="seed-note">
-      <button type="button" class="icon" data-act="new-seed" aria-label="New random seed"
-        title="New random seed">${dieIcon}</button>
-      <label class="switch" title="Otherwise every picture gets a new seed"
-        ><input type="checkbox" data-part="lock" aria-label="Lock seed"><span>Lock</span></label>
+        part="field" aria-describedby="seed-note">
+      <button type="button" class="icon" part="button" data-act="new-seed"
+        aria-label="${t.newSeed}" title="${t.newSeed}">${dieIcon}</button>
+      <label class="switch" title="${t.lockTitle}"
+        ><input type="checkbox" data-part="lock" aria-label="${t.lockSeed}"
+        ><span>${t.lock}</span></label>
     </div>
     <p class="note" id="seed-note" data-note="seed"></p>
   </div>`;
+}
 
-const size = `
+function sampler() {
+  const t = strings().studio.settings;
+  const options = Object.entries(SAMPLER_NAMES)
+    .map(([value, name]) => `<option value="${value}">${name}</option>`)
+    .join("");
+  return `
+  <div class="field">
+    <label for="sampler">${t.sampler}</label>
+    <select id="sampler" name="sampler" part="field">
+      <option value="">${t.samplerDefault}</option>${options}
+    </select>
+  </div>`;
+}
+
+function size() {
+  const t = strings().studio.settings;
+  return `
   <div class="field size">
-    <span class="label" id="size-label">Size</span>
+    <span class="label" id="size-label">${t.size}</span>
     <div class="row" role="group" aria-labelledby="size-label">
-      ${side("width", "Width")}
+      ${side("width", t.widthLabel, t.width)}
       <span aria-hidden="true">×</span>
-      ${side("height", "Height")}
-      <span class="unit">pixels</span>
+      ${side("height", t.heightLabel, t.height)}
+      <span class="unit">${t.pixels}</span>
     </div>
     <p class="note" id="width-note" data-note="width"></p>
     <p class="note" id="height-note" data-note="height"></p>
   </div>`;
+}
 
-const devices = `
+function devices() {
+  const t = strings().studio.settings;
+  return `
   <fieldset class="field device">
-    <legend>Device</legend>
+    <legend>${t.device}</legend>
     <div class="choice">
-      ${device("auto", "Auto")}${device("gpu", "GPU")}${device("cpu", "CPU")}
+      ${device("auto", t.auto)}${device("gpu", t.gpu)}${device("cpu", t.cpu)}
     </div>
     <p class="report" data-part="device"></p>
   </fieldset>`;
+}
 
-const MODEL_TITLE =
-  "owner/name or owner/name@revision on Hugging Face, or the address of a folder in diffusers’ " +
-  "layout or of a .safetensors file";
-
-const model = `
+function model() {
+  const t = strings().studio.settings;
+  return `
   <div class="field">
     <div class="head">
-      <label for="model">Model</label>
+      <label for="model">${t.model}</label>
       <span class="links">
-        <button type="button" class="plain" data-act="file"
-          title="A checkpoint in one .safetensors file; it stays on your disk">File…</button>
-        <button type="button" class="plain" data-act="folder"
-          title="A folder in diffusers’ layout; it stays on your disk">Folder…</button>
-        <button type="button" class="plain" data-act="models"
-          title="Models saved in this browser">Downloaded…</button>
+        <button type="button" class="plain" data-act="file" title="${t.fileTitle}"
+          >${t.file}</button>
+        <button type="button" class="plain" data-act="folder" title="${t.folderTitle}"
+          >${t.folder}</button>
+        <button type="button" class="plain" data-act="models" title="${t.downloadedTitle}"
+          >${t.downloaded}</button>
       </span>
     </div>
     <input type="file" data-part="file" accept=".safetensors,.png,image/png" hidden>
     <input type="file" data-part="folder" webkitdirectory hidden>
     <input id="model" name="model" autocomplete="off" spellcheck="false" autocapitalize="off"
-      inputmode="url" aria-describedby="model-report" placeholder="owner/name or https://…"
-      title="${MODEL_TITLE}">
+      inputmode="url" part="field" aria-describedby="model-report" title="${t.modelTitle}"
+      placeholder="${t.modelExample}">
     <p class="report" id="model-report" data-part="model"></p>
     <p class="report" data-part="memory"></p>
   </div>`;
+}
 
-const prediction = `
+function prediction() {
+  const t = strings().studio.settings;
+  return `
   <div class="field" data-part="prediction" hidden>
-    <label for="prediction">Prediction type</label>
-    <select id="prediction" name="prediction" title="With the wrong one, pictures are noise.">
-      <option value="auto">Auto</option>
-      <option value="epsilon">epsilon (most)</option>
-      <option value="v">v (SD 2 at 768)</option>
+    <label for="prediction">${t.prediction}</label>
+    <select id="prediction" name="prediction" part="field" title="${t.predictionTitle}">
+      <option value="auto">${t.predictionAuto}</option>
+      <option value="epsilon">${t.epsilon}</option>
+      <option value="v">${t.v}</option>
     </select>
   </div>`;
+}
 
-const settings = `
-  <section class="settings" aria-label="Settings">
-    ${seed}
-    ${amount("steps", "Steps", 'min="1" max="60" step="1"', "numeric")}
-    ${amount("guidance-scale", "Guidance scale", 'min="1" max="20" step="0.5"', "decimal")}
-    <div class="field">
-      <label for="sampler">Sampler</label>
-      <select id="sampler" name="sampler">
-        <option value="">Model default</option>${samplers}
-      </select>
-    </div>
-    ${size}
-    ${devices}
-    ${model}
-    ${prediction}
+function settings() {
+  const t = strings().studio.settings;
+  return `
+  <section class="settings" part="settings" aria-label="${t.title}">
+    ${seed()}
+    ${amount("steps", t.steps, 'min="1" max="60" step="1"', "numeric")}
+    ${amount("guidance-scale", t.guidance, 'min="1" max="20" step="0.5"', "decimal")}
+    ${sampler()}
+    ${size()}
+    ${devices()}
+    ${model()}
+    ${prediction()}
+  </section>`;
+}
+
+const stage = () => `
+  <section class="stage" part="stage" aria-label="${strings().studio.picture.stage}">
+    <div class="pictures" data-part="pictures"></div>
+    <ul class="warnings" part="warnings" data-part="warnings"></ul>
   </section>`;
 
-const models = `
-  <dialog class="models" data-part="models" aria-labelledby="models-title">
+function gallery() {
+  const t = strings().gallery;
+  return `
+  <section class="gallery" part="gallery" data-part="gallery" hidden>
+    <h2>${t.title} <span class="hint">${t.hint}</span></h2>
+    <ol></ol>
+  </section>`;
+}
+
+function models() {
+  const t = strings().studio.models;
+  return `
+  <dialog class="models" part="dialog" data-part="models" aria-labelledby="models-title">
     <div class="title">
-      <h2 id="models-title">Downloaded models</h2>
-      <button type="button" data-act="close" autofocus>Close</button>
+      <h2 id="models-title">${t.title}</h2>
+      <button type="button" part="button" data-act="close" autofocus>${t.close}</button>
     </div>
-    <p class="soft">Models saved in this browser. They load without a network.</p>
+    <p class="soft">${t.about}</p>
     <ul></ul>
     <div class="sum">
       <p class="soft" data-part="storage"></p>
-      <button type="button" data-act="delete-all">Delete all</button>
+      <button type="button" part="button" data-act="delete-all">${t.deleteAll}</button>
     </div>
     <p class="unseen" aria-live="polite" data-part="models-spoken"></p>
   </dialog>`;
+}
 
-export const TEMPLATE = `
-<form class="studio" novalidate>
-  ${prompts}
-  ${actions}
-  ${problem}
+/** The contents of the shadow root. The host hides the slot "fallback" while all is well. */
+export const template = () => `
+<slot name="title"></slot>
+<form class="studio" part="form" novalidate>
+  ${prompts()}
+  ${actions()}
+  ${problem()}
   <div class="workspace">
-    <section class="stage" aria-label="Picture">
-      <div class="pictures" data-part="pictures"></div>
-      <ul class="warnings" data-part="warnings"></ul>
-    </section>
-    ${settings}
+    ${stage()}
+    ${settings()}
   </div>
   <p class="drop" data-part="drop" aria-hidden="true"
-    ><span>Drop a model, or a PNG from Darkroom or A1111</span></p>
-  <section class="gallery" data-part="gallery" hidden>
-    <h2>Gallery <span class="hint">This session: click a picture to restore its settings</span></h2>
-    <ol></ol>
-  </section>
+    ><span>${strings().studio.picture.drop}</span></p>
+  ${gallery()}
 </form>
-${models}`;
+${models()}
+<slot name="footer"></slot>`;
+
+/** A picture and its caption. */
+export function figureTemplate() {
+  const t = strings().studio.picture;
+  return `<canvas width="128" height="128" role="img" part="picture"></canvas>
+  <figcaption part="caption">
+    <span class="label"></span>
+    <button type="button" class="quiet" part="button save" data-act="save" hidden
+      >${t.save}</button>
+  </figcaption>`;
+}
