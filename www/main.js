@@ -23,6 +23,8 @@ const WRITE_AFTER_MS = 300;
 // One language for the page and the studio in it.
 document.documentElement.lang = setLanguage(...wantedLanguages());
 const studio = new DarkroomStudio();
+// Pictures, prompts and the form outlive this page.
+studio.toggleAttribute("keep", true);
 // Settings of a first visit. With this seed the same man has or loses his mustache. The demo model
 // needs less guidance than a large one: with more of it, other things change as well.
 const FIRST = {

@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * Drafts: the form as it was left, for each page. A draft is written twice. The one of the tab is in
- * session storage, which is written at once, so a reload right after a key press finds it. The one
- * of the page is in the database, for a visit in another tab or on another day.
+ * Drafts: the form as it was left, for each page. A draft is written twice. The one of the tab is
+ * in session storage, which is written at once, so a reload right after a key press finds it. The
+ * one of the page is in the database, for a visit in another tab or on another day.
  */
 
 /** @typedef {import("./database.js").Database} Database */
@@ -30,7 +30,7 @@ export class DraftStore {
     }
   }
 
-  /** The page's draft of the last visit; null where there is none. @returns {Promise<Draft | null>} */
+  /** The page's draft; null where there is none. @returns {Promise<Draft | null>} */
   async ofPage() {
     try {
       const found = await this.#database.run(["drafts"], "readonly", (store) =>

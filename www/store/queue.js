@@ -25,14 +25,31 @@ export class QueueStore {
   #database;
   /** Ids that were written or read. A run that could not be written is known to this tab only. */
   #kept = new Set();
+  /** Gives the tab's lock back. @type {(() => void) | null} */ #leave = null;
   /** Name of this tab among all tabs. */
   tab = newId(Date.now());
 
   /** @param {Database | null} database null: in memory only */
   constructor(database) {
     this.#database = database;
-    // Held until the tab is closed.
-    if (database) void locks()?.request(TAB + this.tab, () => new Promise(() => {}));
+    this.enter();
+  }
+
+  /** Holds the tab's lock: its runs are not left behind. */
+  enter() {
+    const manager = this.#database && locks();
+    if (!manager || this.#leave) return;
+    const held = new Promise((resolve) => {
+      this.#leave = () => resolve(undefined);
+    });
+    // Refused in a page without storage.
+    manager.request(TAB + this.tab, () => held).catch(() => {});
+  }
+
+  /** Gives the tab's lock back. */
+  leave() {
+    this.#leave?.();
+    this.#leave = null;
   }
 
   /** @returns {Promise<QueueRecord[]>} of all tabs, the next one first */
@@ -62,7 +79,7 @@ export class QueueStore {
     });
   }
 
-  /** Tabs that are open. Without locks nobody knows: null. @returns {Promise<Set<string> | null>} */
+  /** Open tabs; null: without locks nobody knows. @returns {Promise<Set<string> | null>} */
   async openTabs() {
     const held = (await locks()?.query())?.held;
     if (!held) return null;

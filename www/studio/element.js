@@ -12,17 +12,18 @@ import { setLanguage, strings } from "../strings/index.js";
 import { addressOf, isCheckpoint, nameOf, ON_DISK } from "./address.js";
 import { FileInput } from "./file-input.js";
 import { SettingsForm } from "./form.js";
-import { Gallery } from "./gallery.js";
 import { fromInfotext, infotext } from "./infotext.js";
 import { ModelsPanel } from "./models.js";
 import { canvasOf, PictureView } from "./picture-view.js";
+import { fileName } from "./pictures.js";
 import { download, pngOf } from "./png.js";
 import { textOf } from "./png-text.js";
 import { openingText, stepText } from "./progress.js";
 import { Session } from "./session.js";
-import { DEFAULTS, randomSeed } from "./settings.js";
+import { DEFAULTS, fieldOf, randomSeed } from "./settings.js";
 import { languageOf, shadowRootOf } from "./shadow-root.js";
 import { partOf, StatusView, said } from "./status-view.js";
+import { Workplace } from "./workplace.js";
 
 /** @typedef {import("../engine/protocol.js").DeviceChoice} DeviceChoice */
 /** @typedef {import("../engine/protocol.js").OpenProgress} OpenProgress */
@@ -31,6 +32,7 @@ import { partOf, StatusView, said } from "./status-view.js";
 /** @typedef {import("./picture-view.js").Frame} Frame */
 /** @typedef {import("./session.js").Job} Job */
 /** @typedef {import("./session.js").Result} Result */
+/** @typedef {import("./settings.js").Field} Field */
 /** @typedef {import("./settings.js").Settings} Settings */
 
 const COUNT_AFTER_MS = 150;
@@ -46,11 +48,12 @@ export class DarkroomStudio extends Base {
   /** @type {StatusView} */ #status = /** @type {any} */ (null);
   /** @type {SettingsForm} */ #form = /** @type {any} */ (null);
   /** @type {PictureView} */ #view = /** @type {any} */ (null);
-  /** @type {Gallery} */ #gallery = /** @type {any} */ (null);
+  /** @type {Workplace} */ #work = /** @type {any} */ (null);
   /** @type {ModelsPanel} */ #models = /** @type {any} */ (null);
   /** @type {FileInput} */ #files = /** @type {any} */ (null);
   /** Settings given before the form exists. @type {Partial<Settings>} */ #early = {};
-  #frames = 0;
+  /** Fields that were changed before the script ran. @type {Partial<Settings>} */ #typed = {};
+  /** Time of the run's pictures so far. */ #seconds = 0;
   #countTimer = 0;
 
   #session = new Session({
@@ -73,7 +76,9 @@ export class DarkroomStudio extends Base {
       const size = { width: Number(all[at].width), height: Number(all[at].height) };
       if (progress.preview) this.#view.preview(at, progress.preview, size);
       if (progress.warnings) this.#status.warn(progress.warnings);
-      this.#status.say(stepText(progress, watch, at, all.length));
+      const status = stepText(progress, watch, at, all.length);
+      this.#status.say(status);
+      this.#work.progress(status.fraction ?? 0);
     },
     onPicture: (result, job) => this.#finish(result, job),
     onCancelling: () =>
@@ -85,10 +90,12 @@ export class DarkroomStudio extends Base {
 
   connectedCallback() {
     if (!this.#form) this.#build();
+    this.#work.connect();
     this.#session.open();
   }
 
   disconnectedCallback() {
+    this.#work.disconnect();
     this.#session.close();
   }
 
@@ -105,7 +112,7 @@ export class DarkroomStudio extends Base {
     }
     const before = this.settings;
     this.#form.fill(settings);
-    if (settings.seed) this.#form.lockSeed();
+    if (settings.seed) this.#form.chooseSeed();
     this.#changed();
     const { device, model, prediction } = this.settings;
     const same =
@@ -115,20 +122,7 @@ export class DarkroomStudio extends Base {
 
   /** Makes a picture. `compare`: two of the same seed, the first without the negative prompt. */
   async generate({ compare = false } = {}) {
-    await this.#session.stop();
-    if (!this.#form.isValid()) return;
-    if (compare && !this.settings.negative_prompt.trim()) {
-      this.#form.note("negative_prompt", strings().studio.prompts.writeFirst);
-      this.#form.focus("negative_prompt");
-      return;
-    }
-    // A comparison is about the picture there is: the same seed again.
-    if (!compare) this.#form.useSeed();
-    this.#changed();
-    const { settings } = this;
-    await this.#session.generate(
-      compare ? [{ ...settings, negative_prompt: "" }, settings] : [settings],
-    );
+    await this.#work.generate({ compare, now: true });
   }
 
   /** Takes files that are dragged over the page beside the studio. @param {DragEvent} event */
@@ -156,6 +150,7 @@ export class DarkroomStudio extends Base {
       (model === attribute("model") && attribute("guidance-scale")) || DEFAULTS.guidance_scale;
     this.#form = new SettingsForm(this.#formElement, defaultGuidance);
     const typed = declared ? this.#form.typed() : {};
+    this.#typed = typed;
     this.#form.fill({
       ...DEFAULTS,
       prompt: attribute("prompt"),
@@ -166,13 +161,26 @@ export class DarkroomStudio extends Base {
       ...this.#early,
       ...typed,
     });
-    if (this.#early.seed || typed.seed) this.#form.lockSeed();
+    if (this.#early.seed || typed.seed) this.#form.chooseSeed();
     this.#form.review();
   }
 
   #buildPictures() {
     this.#view = new PictureView(this.#part("pictures"), (frame) => void this.#save(frame));
-    this.#gallery = new Gallery(this.#part("gallery"), (frame) => this.#restoreFrame(frame));
+    this.#work = new Workplace({
+      element: this,
+      root: this.#root,
+      keep: this.hasAttribute("keep"),
+      session: this.#session,
+      form: this.#form,
+      fill: (settings) => {
+        this.settings = settings;
+      },
+      onSeed: () => this.#changed(),
+      onShow: (frame) => this.#showFrame(frame),
+      onChoose: (frame) => this.#restoreFrame(frame),
+    });
+    this.#work.begin(Object.keys(this.#early).length > 0, this.#typed);
   }
 
   #buildModels() {
@@ -202,19 +210,16 @@ export class DarkroomStudio extends Base {
     const form = this.#formElement;
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      if (this.#session.idle) void this.generate();
-    });
-    form.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
-      if (event.key === "Escape") this.#session.cancel();
+      void this.#work.generate();
     });
     form.addEventListener("click", ({ target }) => {
       const button = /** @type {HTMLElement} */ (target).closest("button");
       if (button) this.#press(button.dataset);
     });
     form.addEventListener("input", ({ target }) => {
-      this.#form.apply(/** @type {HTMLInputElement} */ (target));
-      this.#changed();
+      const input = /** @type {HTMLInputElement} */ (target);
+      this.#form.apply(input);
+      this.#changed(fieldOf(input.name || input.dataset.slider || ""));
     });
     form.addEventListener("change", ({ target }) => {
       const { name } = /** @type {HTMLInputElement} */ (target);
@@ -230,8 +235,8 @@ export class DarkroomStudio extends Base {
 
   /** A button of the form. @param {DOMStringMap} data */
   #press({ act, remedy }) {
-    if (act === "cancel") this.#session.cancel();
-    if (act === "compare" && this.#session.idle) void this.generate({ compare: true });
+    if (act === "cancel") this.#work.cancel();
+    if (act === "compare") void this.#work.generate({ compare: true });
     if (act === "new-seed") {
       this.#form.newSeed();
       this.#changed();
@@ -266,29 +271,33 @@ export class DarkroomStudio extends Base {
     if (this.#session.idle) this.#status.say(said(strings().studio.status.restored(picture.name)));
   }
 
-  /** Shows a picture of the gallery, and restores its settings. @param {Frame} frame */
-  #restoreFrame(frame) {
+  /** Shows a picture of the gallery. @param {Frame} frame */
+  #showFrame(frame) {
     if (!this.#session.idle) return;
-    const { device, model, ...settings } = frame.settings;
-    this.settings = model === this.settings.model ? settings : frame.settings;
     this.#view.show(frame);
     this.#status.warn(frame.warnings);
   }
 
+  /** Shows a picture of the gallery, and restores its settings. @param {Frame} frame */
+  #restoreFrame(frame) {
+    const { device, model, ...settings } = frame.settings;
+    this.settings = model === this.settings.model ? settings : frame.settings;
+    this.#showFrame(frame);
+  }
+
   /** @param {Frame} frame */
   async #save({ settings, canvas }) {
-    const words = settings.prompt.toLowerCase().match(/[a-z0-9]+/g) ?? [];
-    const name = ["darkroom", settings.seed, ...words].join("-").slice(0, 80);
     try {
-      download(await pngOf(canvas, infotext(settings)), `${name}.png`);
+      download(await pngOf(canvas, infotext(settings)), fileName(settings));
     } catch (error) {
       this.#problem(problemOf(error, "engine"));
     }
   }
 
-  /** Runs after any change by the visitor or by a link. */
-  #changed() {
+  /** Runs after any change by the visitor or by a link. @param {Field} [field] typed in */
+  #changed(field) {
     this.#form.review();
+    this.#work?.changed(field);
     clearTimeout(this.#countTimer);
     this.#countTimer = window.setTimeout(() => {
       void this.#count();
@@ -373,16 +382,17 @@ export class DarkroomStudio extends Base {
     this.#status.warn(warnings);
     const settings = all[at];
     const canvas = canvasOf(picture);
-    this.#frames += 1;
-    const frame = { number: this.#frames, settings, canvas, seconds, device, warnings };
+    const frame = { settings, canvas, seconds, device, warnings };
     this.#view.finish(at, frame, all);
-    this.#gallery.add(frame);
-    this.#status.say(said(strings().studio.status.finished(seconds, device)));
+    this.#work.picture(frame);
+    this.#seconds = seconds + (at > 0 ? this.#seconds : 0);
+    this.#status.say(said(strings().studio.status.finished(this.#seconds, device)));
     this.dispatchEvent(new CustomEvent("picture", { detail: { settings, canvas, seconds } }));
   }
 
   /** @param {import("../base/problem.js").Problem | null} problem */
   #problem(problem) {
+    this.#work?.problem(problem);
     this.#status.problem(problem, this.dataset.device === "cpu");
   }
 
@@ -392,6 +402,7 @@ export class DarkroomStudio extends Base {
     this.dataset.engine = engine;
     this.dataset.work = work;
     this.#status.buttons({ idle, work });
+    if (idle) this.#work?.idle();
   }
 
   /**

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Gallery of finished pictures, the newest first. One stop of the Tab key leads into the list; arrow
- * keys move in it. Thumbnails are decoded only near the visible part of the list.
+ * Gallery of finished pictures, the newest first. One stop of the Tab key leads into the list;
+ * arrow keys move in it. Thumbnails are decoded only near the visible part of the list.
  */
 import { strings } from "../strings/index.js";
 import { canCopy, copyImage, DragOut, downloadAll, downloadOne } from "./gallery-actions.js";
@@ -332,7 +332,6 @@ export class Gallery {
       ? entry.record.warnings
       : [...entry.record.warnings, strings().gallery.onlyThumbnail];
     return {
-      id,
       settings: /** @type {import("./settings.js").Settings} */ ({ ...settings }),
       canvas: await canvasFrom(file ?? thumbnail),
       seconds,

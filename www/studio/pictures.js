@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * The pictures of the gallery: in memory, in the browser's storage where they are kept, and the same
- * in all tabs. Nothing here throws for want of storage: a picture that cannot be stored stays in
- * memory, and `problem` says why.
+ * The pictures of the gallery: in memory, in the browser's storage where they are kept, and the
+ * same in all tabs. Nothing here throws for want of storage: a picture that cannot be stored stays
+ * in memory, and `problem` says why.
  */
 import { StoreError } from "../store/database.js";
 import { newId } from "../store/pictures.js";
@@ -33,8 +33,8 @@ import { pngOf } from "./png.js";
  */
 
 /**
- * Pictures in memory that keep their PNG file. Of older ones, the thumbnail and the settings remain,
- * so that a page without storage does not grow without bound. Starred ones keep their file.
+ * Pictures in memory that keep their PNG file. Of older ones, the thumbnail and the settings
+ * remain, so that a page without storage does not grow without bound. Starred ones keep their file.
  */
 export const FILES_IN_MEMORY = 200;
 /** Pixels of a thumbnail's longer side: twice its size on the page, for dense screens. */
@@ -90,7 +90,11 @@ export class Pictures {
     const store = this.#store;
     if (!store) return;
     await this.#try(async () => {
-      for (const record of await store.all()) this.#read(record);
+      const records = await store.all();
+      const ids = new Set(records.map(({ id }) => id));
+      for (const [id, { kept }] of this.#entries)
+        if (kept && !ids.has(id)) this.#entries.delete(id);
+      for (const record of records) this.#read(record);
     });
     this.#onChange();
   }

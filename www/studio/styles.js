@@ -10,6 +10,7 @@ const FILES = [
   "theme.css",
   "controls.css",
   "picture.css",
+  "gallery.css",
   "settings.css",
   "models.css",
   "studio.css",

@@ -6,6 +6,7 @@
  */
 import { strings } from "../strings/index.js";
 import { SAMPLER_NAMES } from "./settings.js";
+import { formTools, galleryTemplate, queueTemplate, workDialogs } from "./work-template.js";
 
 const dieIcon = `
   <svg viewBox="0 0 20 20" aria-hidden="true">
@@ -108,6 +109,7 @@ function seed() {
         ><span>${t.lock}</span></label>
     </div>
     <p class="note" id="seed-note" data-note="seed"></p>
+    <p class="report" data-part="seed-state" aria-live="polite"></p>
   </div>`;
 }
 
@@ -212,15 +214,6 @@ const stage = () => `
     <ul class="warnings" part="warnings" data-part="warnings"></ul>
   </section>`;
 
-function gallery() {
-  const t = strings().gallery;
-  return `
-  <section class="gallery" part="gallery" data-part="gallery" hidden>
-    <h2>${t.title} <span class="hint">${t.hint}</span></h2>
-    <ol></ol>
-  </section>`;
-}
-
 function models() {
   const t = strings().studio.models;
   return `
@@ -244,17 +237,20 @@ export const template = () => `
 <slot name="title"></slot>
 <form class="studio" part="form" novalidate>
   ${prompts()}
+  ${formTools()}
   ${actions()}
   ${problem()}
+  ${queueTemplate()}
   <div class="workspace">
     ${stage()}
     ${settings()}
   </div>
   <p class="drop" data-part="drop" aria-hidden="true"
     ><span>${strings().studio.picture.drop}</span></p>
-  ${gallery()}
+  ${galleryTemplate()}
 </form>
 ${models()}
+${workDialogs()}
 <slot name="footer"></slot>`;
 
 /** A picture and its caption. */

@@ -117,7 +117,7 @@ function joined(...parts) {
 
 /** Makes names different from each other. */
 class Names {
-  /** How often each name was wanted. @type {Map<string, number>} */ #wanted = new Map();
+  /** Times that each name was wanted. @type {Map<string, number>} */ #wanted = new Map();
 
   /** @param {string} name @returns {string} */
   unique(name) {
