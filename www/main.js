@@ -77,7 +77,7 @@ for (const link of document.querySelectorAll(".experiment a")) {
       height: "",
       ...fromFragment(/** @type {HTMLAnchorElement} */ (link).hash),
     };
-    void studio.generate();
+    studio.generate().catch(() => {});
   });
 }
 

@@ -2,11 +2,11 @@
 /** Tools above the form's actions: undo and redo, number of pictures, notifications. */
 import { strings } from "../strings/index.js";
 import { partOf } from "./status-view.js";
-import { UndoHistory } from "./undo.js";
 
 /** @typedef {import("./notify.js").Notifier} Notifier */
 /** @typedef {import("./settings.js").Field} Field */
 /** @typedef {import("./settings.js").Settings} Settings */
+/** @typedef {import("./undo.js").UndoHistory} UndoHistory */
 
 const PICTURES_AT_MOST = 100;
 
@@ -14,20 +14,22 @@ export class FormTools {
   #root;
   #notifier;
   #refill;
-  #undo = new UndoHistory(() => this.#show());
+  #undo;
   #moving = false;
 
   /**
    * @param {ShadowRoot} root
+   * @param {UndoHistory} undo
    * @param {Notifier | null} notifier null: the element is not on a page of its own
    * @param {(settings: Settings) => void} refill fills the form
    */
-  constructor(root, notifier, refill) {
+  constructor(root, undo, notifier, refill) {
     this.#root = root;
+    this.#undo = undo;
     this.#notifier = notifier;
     this.#refill = refill;
-    this.#count.addEventListener("input", () => this.#show());
-    this.#show();
+    this.#count.addEventListener("input", () => this.render());
+    this.render();
   }
 
   get #count() {
@@ -43,11 +45,6 @@ export class FormTools {
   /** Seeds of several pictures are random ones; else each is the last one plus 1. */
   get random() {
     return partOf(this.#root, "seeds", HTMLSelectElement).value === "random";
-  }
-
-  /** The last change of the form was no typing. */
-  get filled() {
-    return this.#undo.filled;
   }
 
   /** Remembers a change of the form. @param {Settings} settings @param {Field} [field] typed in */
@@ -77,10 +74,10 @@ export class FormTools {
     const done = await notifier.toggle();
     const note = done ? "" : strings().gallery.tools.notifyDenied;
     partOf(this.#root, "tools-note").textContent = note;
-    this.#show();
+    this.render();
   }
 
-  #show() {
+  render() {
     this.#button("undo").disabled = !this.#undo.canUndo;
     this.#button("redo").disabled = !this.#undo.canRedo;
     partOf(this.#root, "seeds", HTMLSelectElement).disabled = this.count === 1;

@@ -2,7 +2,17 @@
 /** The form's fields: their values, and the notes beside them. */
 import { strings } from "../strings/index.js";
 import { isCheckpoint } from "./address.js";
-import { FIELDS, fieldName, fieldOf, invalidFields, randomSeed, samplerName } from "./settings.js";
+import {
+  FIELDS,
+  fieldName,
+  fieldOf,
+  invalidFields,
+  randomSeed,
+  samplerName,
+  withModelDefaults,
+} from "./settings.js";
+
+export { withModelDefaults };
 
 /** @typedef {import("../engine/protocol.js").ModelInfo} ModelInfo */
 /** @typedef {import("../engine/protocol.js").TokenCount} TokenCount */
@@ -16,6 +26,7 @@ export class SettingsForm {
   /** The model that the guidance scale was last set for. */ #guided = "";
   /** The seed of the last picture. The next picture gets another one unless the seed is locked. */
   #used = "";
+  /** Fields that were changed before the script ran. @type {Partial<Settings>} */ #early = {};
   /** A seed that the visitor chose for one picture: typed, of a link or of an older picture. */
   #chosen = "";
   /** @type {ModelInfo | null} */ #model = null;
@@ -54,6 +65,7 @@ export class SettingsForm {
       )
         typed[field] = control.value;
     }
+    this.#early = typed;
     return typed;
   }
 
@@ -178,7 +190,7 @@ export class SettingsForm {
 
   /** @param {Record<string, string>} draft of an earlier visit */
   restoreDraft({ locked, ...settings }) {
-    this.fill(settings);
+    this.fill({ ...settings, ...this.#early });
     this.#lock.checked = locked === "yes";
     if (settings.seed) this.chooseSeed();
     this.review();
@@ -262,23 +274,4 @@ export class SettingsForm {
 function excerpt(text) {
   const words = text.trim();
   return words.length > 40 ? `${words.slice(0, 40).trimEnd()}…` : words;
-}
-
-/**
- * Settings with the model's defaults in the empty fields.
- * @template {Partial<Settings>} T
- * @param {T} settings
- * @param {ModelInfo} model
- * @returns {T}
- */
-export function withModelDefaults(settings, model) {
-  const own = {
-    sampler: model.default_sampler,
-    width: String(model.default_width),
-    height: String(model.default_height),
-  };
-  const open = Object.entries(own).filter(
-    ([field]) => settings[/** @type {Field} */ (field)] === "",
-  );
-  return { ...settings, ...Object.fromEntries(open) };
 }

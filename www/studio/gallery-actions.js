@@ -1,16 +1,20 @@
 // @ts-check
 /** Takes pictures out of the gallery: downloads, ZIP archives, the clipboard, dragging. */
-import { fileName } from "./pictures.js";
+import { fileName } from "./picture-file.js";
 import { download } from "./png.js";
 import { zipOf } from "./zip.js";
 
 /** @typedef {import("./pictures.js").Entry} Entry */
 /** @typedef {import("./pictures.js").Pictures} Pictures */
 
+/** @param {Entry} entry */
+const nameOf = ({ record }) =>
+  fileName(/** @type {import("./settings.js").Settings} */ (record.settings));
+
 /** @param {Pictures} pictures @param {Entry} entry @returns {Promise<boolean>} there was a file */
 export async function downloadOne(pictures, entry) {
   const file = await pictures.file(entry);
-  if (file) download(file, fileName(entry.record.settings));
+  if (file) download(file, nameOf(entry));
   return file !== null;
 }
 
@@ -27,7 +31,7 @@ export async function downloadAll(pictures, entries) {
       const file = await pictures.file(entry);
       if (!file) continue;
       count += 1;
-      yield { name: fileName(entry.record.settings), made: entry.record.made, file };
+      yield { name: nameOf(entry), made: entry.record.made, file };
     }
   }
   const archive = await zipOf(files());
@@ -68,12 +72,12 @@ export class DragOut {
 
   /** Gets the file before a drag begins: then it has to be there at once. @param {Entry} entry */
   async prepare(entry) {
-    const { id, settings } = entry.record;
+    const { id } = entry.record;
     if (this.#ready?.id === id) return;
     const file = await this.#pictures.file(entry);
     if (!file) return;
     if (this.#ready) URL.revokeObjectURL(this.#ready.url);
-    const named = new File([file], fileName(settings), { type: "image/png" });
+    const named = new File([file], nameOf(entry), { type: "image/png" });
     this.#ready = { id, url: URL.createObjectURL(file), file: named };
   }
 

@@ -6,8 +6,7 @@
  */
 import { StoreError } from "../store/database.js";
 import { newId } from "../store/pictures.js";
-import { infotext } from "./infotext.js";
-import { pngOf } from "./png.js";
+import { pictureFile } from "./picture-file.js";
 
 /** @typedef {import("../store/database.js").StoreReason} StoreReason */
 /** @typedef {import("../store/pictures.js").PictureRecord} PictureRecord */
@@ -104,7 +103,7 @@ export class Pictures {
     const made = Date.now();
     const { width, height } = canvas;
     const [file, thumbnail] = await Promise.all([
-      pngOf(canvas, infotext(settings)),
+      pictureFile(canvas, settings),
       thumbnailOf(canvas),
     ]);
     const about = { settings: { ...settings }, seconds, device, warnings, width, height };
@@ -250,10 +249,4 @@ export async function canvasFrom(file) {
   canvas.getContext("2d")?.drawImage(bitmap, 0, 0);
   bitmap.close();
   return canvas;
-}
-
-/** A file name for a picture. @param {Settings | Record<string, string>} settings */
-export function fileName({ prompt, seed }) {
-  const words = prompt.toLowerCase().match(/[a-z0-9]+/g) ?? [];
-  return `${["darkroom", seed, ...words].join("-").slice(0, 80)}.png`;
 }

@@ -1,8 +1,8 @@
 // @ts-check
 /**
  * Queue of runs: one at a time, in an order that the visitor can change. It can be added to while
- * it runs. A run leaves the queue when its pictures are stored, or when the visitor takes it out; an
- * engine that crashes or a page that is closed does not take it away.
+ * it runs. A run leaves the queue when its pictures are stored, or when the visitor takes it out;
+ * an engine that crashes or a page that is closed does not take it away.
  */
 import { newId } from "../store/pictures.js";
 
@@ -27,7 +27,7 @@ import { newId } from "../store/pictures.js";
 /**
  * @typedef {object} QueueHost
  * @property {() => boolean} isIdle no run is in progress
- * @property {(all: Settings[]) => Promise<Outcome>} make
+ * @property {(all: Settings[], kind: string, tries: number) => Promise<Outcome>} make
  * @property {() => void} cancel ends the run in progress
  * @property {() => void} onChange
  * @property {() => void} announce tells other tabs about a change
@@ -43,10 +43,7 @@ export class RunQueue {
   #host;
   /** This tab's runs, the next one first. @type {QueueRecord[]} */ #records = [];
   /** Runs that a pause does not stop. @type {Set<string>} */ #wanted = new Set();
-  /** Called at the end of a run. @type {Map<string, (outcome: Outcome) => void>} */
-  #ends = new Map();
-  /** Outcome that the visitor chose for the run in progress. @type {"removed" | null} */
-  #decided = null;
+  /** The visitor has taken out the run in progress. */ #removed = false;
   #pumping = false;
   /** The run in progress. @type {QueueRecord | null} */ running = null;
   /** @type {Pause | null} */ pause = null;
@@ -93,32 +90,24 @@ export class RunQueue {
   /**
    * Adds runs.
    * @param {Settings[][]} runs the pictures of each
-   * @param {{first?: boolean}} [options] `first`: before all that wait
-   * @returns {Promise<Outcome>[]} the end of each
+   * @param {string} kind
    */
-  add(runs, { first = false } = {}) {
-    const orders = this.#records.map(({ order }) => order);
-    const start = first ? Math.min(0, ...orders) - runs.length : Math.max(0, ...orders) + 1;
+  add(runs, kind) {
+    const start = Math.max(0, ...this.#records.map(({ order }) => order)) + 1;
     const records = runs.map((all, at) => ({
       id: newId(Date.now()),
       tab: this.#store.tab,
       order: start + at,
+      kind,
       all: all.map((settings) => ({ ...settings })),
       tries: 0,
       problem: "",
     }));
-    if (first) this.#records.unshift(...records);
-    else this.#records.push(...records);
-    const ends = records.map(({ id }) => {
-      if (this.pause) this.#wanted.add(id);
-      return /** @type {Promise<Outcome>} */ (
-        new Promise((resolve) => this.#ends.set(id, resolve))
-      );
-    });
+    this.#records.push(...records);
+    if (this.pause) for (const { id } of records) this.#wanted.add(id);
     void this.#store.put(records).then(() => this.#host.announce());
     this.#host.onChange();
     void this.pump();
-    return ends;
   }
 
   /** Ends the run in progress. What waits then waits until `resume`. */
@@ -146,17 +135,14 @@ export class RunQueue {
   /** Takes a run out; the one in progress is cancelled. @param {string} id */
   remove(id) {
     if (this.running?.id === id) {
-      this.#decided = "removed";
+      this.#removed = true;
       this.#host.cancel();
-    } else this.#drop([id], "cancelled");
+    } else this.#drop([id]);
   }
 
   /** Takes out all that wait or have failed. */
   clear() {
-    this.#drop(
-      this.waiting.map(({ id }) => id),
-      "cancelled",
-    );
+    this.#drop(this.waiting.map(({ id }) => id));
   }
 
   /** Lets a run that failed be tried again. @param {string} id */
@@ -185,7 +171,7 @@ export class RunQueue {
 
   /** Makes runs until none may be made. Called when one is added and when the engine is idle. */
   async pump() {
-    if (this.#pumping) return;
+    if (this.#pumping || !this.#next()) return;
     this.#pumping = true;
     try {
       for (let next = this.#next(); next; next = this.#next()) await this.#make(next);
@@ -206,21 +192,21 @@ export class RunQueue {
   async #make(record) {
     this.running = record;
     record.tries += 1;
-    this.#decided = null;
+    this.#removed = false;
     void this.#store.put([record]);
     this.#host.onChange();
     const outcome = await this.#outcome(record);
     this.running = null;
-    this.#settle(record, this.#decided && outcome !== "made" ? "cancelled" : outcome);
+    this.#settle(record, this.#removed && outcome !== "made" ? "cancelled" : outcome);
   }
 
   /** @param {QueueRecord} record @returns {Promise<Outcome>} */
-  async #outcome({ id, all }) {
+  async #outcome({ id, all, kind, tries }) {
     // Where another tab has it, it counts as cancelled here.
     let outcome = /** @type {Outcome} */ ("cancelled");
     try {
       await this.#store.once(id, async () => {
-        outcome = await this.#host.make(/** @type {any} */ (all));
+        outcome = await this.#host.make(/** @type {any} */ (all), kind, tries);
         // Within the lock, so that no other tab begins a run that is finished.
         if (outcome === "made") await this.#store.remove([id]);
       });
@@ -232,7 +218,7 @@ export class RunQueue {
 
   /** @param {QueueRecord} record @param {Outcome} outcome */
   #settle(record, outcome) {
-    if (outcome === "made" || outcome === "cancelled") return this.#drop([record.id], outcome);
+    if (outcome === "made" || outcome === "cancelled") return this.#drop([record.id]);
     if (typeof outcome === "object") record.problem = outcome.message;
     else if (outcome === "lost") {
       if (record.tries >= TRIES_AT_MOST) record.problem = CRASHED;
@@ -244,26 +230,16 @@ export class RunQueue {
       }
     }
     void this.#store.put([record]);
-    if (record.problem || this.pause) this.#end(record.id, outcome);
     this.#host.onChange();
   }
 
-  /** @param {string[]} ids @param {Outcome} outcome */
-  #drop(ids, outcome) {
+  /** @param {string[]} ids */
+  #drop(ids) {
     this.#records = this.#records.filter(({ id }) => !ids.includes(id));
-    for (const id of ids) {
-      this.#wanted.delete(id);
-      this.#end(id, outcome);
-    }
+    for (const id of ids) this.#wanted.delete(id);
     if (this.#records.length === 0) this.pause = null;
     void this.#store.remove(ids).then(() => this.#host.announce());
     this.#host.onChange();
-  }
-
-  /** @param {string} id @param {Outcome} outcome */
-  #end(id, outcome) {
-    this.#ends.get(id)?.(outcome);
-    this.#ends.delete(id);
   }
 }
 

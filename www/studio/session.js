@@ -69,7 +69,7 @@ export class Session {
   /** @type {Opened | null} */ #opened = null;
   /** @type {{abort: AbortController, done: Promise<void>, stuck: boolean} | null} */ #run = null;
   #gpuCrashes = 0;
-  /** @type {"loading" | "ready" | "failed"} */ engine = "loading";
+  /** @type {"closed" | "loading" | "ready" | "failed"} */ engine = "closed";
 
   /** @param {Host} host */
   constructor(host) {
@@ -120,7 +120,12 @@ export class Session {
 
   /** Ends the worker. */
   close() {
+    this.#opened = null;
+    this.#opening = new Promise(() => {});
+    this.engine = "closed";
+    this.#run?.abort.abort();
     this.#client.close();
+    this.#host.onChange();
   }
 
   /** @param {Opened} opened */

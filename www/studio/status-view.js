@@ -61,6 +61,17 @@ export class StatusView {
     showProblem(this.#part("problem"), problem, onCpu);
   }
 
+  /**
+   * Shows or hides the page's own content for visitors who cannot use the studio.
+   * @param {boolean} shown
+   * @param {string} [text] in place of a content that the page does not have
+   */
+  fallback(shown, text) {
+    const slot = this.#root.querySelector("slot[name=fallback]");
+    if (slot && text) slot.textContent = text;
+    slot?.toggleAttribute("hidden", !shown);
+  }
+
   /** Shows the state of the run in the buttons. @param {{idle: boolean, work: string}} state */
   buttons({ idle, work }) {
     const t = strings().studio.actions;

@@ -235,6 +235,7 @@ function models() {
 /** The contents of the shadow root. The host hides the slot "fallback" while all is well. */
 export const template = () => `
 <slot name="title"></slot>
+<slot name="fallback" hidden></slot>
 <form class="studio" part="form" novalidate>
   ${prompts()}
   ${formTools()}

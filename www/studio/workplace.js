@@ -4,13 +4,13 @@
  * progress in the title. The element reports what the session and the form do. With the attribute
  * `keep` everything outlives the page; without it everything is in memory.
  */
+import { DarkroomError } from "../base/problem.js";
 import { TabChannel } from "../store/channel.js";
 import { Database } from "../store/database.js";
 import { DraftStore } from "../store/drafts.js";
 import { PictureStore } from "../store/pictures.js";
 import { PromptStore } from "../store/prompts.js";
 import { QueueStore } from "../store/queue.js";
-import { strings } from "../strings/index.js";
 import { Drafts } from "./drafts.js";
 import { FormTools } from "./form-tools.js";
 import { Gallery } from "./gallery.js";
@@ -22,8 +22,8 @@ import { QueueView } from "./queue-view.js";
 import { fieldOf, randomSeed } from "./settings.js";
 import { belongsTo, commandOf, isText, ShortcutSheet, stepped } from "./shortcuts.js";
 import { partOf } from "./status-view.js";
+import { UndoHistory } from "./undo.js";
 
-/** @typedef {import("../base/problem.js").Problem} Problem */
 /** @typedef {import("./form.js").SettingsForm} SettingsForm */
 /** @typedef {import("./picture-view.js").Frame} Frame */
 /** @typedef {import("./pictures.js").Made} Made */
@@ -36,14 +36,27 @@ import { partOf } from "./status-view.js";
 /**
  * @typedef {object} Host
  * @property {HTMLElement} element
- * @property {ShadowRoot} root
  * @property {boolean} keep
  * @property {Session} session
- * @property {SettingsForm} form
  * @property {(settings: Partial<Settings>) => void} fill fills the form, and opens another model
+ * @property {(options: {compare: boolean}) => void} generate makes what a valid form says
+ * @property {(all: Settings[]) => Promise<unknown>} make makes pictures at once
  * @property {() => void} onSeed the seed was changed
+ * @property {() => void} onState `busy` was changed
  * @property {(frame: Frame) => void} onShow shows a finished picture on the stand
  * @property {(frame: Frame) => void} onChoose shows it, and restores its settings
+ */
+
+/**
+ * Views over the shadow root. They are replaced when the language changes.
+ * @typedef {object} Views
+ * @property {ShadowRoot} root
+ * @property {SettingsForm} form
+ * @property {Gallery} gallery
+ * @property {QueueView} queue
+ * @property {FormTools} tools
+ * @property {PromptHistory} history
+ * @property {ShortcutSheet} sheet
  */
 
 export class Workplace {
@@ -51,76 +64,84 @@ export class Workplace {
   #database;
   #channel;
   #pictures;
-  #gallery;
   #queueStore;
   #queue;
-  #queueView;
   #drafts;
-  #tools;
   #prompts;
-  #history;
-  #sheet;
   #notifier;
+  #undo = new UndoHistory(() => this.#views?.tools.render());
+  /** @type {Views | null} */ #views = null;
   /** Pictures of the run in progress, while they are stored. @type {Promise<unknown>[]} */
   #saving = [];
-  #made = 0;
-  /** The last problem of the run in progress. @type {Problem | null} */ #problem = null;
   #cancelling = false;
+  /** Calls of `instead` in progress. */ #instead = 0;
+  /** The run in progress was begun before, and the engine crashed. */ retrying = false;
 
   /** @param {Host} host */
   constructor(host) {
     this.#host = host;
-    const { root, keep } = host;
+    const { keep, session } = host;
     this.#database = keep ? new Database() : null;
     this.#channel = keep ? new TabChannel((message) => void this.#received(message)) : null;
     this.#pictures = new Pictures({
       store: this.#database && new PictureStore(this.#database),
       send: (message) => this.#channel?.send(message),
-      onChange: () => this.#gallery.render(),
+      onChange: () => this.#views?.gallery.render(),
     });
-    this.#gallery = new Gallery(partOf(root, "gallery"), this.#pictures, host);
     this.#queueStore = new QueueStore(this.#database);
     this.#queue = new RunQueue(this.#queueStore, {
-      isIdle: () => host.session.idle,
-      make: (all) => this.#make(all),
+      isIdle: () => session.idle && this.#instead === 0,
+      make: (all, _, tries) => this.#make(all, tries),
       cancel: () => this.#cancel(),
       onChange: () => this.#queueChanged(),
       announce: () => this.#channel?.send({ about: "queue" }),
     });
-    this.#queueView = new QueueView(partOf(root, "queue"), this.#queue);
     this.#drafts = new Drafts(this.#database && new DraftStore(this.#database, location.pathname));
-    this.#notifier = keep ? new Notifier() : null;
-    this.#tools = new FormTools(root, this.#notifier, (settings) => host.fill(settings));
     this.#prompts = new PromptStore(this.#database);
-    const dialog = partOf(root, "history", HTMLDialogElement);
-    this.#history = new PromptHistory(dialog, this.#prompts, (prompts) => host.fill(prompts));
-    this.#sheet = new ShortcutSheet(partOf(root, "shortcuts", HTMLDialogElement));
-    root.querySelector("form")?.addEventListener("click", (event) => this.#click(event));
+    this.#notifier = keep ? new Notifier() : null;
   }
 
   /**
-   * Restores the form as it was left, and reads what earlier visits have kept.
+   * Shows everything in a new form. The first time, the form gets its draft, and what earlier
+   * visits have kept is read.
+   * @param {ShadowRoot} root
+   * @param {SettingsForm} form
    * @param {boolean} linked the page was opened with settings: they win over the last visit's
-   * @param {Partial<Settings>} typed fields that the visitor has changed already
    */
-  begin(linked, typed) {
-    const { form } = this.#host;
+  attach(root, form, linked) {
+    const again = this.#views !== null;
+    const { fill } = this.#host;
+    const dialog = (/** @type {string} */ name) => partOf(root, name, HTMLDialogElement);
+    this.#views = {
+      root,
+      form,
+      gallery: new Gallery(partOf(root, "gallery"), this.#pictures, this.#host),
+      queue: new QueueView(partOf(root, "queue"), this.#queue),
+      tools: new FormTools(root, this.#undo, this.#notifier, fill),
+      history: new PromptHistory(dialog("history"), this.#prompts, fill),
+      sheet: new ShortcutSheet(dialog("shortcuts")),
+    };
+    root.querySelector("form")?.addEventListener("click", (event) => this.#click(event));
+    if (again) {
+      this.#views.gallery.render();
+      this.#views.queue.render();
+      return;
+    }
     const draft = this.#drafts.reloaded;
-    if (draft) form.restoreDraft({ ...draft, ...typed });
-    this.#tools.note(form.settings);
-    if (!draft && !linked && this.#database) void this.#restorePage();
+    if (draft) form.restoreDraft(draft);
+    this.#undo.note(form.settings);
+    if (!draft && !linked && this.#database) void this.#restorePage(form);
     void this.#pictures.load();
     void this.#queue.load();
   }
 
   /** Fills in the draft of the last visit, unless the visitor has begun to type. */
-  async #restorePage() {
-    const { form, fill } = this.#host;
+  async #restorePage(/** @type {SettingsForm} */ form) {
     const before = JSON.stringify(form.settings);
     const draft = await this.#drafts.ofPage();
     if (!draft || JSON.stringify(form.settings) !== before) return;
-    const { locked, ...settings } = draft;
-    fill(settings);
+    const { locked: _, ...settings } = draft;
+    this.#host.fill(settings);
     form.restoreDraft(draft);
   }
 
@@ -145,39 +166,55 @@ export class Workplace {
 
   /** The form was changed. @param {Field} [field] the one that was typed in */
   changed(field) {
-    const { form } = this.#host;
-    this.#tools.note(form.settings, field);
+    if (!this.#views) return;
+    const { form } = this.#views;
+    this.#views.tools.note(form.settings, field);
     this.#drafts.note(form.draft);
+  }
+
+  /** A run is in progress, or the next one is about to begin. */
+  get busy() {
+    return this.#queue.busy || this.#instead > 0;
   }
 
   /**
    * Makes what the form says, after all that waits.
-   * @param {object} [options]
-   * @param {boolean} [options.compare] two pictures of the same seed, the first without the
-   *   negative prompt
-   * @param {boolean} [options.now] one picture, in place of the one in progress
-   * @returns {Promise<Outcome[]>} the end of each run; none where the form is not valid
+   * @param {"picture" | "compare"} kind a comparison is two pictures of the same seed, the first
+   *   without the negative prompt
    */
-  async generate({ compare = false, now = false } = {}) {
-    const { form, onSeed } = this.#host;
-    if (!form.isValid()) return [];
-    if (compare && !form.settings.negative_prompt.trim()) {
-      form.note("negative_prompt", strings().studio.prompts.writeFirst);
-      form.focus("negative_prompt");
-      return [];
-    }
-    if (now && this.#queue.running) this.#queue.remove(this.#queue.running.id);
+  generate(kind) {
+    if (!this.#views) return;
+    const { form, tools } = this.#views;
     // A comparison is about the picture there is: the same seed again.
-    if (!compare) form.useSeed(now ? new Set() : this.#queue.seeds);
-    onSeed();
+    if (kind !== "compare") form.useSeed(this.#queue.seeds);
+    this.#host.onSeed();
     const { settings } = form;
-    const { count, random } = this.#tools;
-    const seeds = seedsFor(settings.seed, now ? 1 : count, random ? randomSeed : undefined);
-    const runs = compare
-      ? [[{ ...settings, negative_prompt: "" }, settings]]
-      : seeds.map((seed) => [{ ...settings, seed }]);
-    void this.#prompts.use(settings.prompt, settings.negative_prompt);
-    return Promise.all(this.#queue.add(runs, { first: now }));
+    const { prompt, negative_prompt: negative } = settings;
+    const random = tools.random ? randomSeed : undefined;
+    const runs =
+      kind === "compare"
+        ? [[{ ...settings, negative_prompt: "" }, settings]]
+        : seedsFor(settings.seed, tools.count, random).map((seed) => [{ ...settings, seed }]);
+    void this.#prompts.use(prompt, negative);
+    this.#queue.add(runs, kind);
+  }
+
+  /**
+   * Makes pictures in place of the run in progress. What waits goes on after them.
+   * @template T
+   * @param {() => Promise<T>} make
+   * @returns {Promise<T>}
+   */
+  async instead(make) {
+    this.#instead += 1;
+    if (this.#queue.running) this.#queue.remove(this.#queue.running.id);
+    this.#host.onState();
+    try {
+      return await make();
+    } finally {
+      this.#instead -= 1;
+      this.#host.onState();
+    }
   }
 
   /** Cancels the run in progress. What waits then waits for the visitor. */
@@ -188,11 +225,6 @@ export class Workplace {
 
   // The session's reports
 
-  /** @param {Problem | null} problem */
-  problem(problem) {
-    if (problem) this.#problem = problem;
-  }
-
   /** @param {number} fraction of the run, 0 … 1 */
   progress(fraction) {
     this.#notifier?.progress(fraction, this.#queue.waiting.length);
@@ -200,12 +232,12 @@ export class Workplace {
 
   /** A picture is finished. @param {Made} made */
   picture(made) {
-    this.#made += 1;
-    this.#host.form.seedUsed(made.settings.seed);
+    this.#views?.form.seedUsed(made.settings.seed);
     this.#notifier?.picture();
-    const added = this.#pictures.add(made);
+    const added = this.#pictures.add(made).then(({ record }) => {
+      this.#views?.gallery.select(record.id);
+    });
     this.#saving.push(added.catch((error) => console.warn(`Not in the gallery: ${error}`)));
-    void added.then(({ record }) => this.#gallery.select(record.id)).catch(() => {});
   }
 
   /** The session is idle. */
@@ -213,25 +245,38 @@ export class Workplace {
     void this.#queue.pump();
   }
 
-  /** @param {Settings[]} all @returns {Promise<Outcome>} */
-  async #make(all) {
-    const { session, form, fill } = this.#host;
+  /** @param {Settings[]} all @param {number} tries @returns {Promise<Outcome>} */
+  async #make(all, tries) {
+    const form = /** @type {Views} */ (this.#views).form;
     const { model, prediction } = all[0];
     if (model !== form.settings.model || prediction !== form.settings.prediction) {
       form.forgetModel();
-      fill({ model, prediction });
+      this.#host.fill({ model, prediction });
+      // The element opens it after this task.
+      await Promise.resolve();
     }
-    this.#problem = null;
     this.#cancelling = false;
-    this.#made = 0;
-    await session.generate(all);
+    this.retrying = tries > 1;
+    /** @type {Outcome} */
+    let outcome = "made";
+    try {
+      await this.#host.make(all);
+    } catch (error) {
+      outcome = this.#outcomeOf(error, model);
+    }
+    this.retrying = false;
     await Promise.all(this.#saving.splice(0));
-    if (this.#made >= all.length) return "made";
+    return outcome;
+  }
+
+  /** @param {unknown} error @param {string} model @returns {Outcome} */
+  #outcomeOf(error, model) {
     if (this.#cancelling) return "cancelled";
-    if (session.engine === "failed") return "unloaded";
-    const problem = /** @type {Problem | null} */ (this.#problem);
-    if (problem) return problem.kind === "crash" ? "lost" : { message: problem.message };
-    return form.settings.model === model ? "interrupted" : "replaced";
+    if (this.#host.session.engine === "failed") return "unloaded";
+    if (error instanceof DarkroomError)
+      return error.kind === "crash" ? "lost" : { message: error.message };
+    // It was ended, and not by the visitor: another device or another model was chosen.
+    return this.#views?.form.settings.model === model ? "interrupted" : "replaced";
   }
 
   #cancel() {
@@ -240,8 +285,9 @@ export class Workplace {
   }
 
   #queueChanged() {
-    this.#queueView.render();
-    if (!this.#queue.busy) this.#notifier?.rest();
+    this.#views?.queue.render();
+    this.#host.onState();
+    if (!this.busy) this.#notifier?.rest();
   }
 
   // The page
@@ -272,17 +318,16 @@ export class Workplace {
   /** @param {MouseEvent} event */
   #click({ target }) {
     const { act } = /** @type {Element} */ (target).closest("button")?.dataset ?? {};
-    if (act === "undo") this.#tools.undo();
-    else if (act === "redo") this.#tools.redo();
-    else if (act === "history") void this.#history.open();
-    else if (act === "shortcuts") this.#sheet.open();
-    else if (act === "notify") void this.#tools.notify();
+    if (act === "undo" || act === "redo" || act === "history") this.#do(act);
+    else if (act === "shortcuts") this.#do("sheet");
+    else if (act === "notify") void this.#views?.tools.notify();
   }
 
   /** @param {KeyboardEvent} event */
   #onKey = (event) => {
-    const { element, root, keep } = this.#host;
-    if (event.defaultPrevented || !belongsTo(event, element, keep)) return;
+    const { element, keep } = this.#host;
+    const root = this.#views?.root;
+    if (!root || event.defaultPrevented || !belongsTo(event, element, keep)) return;
     // An open dialog has its own keys.
     if (root.querySelector("dialog[open]") || document.querySelector("dialog[open]")) return;
     const [target] = event.composedPath();
@@ -290,7 +335,7 @@ export class Workplace {
     const command = commandOf(event);
     // A text field undoes typing itself. It knows nothing of what was filled in.
     const native = (command === "undo" || command === "redo") && isText(event);
-    if (!command || (native && !this.#tools.filled)) return;
+    if (!command || (native && !this.#undo.filled)) return;
     if (command === "cancel" && this.#host.session.idle) return;
     event.preventDefault();
     this.#do(command);
@@ -298,13 +343,14 @@ export class Workplace {
 
   /** @param {Command} command */
   #do(command) {
-    if (command === "generate") void this.generate();
-    else if (command === "compare") void this.generate({ compare: true });
+    const { tools, history, sheet } = /** @type {Views} */ (this.#views);
+    if (command === "generate") this.#host.generate({ compare: false });
+    else if (command === "compare") this.#host.generate({ compare: true });
     else if (command === "cancel") this.cancel();
-    else if (command === "undo") this.#tools.undo();
-    else if (command === "redo") this.#tools.redo();
-    else if (command === "history") void this.#history.open();
-    else this.#sheet.open();
+    else if (command === "undo") tools.undo();
+    else if (command === "redo") tools.redo();
+    else if (command === "history") void history.open();
+    else sheet.open();
   }
 
   /**
@@ -315,8 +361,8 @@ export class Workplace {
    */
   #step(input, event) {
     if (event.ctrlKey || event.metaKey || event.altKey || !input.name) return false;
-    const { sizeMultiple } = this.#host.form;
-    const value = stepped(fieldOf(input.name), input.value, event, sizeMultiple);
+    const multiple = this.#views?.form.sizeMultiple ?? 8;
+    const value = stepped(fieldOf(input.name), input.value, event, multiple);
     if (value === null) return false;
     event.preventDefault();
     input.value = value;

@@ -1,0 +1,197 @@
+// @ts-check
+/** Shows what the session reports in the studio's views, and dispatches the element's events. */
+import { strings } from "../strings/index.js";
+import { isCheckpoint } from "./address.js";
+import { emit, withFraction } from "./events.js";
+import { pictureFile } from "./picture-file.js";
+import { canvasOf } from "./picture-view.js";
+import { openingText, stepText } from "./progress.js";
+import { Session } from "./session.js";
+import { said } from "./status-view.js";
+
+/** @typedef {import("../engine/protocol.js").OpenProgress} OpenProgress */
+/** @typedef {import("../engine/protocol.js").Opened} Opened */
+/** @typedef {import("../engine/protocol.js").StepProgress} StepProgress */
+/** @typedef {import("./picture-view.js").Frame} Frame */
+/** @typedef {import("./session.js").Job} Job */
+/** @typedef {import("./session.js").Result} Result */
+
+/**
+ * Views over the shadow root. They are replaced when the language changes.
+ * @typedef {object} Views
+ * @property {import("./form.js").SettingsForm} form
+ * @property {import("./live-notes.js").LiveNotes} notes
+ * @property {import("./picture-view.js").PictureView} pictures
+ * @property {import("./status-view.js").StatusView} status
+ * @property {import("./workplace.js").Workplace} work
+ */
+
+/** A demo model may be evicted when storage runs short. Models larger than this should not be. */
+const ASK_TO_PERSIST_FROM = 200e6;
+
+export class SessionView {
+  #host;
+  #options;
+  /** The last picture. @type {Frame | null} */ #last = null;
+  /** Time of the run's pictures so far. */ #seconds = 0;
+  /** The call of `generate` in progress. @type {import("./run.js").Run | null} */ run = null;
+
+  /**
+   * @param {HTMLElement} host
+   * @param {object} options
+   * @param {() => Views} options.views
+   * @param {() => import("./session.js").Choice} options.choice
+   * @param {(file: File) => void} options.onFile gets each finished picture
+   */
+  constructor(host, options) {
+    this.#host = host;
+    this.#options = options;
+    this.session = new Session({
+      choice: options.choice,
+      onChange: () => this.showState(),
+      onOpening: () => this.#views.status.clear(),
+      onOpenProgress: (progress) => this.#opening(progress),
+      onReady: (opened) => this.#ready(opened),
+      onProblem: (problem) => this.showProblem(problem),
+      onStart: (settings) => this.#views.pictures.prepare(settings),
+      onPrompts: () => this.#prompts(),
+      onStep: (progress, job, watch) => this.#step(progress, job, watch),
+      onPicture: (result, job) => this.#picture(result, job),
+      onCancelling: () => this.#say({ text: strings().studio.status.stopping, fraction: null }),
+      onFailed: (cancelled) =>
+        this.#say(cancelled ? said(strings().studio.status.cancelled) : { text: "" }),
+      onEnd: () => this.#views.pictures.rest(),
+    });
+  }
+
+  get #views() {
+    return this.#options.views();
+  }
+
+  /** @param {import("./progress.js").Status} status */
+  #say(status) {
+    this.#views.status.say(status);
+  }
+
+  /** Shows everything in new views. */
+  showAll() {
+    if (this.#last) this.#views.pictures.show(this.#last);
+    const { opened } = this.session;
+    if (opened) this.#welcome(opened);
+    this.showState();
+  }
+
+  /** Shows the session's state in the buttons, and as attributes for style sheets. */
+  showState() {
+    const { engine, idle } = this.session;
+    // Between two runs of the queue the session is idle for a moment.
+    const work = idle && this.#views.work.busy ? "running" : this.session.work;
+    this.#host.dataset.engine = engine;
+    this.#host.dataset.work = work;
+    this.#views.status.buttons({ idle: work === "idle", work });
+    if (idle) this.#views.work.idle();
+    this.#views.status.fallback(engine === "failed");
+  }
+
+  /** @param {import("../base/problem.js").Problem | null} problem */
+  showProblem(problem) {
+    this.run?.problem(problem);
+    // A run that is begun again leaves the reason on the page.
+    if (!problem && this.#views.work.retrying) return;
+    this.#views.status.problem(problem, this.#host.dataset.device === "cpu");
+    if (problem && problem.kind !== "cancelled") emit(this.#host, "error", problem);
+  }
+
+  /** @param {OpenProgress} progress */
+  #opening(progress) {
+    emit(this.#host, "progress", withFraction(progress));
+    const { status } = this.#views;
+    if (progress.stage === "plan") status.plan(progress.plan);
+    else if (progress.stage === "notice") status.notice(progress.text);
+    else if (progress.stage === "storage") {
+      if (progress.bytes > ASK_TO_PERSIST_FROM) void navigator.storage?.persist?.();
+    } else status.say(openingText(progress, !this.session.idle));
+  }
+
+  /** @param {Opened} opened */
+  #ready(opened) {
+    this.#welcome(opened);
+    emit(this.#host, "ready", opened);
+  }
+
+  /** @param {Opened} opened */
+  #welcome(opened) {
+    const { device, model } = opened;
+    const { form, notes, status } = this.#views;
+    this.#host.dataset.device = device.kind;
+    status.opened(opened, isCheckpoint(form.settings.model));
+    form.showModel(model);
+    form.review();
+    const t = strings().studio.status;
+    if (this.session.idle) status.say({ text: t.ready, spoken: t.readyOn(device.name) });
+    notes.now();
+  }
+
+  #prompts() {
+    this.run?.begin();
+    const { encoding: text, making: spoken } = strings().studio.status;
+    this.#say({ text, spoken });
+  }
+
+  /**
+   * @param {StepProgress} progress
+   * @param {Job} job
+   * @param {import("./progress.js").Stopwatch} watch
+   */
+  #step(progress, { at, all }, watch) {
+    this.run?.step(progress);
+    const { pictures, status } = this.#views;
+    const size = { width: Number(all[at].width), height: Number(all[at].height) };
+    if (progress.preview) pictures.preview(at, progress.preview, size);
+    if (progress.warnings) status.warn(progress.warnings);
+    status.say(stepText(progress, watch, at, all.length));
+    const { call, calls, steps, done, preview } = progress;
+    const fraction = (at + call / calls) / all.length;
+    this.#views.work.progress(fraction);
+    emit(this.#host, "step", {
+      step: done ? steps : Math.min(call, steps),
+      steps,
+      fraction,
+      picture: at,
+      pictures: all.length,
+      preview,
+    });
+  }
+
+  /** @param {Result} result @param {Job} job */
+  #picture({ picture, warnings, seconds, device }, { at, all }) {
+    const { pictures, status, work } = this.#views;
+    status.warn(warnings);
+    const settings = all[at];
+    const canvas = canvasOf(picture);
+    const frame = { settings, canvas, seconds, device, warnings };
+    this.#last = frame;
+    pictures.finish(at, frame, all);
+    work.picture(frame);
+    this.#seconds = seconds + (at > 0 ? this.#seconds : 0);
+    status.say(said(strings().studio.status.finished(this.#seconds, device)));
+    this.run?.finish((timings) => this.#publish(frame, timings));
+  }
+
+  /**
+   * Hands a finished picture to the page.
+   * @param {Frame} frame
+   * @param {import("./timings.js").Timings} timings
+   */
+  async #publish({ settings, canvas, seconds, device, warnings }, timings) {
+    const [blob, bitmap] = await Promise.all([
+      pictureFile(canvas, settings),
+      createImageBitmap(canvas),
+    ]);
+    const { seed } = settings;
+    const picture = { blob, bitmap, seed, settings, timings, warnings, device };
+    this.#options.onFile(blob);
+    emit(this.#host, "picture", { ...picture, canvas, seconds });
+    return picture;
+  }
+}
