@@ -101,6 +101,12 @@ export class Gallery {
     this.#showTools(all);
   }
 
+  /** Shows the newest picture on the stand. */
+  async showNewest() {
+    const id = this.#shown[0]?.record.id;
+    if (id) await this.#show(id);
+  }
+
   /** Marks a picture as the one in view. @param {string} id empty: none */
   select(id) {
     this.#current = id;

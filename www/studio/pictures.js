@@ -112,7 +112,9 @@ export class Pictures {
     const entry = { record, file, kept: false };
     this.#entries.set(record.id, entry);
     this.#onChange();
+    const wasFull = this.problem !== null;
     await this.#keep([entry]);
+    if (wasFull && entry.kept) await this.#keepAll();
     return entry;
   }
 
@@ -146,7 +148,7 @@ export class Pictures {
     await this.#try(() => this.#store?.remove(ids));
     this.#send({ about: "gone", ids });
     // There may be room now for those that could not be stored.
-    if (this.problem) await this.#keep(this.all.filter(({ kept }) => !kept));
+    if (this.problem) await this.#keepAll();
     return removed;
   }
 
@@ -178,6 +180,11 @@ export class Pictures {
     else this.#entries.set(record.id, { record, file: null, kept: true });
   }
 
+  /** Stores the pictures that could not be stored before. */
+  async #keepAll() {
+    await this.#keep(this.all.filter(({ kept, file }) => !kept && file));
+  }
+
   /** Stores pictures, as far as there is room. @param {Entry[]} entries */
   async #keep(entries) {
     const store = this.#store;
@@ -185,8 +192,9 @@ export class Pictures {
       const { record, file } = entry;
       if (!file || !store) continue;
       const done = await this.#try(() => store.add(record, file).then(() => true));
+      if (!done) break;
       // Deleted meanwhile, perhaps.
-      if (!done || this.#entries.get(record.id) !== entry) continue;
+      if (this.#entries.get(record.id) !== entry) continue;
       entry.kept = true;
       entry.file = null;
       this.#send({ about: "pictures", ids: [record.id] });

@@ -131,8 +131,13 @@ export class Workplace {
     if (draft) form.restoreDraft(draft);
     this.#undo.note(form.settings);
     if (!draft && !linked && this.#database) void this.#restorePage(form);
-    void this.#pictures.load();
-    void this.#queue.load();
+    void this.#load(draft !== null);
+  }
+
+  /** Reads what earlier visits have kept. @param {boolean} reloaded the visit goes on */
+  async #load(reloaded) {
+    await Promise.all([this.#pictures.load(), this.#queue.load()]);
+    if (reloaded && !this.busy) await this.#views?.gallery.showNewest();
   }
 
   /** Fills in the draft of the last visit, unless the visitor has begun to type. */
