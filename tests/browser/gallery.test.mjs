@@ -262,7 +262,9 @@ describe("the gallery", async () => {
       }
       return (performance.now() - began) / 1000;
     });
-    console.log(`${atFirst} thumbnails decoded; 40 scrolls of 1000 pictures: ${seconds.toFixed(2)} s`);
+    console.log(
+      `${atFirst} thumbnails decoded; 40 scrolls of 1000 pictures: ${seconds.toFixed(2)} s`,
+    );
     await studio.page.waitForFunction(() => {
       const images = document
         .querySelector("darkroom-studio")
@@ -272,7 +274,11 @@ describe("the gallery", async () => {
     assert.ok((await decoded()) < 250);
     await tiles(studio).last().focus();
     await studio.page.keyboard.press("Home");
-    assert.ok(await tiles(studio).first().evaluate((tile) => tile.matches(":focus")));
+    assert.ok(
+      await tiles(studio)
+        .first()
+        .evaluate((tile) => tile.matches(":focus")),
+    );
     await make(studio, "1001");
     await count(studio, 1001);
     await studio.close();

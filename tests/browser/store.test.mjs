@@ -1,5 +1,5 @@
 // @ts-check
-/** What the page keeps in IndexedDB: full, blocked and newer storage, several tabs. */
+/** The page's storage in IndexedDB: full, blocked and newer storage, several tabs. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { launchChromium } from "./chromium.mjs";
@@ -136,7 +136,9 @@ describe("the store", () => {
         const { Database } = await import(`${location.origin}/store/database.js`);
         const { QueueStore } = await import(`${location.origin}/store/queue.js`);
         const store = new QueueStore(new Database());
-        await store.put([{ id: "one", tab: store.tab, order: 1, all: [], tries: 0, problem: "" }]);
+        await store.put([
+          { id: "one", tab: store.tab, order: 1, settings: {}, tries: 0, problem: "" },
+        ]);
         const shared = /** @type {any} */ (globalThis);
         shared.make = () =>
           store.once("one", async () => {

@@ -156,17 +156,17 @@ describe("the queue", async () => {
     const begun = [];
     const host = {
       isIdle: () => true,
-      make: (/** @type {{seed: string}[]} */ all) =>
-        new Promise((end) => begun.push({ seed: all[0].seed, end })),
+      make: (/** @type {{seed: string}} */ { seed }) =>
+        new Promise((end) => begun.push({ seed, end })),
       cancel: () => begun.at(-1)?.end("cancelled"),
       onChange() {},
       announce() {},
     };
     const queue = new RunQueue(new QueueStore(null), host);
-    const waiting = () => queue.waiting.map((/** @type {any} */ { all }) => all[0].seed);
+    const waiting = () => queue.waiting.map((/** @type {any} */ { settings }) => settings.seed);
     const add = (/** @type {string[]} */ ...seeds) =>
       queue.add(
-        seeds.map((seed) => [{ seed }]),
+        seeds.map((seed) => ({ seed })),
         "picture",
       );
     return { queue, begun, waiting, add };
@@ -202,7 +202,7 @@ describe("the queue", async () => {
     assert.deepEqual(waiting(), ["4", "3"]);
     q.remove(q.running.id);
     await settled();
-    assert.equal(q.running.all[0].seed, "4", "the next one goes on");
+    assert.equal(q.running.settings.seed, "4", "the next one goes on");
     assert.equal(begun.length, 2);
   });
 
@@ -273,14 +273,14 @@ describe("the queue", async () => {
     begun[0].end({ message: "too large" });
     await settled();
     assert.equal(q.waiting[0].problem, "too large");
-    assert.equal(q.running.all[0].seed, "2");
+    assert.equal(q.running.settings.seed, "2");
   });
 
   test("seeds of several pictures are consecutive, or random after the first", () => {
     const last = "18446744073709551615";
     assert.deepEqual(seedsFor(last, 3), [last, "0", "1"]);
-    let at = 0;
-    const random = () => `r${(at += 1)}`;
+    const seeds = ["r1", "r2", "r3"];
+    const random = () => seeds.shift();
     assert.deepEqual(seedsFor("7", 3, random), ["7", "r1", "r2"]);
   });
 });

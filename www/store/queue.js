@@ -13,8 +13,8 @@ import { newId } from "./pictures.js";
  * @property {string} id
  * @property {string} tab that it was added in, or that took it over
  * @property {number} order the lowest is next
- * @property {string} kind "picture", or what else its pictures are for
- * @property {Record<string, string>[]} all settings of each picture: two of a comparison
+ * @property {string} kind "picture", "compare" or "wall"
+ * @property {Record<string, string>} settings as in the form
  * @property {number} tries how often it was begun
  * @property {string} problem why it failed; empty: it waits
  */

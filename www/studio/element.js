@@ -5,22 +5,23 @@
  */
 import { DarkroomError, problemOf } from "../base/problem.js";
 import { setLanguage, strings } from "../strings/index.js";
-import { addressOf, isCheckpoint, nameOf, ON_DISK } from "./address.js";
+import { addressOf, nameOf, ON_DISK } from "./address.js";
 import { emit } from "./events.js";
 import { FileInput } from "./file-input.js";
+import { rememberFold } from "./fold.js";
 import { SettingsForm } from "./form.js";
-import { fromInfotext } from "./infotext.js";
+import { listenToForm } from "./form-events.js";
 import { LiveNotes } from "./live-notes.js";
+import { ModelSwitch } from "./model-switch.js";
 import { ModelsPanel } from "./models.js";
-import { pictureFile } from "./picture-file.js";
-import { PictureView } from "./picture-view.js";
+import { pictureFile, settingsOfFile } from "./picture-file.js";
 import { download } from "./png.js";
-import { textOf } from "./png-text.js";
 import { makeRun, until } from "./run.js";
 import { SessionView } from "./session-view.js";
 import { ATTRIBUTES, defaultOf, SettingElement, settingsOfAttributes } from "./setting-element.js";
 import { DEFAULTS, fieldOf, randomSeed } from "./settings.js";
 import { languageOf, restyle, shadowRootOf } from "./shadow-root.js";
+import { Stage } from "./stage.js";
 import { partOf, StatusView, said } from "./status-view.js";
 import { Workplace } from "./workplace.js";
 
@@ -39,10 +40,12 @@ export class DarkroomStudio extends SettingElement {
 
   /** @type {ShadowRoot | null} */ #root = null;
   /** @type {Views} */ #views = /** @type {any} */ (null);
-  /** @type {Workplace} */ #work = /** @type {any} */ (null);
   /** @type {ModelsPanel} */ #models = /** @type {any} */ (null);
   /** @type {FileInput | null} */ #files = null;
   /** Settings given before the form exists. @type {Partial<Settings>} */ #early = {};
+  /** Settings of a link, before the form exists. @type {Partial<Settings> | null} */
+  #link = null;
+  /** @type {import("./showcase.js").Showcase | null} */ #showcase = null;
   #firstSeed = randomSeed();
   #releaseTimer = 0;
   /** The model or the device was changed, and is not opened yet. */ #stale = true;
@@ -58,16 +61,62 @@ export class DarkroomStudio extends SettingElement {
       device: /** @type {DeviceChoice} */ (this.settings.device),
     }),
     onFile: (file) => this.setValue(file),
+    models: () => this.#switch,
+    onSwitched: () => this.#changed(),
   });
   #session = this.#shown.session;
+  /** @type {Workplace} */ #work = new Workplace({
+    element: this,
+    session: this.#session,
+    fill: (settings) => this.#fill(settings),
+    openLink: (settings) => this.openLink(settings),
+    generate: (options) => this.#make(options),
+    make: (settings, options) => makeRun(this.#shown, settings, options),
+    onSeed: () => this.#changed(),
+    onState: () => this.#shown.showState(),
+    onShow: (frame) => this.#showFrame(frame),
+    onChoose: (frame) => this.#restoreFrame(frame),
+  });
+  #switch = new ModelSwitch({
+    settings: () => this.#views.form.settings,
+    fill: (settings) => {
+      this.#views.form.fill(settings);
+      this.#changed();
+    },
+    name: (model) => {
+      this.#views.form.nameModel(model);
+      this.#changed();
+    },
+    forget: () => this.#views.form.forgetModel(),
+    open: () => this.#session.change(),
+    loaded: () => this.#session.opened !== null,
+    fallback: () => this.getAttribute("model") ?? "",
+    addressOf: (model) => addressOf(model, document.baseURI, this.#hub),
+    nameOf: (model) => this.#nameOf(model),
+    say: (text) => this.#views.status.say({ text, fraction: text ? null : undefined }),
+    problem: (problem, typed) => this.#shown.showProblem(problem, typed),
+    ask: (question, model) =>
+      this.#views.status.ask(question, model, this.#nameOf(this.#views.form.settings.model)),
+  });
 
   connectedCallback() {
     clearTimeout(this.#releaseTimer);
+    this.adopt("settings", "showcase", "link");
     if (!this.#root) this.#build();
     this.#work.connect();
     if (this.#session.engine === "closed") this.#stale = true;
-    this.#open();
+    void this.#begin();
     this.#connect();
+  }
+
+  /** Opens the first model: the one of a link, unless the visitor has to agree to it. */
+  async #begin() {
+    const link = this.#link;
+    this.#link = null;
+    if (link) this.#views.form.fill(await this.#switch.link(link, document.baseURI));
+    this.#switch.begin();
+    this.#open();
+    this.#switch.showQuestion();
   }
 
   disconnectedCallback() {
@@ -110,10 +159,12 @@ export class DarkroomStudio extends SettingElement {
    * @param {Partial<Settings>} settings
    */
   set settings(settings) {
-    if (!this.#root) {
-      Object.assign(this.#early, settings);
-      return;
-    }
+    if (this.#root) this.#fill(settings);
+    else Object.assign(this.#early, settings);
+  }
+
+  /** Fills the form, and opens another model. @param {Partial<Settings>} settings */
+  #fill(settings) {
     const { form } = this.#views;
     const before = form.settings;
     form.fill(settings);
@@ -123,6 +174,42 @@ export class DarkroomStudio extends SettingElement {
     const same =
       device === before.device && model === before.model && prediction === before.prediction;
     if (!same) this.#openSoon();
+  }
+
+  /**
+   * Applies the settings of a link. A model from another host, or a large one, is loaded only after
+   * the visitor has agreed.
+   * @param {Partial<Settings>} settings
+   */
+  async openLink(settings) {
+    if (this.#root) {
+      this.settings = await this.#switch.link(settings, document.baseURI);
+      this.#switch.showQuestion();
+      return;
+    }
+    const { model, prediction, ...rest } = settings;
+    this.#link = settings;
+    this.settings = rest;
+  }
+
+  /** The settings of a link, as for `openLink`. @param {Partial<Settings>} settings */
+  set link(settings) {
+    void this.openLink(settings);
+  }
+
+  /** The settings for a link: they name the model that is loaded. */
+  get linkSettings() {
+    return this.#switch.forAddress(this.settings);
+  }
+
+  /** Knowledge about a model: what it draws, and seeds that show what a word removes. */
+  get showcase() {
+    return this.#showcase;
+  }
+
+  set showcase(showcase) {
+    this.#showcase = showcase;
+    if (this.#root) this.#views.pictures.describe(this.settings.model, showcase);
   }
 
   formResetCallback() {
@@ -137,26 +224,27 @@ export class DarkroomStudio extends SettingElement {
    * @param {object} [options]
    * @param {boolean} [options.compare] makes two of the same seed, the first without the negative
    *   prompt
+   * @param {boolean} [options.wall] makes such a pair for each of nine seeds
    * @param {AbortSignal} [options.signal] cancels
    * @returns {Promise<import("./run.js").Outcome>}
    * @throws {DarkroomError | DOMException} a DarkroomError says why there is no picture; an
    *   AbortError that it was cancelled
    */
-  async generate({ compare = false, signal } = {}) {
+  async generate({ compare = false, wall = false, signal } = {}) {
     await until(this.#connected, signal);
+    // A model that was typed just now is examined first.
+    if (!(await this.#switch.settled())) throw new DOMException("No model.", "AbortError");
     return this.#work.instead(async () => {
       do await this.#session.stop();
       while (!this.#session.idle);
       signal?.throwIfAborted();
-      const [invalid] = this.#invalid(compare).values();
+      const [invalid] = this.#views.form.invalid({ compare, wall }).values();
       if (invalid) throw new DarkroomError("request", invalid);
       this.#open();
       // A comparison is about the picture there is: the same seed again.
-      if (!compare) this.#views.form.useSeed(new Set());
+      if (!compare && !wall) this.#views.form.useSeed(new Set());
       this.#changed();
-      const { settings } = this;
-      const all = compare ? [{ ...settings, negative_prompt: "" }, settings] : [settings];
-      return makeRun(this.#shown, all, signal);
+      return makeRun(this.#shown, this.settings, { compare, wall, signal });
     });
   }
 
@@ -175,20 +263,37 @@ export class DarkroomStudio extends SettingElement {
     const { root, declared } = shadowRootOf(this);
     this.#root = root;
     const status = new StatusView(root);
-    const linked = Object.keys(this.#early).length > 0;
+    const linked = Object.keys({ ...this.#early, ...this.#link }).length > 0;
     const form = this.#buildForm(declared);
-    this.#work ??= this.#workplace();
     this.#views = {
       status,
       form,
       notes: new LiveNotes(this.#session, form, status),
-      pictures: new PictureView(this.#part("pictures"), (frame) => void this.#save(frame)),
+      pictures: this.#buildStage(root),
       work: this.#work,
     };
-    this.#work.attach(root, form, linked);
+    if (this.#work.attach(root, form, linked) && this.#link) {
+      // A page that is loaded again goes on as it was left. A link's model is still asked about.
+      const { model, prediction } = this.#link;
+      this.#link = model === undefined ? null : { model, prediction: prediction ?? "auto" };
+    }
     this.#buildModels();
     this.#buildFiles(root);
+    this.#views.pictures.describe(form.settings.model, this.#showcase);
+    rememberFold(this.#part("fold", HTMLDetailsElement));
     this.#listen();
+  }
+
+  /** @param {ShadowRoot} root */
+  #buildStage(root) {
+    return new Stage(root, {
+      onSave: (frame) => void this.#save(frame),
+      onTry: (settings) => {
+        this.settings = settings ?? { seed: randomSeed() };
+        this.#make({ compare: true });
+      },
+      onOpen: (frames) => this.#restore(this.#shown.keep(frames)),
+    });
   }
 
   /** @param {boolean} declared visitors may have typed into the form already */
@@ -212,30 +317,10 @@ export class DarkroomStudio extends SettingElement {
     return form;
   }
 
-  #workplace() {
-    return new Workplace({
-      element: this,
-      keep: this.hasAttribute("keep"),
-      session: this.#session,
-      fill: (settings) => {
-        this.settings = settings;
-      },
-      generate: (options) => this.#make(options),
-      make: (all) => makeRun(this.#shown, all),
-      onSeed: () => this.#changed(),
-      onState: () => this.#shown.showState(),
-      onShow: (frame) => this.#showFrame(frame),
-      onChoose: (frame) => this.#restoreFrame(frame),
-    });
-  }
-
   #buildModels() {
     this.#models = new ModelsPanel(this.#part("models", HTMLDialogElement), {
       nameOf: (address) => nameOf(address, document.baseURI, this.#hub),
-      onUse: (model) => {
-        this.#views.form.forgetModel();
-        this.settings = { model };
-      },
+      onUse: (model) => this.#switch.accept(model),
       onDelete: (address) => this.#deleted(address),
     });
   }
@@ -244,7 +329,7 @@ export class DarkroomStudio extends SettingElement {
   #buildFiles(root) {
     // It has the files that the visitor chose, and stays when the form is built again.
     this.#files ??= new FileInput(this, root, {
-      onModel: (name) => this.#useFile(name),
+      onModel: (name) => this.#switch.accept(name),
       onPicture: (picture) => this.#restoreFile(picture),
       onProblem: (error) => this.#shown.showProblem(problemOf(error, "disk")),
     });
@@ -282,7 +367,7 @@ export class DarkroomStudio extends SettingElement {
   #open() {
     if (!this.#stale || !this.isConnected || !this.#root) return;
     this.#stale = false;
-    if (typeof WebAssembly === "object") this.#session.open();
+    if (typeof WebAssembly === "object") this.#session.change();
     else {
       this.#form.hidden = true;
       this.#views.status.fallback(true, strings().studio.status.noWebAssembly);
@@ -290,83 +375,32 @@ export class DarkroomStudio extends SettingElement {
   }
 
   #listen() {
-    const form = this.#form;
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#make({ compare: false });
-    });
-    form.addEventListener("click", ({ target }) => {
-      const button = /** @type {HTMLElement} */ (target).closest("button");
-      if (button) this.#press(button.dataset);
-    });
-    form.addEventListener("input", ({ target }) => {
-      const input = /** @type {HTMLInputElement} */ (target);
-      this.#views.form.apply(input);
-      this.#changed(fieldOf(input.name || input.dataset.slider || ""));
-    });
-    form.addEventListener("change", ({ target }) => {
-      const { name } = /** @type {HTMLInputElement} */ (target);
-      if (name === "model") {
-        this.#views.form.forgetModel();
-        this.#changed();
-      }
-      // The prediction type also decides on the model's default sampler and size.
-      if (name === "prediction") this.#views.form.resetModelDefaults();
-      if (name === "model" || name === "device" || name === "prediction") this.#session.open();
+    listenToForm(this.#form, {
+      form: () => this.#views.form,
+      files: () => this.#files,
+      session: this.#session,
+      models: this.#switch,
+      make: (options) => this.#make(options),
+      cancel: () => this.#work.cancel(),
+      openModels: () => void this.#models.open(this.#address),
+      changed: (field) => this.#changed(field),
+      hideProblem: () => this.#shown.showProblem(null),
     });
   }
 
-  /** A button of the form. @param {DOMStringMap} data */
-  #press({ act, remedy }) {
-    if (act === "cancel") this.#work.cancel();
-    if (act === "compare") this.#make({ compare: true });
-    if (act === "new-seed") {
-      this.#views.form.newSeed();
-      this.#changed();
-    }
-    if (act === "models") void this.#models.open(this.#address);
-    if (act === "file" || act === "folder") this.#files?.choose(act);
-    const { model } = this.settings;
-    if (remedy === "file") this.#files?.choose(isCheckpoint(model) ? "file" : "folder");
-    else if (remedy === "cpu") this.settings = { device: "cpu" };
-    else if (remedy) this.#session.open({ fresh: remedy === "fresh" });
-  }
-
-  /** Makes a picture for the visitor, who sees the notes. @param {{compare: boolean}} options */
+  /**
+   * Makes a picture for the visitor, who sees the notes.
+   * @param {{compare?: boolean, wall?: boolean}} options
+   */
   #make(options) {
-    const [field] = this.#invalid(options.compare).keys();
+    const [field] = this.#views.form.invalid(options).keys();
     if (field) this.#views.form.focus(field);
-    else this.#work.generate(options.compare ? "compare" : "picture");
-  }
-
-  /** The messages about fields that do not allow a picture. @param {boolean} compare */
-  #invalid(compare) {
-    const { form } = this.#views;
-    const invalid = form.review();
-    if (compare && !this.settings.negative_prompt.trim()) {
-      const text = strings().studio.prompts.writeFirst;
-      invalid.set("negative_prompt", text);
-      form.note("negative_prompt", text);
-    }
-    return invalid;
-  }
-
-  /** @param {string} model as the field is to have it */
-  #useFile(model) {
-    this.#views.form.forgetModel();
-    const same = this.settings.model === model;
-    this.settings = { model };
-    // Of the same name, but perhaps another file.
-    if (same) this.#session.open();
+    else void this.#work.generate(options, this.#switch.settled());
   }
 
   /** Restores the settings that a picture was made with. @param {File} picture */
   async #restoreFile(picture) {
-    const text = await textOf(new Uint8Array(await picture.arrayBuffer()), "parameters");
-    const found = text === null ? null : fromInfotext(text);
-    if (!found) {
-      throw new DarkroomError("request", strings().studio.status.noParameters(picture.name));
-    }
+    const found = await settingsOfFile(picture, this.settings.model);
     const { status } = this.#views;
     this.#shown.showProblem(null);
     this.settings = found.settings;
@@ -383,9 +417,14 @@ export class DarkroomStudio extends SettingElement {
 
   /** Shows a picture of the gallery, and restores its settings. @param {Frame} frame */
   #restoreFrame(frame) {
-    const { device, model, ...settings } = frame.settings;
-    this.settings = model === this.settings.model ? settings : frame.settings;
+    this.#restore(frame);
     this.#showFrame(frame);
+  }
+
+  /** Restores a picture's settings, except for the device. @param {Frame} frame */
+  #restore({ settings: all }) {
+    const { device, model, ...settings } = all;
+    this.settings = model === this.settings.model ? settings : all;
   }
 
   /** @param {Frame} frame */
@@ -406,6 +445,7 @@ export class DarkroomStudio extends SettingElement {
     this.#views.form.review();
     this.#work.changed(field);
     this.#views.notes.soon();
+    this.#views.pictures.describe(this.settings.model, this.#showcase);
     emit(this, "settings", this.settings);
   }
 
@@ -430,6 +470,12 @@ export class DarkroomStudio extends SettingElement {
 
   get #hub() {
     return this.getAttribute("hub") ?? undefined;
+  }
+
+  /** The name of a model, for people. @param {string} model the text in the model field */
+  #nameOf(model) {
+    if (model.startsWith(ON_DISK)) return model.slice(ON_DISK.length).replace(/\/$/, "");
+    return nameOf(addressOf(model, document.baseURI, this.#hub), document.baseURI, this.#hub);
   }
 
   get #form() {

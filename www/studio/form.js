@@ -94,6 +94,11 @@ export class SettingsForm {
     if (settings.model !== undefined) this.#settleGuidance(settings.guidance_scale !== undefined);
   }
 
+  /** Writes into the model field; no other setting follows. @param {string} model */
+  nameModel(model) {
+    this.#control("model").value = model;
+  }
+
   /**
    * Sets another model's default guidance scale, unless the visitor chose a scale.
    * @param {boolean} chosen just now
@@ -235,6 +240,20 @@ export class SettingsForm {
     return problems;
   }
 
+  /**
+   * The messages about fields that do not allow a picture, or a comparison.
+   * @param {{compare?: boolean, wall?: boolean}} options
+   */
+  invalid({ compare = false, wall = false }) {
+    const invalid = this.review();
+    if ((compare || wall) && !this.settings.negative_prompt.trim()) {
+      const text = strings().studio.prompts.writeFirst;
+      invalid.set("negative_prompt", text);
+      this.note("negative_prompt", text);
+    }
+    return invalid;
+  }
+
   /** Tells whether all fields are valid. If not, the first invalid one gets the focus. */
   isValid({ quietly = false } = {}) {
     const [field] = this.review().keys();
@@ -260,7 +279,9 @@ export class SettingsForm {
 
   /** @param {Field} field */
   focus(field) {
-    this.#control(field).focus();
+    const control = this.#control(field);
+    if (control instanceof Element) control.closest("details")?.setAttribute("open", "");
+    control.focus();
   }
 
   /** @param {Field} field @returns {{value: string, focus(): void}} */

@@ -3,10 +3,14 @@
 import { strings } from "../strings/index.js";
 import { CRASHED } from "./queue.js";
 import { describe } from "./settings.js";
+import { SEEDS } from "./wall.js";
 
 /** @typedef {import("../store/queue.js").QueueRecord} QueueRecord */
 /** @typedef {import("./queue.js").RunQueue} RunQueue */
 /** @typedef {import("./settings.js").Settings} Settings */
+
+/** Number of pictures of each kind of run. @type {Record<string, number>} */
+const PICTURES = { picture: 1, compare: 2, wall: 2 * SEEDS };
 
 export class QueueView {
   #root;
@@ -34,7 +38,7 @@ export class QueueView {
     const t = strings().gallery.queue;
     const { waiting, running, pause, elsewhere } = this.#queue;
     this.#root.hidden = waiting.length === 0 && elsewhere === 0;
-    const pictures = waiting.reduce((sum, { all }) => sum + all.length, 0);
+    const pictures = waiting.reduce((sum, { kind }) => sum + (PICTURES[kind] ?? 1), 0);
     const reason = { left: t.left(pictures), stopped: t.stopped, failed: t.failed };
     const texts = [
       pause ? reason[pause] : "",
@@ -117,9 +121,9 @@ function runningRow(record) {
 }
 
 /** @param {QueueRecord} record @param {string} state */
-function words({ all }, state) {
+function words({ settings: all, kind }, state) {
   const t = strings().gallery.queue;
-  const settings = /** @type {Settings} */ (all[all.length - 1]);
+  const settings = /** @type {Settings} */ (all);
   const text = document.createElement("p");
   const prompt = document.createElement("span");
   prompt.className = "prompt-words";
@@ -127,9 +131,8 @@ function words({ all }, state) {
   prompt.textContent = (settings.prompt || t.noPrompt) + negative;
   const about = document.createElement("span");
   about.className = "soft";
-  about.textContent = [describe(settings), all.length > 1 ? t.comparison : "", state]
-    .filter(Boolean)
-    .join(" · ");
+  const what = { compare: t.comparison, wall: t.wall }[kind] ?? "";
+  about.textContent = [describe(settings), what, state].filter(Boolean).join(" · ");
   text.append(prompt, about);
   return text;
 }

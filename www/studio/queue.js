@@ -8,6 +8,7 @@ import { newId } from "../store/pictures.js";
 
 /** @typedef {import("../store/queue.js").QueueRecord} QueueRecord */
 /** @typedef {import("../store/queue.js").QueueStore} QueueStore */
+/** @typedef {import("./run.js").Kind} Kind */
 /** @typedef {import("./settings.js").Settings} Settings */
 
 /**
@@ -27,7 +28,7 @@ import { newId } from "../store/pictures.js";
 /**
  * @typedef {object} QueueHost
  * @property {() => boolean} isIdle no run is in progress
- * @property {(all: Settings[], kind: string, tries: number) => Promise<Outcome>} make
+ * @property {(settings: Settings, kind: Kind, tries: number) => Promise<Outcome>} make
  * @property {() => void} cancel ends the run in progress
  * @property {() => void} onChange
  * @property {() => void} announce tells other tabs about a change
@@ -67,7 +68,7 @@ export class RunQueue {
 
   /** Seeds that waiting runs and the one in progress will use. */
   get seeds() {
-    return new Set(this.#records.flatMap(({ all }) => all.map(({ seed }) => seed)));
+    return new Set(this.#records.map(({ settings }) => settings.seed));
   }
 
   /** Finds the runs that closed pages have left behind. */
@@ -89,17 +90,17 @@ export class RunQueue {
 
   /**
    * Adds runs.
-   * @param {Settings[][]} runs the pictures of each
-   * @param {string} kind
+   * @param {Settings[]} runs
+   * @param {Kind} kind
    */
   add(runs, kind) {
     const start = Math.max(0, ...this.#records.map(({ order }) => order)) + 1;
-    const records = runs.map((all, at) => ({
+    const records = runs.map((settings, at) => ({
       id: newId(Date.now()),
       tab: this.#store.tab,
       order: start + at,
       kind,
-      all: all.map((settings) => ({ ...settings })),
+      settings: { ...settings },
       tries: 0,
       problem: "",
     }));
@@ -201,12 +202,13 @@ export class RunQueue {
   }
 
   /** @param {QueueRecord} record @returns {Promise<Outcome>} */
-  async #outcome({ id, all, kind, tries }) {
+  async #outcome({ id, settings, kind, tries }) {
     // Where another tab has it, it counts as cancelled here.
     let outcome = /** @type {Outcome} */ ("cancelled");
     try {
       await this.#store.once(id, async () => {
-        outcome = await this.#host.make(/** @type {any} */ (all), kind, tries);
+        const wanted = /** @type {Settings} */ ({ ...settings });
+        outcome = await this.#host.make(wanted, /** @type {Kind} */ (kind), tries);
         // Within the lock, so that no other tab begins a run that is finished.
         if (outcome === "made") await this.#store.remove([id]);
       });

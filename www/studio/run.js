@@ -2,6 +2,7 @@
 /** The outcome of a call of `generate()`: its pictures, or the error that it ends in. */
 import { DarkroomError } from "../base/problem.js";
 import { TimingRecorder } from "./timings.js";
+import { wallOf } from "./wall.js";
 
 /** @typedef {import("../base/problem.js").Problem} Problem */
 /** @typedef {import("../engine/protocol.js").StepProgress} StepProgress */
@@ -29,10 +30,35 @@ import { TimingRecorder } from "./timings.js";
 /** The error of an operation that was cancelled, as `fetch` has it. */
 const abortError = () => new DOMException("The picture was cancelled.", "AbortError");
 
+/** @typedef {import("./picture-view.js").Frame} Frame */
+/** Kind of a run: one picture, a pair, or a pair for each of nine seeds.
+ * @typedef {"picture" | "compare" | "wall"} Kind
+ */
+
+/**
+ * The settings of all pictures of a run.
+ * @param {Settings} settings
+ * @param {Kind} kind
+ * @returns {Settings[]}
+ */
+function settingsOfRun(settings, kind) {
+  if (kind === "wall") return wallOf(settings);
+  return kind === "compare" ? [{ ...settings, negative_prompt: "" }, settings] : [settings];
+}
+
 export class Run {
   /** @type {(Promise<Picture>)[]} */ #pictures = [];
   /** @type {Problem | null} */ #problem = null;
   #timings = new TimingRecorder();
+
+  /**
+   * @param {Kind} kind
+   * @param {Frame | null} made the first picture, if it exists already
+   */
+  constructor(kind, made) {
+    this.kind = kind;
+    this.made = made;
+  }
 
   /** The engine begins with the next picture. */
   begin() {
@@ -49,6 +75,11 @@ export class Run {
     this.#pictures.push(make(this.#timings.end()));
     this.#timings = new TimingRecorder();
     this.#timings.begin();
+  }
+
+  /** Adds a picture that exists already. @param {Promise<Picture>} picture */
+  add(picture) {
+    this.#pictures.push(picture);
   }
 
   /** @param {Problem | null} problem null: the last one is over */
@@ -78,17 +109,21 @@ export class Run {
 /**
  * Makes the pictures of a run.
  * @param {import("./session-view.js").SessionView} shown
- * @param {Settings[]} all settings of each picture
- * @param {AbortSignal} [signal]
+ * @param {Settings} settings
+ * @param {{compare: boolean, wall: boolean, signal?: AbortSignal}} options of `generate()`
  */
-export async function makeRun(shown, all, signal) {
+export async function makeRun(shown, settings, { compare, wall, signal }) {
   const { session } = shown;
-  const run = new Run();
+  const kind = wall ? "wall" : compare ? "compare" : "picture";
+  const all = settingsOfRun(settings, kind);
+  const made = kind === "compare" ? shown.made(all[0]) : null;
+  const run = new Run(kind, made);
+  if (made) run.add(shown.published(made));
   shown.run = run;
   const cancel = () => shown.run === run && session.cancel();
   signal?.addEventListener("abort", cancel, { once: true });
   try {
-    await session.generate(all);
+    await session.generate(all, { from: made ? 1 : 0 });
     return await run.outcome(all.length);
   } catch (error) {
     signal?.throwIfAborted();

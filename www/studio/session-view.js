@@ -7,13 +7,14 @@ import { pictureFile } from "./picture-file.js";
 import { canvasOf } from "./picture-view.js";
 import { openingText, stepText } from "./progress.js";
 import { Session } from "./session.js";
+import { withModelDefaults } from "./settings.js";
 import { said } from "./status-view.js";
 
-/** @typedef {import("../engine/protocol.js").OpenProgress} OpenProgress */
 /** @typedef {import("../engine/protocol.js").Opened} Opened */
 /** @typedef {import("../engine/protocol.js").StepProgress} StepProgress */
 /** @typedef {import("./picture-view.js").Frame} Frame */
 /** @typedef {import("./session.js").Job} Job */
+/** @typedef {import("./session.js").OpenProgress} OpenProgress */
 /** @typedef {import("./session.js").Result} Result */
 
 /**
@@ -21,7 +22,7 @@ import { said } from "./status-view.js";
  * @typedef {object} Views
  * @property {import("./form.js").SettingsForm} form
  * @property {import("./live-notes.js").LiveNotes} notes
- * @property {import("./picture-view.js").PictureView} pictures
+ * @property {import("./stage.js").Stage} pictures
  * @property {import("./status-view.js").StatusView} status
  * @property {import("./workplace.js").Workplace} work
  */
@@ -34,6 +35,9 @@ export class SessionView {
   #options;
   /** The last picture. @type {Frame | null} */ #last = null;
   /** Time of the run's pictures so far. */ #seconds = 0;
+  /** Pictures that the gallery has. @type {WeakSet<Frame>} */ #kept = new WeakSet();
+  /** @type {WeakMap<Frame, Promise<import("./run.js").Picture>>} */
+  #published = new WeakMap();
   /** The call of `generate` in progress. @type {import("./run.js").Run | null} */ run = null;
 
   /**
@@ -42,6 +46,8 @@ export class SessionView {
    * @param {() => Views} options.views
    * @param {() => import("./session.js").Choice} options.choice
    * @param {(file: File) => void} options.onFile gets each finished picture
+   * @param {() => import("./model-switch.js").ModelSwitch} options.models
+   * @param {() => void} options.onSwitched another model is open than before
    */
   constructor(host, options) {
     this.#host = host;
@@ -49,11 +55,16 @@ export class SessionView {
     this.session = new Session({
       choice: options.choice,
       onChange: () => this.showState(),
-      onOpening: () => this.#views.status.clear(),
+      onOpening: () => {
+        this.#views.status.clear();
+        this.#views.pictures.forget();
+      },
       onOpenProgress: (progress) => this.#opening(progress),
       onReady: (opened) => this.#ready(opened),
       onProblem: (problem) => this.showProblem(problem),
-      onStart: (settings) => this.#views.pictures.prepare(settings),
+      onLater: (text) => this.#views.status.later(text),
+      onLong: (text) => this.#say({ text, fraction: null }),
+      onStart: (settings) => this.#start(settings),
       onPrompts: () => this.#prompts(),
       onStep: (progress, job, watch) => this.#step(progress, job, watch),
       onPicture: (result, job) => this.#picture(result, job),
@@ -93,12 +104,19 @@ export class SessionView {
     this.#views.status.fallback(engine === "failed");
   }
 
-  /** @param {import("../base/problem.js").Problem | null} problem */
-  showProblem(problem) {
+  /**
+   * @param {import("../base/problem.js").Problem | null} problem
+   * @param {boolean} [typed] it is about a text in the model field
+   */
+  showProblem(problem, typed = false) {
     this.run?.problem(problem);
     // A run that is begun again leaves the reason on the page.
     if (!problem && this.#views.work.retrying) return;
-    this.#views.status.problem(problem, this.#host.dataset.device === "cpu");
+    const onCpu = this.#host.dataset.device === "cpu";
+    const models = this.#options.models();
+    const situation = problem ? models.situation(problem) : {};
+    this.#views.status.problem(problem, { onCpu, typed, ...situation });
+    if (!problem) models.showQuestion();
     if (problem && problem.kind !== "cancelled") emit(this.#host, "error", problem);
   }
 
@@ -116,6 +134,7 @@ export class SessionView {
   /** @param {Opened} opened */
   #ready(opened) {
     this.#welcome(opened);
+    if (this.#options.models().ready()) this.#options.onSwitched();
     emit(this.#host, "ready", opened);
   }
 
@@ -130,6 +149,13 @@ export class SessionView {
     const t = strings().studio.status;
     if (this.session.idle) status.say({ text: t.ready, spoken: t.readyOn(device.name) });
     notes.now();
+  }
+
+  /** @param {import("./settings.js").Settings[]} all */
+  #start(all) {
+    const { kind = "picture", made = null } = this.run ?? {};
+    this.#views.pictures.prepare(all, kind);
+    if (made) this.#views.pictures.finish(0, made, all);
   }
 
   #prompts() {
@@ -171,11 +197,48 @@ export class SessionView {
     const canvas = canvasOf(picture);
     const frame = { settings, canvas, seconds, device, warnings };
     this.#last = frame;
+    work.finished(settings.seed);
+    // A pair of a wall is kept when it is opened.
+    if (this.run?.kind !== "wall") this.keep([frame]);
     pictures.finish(at, frame, all);
-    work.picture(frame);
     this.#seconds = seconds + (at > 0 ? this.#seconds : 0);
     status.say(said(strings().studio.status.finished(this.#seconds, device)));
-    this.run?.finish((timings) => this.#publish(frame, timings));
+    this.run?.finish((timings) => {
+      const published = this.#publish(frame, timings);
+      this.#published.set(frame, published);
+      return published;
+    });
+  }
+
+  /**
+   * Adds pictures to the gallery, those that it has not yet.
+   * @param {Frame[]} frames
+   * @returns {Frame} the last
+   */
+  keep(frames) {
+    for (const frame of frames) {
+      if (this.#kept.has(frame)) continue;
+      this.#kept.add(frame);
+      this.#views.work.keep(frame);
+    }
+    return frames[frames.length - 1];
+  }
+
+  /**
+   * A picture that these settings would make again.
+   * @param {import("./settings.js").Settings} settings without a negative prompt
+   * @returns {Frame | null}
+   */
+  made(settings) {
+    const { opened } = this.session;
+    return opened && this.#views.pictures.reusable(withModelDefaults(settings, opened.model));
+  }
+
+  /** The outcome of a picture, once more: its first bitmap may be closed. @param {Frame} frame */
+  async published(frame) {
+    const picture = await this.#published.get(frame);
+    if (!picture) throw new TypeError("this picture was never published");
+    return { ...picture, bitmap: await createImageBitmap(frame.canvas) };
   }
 
   /**

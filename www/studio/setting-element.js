@@ -59,6 +59,18 @@ export class SettingElement extends Base {
   #internals = this.attachInternals();
   /** @type {File | null} */ #value = null;
 
+  /**
+   * Takes over properties that were set before the tag was defined.
+   * @param {string[]} names @protected
+   */
+  adopt(...names) {
+    for (const name of names.filter((each) => Object.hasOwn(this, each))) {
+      const value = Reflect.get(this, name);
+      Reflect.deleteProperty(this, name);
+      Reflect.set(this, name, value);
+    }
+  }
+
   /** The form around the element. */
   get form() {
     return this.#internals.form;

@@ -30,7 +30,7 @@ const prompt = (name, title, hint, placeholder) => `
       <label for="${name}">${title} <span class="hint">${hint}</span></label>
       <span class="tokens" id="${name}-tokens" data-for="${name}"></span>
     </div>
-    <textarea id="${name}" name="${name}" rows="3" spellcheck="false" autocapitalize="off"
+    <textarea id="${name}" name="${name}" rows="2" spellcheck="false" autocapitalize="off"
       part="field" placeholder="${placeholder}" aria-describedby="${name}-tokens ${name}-note"
       ></textarea>
     <p class="note" id="${name}-note" data-note="${name}"></p>
@@ -66,7 +66,19 @@ function prompts() {
   <div class="prompts" part="prompts">
     ${prompt("prompt", t.prompt, t.promptHint, t.promptExample)}
     ${prompt("negative-prompt", t.negative, t.negativeHint, t.negativeExample)}
+    <slot name="words"></slot>
+    ${formTools()}
   </div>`;
+}
+
+/** The model in a line: what it draws, and the way to another one. */
+function modelLine() {
+  const t = strings().stage;
+  return `
+  <p class="model-line" part="model-line">
+    <span data-part="draws"></span>
+    <button type="button" class="plain" data-act="change-model">${t.changeModel}</button>
+  </p>`;
 }
 
 function actions() {
@@ -75,13 +87,15 @@ function actions() {
   <div class="actions" part="actions">
     <button type="submit" class="primary" data-act="generate" part="button generate"
       title="${t.generateTitle}">${t.generate}</button>
-    <button type="button" data-act="compare" part="button compare" title="${t.compareTitle}"
-      >${t.compare}</button>
     <button type="button" data-act="cancel" part="button cancel" aria-disabled="true"
       title="${t.cancelTitle}">${t.cancel}</button>
-    <p class="status" part="status" data-part="status"></p>
+    <button type="button" data-act="compare" part="button compare" title="${t.compareTitle}"
+      >${t.compare}</button>
+    <button type="button" data-act="wall" part="button wall" title="${strings().stage.wallTitle}"
+      >${strings().stage.wall}</button>
     <progress data-part="progress" part="progress" aria-label="${t.progress}" max="1" value="0"
       ></progress>
+    <p class="status" part="status" data-part="status"></p>
     <p class="unseen" aria-live="polite" data-part="spoken"></p>
   </div>`;
 }
@@ -196,22 +210,38 @@ function prediction() {
 function settings() {
   const t = strings().studio.settings;
   return `
-  <section class="settings" part="settings" aria-label="${t.title}">
-    ${seed()}
-    ${amount("steps", t.steps, 'min="1" max="60" step="1"', "numeric")}
-    ${amount("guidance-scale", t.guidance, 'min="1" max="20" step="0.5"', "decimal")}
-    ${sampler()}
-    ${size()}
-    ${devices()}
-    ${model()}
-    ${prediction()}
-  </section>`;
+  <details class="fold" data-part="fold">
+    <summary part="summary">${t.title}</summary>
+    <div class="settings" part="settings">
+      ${amount("steps", t.steps, 'min="1" max="60" step="1"', "numeric")}
+      ${amount("guidance-scale", t.guidance, 'min="1" max="20" step="0.5"', "decimal")}
+      ${sampler()}
+      ${size()}
+      ${devices()}
+      ${model()}
+      ${prediction()}
+    </div>
+  </details>`;
 }
 
+/** The slot "start" is shown until the first picture is made. */
 const stage = () => `
-  <section class="stage" part="stage" aria-label="${strings().studio.picture.stage}">
+  <section class="stage" part="stage" data-part="stage" data-view="start"
+    aria-label="${strings().studio.picture.stage}">
+    <div class="start">
+      <slot name="start"><p class="nothing">${strings().studio.picture.empty}</p></slot>
+    </div>
     <div class="pictures" data-part="pictures"></div>
-    <ul class="warnings" part="warnings" data-part="warnings"></ul>
+    <section class="wall" part="wall" data-part="wall">
+      <ol></ol>
+    </section>
+    <div class="foot">
+      <p class="verdict" part="verdict" role="status" data-part="verdict"></p>
+      <button type="button" part="button" data-part="try-seed" hidden></button>
+      <button type="button" part="button" data-part="wall-back" hidden
+        >${strings().stage.back}</button>
+      <ul class="warnings" part="warnings" data-part="warnings"></ul>
+    </div>
   </section>`;
 
 function models() {
@@ -237,18 +267,22 @@ export const template = () => `
 <slot name="title"></slot>
 <slot name="fallback" hidden></slot>
 <form class="studio" part="form" novalidate>
-  ${prompts()}
-  ${formTools()}
-  ${actions()}
-  ${problem()}
-  ${queueTemplate()}
-  <div class="workspace">
-    ${stage()}
+  ${stage()}
+  <div class="desk" part="desk">
+    ${prompts()}
+    ${actions()}
+    ${queueTemplate()}
+    ${problem()}
+    ${modelLine()}
+    ${seed()}
     ${settings()}
+  </div>
+  <div class="roll">
+    ${galleryTemplate()}
+    <p class="no-pictures">${strings().stage.noPictures}</p>
   </div>
   <p class="drop" data-part="drop" aria-hidden="true"
     ><span>${strings().studio.picture.drop}</span></p>
-  ${galleryTemplate()}
 </form>
 ${models()}
 ${workDialogs()}

@@ -33,14 +33,18 @@ import { UndoHistory } from "./undo.js";
 /** @typedef {import("./settings.js").Settings} Settings */
 /** @typedef {import("./shortcuts.js").Command} Command */
 
+/** @typedef {{compare?: boolean, wall?: boolean}} Options of `generate()` */
+
 /**
  * @typedef {object} Host
  * @property {HTMLElement} element
- * @property {boolean} keep
  * @property {Session} session
  * @property {(settings: Partial<Settings>) => void} fill fills the form, and opens another model
- * @property {(options: {compare: boolean}) => void} generate makes what a valid form says
- * @property {(all: Settings[]) => Promise<unknown>} make makes pictures at once
+ * @property {(settings: Partial<Settings>) => Promise<void>} openLink fills the form, and asks
+ *   before a model that was not loaded before
+ * @property {(options: Options) => void} generate makes what the form says, if it is valid
+ * @property {(settings: Settings, options: {compare: boolean, wall: boolean}) => Promise<unknown>}
+ *   make makes pictures at once
  * @property {() => void} onSeed the seed was changed
  * @property {() => void} onState `busy` was changed
  * @property {(frame: Frame) => void} onShow shows a finished picture on the stand
@@ -61,14 +65,7 @@ import { UndoHistory } from "./undo.js";
 
 export class Workplace {
   #host;
-  #database;
-  #channel;
-  #pictures;
-  #queueStore;
-  #queue;
-  #drafts;
-  #prompts;
-  #notifier;
+  /** @type {ReturnType<Workplace["toolsOf"]>} */ #own = /** @type {any} */ (null);
   #undo = new UndoHistory(() => this.#views?.tools.render());
   /** @type {Views | null} */ #views = null;
   /** Pictures of the run in progress, while they are stored. @type {Promise<unknown>[]} */
@@ -80,25 +77,34 @@ export class Workplace {
   /** @param {Host} host */
   constructor(host) {
     this.#host = host;
-    const { keep, session } = host;
-    this.#database = keep ? new Database() : null;
-    this.#channel = keep ? new TabChannel((message) => void this.#received(message)) : null;
-    this.#pictures = new Pictures({
-      store: this.#database && new PictureStore(this.#database),
-      send: (message) => this.#channel?.send(message),
-      onChange: () => this.#views?.gallery.render(),
-    });
-    this.#queueStore = new QueueStore(this.#database);
-    this.#queue = new RunQueue(this.#queueStore, {
-      isIdle: () => session.idle && this.#instead === 0,
-      make: (all, _, tries) => this.#make(all, tries),
-      cancel: () => this.#cancel(),
-      onChange: () => this.#queueChanged(),
-      announce: () => this.#channel?.send({ about: "queue" }),
-    });
-    this.#drafts = new Drafts(this.#database && new DraftStore(this.#database, location.pathname));
-    this.#prompts = new PromptStore(this.#database);
-    this.#notifier = keep ? new Notifier() : null;
+  }
+
+  /** The tools that outlive a form. @param {boolean} keep in the browser's storage */
+  toolsOf(keep) {
+    const { session } = this.#host;
+    const database = keep ? new Database() : null;
+    const channel = keep ? new TabChannel((message) => void this.#received(message)) : null;
+    const queueStore = new QueueStore(database);
+    return {
+      database,
+      channel,
+      queueStore,
+      pictures: new Pictures({
+        store: database && new PictureStore(database),
+        send: (message) => channel?.send(message),
+        onChange: () => this.#views?.gallery.render(),
+      }),
+      queue: new RunQueue(queueStore, {
+        isIdle: () => session.idle && this.#instead === 0,
+        make: (settings, kind, tries) => this.#make(settings, kind, tries),
+        cancel: () => this.#cancel(),
+        onChange: () => this.#queueChanged(),
+        announce: () => channel?.send({ about: "queue" }),
+      }),
+      drafts: new Drafts(database && new DraftStore(database, location.pathname)),
+      prompts: new PromptStore(database),
+      notifier: keep ? new Notifier() : null,
+    };
   }
 
   /**
@@ -107,47 +113,50 @@ export class Workplace {
    * @param {ShadowRoot} root
    * @param {SettingsForm} form
    * @param {boolean} linked the page was opened with settings: they win over the last visit's
+   * @returns {boolean} the form is as it was left before a reload
    */
   attach(root, form, linked) {
     const again = this.#views !== null;
-    const { fill } = this.#host;
+    const { element, fill } = this.#host;
+    this.#own ??= this.toolsOf(element.hasAttribute("keep"));
     const dialog = (/** @type {string} */ name) => partOf(root, name, HTMLDialogElement);
     this.#views = {
       root,
       form,
-      gallery: new Gallery(partOf(root, "gallery"), this.#pictures, this.#host),
-      queue: new QueueView(partOf(root, "queue"), this.#queue),
-      tools: new FormTools(root, this.#undo, this.#notifier, fill),
-      history: new PromptHistory(dialog("history"), this.#prompts, fill),
+      gallery: new Gallery(partOf(root, "gallery"), this.#own.pictures, this.#host),
+      queue: new QueueView(partOf(root, "queue"), this.#own.queue),
+      tools: new FormTools(root, this.#undo, this.#own.notifier, fill),
+      history: new PromptHistory(dialog("history"), this.#own.prompts, fill),
       sheet: new ShortcutSheet(dialog("shortcuts")),
     };
     root.querySelector("form")?.addEventListener("click", (event) => this.#click(event));
     if (again) {
       this.#views.gallery.render();
       this.#views.queue.render();
-      return;
+      return false;
     }
-    const draft = this.#drafts.reloaded;
+    const draft = this.#own.drafts.reloaded;
     if (draft) form.restoreDraft(draft);
     this.#undo.note(form.settings);
-    if (!draft && !linked && this.#database) void this.#restorePage(form);
+    if (!draft && !linked && this.#own.database) void this.#restorePage(form);
     void this.#load(draft !== null);
+    return draft !== null;
   }
 
   /** Reads what earlier visits have kept. @param {boolean} reloaded the visit goes on */
   async #load(reloaded) {
-    await Promise.all([this.#pictures.load(), this.#queue.load()]);
+    await Promise.all([this.#own.pictures.load(), this.#own.queue.load()]);
     if (reloaded && !this.busy) await this.#views?.gallery.showNewest();
   }
 
   /** Fills in the draft of the last visit, unless the visitor has begun to type. */
   async #restorePage(/** @type {SettingsForm} */ form) {
     const before = JSON.stringify(form.settings);
-    const draft = await this.#drafts.ofPage();
+    const draft = await this.#own.drafts.ofPage();
     if (!draft || JSON.stringify(form.settings) !== before) return;
     const { locked: _, ...settings } = draft;
-    this.#host.fill(settings);
-    form.restoreDraft(draft);
+    await this.#host.openLink(settings);
+    form.restoreDraft({ ...draft, ...modelOf(form.settings) });
   }
 
   /** Begins to listen. The element is in a document. */
@@ -163,8 +172,8 @@ export class Workplace {
     document.removeEventListener("visibilitychange", this.#onPage);
     window.removeEventListener("pagehide", this.#onPage);
     window.removeEventListener("pageshow", this.#onPage);
-    this.#drafts.flush();
-    this.#notifier?.rest();
+    this.#own.drafts.flush();
+    this.#own.notifier?.rest();
   }
 
   // The form
@@ -174,34 +183,33 @@ export class Workplace {
     if (!this.#views) return;
     const { form } = this.#views;
     this.#views.tools.note(form.settings, field);
-    this.#drafts.note(form.draft);
+    this.#own.drafts.note(form.draft);
   }
 
   /** A run is in progress, or the next one is about to begin. */
   get busy() {
-    return this.#queue.busy || this.#instead > 0;
+    return this.#own.queue.busy || this.#instead > 0;
   }
 
   /**
    * Makes what the form says, after all that waits.
-   * @param {"picture" | "compare"} kind a comparison is two pictures of the same seed, the first
-   *   without the negative prompt
+   * @param {Options} options
+   * @param {Promise<boolean>} settled whether there is a model, once a typed one was examined
    */
-  generate(kind) {
-    if (!this.#views) return;
+  async generate({ compare = false, wall = false }, settled) {
+    if (!(await settled) || !this.#views) return;
     const { form, tools } = this.#views;
     // A comparison is about the picture there is: the same seed again.
-    if (kind !== "compare") form.useSeed(this.#queue.seeds);
+    if (!compare && !wall) form.useSeed(this.#own.queue.seeds);
     this.#host.onSeed();
     const { settings } = form;
-    const { prompt, negative_prompt: negative } = settings;
     const random = tools.random ? randomSeed : undefined;
-    const runs =
-      kind === "compare"
-        ? [[{ ...settings, negative_prompt: "" }, settings]]
-        : seedsFor(settings.seed, tools.count, random).map((seed) => [{ ...settings, seed }]);
-    void this.#prompts.use(prompt, negative);
-    this.#queue.add(runs, kind);
+    const seeds = seedsFor(settings.seed, compare || wall ? 1 : tools.count, random);
+    void this.#own.prompts.use(settings.prompt, settings.negative_prompt);
+    this.#own.queue.add(
+      seeds.map((seed) => ({ ...settings, seed })),
+      wall ? "wall" : compare ? "compare" : "picture",
+    );
   }
 
   /**
@@ -212,7 +220,7 @@ export class Workplace {
    */
   async instead(make) {
     this.#instead += 1;
-    if (this.#queue.running) this.#queue.remove(this.#queue.running.id);
+    if (this.#own.queue.running) this.#own.queue.remove(this.#own.queue.running.id);
     this.#host.onState();
     try {
       return await make();
@@ -224,7 +232,7 @@ export class Workplace {
 
   /** Cancels the run in progress. What waits then waits for the visitor. */
   cancel() {
-    if (this.#queue.running) this.#queue.stop();
+    if (this.#own.queue.running) this.#own.queue.stop();
     else this.#host.session.cancel();
   }
 
@@ -232,14 +240,18 @@ export class Workplace {
 
   /** @param {number} fraction of the run, 0 … 1 */
   progress(fraction) {
-    this.#notifier?.progress(fraction, this.#queue.waiting.length);
+    this.#own.notifier?.progress(fraction, this.#own.queue.waiting.length);
   }
 
-  /** A picture is finished. @param {Made} made */
-  picture(made) {
-    this.#views?.form.seedUsed(made.settings.seed);
-    this.#notifier?.picture();
-    const added = this.#pictures.add(made).then(({ record }) => {
+  /** A picture is finished. @param {string} seed */
+  finished(seed) {
+    this.#views?.form.seedUsed(seed);
+    this.#own.notifier?.picture();
+  }
+
+  /** Adds a picture to the gallery. @param {Made} made */
+  keep(made) {
+    const added = this.#own.pictures.add(made).then(({ record }) => {
       this.#views?.gallery.select(record.id);
     });
     this.#saving.push(added.catch((error) => console.warn(`Not in the gallery: ${error}`)));
@@ -247,13 +259,18 @@ export class Workplace {
 
   /** The session is idle. */
   idle() {
-    void this.#queue.pump();
+    void this.#own.queue.pump();
   }
 
-  /** @param {Settings[]} all @param {number} tries @returns {Promise<Outcome>} */
-  async #make(all, tries) {
+  /**
+   * @param {Settings} settings
+   * @param {import("./run.js").Kind} kind
+   * @param {number} tries
+   * @returns {Promise<Outcome>}
+   */
+  async #make(settings, kind, tries) {
     const form = /** @type {Views} */ (this.#views).form;
-    const { model, prediction } = all[0];
+    const { model, prediction } = settings;
     if (model !== form.settings.model || prediction !== form.settings.prediction) {
       form.forgetModel();
       this.#host.fill({ model, prediction });
@@ -265,7 +282,7 @@ export class Workplace {
     /** @type {Outcome} */
     let outcome = "made";
     try {
-      await this.#host.make(all);
+      await this.#host.make(settings, { compare: kind === "compare", wall: kind === "wall" });
     } catch (error) {
       outcome = this.#outcomeOf(error, model);
     }
@@ -292,31 +309,31 @@ export class Workplace {
   #queueChanged() {
     this.#views?.queue.render();
     this.#host.onState();
-    if (!this.busy) this.#notifier?.rest();
+    if (!this.busy) this.#own.notifier?.rest();
   }
 
   // The page
 
   /** @param {import("../store/channel.js").TabMessage} message */
   async #received(message) {
-    if (message.about === "queue") await this.#queue.load();
-    else await this.#pictures.changed(message.about, message.ids);
+    if (message.about === "queue") await this.#own.queue.load();
+    else await this.#own.pictures.changed(message.about, message.ids);
   }
 
   /** @param {Event} event */
   #onPage = (event) => {
     const leaving = event.type === "pagehide" || document.hidden;
-    if (leaving) this.#drafts.flush();
+    if (leaving) this.#own.drafts.flush();
     if (event.type === "pagehide") {
       // An open channel or a lock keeps the page out of the back/forward cache.
-      this.#channel?.close();
-      this.#queueStore.leave();
-    } else if (!leaving && this.#database) {
-      this.#channel?.open();
-      this.#queueStore.enter();
-      void this.#queue.load();
+      this.#own.channel?.close();
+      this.#own.queueStore.leave();
+    } else if (!leaving && this.#own.database) {
+      this.#own.channel?.open();
+      this.#own.queueStore.enter();
+      void this.#own.queue.load();
       const { persisted } = /** @type {PageTransitionEvent} */ (event);
-      if (persisted) void this.#pictures.load();
+      if (persisted) void this.#own.pictures.load();
     }
   };
 
@@ -330,9 +347,10 @@ export class Workplace {
 
   /** @param {KeyboardEvent} event */
   #onKey = (event) => {
-    const { element, keep } = this.#host;
+    const { element } = this.#host;
     const root = this.#views?.root;
-    if (!root || event.defaultPrevented || !belongsTo(event, element, keep)) return;
+    const ownPage = this.#own.database !== null;
+    if (!root || event.defaultPrevented || !belongsTo(event, element, ownPage)) return;
     // An open dialog has its own keys.
     if (root.querySelector("dialog[open]") || document.querySelector("dialog[open]")) return;
     const [target] = event.composedPath();
@@ -349,7 +367,7 @@ export class Workplace {
   /** @param {Command} command */
   #do(command) {
     const { tools, history, sheet } = /** @type {Views} */ (this.#views);
-    if (command === "generate") this.#host.generate({ compare: false });
+    if (command === "generate") this.#host.generate({});
     else if (command === "compare") this.#host.generate({ compare: true });
     else if (command === "cancel") this.cancel();
     else if (command === "undo") tools.undo();
@@ -375,3 +393,6 @@ export class Workplace {
     return true;
   }
 }
+
+/** The model that a form names. @param {Settings} settings */
+const modelOf = ({ model, prediction }) => ({ model, prediction });

@@ -19,12 +19,15 @@
  *   notice says so.
  */
 import { DarkroomError } from "../base/problem.js";
+import { strings } from "../strings/index.js";
 import { ModelCache, storageEstimate } from "./cache.js";
 import { Checksum, pointerSha256 } from "./checksum.js";
 import { ChunkReader } from "./chunk-reader.js";
 import { outOfRange, ReadOrder } from "./chunks.js";
 import { HttpError, Net, RETRY_POLICY } from "./fetch.js";
+import { METADATA, WEIGHT_FILES } from "./layout.js";
 import { hasChanged, RemoteFile } from "./remote-file.js";
+import { takeTurn } from "./sharing.js";
 import { Vocabulary } from "./vocabulary.js";
 
 /** @typedef {Uint8Array<ArrayBuffer>} Bytes */
@@ -47,11 +50,18 @@ export const TUNING = {
   chunk: 16 * 2 ** 20,
   /** Chunks that are fetched, hashed or stored at the same time. */
   inFlight: 4,
+  /**
+   * Weights of at most so many bytes are fetched while the engine itself is. Of larger ones the
+   * memory plan is made first.
+   */
+  ahead: 50e6,
   /** The longest time that a cached model waits for the server to state its versions. */
   revalidateMs: 4000,
 };
 
 const INDEX = "model_index.json";
+/** Ending of the fp16 variant of a file of weights. */
+const HALF = /\.fp16\.safetensors$/;
 /** Cache Storage needs some bytes of its own, besides those it stores. */
 const STORAGE_OVERHEAD = 1.02;
 
@@ -71,6 +81,7 @@ export class ModelSource {
   #net;
   #reader;
   #abort = new AbortController();
+  /** Lets the next tab download. */ #release = () => {};
   /** By path. @type {Map<string, Promise<RemoteFile | null>>} */ #files = new Map();
   /**
    * Resolves when it is known whether the weights can be cached; null before they are read.
@@ -124,8 +135,21 @@ export class ModelSource {
     const manifest = await cache.manifest(address);
     const all = { ...TUNING, ...tuning };
     const source = new ModelSource(address, cache, manifest, listener, all);
+    if (!manifest?.complete && cache.enabled) await source.#takeTurn();
     await source.#revalidate();
     return source;
+  }
+
+  /** Waits for another tab that downloads the same model, and takes over what it has cached. */
+  async #takeTurn() {
+    const cache = this.#cache;
+    const { notice } = this.#listener;
+    this.#release = await takeTurn(this.#address, {
+      bytes: () => cache.bytes(this.#address),
+      onWait: (waiting) => notice(waiting ? strings().problems.storage.waiting : ""),
+      signal: this.#abort.signal,
+    });
+    this.#manifest = await cache.manifest(this.#address);
   }
 
   /** The storage that holds the bytes read so far. */
@@ -207,6 +231,33 @@ export class ModelSource {
   }
 
   /**
+   * Fetches what the engine will read, as far as that is certain, before the engine has started:
+   * the small files, the first chunks, and all chunks of a small model.
+   */
+  async prefetch() {
+    if (this.#manifest?.complete) return;
+    /** @param {string} path */
+    const file = (path) => this.#file(path).catch(() => null);
+    /** @type {(RemoteFile | null)[]} */
+    let weights;
+    if (this.#checkpoint === null) {
+      const [first, ...others] = METADATA;
+      // Servers that refuse unknown files do so with the answers of an unknown model.
+      if (!(await file(first))) return;
+      const found = WEIGHT_FILES.map(async ([best, other]) => (await file(best)) ?? file(other));
+      [weights] = await Promise.all([Promise.all(found), ...others.map(file)]);
+    } else weights = [await file(this.#checkpoint)];
+    const bytes = weights.reduce((sum, file) => sum + (file?.size ?? Infinity), 0);
+    if (bytes > this.#tuning.ahead || this.#abort.signal.aborted) return;
+    this.#space ??= this.#reserveSpace(bytes);
+    await this.#space;
+    for (const file of weights) {
+      const count = file?.size ? this.#reader.chunks.count(file) : 0;
+      for (let index = 0; file && index < count; index += 1) this.#reader.ahead(file, index);
+    }
+  }
+
+  /**
    * Takes the byte ranges of the weights that will be read, in order. Only these are fetched ahead.
    * @param {[path: string, start: number, end: number][]} ranges
    */
@@ -236,12 +287,14 @@ export class ModelSource {
     this.#reader.storesParts = false;
     await this.close();
     await this.#writeManifest();
+    this.#release();
   }
 
   /** Ends all downloads, and stores the bytes that have come. */
   async close() {
     this.#abort.abort();
     await this.#reader.settled();
+    if (!this.#loaded) this.#release();
     for (const opening of this.#files.values()) (await opening.catch(() => null))?.end();
   }
 
@@ -292,8 +345,7 @@ export class ModelSource {
     if (missing === 0 || !storage) return;
     if (missing * STORAGE_OVERHEAD <= storage.free) return this.#listener.storing?.(missing);
     const [needed, left] = [missing, storage.free].map(megabytes);
-    const why = `it needs ${needed} MB more of this browser’s storage, which has ${left} MB left`;
-    this.#cache.disable(why);
+    this.#cache.disable(strings().problems.storage.short(needed, left));
   }
 
   /** @param {string} path */
@@ -310,6 +362,7 @@ export class ModelSource {
   /** @param {string} path @returns {Promise<RemoteFile | null>} */
   async #open(path) {
     if (this.#checkpoint !== null && path !== this.#checkpoint) return null;
+    if (await this.#isSpared(path)) return null;
     const url = this.describe(path);
     const known = this.#manifest?.files[path];
     if (known) {
@@ -331,6 +384,19 @@ export class ModelSource {
     return file;
   }
 
+  /**
+   * Tells that a file need not be asked for. The engine asks for the fp16 variant of the weights
+   * first, which most models beside a page do not have: there the plain file is looked for before
+   * it, so that no visit begins with answers of "404 Not Found".
+   * @param {string} path
+   */
+  async #isSpared(path) {
+    const plain = path.replace(HALF, ".safetensors");
+    const beside = new URL(this.#address).origin === globalThis.location?.origin;
+    if (plain === path || !beside || this.#manifest?.files[path]) return false;
+    return (await this.#file(plain).catch(() => null)) !== null;
+  }
+
   /** @param {string} path @param {string} url */
   async #firstChunk(path, url) {
     try {
@@ -347,8 +413,8 @@ export class ModelSource {
   #withChecksum(file) {
     const sha256 = Promise.resolve(file.sha256 ?? pointerSha256(file.url, file.size, this.#net));
     if (file.size > 0) {
-      const hash = this.#listener.createSha256();
-      file.checksum = new Checksum(hash, sha256, this.#reader.chunks.count(file));
+      const { createSha256 } = this.#listener;
+      file.checksum = new Checksum(createSha256, sha256, this.#reader.chunks.count(file));
     }
     return file;
   }
@@ -389,7 +455,15 @@ export class ModelSource {
 }
 
 /** @param {string} address of a file */
-const fileName = (address) => decodeURIComponent(new URL(address).pathname.replace(/^.*\//, ""));
+function fileName(address) {
+  const { pathname } = new URL(address);
+  const name = pathname.slice(pathname.lastIndexOf("/") + 1);
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
+}
 
 /** @param {number} bytes */
 const megabytes = (bytes) => Math.ceil(bytes / 1e6);

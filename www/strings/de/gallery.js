@@ -67,6 +67,7 @@ const queue = {
   clear: "Alle entfernen",
   making: "in Arbeit",
   comparison: "zwei Bilder, mit und ohne",
+  wall: "neun Seeds, mit und ohne",
   up: (at) => `Nummer ${at} nach oben`,
   down: (at) => `Nummer ${at} nach unten`,
   remove: (at) => `Nummer ${at} entfernen`,

@@ -61,6 +61,7 @@ const queue = {
   clear: "Remove all",
   making: "in progress",
   comparison: "two pictures, with and without",
+  wall: "nine seeds, with and without",
   up: (/** @type {number} */ at) => `Move number ${at} up`,
   down: (/** @type {number} */ at) => `Move number ${at} down`,
   remove: (/** @type {number} */ at) => `Remove number ${at}`,
