@@ -16,11 +16,13 @@ const studio = (at = "darkroom/") => `<darkroom-studio model="${at}models/portra
 /** Content of the host that the studio's ids and styles could reach. */
 const OWN = `<section id="own">
   <h1>A page of its own</h1><h2 class="hint">About</h2>
-  <p class="problem">Text with a <a href="#x">link</a> and <button class="primary">a button</button></p>
+  <p class="problem">Text with a <a href="#x">link</a> and
+    <button class="primary">a button</button></p>
   <ul><li>one</li><li>two</li></ul>
   <figure class="picture">Figure <figcaption>caption</figcaption></figure>
   <form class="studio settings"><label for="prompt">Mine</label>
-    <input id="prompt" value="mine"> <input id="seed" value="7"> <select id="sampler"><option>a</select>
+    <input id="prompt" value="mine"> <input id="seed" value="7">
+    <select id="sampler"><option>a</select>
     <textarea id="negative-prompt">text</textarea> <progress value="0.4"></progress>
   </form>
   <p hidden class="hid">shown by the host's own rule</p>
@@ -112,7 +114,9 @@ describe("embedding", () => {
       "content-security-policy": STRICT + trusted,
     });
     assert.deepEqual(await made(opened), [128, "image/png"]);
-    assert.deepEqual(errors, []);
+    // The form of the worker's start that bundlers recognize is tried first, and reported.
+    const others = errors.filter((error) => !/'TrustedScriptURL' assignment/.test(error));
+    assert.deepEqual(others, []);
     await opened.close();
   });
 
@@ -125,7 +129,7 @@ describe("embedding", () => {
       page(studio(from), `<script type="module" src="${from}darkroom-studio.js"></script>`),
       {
         "content-security-policy":
-          `default-src 'none'; script-src ${origin} 'wasm-unsafe-eval'; worker-src blob:; ` +
+          `default-src 'none'; script-src ${origin} 'wasm-unsafe-eval'; worker-src blob: ${origin}; ` +
           `connect-src ${origin}`,
       },
     );

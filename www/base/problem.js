@@ -10,13 +10,18 @@
  * - changed: a file was replaced while it was being read
  * - damaged: a file is truncated or corrupt
  * - disk: a file of the visitor's is no longer available
+ * - address: a text names no model
+ * - file: a file or a folder is no model, or cannot be read
  * - model: the model cannot be used
+ * - page: a file of the page itself is missing on its server
+ * - slow: a step takes much longer than the steps before it
  * - start: the engine does not start
  * - request: a setting is invalid
  * - engine: the picture failed
  * - crash: the worker has to be replaced
  * @typedef {"cancelled" | "device" | "network" | "missing" | "changed" | "damaged" | "disk" |
- *   "model" | "start" | "request" | "engine" | "crash"} ProblemKind
+ *   "address" | "file" | "model" | "page" | "slow" | "start" | "request" | "engine" |
+ *   "crash"} ProblemKind
  */
 
 /** @typedef {{kind: ProblemKind, message: string}} Problem */

@@ -3,6 +3,7 @@
  * The page's end of the protocol: promises over a worker that is replaced when the engine has died.
  */
 import { DarkroomError } from "../base/problem.js";
+import { strings } from "../strings/index.js";
 import { startWorker, watchPolicy, whyNotStarted } from "./start-worker.js";
 
 /** @typedef {import("./protocol.js").PageMessage} PageMessage */
@@ -23,6 +24,7 @@ export class Client {
   /** @type {Worker | null} */ #worker = null;
   /** @type {Map<number, Pending>} */ #pending = new Map();
   #lastId = 0;
+  /** @type {MessagePort | null} */ #lifeline = null;
   #onCrash;
 
   /**
@@ -114,7 +116,26 @@ export class Client {
       this.#receive(worker, { tag: "crashed", problem: { kind: "crash", message: text } });
     });
     this.#worker = worker;
+    this.#watch(worker);
     return worker;
+  }
+
+  /**
+   * Notices a worker that ends without a message, as when the browser runs out of memory: the port
+   * it holds closes with it. Browsers without that event leave it to the session's watchdog.
+   * @param {Worker} worker
+   */
+  #watch(worker) {
+    this.#lifeline?.close();
+    const { port1, port2 } = new MessageChannel();
+    port1.addEventListener("close", () => {
+      const { workerDied } = strings().problems.session;
+      this.#receive(worker, { tag: "crashed", problem: { kind: "crash", message: workerDied } });
+    });
+    port1.start();
+    // Otherwise the port would be collected as garbage, and its event would never come.
+    this.#lifeline = port1;
+    worker.postMessage({ tag: "watch", port: port2 }, [port2]);
   }
 
   /** @param {DarkroomError} error rejects every open request */

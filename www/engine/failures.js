@@ -41,6 +41,13 @@ export const startFailure = (error) =>
   details(error).kind === "request" ? "request" : stepFailure(error);
 
 /**
+ * Tells whether a model did not load because the device was lost. The model is not to blame, and
+ * what was downloaded stays.
+ * @param {unknown} error of the engine
+ */
+export const deviceLost = (error) => details(error).kind === "device";
+
+/**
  * The error to show where a model did not load.
  * @param {unknown} error of the engine
  * @param {Source} source

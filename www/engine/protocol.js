@@ -5,6 +5,7 @@
  * The page sends a {@link PageMessage}. The worker answers each `open`, `count`, `plan` and
  * `generate` with any number of `progress` messages and then exactly one `done` or `failed`.
  * `cancel` has no answer of its own: the generation it names fails with kind "cancelled".
+ * `watch` has none either: its port closes when the worker ends, however it ends.
  * `crashed` answers no request: the engine is gone, and with it every open request.
  */
 
@@ -57,8 +58,12 @@
 /**
  * Progress of opening a model. `notice`: a message for the visitor; empty: the last one is over.
  * `storage`: that many more bytes are about to be cached. `plan`: the memory that the model takes.
- * @typedef {{stage: "device" | "engine" | "test"}
+ * `chosen`: the device that the engine is being started on.
+ * `engine`: bytes of its download, total 0 where unknown; the model's files are fetched meanwhile.
+ * @typedef {{stage: "device" | "test"}
+ *   | {stage: "engine", done: number, total: number}
  *   | {stage: "weights", done: number, total: number, fetched: number, what: string}
+ *   | {stage: "chosen", device: "gpu" | "cpu"}
  *   | {stage: "notice", text: string}
  *   | {stage: "storage", bytes: number}
  *   | {stage: "plan", plan: MemoryPlan}} OpenProgress
@@ -92,7 +97,8 @@
  *   | {tag: "count", id: number, text: string}
  *   | {tag: "plan", id: number, width: number, height: number}
  *   | {tag: "generate", id: number, request: Request}
- *   | {tag: "cancel", id: number}} PageMessage
+ *   | {tag: "cancel", id: number}
+ *   | {tag: "watch", port: MessagePort}} PageMessage
  */
 
 /**

@@ -11,13 +11,17 @@ import { DarkroomError } from "../base/problem.js";
  * @typedef {{path: string, file: File}} FoundFile
  */
 
-/** @typedef {{picture: File | null, model: LocalModel | null}} ChosenFiles */
+/**
+ * Chosen or dropped files, sorted by their names alone. `only`: the name of a folder with pictures
+ * and nothing else.
+ * @typedef {{picture: File | null, model: LocalModel | null, only: string | null}} ChosenFiles
+ */
 
 /** No model folder has so many files, but a home directory may. */
 const FILES_AT_MOST = 2000;
 const DEPTH_AT_MOST = 4;
 /** A file that every model folder has, at any depth of the dropped folder. */
-const MARKER = "unet/config.json";
+export const MARKER = "unet/config.json";
 
 /**
  * The dropped files. To be called in the event itself: after it, the data is gone.
@@ -89,12 +93,17 @@ function sort(found) {
   const isPicture = (/** @type {FoundFile} */ { file }) => file.type.startsWith("image/");
   const pictures = found.filter((found) => isPicture(found) && !found.path.includes("/"));
   const others = found.filter((found) => !isPicture(found));
-  return { picture: pictures.at(-1)?.file ?? null, model: modelOf(others) };
+  const folder = found.find(({ path }) => path.includes("/"))?.path.split("/")[0] ?? null;
+  return {
+    picture: pictures.at(-1)?.file ?? null,
+    model: modelOf(others),
+    only: others.length === 0 && pictures.length === 0 ? folder : null,
+  };
 }
 
 /**
- * The model among the files. A single file counts as a checkpoint, whatever its name is: the engine
- * explains what is wrong with it.
+ * The model among the files. A single file counts as a checkpoint, whatever its name is: its first
+ * bytes are examined next.
  * @param {FoundFile[]} found
  * @returns {LocalModel | null}
  */

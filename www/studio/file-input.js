@@ -3,7 +3,10 @@
  * File input: two dialogs, and files dropped onto the page. Chosen models stay available until the
  * page is closed.
  */
+import { DarkroomError } from "../base/problem.js";
+import { strings } from "../strings/index.js";
 import { ON_DISK } from "./address.js";
+import { pictureProblem, plausible } from "./candidate.js";
 import { chosen, dropped } from "./dropped-files.js";
 
 /** @typedef {import("../engine/protocol.js").LocalModel} LocalModel */
@@ -71,16 +74,28 @@ export class FileInput {
     );
   }
 
+  /** @param {File} picture */
+  async #picture(picture) {
+    const problem = await pictureProblem(picture);
+    if (problem) throw problem;
+    await this.#options.onPicture(picture);
+  }
+
   /** @param {ChosenFiles | Promise<ChosenFiles>} taken */
   async #use(taken) {
     try {
-      const { picture, model } = await taken;
-      if (model) {
-        const name = `${ON_DISK}${model.name}${model.checkpoint === null ? "/" : ""}`;
-        this.#models.set(name, model);
+      const { picture, model, only } = await taken;
+      const { files } = strings().problems;
+      if (only !== null) throw new DarkroomError("file", files.pictures(only));
+      if (!model && !picture) throw new DarkroomError("file", files.nothing);
+      const wanted = model && (await plausible(model));
+      if (wanted === "picture") return await this.#picture(Object.values(model?.files ?? {})[0]);
+      if (wanted) {
+        const name = `${ON_DISK}${wanted.name}${wanted.checkpoint === null ? "/" : ""}`;
+        this.#models.set(name, wanted);
         this.#options.onModel(name);
       }
-      if (picture) await this.#options.onPicture(picture);
+      if (picture) await this.#picture(picture);
     } catch (error) {
       this.#options.onProblem(error);
     }

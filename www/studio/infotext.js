@@ -3,7 +3,7 @@
  * Reads and writes infotext, the generation parameters that A1111 and compatible programs store in
  * a PNG under "parameters".
  */
-import { ON_DISK } from "./address.js";
+import { ON_DISK, withoutQuery, withoutSlashes } from "./address.js";
 import { SAMPLER_NAMES, samplerName } from "./settings.js";
 
 /** @typedef {import("./settings.js").Settings} Settings */
@@ -45,11 +45,7 @@ export function infotext({
   height,
   model,
 }) {
-  const path = model
-    .replace(ON_DISK, "")
-    .replace(/[?#].*$/, "")
-    .replace(/\/+$/, "");
-  const name = (path.split("/").pop() ?? "").replace(/\.safetensors$/i, "");
+  const name = shortName(model);
   const lines = [prompt];
   if (negative_prompt) lines.push(`${NEGATIVE} ${negative_prompt}`);
   const values = {
@@ -67,16 +63,23 @@ export function infotext({
   return lines.join("\n");
 }
 
+/** The name of a model in a PNG: the last part of its address. @param {string} model */
+function shortName(model) {
+  const path = withoutSlashes(withoutQuery(model.replace(ON_DISK, "")));
+  return (path.split("/").pop() ?? "").replace(/\.safetensors$/i, "");
+}
+
 /** Quotes a value that contains a separator, as other programs do. @param {string} value */
 const quoted = (value) => (/[,:"\n]/.test(value) ? JSON.stringify(value) : value);
 
 /**
  * Reads the infotext of any program. Time and memory are proportional to its length.
  * @param {string} text
+ * @param {string} [inUse] the text in the model field: its name is no news
  * @returns {{settings: Partial<Settings>, notes: string[]} | null} null: this is no infotext;
  *   `notes`: sentences about what will be different
  */
-export function fromInfotext(text) {
+export function fromInfotext(text, inUse = "") {
   const lines = text.split(/\r?\n/);
   const last = lines.findLastIndex((line) => LAST.test(line));
   if (last < 0) return null;
@@ -105,7 +108,8 @@ export function fromInfotext(text) {
     const others = UNKNOWN_HERE.filter((key) => values.has(key));
     if (others.length) notes.push(`Not applied here: ${others.join(", ")}.`);
   }
-  if (model) notes.push(`It was made with the model “${excerpt(model)}”.`);
+  if (model && model !== shortName(inUse))
+    notes.push(`It was made with the model “${excerpt(model)}”.`);
   return { settings, notes };
 }
 
@@ -137,7 +141,7 @@ function numbers(values) {
 function samplerOf(values) {
   const name = values.get("Sampler")?.toLowerCase() ?? "";
   const known =
-    OTHER_NAMES[name] ??
+    (Object.hasOwn(OTHER_NAMES, name) && OTHER_NAMES[name]) ||
     Object.entries(SAMPLER_NAMES).find(
       ([key, shown]) => name === key || name === shown.toLowerCase(),
     )?.[0];

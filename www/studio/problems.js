@@ -1,118 +1,119 @@
 // @ts-check
-/** Text about problems: what happened, and what the visitor can do. The message says where. */
+/** Problem panel: what happened, where, and what the visitor can do about it. */
+import { strings } from "../strings/index.js";
 
+/** @typedef {import("../base/problem.js").Problem} Problem */
 /** @typedef {import("../base/problem.js").ProblemKind} ProblemKind */
 /**
  * Ways out of a problem. again: load again; fresh: delete the cached files and load again; cpu:
- * switch to the CPU; file: choose the file or folder again.
- * @typedef {"again" | "fresh" | "cpu" | "file"} Remedy
+ * switch to the CPU; file: choose the file or folder again; edit: correct the address; wait: hide
+ * the problem; restart: replace the engine; reload: reload the page; back: open the model that was
+ * loaded before; load and stay: answers to the question about a link's model.
+ * @typedef {"again" | "fresh" | "cpu" | "file" | "edit" | "wait" | "restart" | "reload" | "back" |
+ *   "load" | "stay"} Remedy
  */
 
-/** @typedef {{title: string, advice: string, remedies: Remedy[]}} Text */
-
-/** @type {Record<Exclude<ProblemKind, "cancelled">, Text>} */
-const TEXTS = {
-  network: {
-    title: "The model could not be downloaded",
-    advice:
-      "Check the connection, and that the server allows other sites to read its files. What has " +
-      "been downloaded is saved: trying again continues from there.",
-    remedies: ["again"],
-  },
-  missing: {
-    title: "The model folder is not complete",
-    advice:
-      "A model folder in diffusers’ layout has model_index.json, scheduler/, text_encoder/, " +
-      "tokenizer/, unet/ and vae/. Check its address under “Model”.",
-    remedies: ["again"],
-  },
-  changed: {
-    title: "The model is being replaced on its server",
-    advice: "Try again later. Files that have not changed are not downloaded again.",
-    remedies: ["again"],
-  },
-  damaged: {
-    title: "A model file is damaged",
-    advice:
-      "The file is truncated or corrupt. Download it again; if that fails, the server’s copy is " +
-      "damaged.",
-    remedies: ["fresh"],
-  },
-  disk: {
-    title: "That file is no longer available",
-    advice:
-      "A page can’t reopen your files after a reload, or after they were changed. Choose the " +
-      "file again, or drop it onto the page.",
-    remedies: ["file"],
-  },
-  model: {
-    title: "This model cannot be used",
-    advice:
-      "If its file was changed or truncated, download it again. Otherwise choose another model " +
-      "under “Model”.",
-    remedies: ["fresh"],
-  },
-  device: {
-    title: "The device failed",
-    advice: "Try again, or switch to the CPU: slower, but it works everywhere.",
-    remedies: ["again", "cpu"],
-  },
-  start: {
-    title: "The engine could not be started",
-    advice: "Try again. If it fails again, try the CPU or a smaller model.",
-    remedies: ["again", "cpu"],
-  },
-  request: {
-    title: "These settings don’t work",
-    advice: "Change the value and generate again.",
-    remedies: [],
-  },
-  engine: {
-    title: "The picture could not be made",
-    advice:
-      "Your prompts and the seed are still here. Try again; if it happens again, try the CPU or " +
-      "a smaller size.",
-    remedies: ["cpu"],
-  },
-  crash: {
-    title: "The engine has stopped",
-    advice:
-      "Restarting… Your prompts, the seed and the finished pictures are still here. Generate " +
-      "again, with a smaller size if memory was short.",
-    remedies: ["cpu"],
-  },
-};
-
-/** @type {Record<Remedy, string>} */
+/** @type {Record<Exclude<ProblemKind, "cancelled">, Exclude<Remedy, "load" | "stay">[]>} */
 const REMEDIES = {
-  again: "Try again",
-  fresh: "Download again",
-  cpu: "Use the CPU",
-  file: "Choose the file…",
+  network: ["again", "back"],
+  missing: ["again", "back"],
+  changed: ["again", "back"],
+  damaged: ["fresh", "back"],
+  disk: ["file", "back"],
+  address: ["edit", "back"],
+  file: ["back"],
+  model: ["fresh", "back"],
+  page: ["reload"],
+  slow: ["wait", "restart", "cpu"],
+  device: ["again", "cpu", "back"],
+  start: ["again", "cpu", "back"],
+  request: [],
+  engine: ["cpu"],
+  crash: ["cpu"],
 };
 
 /**
- * @param {HTMLElement} root
- * @param {{kind: ProblemKind, message: string} | null} problem null: hides the last one
- * @param {boolean} onCpu the CPU is in use: it is no way out
+ * Facts that decide on the buttons of the panel.
+ * @typedef {object} Situation
+ * @property {boolean} onCpu the CPU is in use: it is no way out
+ * @property {string | null} back name of the model that can be opened again; null: none
+ * @property {string | null} stays name of the model that is still loaded; null: none
+ * @property {boolean} typed the problem is about a text that was typed into the model field
  */
-export function showProblem(root, problem, onCpu) {
+
+/** @type {Situation} */
+const NONE = { onCpu: false, back: null, stays: null, typed: false };
+
+/**
+ * @param {HTMLElement} root
+ * @param {Problem | null} problem null: hides the last one
+ * @param {Partial<Situation>} [situation]
+ */
+export function showProblem(root, problem, situation) {
   root.hidden = !problem || problem.kind === "cancelled";
+  delete root.dataset.kind;
   if (!problem || problem.kind === "cancelled") return;
-  const { title, advice, remedies } = TEXTS[problem.kind];
+  root.dataset.kind = problem.kind;
+  const all = { ...NONE, ...situation };
+  const { kinds, session } = strings().problems;
+  const { title, advice } = kinds[problem.kind];
   const [heading, what, help, buttons] = root.children;
   heading.textContent = title;
-  what.textContent = problem.message;
+  const stays = all.stays === null ? [] : [session.stays(all.stays)];
+  what.textContent = [problem.message, ...stays].join(" ");
   help.textContent = advice;
+  buttons.replaceChildren(...remediesOf(problem.kind, all).map((remedy) => button(remedy, all)));
+}
+
+/**
+ * @param {Exclude<ProblemKind, "cancelled">} kind
+ * @param {Situation} situation
+ */
+function remediesOf(kind, { onCpu, back, typed }) {
+  const usable = REMEDIES[kind].filter(
+    (remedy) => !(remedy === "cpu" && onCpu) && !(remedy === "back" && back === null),
+  );
+  // A typed address can be corrected, whatever is wrong with the model there.
+  return typed && !usable.includes("edit") ? [...usable, /** @type {const} */ ("edit")] : usable;
+}
+
+/** @param {Exclude<Remedy, "load" | "stay">} remedy @param {Situation} situation */
+function button(remedy, { back }) {
+  const { remedies } = strings().problems;
+  return buttonWith(remedy, remedy === "back" ? remedies.back(back ?? "") : remedies[remedy]);
+}
+
+/** @param {Remedy} remedy @param {string} text */
+function buttonWith(remedy, text) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.dataset.remedy = remedy;
+  button.textContent = text;
+  return button;
+}
+
+/**
+ * Asks whether the model of a link may be loaded.
+ * @param {HTMLElement} root
+ * @param {import("./consent.js").Question} question
+ * @param {string} model name of the link's model
+ * @param {string} present name of the page's model
+ */
+export function showQuestion(root, { host, bytes }, model, present) {
+  const { consent } = strings().problems;
+  root.hidden = false;
+  root.dataset.kind = "question";
+  const [heading, what, help, buttons] = root.children;
+  heading.textContent = consent.title;
+  what.textContent =
+    host === null
+      ? consent.large(model, strings().studio.models.bytes(bytes ?? 0))
+      : consent.foreign(model, host);
+  help.textContent = [...(host === null ? [] : [consent.unasked(host)]), consent.settings].join(
+    " ",
+  );
   buttons.replaceChildren(
-    ...remedies
-      .filter((remedy) => remedy !== "cpu" || !onCpu)
-      .map((remedy) => {
-        const button = document.createElement("button");
-        button.type = "button";
-        button.dataset.remedy = remedy;
-        button.textContent = REMEDIES[remedy];
-        return button;
-      }),
+    buttonWith("load", consent.load),
+    buttonWith("stay", consent.stay(present)),
   );
 }

@@ -36,13 +36,17 @@ export class Stopwatch {
 }
 
 /**
- * @param {Exclude<OpenProgress, {stage: "notice" | "storage" | "plan"}>} progress
+ * @param {Exclude<OpenProgress, {stage: "notice" | "storage" | "plan" | "chosen"}>} progress
  * @param {boolean} waiting a picture waits for the model
  * @returns {Status}
  */
 export function openingText(progress, waiting) {
   const t = strings().studio.progress;
   const then = waiting ? t.thenPicture : "";
+  if (progress.stage === "engine" && progress.total) {
+    const { done, total } = progress;
+    return { text: `${t.engineBytes(done, total)}${then}`, fraction: done / total };
+  }
   if (progress.stage !== "weights") return { text: `${t[progress.stage]}${then}`, fraction: null };
   const { total, fetched } = progress;
   if (!total) return { text: `${t.loading}${then}`, fraction: null };

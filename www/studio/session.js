@@ -5,13 +5,18 @@
  */
 import { DarkroomError, problemOf } from "../base/problem.js";
 import { Client } from "../engine/client.js";
+import { strings } from "../strings/index.js";
 import { withModelDefaults } from "./form.js";
 import { Stopwatch } from "./progress.js";
 import { requestOf } from "./settings.js";
+import { Watchdog } from "./watchdog.js";
 
 /** @typedef {import("../base/problem.js").Problem} Problem */
 /** @typedef {import("../engine/protocol.js").DeviceChoice} DeviceChoice */
-/** @typedef {import("../engine/protocol.js").OpenProgress} OpenProgress */
+/**
+ * Progress of opening a model, as far as the visitor sees it.
+ * @typedef {Exclude<import("../engine/protocol.js").OpenProgress, {stage: "chosen"}>} OpenProgress
+ */
 /** @typedef {import("../engine/protocol.js").Opened} Opened */
 /** @typedef {import("../engine/protocol.js").Pixels} Pixels */
 /** @typedef {import("../engine/protocol.js").StepProgress} StepProgress */
@@ -48,6 +53,8 @@ import { requestOf } from "./settings.js";
  * @property {(progress: OpenProgress) => void} onOpenProgress
  * @property {(opened: Opened) => void} onReady
  * @property {(problem: Problem | null) => void} onProblem null: the last one is over
+ * @property {(text: string) => void} onLater a change takes effect after the run; what it is
+ * @property {(text: string) => void} onLong the step takes longer than those before it
  * @property {(settings: Settings[]) => void} onStart a run begins
  * @property {() => void} onPrompts the prompts are being encoded
  * @property {(progress: StepProgress, job: Job, watch: Stopwatch) => void} onStep
@@ -61,6 +68,8 @@ import { requestOf } from "./settings.js";
 const OFFER_HARD_STOP_AFTER_MS = 3000;
 /** More crashes than this on a GPU, and "auto" means the CPU. */
 const GPU_CRASHES_TOLERATED = 1;
+/** Bytes that WebAssembly can address: the CPU path has no more. */
+const MOST_ON_CPU = 2 ** 32;
 
 export class Session {
   #host;
@@ -69,6 +78,11 @@ export class Session {
   /** @type {Opened | null} */ #opened = null;
   /** @type {{abort: AbortController, done: Promise<void>, stuck: boolean} | null} */ #run = null;
   #gpuCrashes = 0;
+  /** The device that the engine is being started on. @type {"gpu" | "cpu" | null} */ #starting =
+    null;
+  /** The model or the device is opened again after the run. */ #later = false;
+  /** The step in progress, from 1, and their number. */ #step = { at: 0, of: 0 };
+  #watchdog = new Watchdog((report) => this.#slow(report));
   /** @type {"closed" | "loading" | "ready" | "failed"} */ engine = "closed";
 
   /** @param {Host} host */
@@ -102,12 +116,20 @@ export class Session {
    */
   open({ fresh = false, device, reason, quietly = false } = {}) {
     this.#opened = null;
+    this.#later = false;
+    this.#starting = null;
+    this.#watchdog.begin("opening");
     if (!quietly) this.#host.onProblem(null);
     this.#host.onOpening();
     const choice = this.#host.choice();
     const wanted = { ...choice, device: device ?? choice.device, fresh, reason };
     const opening = this.#client.open(wanted, (progress) => {
-      if (opening === this.#opening) this.#host.onOpenProgress(progress);
+      if (opening !== this.#opening) return;
+      this.#watchdog.alive();
+      if (progress.stage === "chosen") this.#starting = progress.device;
+      else this.#host.onOpenProgress(progress);
+      // A download has time limits of its own, and says when a server sends nothing.
+      if (progress.stage === "weights") this.#watchdog.end();
     });
     this.#opening = opening;
     this.engine = "loading";
@@ -118,8 +140,27 @@ export class Session {
     this.#host.onChange();
   }
 
+  /**
+   * Loads the chosen model after a change of the model or the device. A picture in progress is
+   * finished first.
+   * @param {"device" | "model"} what has changed
+   */
+  change(what) {
+    if (!this.#run || !this.#opened) return this.open();
+    this.#later = true;
+    const { later, modelLater } = strings().problems.session;
+    this.#host.onLater(what === "device" ? later : modelLater);
+  }
+
+  /** Leaves a step that takes too long in peace. */
+  wait() {
+    this.#watchdog.wait();
+    this.#host.onProblem(null);
+  }
+
   /** Ends the worker. */
   close() {
+    this.#watchdog.end();
     this.#opened = null;
     this.#opening = new Promise(() => {});
     this.engine = "closed";
@@ -131,6 +172,7 @@ export class Session {
   /** @param {Opened} opened */
   #ready(opened) {
     this.#opened = opened;
+    this.#watchdog.end();
     this.engine = "ready";
     this.#host.onReady(opened);
     this.#host.onChange();
@@ -138,8 +180,11 @@ export class Session {
 
   /** @param {unknown} error */
   #failed(error) {
-    this.engine = "failed";
+    this.#watchdog.end();
     const { kind, message } = problemOf(error, "start");
+    if (kind === "crash" && this.#starting === "gpu")
+      return this.#recover({ kind, message }, strings().problems.session.gpuFailedLoading);
+    this.engine = "failed";
     this.#host.onProblem({ kind: kind === "crash" ? "start" : kind, message });
     this.#host.onFailed(false);
     this.#host.onChange();
@@ -149,14 +194,51 @@ export class Session {
   #crashed(problem) {
     // While a model is being opened, the client or the rejected promise handles the crash.
     if (!this.#opened) return;
-    this.#host.onProblem(problem);
     const { kind } = this.#opened.device;
-    if (kind === "gpu") this.#gpuCrashes += 1;
-    const tooOften = kind === "gpu" && this.#gpuCrashes > GPU_CRASHES_TOLERATED;
-    if (tooOften && this.#host.choice().device === "auto") {
-      const reason = "The GPU has failed more than once on this visit.";
-      this.open({ quietly: true, device: "cpu", reason });
-    } else this.open({ quietly: true });
+    if (kind === "gpu") this.#recover(problem, strings().problems.session.gpuFailed);
+    else {
+      this.#host.onProblem(problem);
+      this.open({ quietly: true });
+    }
+  }
+
+  /**
+   * Opens the model again after the GPU failed, and on the CPU where it failed too often. A GPU
+   * that the visitor insists on is tried once more, and then left to the visitor.
+   * @param {Problem} problem
+   * @param {string} reason for the CPU
+   */
+  #recover(problem, reason) {
+    this.#gpuCrashes += 1;
+    const tooOften = this.#gpuCrashes > GPU_CRASHES_TOLERATED;
+    const insists = this.#host.choice().device === "gpu";
+    if (tooOften && insists && !this.#opened) {
+      this.engine = "failed";
+      this.#host.onProblem({ kind: "device", message: problem.message });
+      this.#host.onFailed(false);
+      return this.#host.onChange();
+    }
+    this.#host.onProblem(problem);
+    if (tooOften && !insists) this.open({ quietly: true, device: "cpu", reason });
+    else this.open({ quietly: true });
+  }
+
+  /** @param {import("./watchdog.js").Report} report about the step in progress */
+  #slow({ pace, taken, usual }) {
+    const t = strings().problems.session;
+    const spent = strings().studio.picture.seconds;
+    const { at, of } = this.#step;
+    if (pace === "long") {
+      const step = strings().studio.progress.step(at, of);
+      return this.#host.onLong(`${step} · ${t.longer(spent(taken))}`);
+    }
+    const message =
+      this.engine === "loading"
+        ? t.slowOpening(spent(taken))
+        : usual === null
+          ? t.slowFirst(spent(taken))
+          : t.slowStep(at, spent(taken), spent(usual));
+    this.#host.onProblem({ kind: "slow", message });
   }
 
   /** The tokens of a prompt; null while no model is loaded. @param {string} text */
@@ -173,6 +255,11 @@ export class Session {
     return this.#opened && this.#client.plan(width, height).catch(() => null);
   }
 
+  /** Replaces the worker. A picture in progress ends. */
+  restart() {
+    this.open();
+  }
+
   /** Cancels what is running and waits for its end. */
   async stop() {
     while (this.#run) {
@@ -184,17 +271,19 @@ export class Session {
   /**
    * Makes a picture for each of these settings. Only one run at a time: see `stop`.
    * @param {Settings[]} settings
+   * @param {object} [options]
+   * @param {number} [options.from] index of the first picture to make; the others exist already
    */
-  generate(settings) {
+  generate(settings, { from = 0 } = {}) {
     const abort = new AbortController();
-    const done = this.#make(settings, abort.signal);
+    const done = this.#make(settings, from, abort.signal);
     this.#run = { abort, done, stuck: false };
     this.#host.onChange();
     return done;
   }
 
-  /** @param {Settings[]} wanted @param {AbortSignal} signal */
-  async #make(wanted, signal) {
+  /** @param {Settings[]} wanted @param {number} from @param {AbortSignal} signal */
+  async #make(wanted, from, signal) {
     const host = this.#host;
     host.onProblem(null);
     host.onStart(wanted);
@@ -203,7 +292,9 @@ export class Session {
       const { model, device } = await this.#loaded(signal);
       const all = wanted.map((settings) => withModelDefaults(settings, model));
       host.onPrompts();
-      for (const at of all.keys()) await this.#picture({ at, all }, device.name, signal);
+      this.#watchdog.begin(device.kind);
+      for (let at = from; at < all.length; at++)
+        await this.#picture({ at, all }, device.name, signal);
     } catch (error) {
       const problem = problemOf(error, "engine");
       const cancelled = problem.kind === "cancelled";
@@ -211,8 +302,11 @@ export class Session {
       host.onFailed(cancelled);
     } finally {
       this.#run = null;
+      // Where the worker was replaced, the watchdog watches the next one start.
+      if (this.engine === "ready") this.#watchdog.end();
       host.onEnd();
       host.onChange();
+      if (this.#later) this.open();
     }
   }
 
@@ -235,17 +329,43 @@ export class Session {
   async #picture(job, device, signal) {
     const watch = new Stopwatch();
     const request = requestOf(job.all[job.at]);
-    const { picture, warnings } = await this.#client.generate(request, signal, (progress) =>
-      this.#host.onStep(progress, job, watch),
-    );
+    await this.#checkMemory(request);
+    const { picture, warnings } = await this.#client.generate(request, signal, (progress) => {
+      this.#beat(progress);
+      this.#host.onStep(progress, job, watch);
+    });
+    this.#watchdog.beat();
     this.#host.onPicture({ picture, warnings, seconds: watch.seconds, device }, job);
+  }
+
+  /** @param {StepProgress} progress */
+  #beat({ call, steps }) {
+    this.#step = { at: Math.min(call + 1, steps), of: steps };
+    // The first message comes before the first step.
+    if (call > 0) this.#watchdog.beat();
+    else this.#watchdog.alive();
+  }
+
+  /**
+   * Throws where a picture needs more memory than a page can have: the engine would end in the
+   * middle of it.
+   * @param {import("../engine/protocol.js").Request} request
+   */
+  async #checkMemory({ width = 0, height = 0 }) {
+    if (this.#opened?.device.kind !== "cpu") return;
+    const plan = await this.plan(width, height);
+    if (!plan || plan.total <= MOST_ON_CPU) return;
+    const { bytes } = strings().studio.models;
+    const picture = `${width}\u00a0×\u00a0${height}`;
+    const { tooLarge } = strings().problems.session;
+    throw new DarkroomError("request", tooLarge(bytes(plan.total), bytes(MOST_ON_CPU), picture));
   }
 
   /** Ends the run after its current step. Where that takes long, a second call ends the worker. */
   cancel() {
     const run = this.#run;
     if (!run) return;
-    if (run.stuck) return this.open();
+    if (run.stuck) return this.restart();
     if (run.abort.signal.aborted) return;
     run.abort.abort();
     if (this.engine !== "ready") return;

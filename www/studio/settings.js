@@ -55,6 +55,10 @@ export const DEFAULTS = { steps: "20", guidance_scale: "7.5", device: "auto", pr
 const LARGEST_SEED = 2n ** 64n - 1n;
 const MOST_STEPS = 1000;
 const MOST_GUIDANCE = 100;
+/** Pixels of a side; the engine refuses more. */
+const LONGEST_SIDE = 4096;
+/** Digits of the largest seed. Longer numbers take long to read. */
+const SEED = /^\d{1,20}$/;
 
 /** Names of samplers for people. @type {Readonly<Record<string, string>>} */
 export const SAMPLER_NAMES = {
@@ -68,7 +72,8 @@ export const SAMPLER_NAMES = {
 };
 
 /** @param {string} sampler */
-export const samplerName = (sampler) => SAMPLER_NAMES[sampler] ?? sampler;
+export const samplerName = (sampler) =>
+  Object.hasOwn(SAMPLER_NAMES, sampler) ? SAMPLER_NAMES[sampler] : sampler;
 
 /** A seed as short as A1111's, which people can read out. */
 export const randomSeed = () => String(crypto.getRandomValues(new Uint32Array(1))[0]);
@@ -84,8 +89,7 @@ export function invalidFields(settings, multiple = 8) {
   const problems = new Map();
   const { seed, steps, guidance_scale, width, height } = settings;
   const t = strings().studio.invalid;
-  if (!/^\d+$/.test(seed) || BigInt(seed) > LARGEST_SEED)
-    problems.set("seed", t.seed(LARGEST_SEED));
+  if (!SEED.test(seed) || BigInt(seed) > LARGEST_SEED) problems.set("seed", t.seed(LARGEST_SEED));
   if (!/^\d+$/.test(steps) || Number(steps) < 1 || Number(steps) > MOST_STEPS)
     problems.set("steps", t.steps(MOST_STEPS));
   const scale = guidance_scale.trim() === "" ? NaN : Number(guidance_scale);
@@ -96,13 +100,18 @@ export function invalidFields(settings, multiple = 8) {
     const size = sides[field];
     if (size === "") continue;
     const pixels = Number(size);
-    if (!Number.isInteger(pixels) || pixels < multiple || pixels % multiple !== 0) {
-      const near = Math.max(1, Math.round(pixels / multiple)) * multiple;
-      const example = Number.isFinite(near) ? t.suchAs(near) : "";
-      problems.set(field, `${t[field](multiple)}${example}.`);
-    }
+    const inside = pixels >= multiple && pixels <= LONGEST_SIDE;
+    if (!Number.isInteger(pixels) || !inside || pixels % multiple !== 0)
+      problems.set(field, invalidSize(field, pixels, multiple));
   }
   return problems;
+}
+
+/** @param {"width" | "height"} field @param {number} pixels @param {number} multiple */
+function invalidSize(field, pixels, multiple) {
+  const highest = Math.floor(LONGEST_SIDE / multiple) * multiple;
+  const near = Math.min(highest, Math.max(1, Math.round(pixels / multiple)) * multiple);
+  return strings().problems.size[field](multiple, highest, near);
 }
 
 /**
@@ -151,14 +160,15 @@ export function requestOf({
 }
 
 /**
- * The settings as the fragment of the address, which browsers send to no server.
+ * The settings as the fragment of the address, which browsers send to no server. An empty prompt
+ * is written, too: a link to a picture without a negative prompt has to say so.
  * @param {Settings} settings
- * @param {Partial<Settings>} defaults left out at these values; the seed is always written
+ * @param {Partial<Settings>} defaults left out at these values; all other fields are written
  */
 export function toFragment(settings, defaults) {
   const words = new URLSearchParams();
   for (const field of FIELDS)
-    if (settings[field] !== (defaults[field] ?? "")) words.set(fieldName(field), settings[field]);
+    if (settings[field] !== defaults[field]) words.set(fieldName(field), settings[field]);
   return `#${words}`;
 }
 
@@ -173,7 +183,9 @@ export function fromFragment(fragment) {
   const settings = {};
   for (const field of FIELDS) {
     const value = words.get(fieldName(field)) ?? words.get(OLD_NAMES[field] ?? "");
-    if (value !== null) settings[field] = value;
+    // An empty address names no model: the present one stays.
+    if (value === null || (field === "model" && value.trim() === "")) continue;
+    settings[field] = value;
   }
   return settings;
 }

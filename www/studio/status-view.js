@@ -1,7 +1,7 @@
 // @ts-check
 /** Shows the state of engine and run: status line, progress bar, device, model, problems. */
 import { strings } from "../strings/index.js";
-import { showProblem } from "./problems.js";
+import { showProblem, showQuestion } from "./problems.js";
 import { deletedText, modelText, planText } from "./status-text.js";
 
 /** @typedef {import("../engine/protocol.js").Opened} Opened */
@@ -55,10 +55,20 @@ export class StatusView {
 
   /**
    * @param {import("../base/problem.js").Problem | null} problem null: hides the last one
-   * @param {boolean} onCpu the CPU is in use: it is no way out
+   * @param {Partial<import("./problems.js").Situation>} situation
    */
-  problem(problem, onCpu) {
-    showProblem(this.#part("problem"), problem, onCpu);
+  problem(problem, situation) {
+    showProblem(this.#part("problem"), problem, situation);
+  }
+
+  /**
+   * Asks whether the model of a link may be loaded.
+   * @param {import("./consent.js").Question} question
+   * @param {string} model name of the link's model
+   * @param {string} present name of the page's model
+   */
+  ask(question, model, present) {
+    showQuestion(this.#part("problem"), question, model, present);
   }
 
   /**
@@ -74,12 +84,18 @@ export class StatusView {
 
   /** Enables the buttons for this state of the run. @param {{idle: boolean, work: string}} state */
   buttons({ idle, work }) {
-    for (const act of ["generate", "compare"])
+    for (const act of ["generate", "compare", "wall"])
       this.#button(act).ariaDisabled = idle ? null : "true";
     const cancel = this.#button("cancel");
     cancel.ariaDisabled = idle || work === "ending" ? "true" : null;
     const t = strings().studio.actions;
     cancel.textContent = work === "stuck" ? t.stopNow : t.cancel;
+  }
+
+  /** Says what changes after the picture in progress. @param {string} text */
+  later(text) {
+    this.#part("device").textContent = text;
+    this.#part("spoken").textContent = text;
   }
 
   /** Empties what is shown of the last model. */

@@ -1,0 +1,247 @@
+// @ts-check
+/**
+ * Switch from one model to the next. A model that works is given up only for one that is plausible;
+ * the one before comes back with its settings at a press of a button.
+ */
+import { problemOf } from "../base/problem.js";
+import { strings } from "../strings/index.js";
+import { checkAddress, ON_DISK } from "./address.js";
+import { examineRemote } from "./candidate.js";
+import { questionAbout, remember } from "./consent.js";
+
+/** @typedef {import("../base/problem.js").Problem} Problem */
+/** @typedef {import("./consent.js").Question} Question */
+/** @typedef {import("./problems.js").Situation} Situation */
+/** @typedef {import("./settings.js").Settings} Settings */
+
+/**
+ * @typedef {object} Host
+ * @property {() => Settings} settings of the form
+ * @property {(settings: Partial<Settings>) => void} fill the form; opens nothing
+ * @property {() => void} forget the sampler and the size of the model before
+ * @property {() => void} open the model in the form, after the picture in progress
+ * @property {() => boolean} loaded a model is loaded
+ * @property {() => string} fallback the page's own model
+ * @property {(model: string) => string} addressOf a text in the model field
+ * @property {(model: string) => string} nameOf a text in the model field, for people
+ * @property {(text: string) => void} say a status
+ * @property {(problem: Problem, typed: boolean) => void} problem
+ * @property {(question: Question, model: string) => void} ask
+ */
+
+/** Settings that belong to a model, and come back with it. */
+const OWN = /** @type {const} */ ([
+  "model",
+  "prediction",
+  "guidance_scale",
+  "sampler",
+  "width",
+  "height",
+]);
+/** Problems that leave the loaded model as it is. */
+const HARMLESS = ["address", "file", "missing", "network", "disk"];
+
+/** @param {Settings} settings @returns {Partial<Settings>} */
+const own = (settings) => Object.fromEntries(OWN.map((field) => [field, settings[field]]));
+
+export class ModelSwitch {
+  #host;
+  /** The last model that was loaded, in the form's words. @type {Partial<Settings> | null} */
+  #good = null;
+  /**
+   * Settings that the address bar shows while no model is loaded.
+   * @type {Partial<Settings> | null}
+   */
+  #shown = null;
+  /** The model before it, with its settings. @type {Partial<Settings> | null} */
+  #previous = null;
+  /** The text that was refused. @type {string | null} */ #refused = null;
+  /** The check in progress. @type {Promise<boolean>} */ #check = Promise.resolve(true);
+  #abort = new AbortController();
+  /**
+   * The model of a link, until the visitor has answered.
+   * @type {{question: Question, settings: Partial<Settings>} | null}
+   */
+  #asked = null;
+
+  /** @param {Host} host */
+  constructor(host) {
+    this.#host = host;
+  }
+
+  /** Notes the model that is about to be opened first. */
+  begin() {
+    this.#shown = own(this.#host.settings());
+  }
+
+  /** Notes that the model in the form is loaded; true: it is another one than before. */
+  ready() {
+    const before = this.#shown;
+    this.#shown = this.#good = own(this.#host.settings());
+    this.#refused = null;
+    const { model, prediction } = this.#good;
+    return before?.model !== model || before?.prediction !== prediction;
+  }
+
+  /** Resolves when no check is in progress; false: the model was refused. */
+  settled() {
+    return this.#check;
+  }
+
+  /** Takes the text that the visitor has typed into the model field. */
+  typed() {
+    this.#abort.abort();
+    this.#abort = new AbortController();
+    this.#check = this.#try(this.#host.settings().model.trim(), this.#abort.signal);
+  }
+
+  /** @param {string} text @param {AbortSignal} signal @returns {Promise<boolean>} accepted */
+  async #try(text, signal) {
+    const host = this.#host;
+    try {
+      checkAddress(text);
+      if (!text.startsWith(ON_DISK)) {
+        const address = host.addressOf(text);
+        if (host.loaded()) {
+          host.say(strings().problems.session.checking(host.nameOf(text)));
+          await examineRemote(address, host.nameOf(text), signal);
+        }
+        if (signal.aborted) return this.#check;
+        remember(address);
+      }
+      this.accept(text);
+      return true;
+    } catch (error) {
+      if (signal.aborted) return this.#check;
+      this.#refuse(text, problemOf(error, "address"));
+      return false;
+    }
+  }
+
+  /**
+   * Opens a model that is plausible.
+   * @param {string} model the text for the field
+   * @param {Partial<Settings>} [settings] that belong to it
+   */
+  accept(model, settings = {}) {
+    const host = this.#host;
+    if (host.loaded() && this.#good)
+      this.#previous = { ...own(host.settings()), ...this.#named(this.#good) };
+    this.#refused = null;
+    this.#asked = null;
+    host.fill({ model });
+    host.forget();
+    host.fill({ model, ...settings });
+    host.open();
+  }
+
+  /** @param {Partial<Settings>} settings */
+  #named({ model = "", prediction = "auto" }) {
+    return { model, prediction };
+  }
+
+  /** @param {string} text @param {Problem} problem */
+  #refuse(text, problem) {
+    const host = this.#host;
+    host.say("");
+    this.#refused = text;
+    // Pictures are made with the model that is loaded: the field names it.
+    if (this.#good && host.loaded()) host.fill(this.#named(this.#good));
+    host.problem(problem, true);
+  }
+
+  /** Opens the model before, with its settings. */
+  back() {
+    const target = this.#previous ?? { model: this.#host.fallback() };
+    this.#previous = null;
+    const { model = "", ...settings } = target;
+    this.accept(model, settings);
+  }
+
+  /** Puts the refused text back into the field. */
+  edit() {
+    if (this.#refused !== null) this.#host.fill({ model: this.#refused });
+  }
+
+  /** Checks the refused text again; false: there is none. */
+  again() {
+    if (this.#refused === null) return false;
+    this.#host.fill({ model: this.#refused });
+    this.typed();
+    return true;
+  }
+
+  /**
+   * Facts for the panel of a problem.
+   * @param {Problem} problem
+   * @returns {Pick<Situation, "back" | "stays">}
+   */
+  situation({ kind }) {
+    const host = this.#host;
+    const loaded = host.loaded();
+    const before = this.#previous?.model ?? host.fallback();
+    const back = !loaded && before && before !== host.settings().model;
+    const stays = loaded && HARMLESS.includes(kind) && this.#good?.model;
+    return {
+      back: back ? host.nameOf(before) : null,
+      stays: stays ? host.nameOf(stays) : null,
+    };
+  }
+
+  /**
+   * The settings for the address bar: a model that is not loaded does not appear there.
+   * @param {Settings} settings
+   * @returns {Settings}
+   */
+  forAddress(settings) {
+    if (this.#host.loaded() || !this.#shown) return settings;
+    // Before the first model is loaded, its size and sampler are the visitor's.
+    const shown = { ...this.#named(this.#shown), ...(this.#good && this.#shown) };
+    return /** @type {Settings} */ ({ ...settings, ...shown });
+  }
+
+  // Links
+
+  /**
+   * The settings of a link that may be applied at once. The visitor is asked about its model.
+   * @param {Partial<Settings>} settings
+   * @param {string} page address
+   * @returns {Promise<Partial<Settings>>}
+   */
+  async link(settings, page) {
+    this.#asked = null;
+    const { model, prediction, ...rest } = settings;
+    const host = this.#host;
+    if (model === undefined || model === host.fallback()) return settings;
+    try {
+      checkAddress(model);
+    } catch (error) {
+      this.#refused = model;
+      queueMicrotask(() => host.problem(problemOf(error, "address"), true));
+      return rest;
+    }
+    if (model.startsWith(ON_DISK)) return settings;
+    const question = await questionAbout(host.addressOf(model), page);
+    if (!question) return settings;
+    this.#asked = { question, settings };
+    return rest;
+  }
+
+  /** Shows the question that is still open; false: there is none. */
+  showQuestion() {
+    const asked = this.#asked;
+    if (asked) this.#host.ask(asked.question, this.#host.nameOf(asked.settings.model ?? ""));
+    return asked !== null;
+  }
+
+  /** Takes the answer to the question. @param {boolean} load */
+  answer(load) {
+    const asked = this.#asked;
+    this.#asked = null;
+    if (!asked) return;
+    if (!load) return this.#host.say(strings().problems.consent.cancelled);
+    const { model = "", prediction = "auto", guidance_scale } = asked.settings;
+    this.#host.fill({ model, prediction, ...(guidance_scale && { guidance_scale }) });
+    this.typed();
+  }
+}
