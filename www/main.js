@@ -1,7 +1,11 @@
 // @ts-check
-/** Script of the page: adds a studio and keeps its settings in the address bar. */
+/** Script of the page: connects the studio with the address bar and with the page around it. */
+// In this order: the language and the settings of the address, then the studio.
+import "./page/language.js";
+import "./page/early.js";
 import { DarkroomStudio } from "./darkroom-studio.js";
-import { setLanguage } from "./strings/index.js";
+import { wipePair } from "./page/pair.js";
+import { listenToWords, loadShowcase } from "./page/showcase.js";
 import { fromFragment, toFragment } from "./studio/settings.js";
 
 const MODEL = "models/portraits";
@@ -20,38 +24,26 @@ const UNSAID = {
 /** Browsers refuse to change the address at every key press. */
 const WRITE_AFTER_MS = 300;
 
-// One language for the page and the studio in it.
-document.documentElement.lang = setLanguage(...wantedLanguages());
-const studio = new DarkroomStudio();
-// Settings of a first visit. With this seed the same man has or loses his mustache. The demo model
-// needs less guidance than a large one: with more of it, other things change as well.
-const FIRST = {
-  model: MODEL,
-  prompt: "Portrait photo of a man",
-  "negative-prompt": "mustache",
-  seed: "14",
-  "guidance-scale": "3",
-};
-for (const [name, value] of Object.entries(FIRST)) {
-  studio.setAttribute(name, value);
-}
-// Tests use a hub of their own.
-const hub = new URLSearchParams(location.search).get("hub");
-if (hub && ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname))
-  studio.setAttribute("hub", hub);
-void studio.openLink(fromFragment(location.hash));
-document.querySelector("#studio")?.replaceChildren(studio);
+const found = document.querySelector("darkroom-studio");
+if (!(found instanceof DarkroomStudio)) throw new TypeError("the page has no studio");
+const studio = found;
+
+/** The studio shows why there is no picture. */
+const shownAlready = () => {};
 
 let timer = 0;
-studio.addEventListener("settings", () => {
+studio.addEventListener("settings", (event) => {
+  const { detail } = /** @type {CustomEvent<import("./studio/settings.js").Settings>} */ (event);
   clearTimeout(timer);
   timer = window.setTimeout(
-    () => history.replaceState(null, "", toFragment(studio.linkSettings, UNSAID)),
+    () => history.replaceState(null, "", toFragment(detail, UNSAID)),
     WRITE_AFTER_MS,
   );
 });
 window.addEventListener("hashchange", () => {
-  void studio.openLink({ ...UNSAID, ...fromFragment(location.hash) });
+  // Other fragments name a place on the page.
+  if (location.hash.includes("="))
+    void studio.openLink({ ...UNSAID, ...fromFragment(location.hash) });
 });
 
 // Files dropped beside the studio are for the studio, too. Otherwise the browser would open them.
@@ -62,19 +54,48 @@ for (const type of ["dragenter", "dragover", "dragleave", "drop"]) {
   });
 }
 
-// An experiment is a link to its settings. A click also makes the picture.
-for (const link of document.querySelectorAll(".experiment a")) {
+/** Calls back for a click that does not open the link elsewhere. */
+function onPress(/** @type {HTMLAnchorElement} */ link, /** @type {() => void} */ act) {
   link.addEventListener("click", (event) => {
-    const { ctrlKey, metaKey, shiftKey } = /** @type {MouseEvent} */ (event);
-    if (ctrlKey || metaKey || shiftKey) return;
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
-    studio.settings = {
-      sampler: "",
-      width: "",
-      height: "",
-      ...fromFragment(/** @type {HTMLAnchorElement} */ (link).hash),
-    };
-    studio.generate().catch(() => {});
+    act();
+  });
+}
+
+const links = (/** @type {string} */ selector) =>
+  /** @type {NodeListOf<HTMLAnchorElement>} */ (document.querySelectorAll(selector));
+
+// An experiment is a link to its settings. A click also makes the picture.
+for (const link of links(".experiment a")) {
+  onPress(link, () => {
+    studio.settings = { sampler: "", width: "", height: "", ...fromFragment(link.hash) };
+    studio.scrollIntoView();
+    studio.generate().catch(shownAlready);
+  });
+}
+
+// The fragment of the address holds the settings, so that these links leave it alone.
+for (const link of links("[data-scroll]")) {
+  onPress(link, () => {
+    const place = document.querySelector(link.hash);
+    place?.scrollIntoView();
+    /** @type {HTMLElement | null} */ (place?.querySelector("[tabindex]"))?.focus({
+      preventScroll: true,
+    });
+  });
+}
+
+wipePair(document);
+listenToWords(studio);
+void loadShowcase(studio);
+// The finished pair, made again on this machine.
+for (const button of /** @type {NodeListOf<HTMLElement>} */ (
+  document.querySelectorAll("[data-live]")
+)) {
+  button.addEventListener("click", () => {
+    studio.settings = fromFragment(button.dataset.live ?? "");
+    studio.generate({ compare: true }).catch(shownAlready);
   });
 }
 
@@ -84,22 +105,3 @@ window.addEventListener("load", () => {
     ?.register("sw.js", { updateViaCache: "none" })
     .catch((error) => console.warn(`Not saved for offline use: ${error}`));
 });
-
-/**
- * Languages in the order of preference: of the address (`?lang=de`), of an earlier choice, of the
- * browser.
- */
-function wantedLanguages() {
-  const asked = new URLSearchParams(location.search).get("lang");
-  const languages = [asked, storedLanguage(), ...navigator.languages];
-  return languages.filter((tag) => typeof tag === "string");
-}
-
-/** The visitor's earlier choice; null where there is none or storage is blocked. */
-function storedLanguage() {
-  try {
-    return localStorage.getItem("darkroom-language");
-  } catch {
-    return null;
-  }
-}

@@ -59,7 +59,9 @@
  * Progress of opening a model. `notice`: a message for the visitor; empty: the last one is over.
  * `storage`: that many more bytes are about to be cached. `plan`: the memory that the model takes.
  * `chosen`: the device that the engine is being started on.
- * @typedef {{stage: "device" | "engine" | "test"}
+ * `engine`: bytes of its download, total 0 where unknown; the model's files are fetched meanwhile.
+ * @typedef {{stage: "device" | "test"}
+ *   | {stage: "engine", done: number, total: number}
  *   | {stage: "weights", done: number, total: number, fetched: number, what: string}
  *   | {stage: "chosen", device: "gpu" | "cpu"}
  *   | {stage: "notice", text: string}

@@ -11,6 +11,8 @@ import { setLanguage } from "../strings/index.js";
 import { LocalSource } from "../weights/local.js";
 import { ModelSource } from "../weights/source.js";
 import { probe } from "./device.js";
+import { compileEngine } from "./download.js";
+import { ENGINE_FILES } from "./engine-files.js";
 import { deviceLost, loadFailure, startFailure, stepFailure } from "./failures.js";
 import { cachedTiling, cacheTiling } from "./tuning-cache.js";
 
@@ -31,11 +33,6 @@ const queue = [];
 /** Id of the request in progress. @type {number | null} */
 let current = null;
 let cancelled = false;
-/** Files of the page that the engine is made of. */
-const ENGINE_FILES = [
-  new URL("../pkg/darkroom.js", import.meta.url).href,
-  new URL("../pkg/darkroom_bg.wasm", import.meta.url).href,
-];
 
 self.addEventListener("message", (event) => {
   /** @type {PageMessage} */
@@ -119,32 +116,50 @@ async function open(message) {
   const tell = (value) => send({ tag: "progress", id, value });
 
   tell({ stage: "device" });
-  const { gpu } = /** @type {{gpu?: import("./device.js").Gpu}} */ (navigator);
-  const device = await probe(choice, gpu);
-  if (reason) device.reason = reason;
-  tell({ stage: "chosen", device: device.kind });
+  // The engine and a model's first files are fetched at the same time: neither waits for the other.
+  const wasm = withKind("start", () => startEngine(tell)).catch(pageFailure);
+  let opening = new OpeningModel(message, wasm, tell);
+  try {
+    const { gpu } = /** @type {{gpu?: import("./device.js").Gpu}} */ (navigator);
+    const [{ Engine, version }, device] = await Promise.all([wasm, probe(choice, gpu)]);
+    if (reason) device.reason = reason;
+    tell({ stage: "chosen", device: device.kind });
+    const made = await withKind("device", () => Engine.create(device.kind));
+    tell({ stage: "test" });
+    await withKind("device", () => made.selfTest());
+    await withKind("device", () => tune(made, device.name, version()));
 
-  tell({ stage: "engine" });
-  const wasm = await withKind("start", () => import("../pkg/darkroom.js")).catch(pageFailure);
-  await withKind("start", () => wasm.default()).catch(pageFailure);
-  const made = await withKind("device", () => wasm.Engine.create(device.kind));
-  tell({ stage: "test" });
-  await withKind("device", () => made.selfTest());
-  await withKind("device", () => tune(made, device.name, wasm.version()));
-
-  const createSha256 = () => new wasm.Sha256();
-  let source = await load(made, message, createSha256, tell);
-  if (source.problem && source.retryable) {
-    const text =
-      source.problem.kind === "changed"
-        ? "The model was replaced on the server while it was being read."
-        : "A model file was corrupted in transit.";
-    tell({ stage: "notice", text: `${text} Downloading it again.` });
-    source = await load(made, { ...message, fresh: false }, createSha256, tell);
+    let source = await opening.load(made);
+    if (source.problem && source.retryable) {
+      const text =
+        source.problem.kind === "changed"
+          ? "The model was replaced on the server while it was being read."
+          : "A model file was corrupted in transit.";
+      tell({ stage: "notice", text: `${text} Downloading it again.` });
+      opening = new OpeningModel({ ...message, fresh: false }, wasm, tell);
+      source = await opening.load(made);
+    }
+    if (source.problem) throw source.problem;
+    engine = made;
+    return { device, model: made.modelInfo(), stored: source.storage, why: source.why };
+  } catch (error) {
+    await opening.close();
+    throw error;
   }
-  if (source.problem) throw source.problem;
-  engine = made;
-  return { device, model: made.modelInfo(), stored: source.storage, why: source.why };
+}
+
+/**
+ * Fetches, compiles and starts the engine.
+ * @param {(progress: import("./protocol.js").OpenProgress) => void} tell
+ */
+async function startEngine(tell) {
+  const compiled = compileEngine(ENGINE_FILES, {
+    progress: (done, total) => tell({ stage: "engine", done, total }),
+    notice: (text) => tell({ stage: "notice", text }),
+  });
+  const [wasm, module_or_path] = await Promise.all([import("../pkg/darkroom.js"), compiled]);
+  await wasm.default({ module_or_path });
+  return wasm;
 }
 
 /**
@@ -158,49 +173,95 @@ async function tune(engine, adapter, version) {
   if (chosen?.chosen_by === "measured") await cacheTiling(adapter, version, chosen.tiling);
 }
 
-/**
- * Loads a model. An error is in the source's `problem` then.
- * @param {import("../pkg/darkroom.js").Engine} engine
- * @param {Open} message
- * @param {() => import("../pkg/darkroom.js").Sha256} createSha256
- * @param {(progress: import("./protocol.js").OpenProgress) => void} tell
- */
-async function load(engine, { model, prediction, fresh }, createSha256, tell) {
-  let fetched = 0;
-  const progress = { done: 0, total: 0, what: "" };
-  const listener = {
-    notice: (/** @type {string} */ text) => tell({ stage: "notice", text }),
-    fetched: (/** @type {number} */ bytes) => {
-      fetched += bytes;
-      tell({ stage: "weights", fetched, ...progress });
-    },
-    storing: (/** @type {number} */ bytes) => tell({ stage: "storage", bytes }),
-    createSha256,
-  };
-  const source =
-    typeof model === "string"
-      ? await ModelSource.open(model, fresh, listener)
-      : new LocalSource(model);
-  /** @param {number} done bytes @param {number} total bytes @param {string} what */
-  const onProgress = (done, total, what) => {
-    if (total) source.expect(total);
-    Object.assign(progress, { done, total, what });
-    tell({ stage: "weights", fetched, ...progress });
-  };
-  try {
-    await engine.load(source, onProgress, prediction, (plan) => tell({ stage: "plan", plan }));
-    source.problem = null;
-    await source.complete();
-  } catch (error) {
-    await source.close();
-    if (error instanceof WebAssembly.RuntimeError) throw error;
-    // What has been fetched is stored by now: the next engine goes on from there.
-    if (deviceLost(error) && !source.problem)
-      throw new DarkroomError("crash", problemOf(error, "crash").message);
-    const name = typeof model === "string" ? model : model.name;
-    source.problem = loadFailure(error, source, name);
+/** A model. Its files are fetched from now on, and loaded once the engine has started. */
+class OpeningModel {
+  #message;
+  #tell;
+  #source;
+  #fetched = 0;
+  #progress = { done: 0, total: 0, what: "" };
+  #loading = false;
+
+  /**
+   * @param {Open} message
+   * @param {Promise<typeof import("../pkg/darkroom.js")>} wasm computes checksums
+   * @param {(progress: import("./protocol.js").OpenProgress) => void} tell
+   */
+  constructor(message, wasm, tell) {
+    this.#message = message;
+    this.#tell = tell;
+    /** @type {typeof import("../pkg/darkroom.js") | null} */
+    let engine = null;
+    wasm.then(
+      (started) => (engine = started),
+      () => {},
+    );
+    this.#source = this.#open(() => {
+      if (!engine) throw new DarkroomError("engine", "The engine has not started.");
+      return new engine.Sha256();
+    });
+    this.#source.catch(() => {});
   }
-  return source;
+
+  /** @param {() => import("../pkg/darkroom.js").Sha256} createSha256 */
+  async #open(createSha256) {
+    const { model, fresh } = this.#message;
+    if (typeof model !== "string") return new LocalSource(model);
+    const source = await ModelSource.open(model, fresh, {
+      notice: (text) => this.#tell({ stage: "notice", text }),
+      fetched: (bytes) => {
+        this.#fetched += bytes;
+        // Until the engine has started, its own bytes are shown.
+        if (this.#loading) this.#report();
+      },
+      storing: (bytes) => this.#tell({ stage: "storage", bytes }),
+      createSha256,
+    });
+    void source.prefetch();
+    return source;
+  }
+
+  #report() {
+    this.#tell({ stage: "weights", fetched: this.#fetched, ...this.#progress });
+  }
+
+  /**
+   * Loads the model. An error is in the source's `problem` then.
+   * @param {import("../pkg/darkroom.js").Engine} engine
+   */
+  async load(engine) {
+    const { model, prediction } = this.#message;
+    const source = await this.#source;
+    this.#loading = true;
+    this.#report();
+    /** @param {number} done bytes @param {number} total bytes @param {string} what */
+    const onProgress = (done, total, what) => {
+      if (total) source.expect(total);
+      this.#progress = { done, total, what };
+      this.#report();
+    };
+    const onPlan = (/** @type {import("./protocol.js").MemoryPlan} */ plan) =>
+      this.#tell({ stage: "plan", plan });
+    try {
+      await engine.load(source, onProgress, prediction, onPlan);
+      source.problem = null;
+      await source.complete();
+    } catch (error) {
+      await source.close();
+      if (error instanceof WebAssembly.RuntimeError) throw error;
+      // What has been fetched is stored by now: the next engine goes on from there.
+      if (deviceLost(error) && !source.problem)
+        throw new DarkroomError("crash", problemOf(error, "crash").message);
+      source.problem = loadFailure(error, source, typeof model === "string" ? model : model.name);
+    }
+    return source;
+  }
+
+  /** Ends the downloads, and stores the bytes that have come. */
+  async close() {
+    const source = await this.#source.catch(() => null);
+    await source?.close();
+  }
 }
 
 /**
@@ -229,13 +290,11 @@ async function withKind(kind, act) {
  * @returns {Promise<never>}
  */
 async function pageFailure(error) {
-  for (const url of ENGINE_FILES) {
-    const answer = await fetch(url, { method: "HEAD", cache: "no-store" }).catch(() => null);
-    if (answer === null || answer.ok) continue;
-    const status = `${answer.status} ${answer.statusText}`.trimEnd();
-    throw new DarkroomError("page", `${url}: the server answered ${status}.`);
-  }
-  throw error;
+  const url = ENGINE_FILES.wasm;
+  const answer = await fetch(url, { method: "HEAD", cache: "no-store" }).catch(() => null);
+  if (answer === null || answer.ok) throw error;
+  const status = `${answer.status} ${answer.statusText}`.trimEnd();
+  throw new DarkroomError("page", `${url}: the server answered ${status}.`);
 }
 
 function loadedEngine() {

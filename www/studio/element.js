@@ -8,30 +8,35 @@ import { setLanguage, strings } from "../strings/index.js";
 import { addressOf, nameOf, ON_DISK } from "./address.js";
 import { emit } from "./events.js";
 import { FileInput } from "./file-input.js";
+import { rememberFold } from "./fold.js";
 import { SettingsForm } from "./form.js";
 import { Gallery } from "./gallery.js";
-import { fromInfotext } from "./infotext.js";
 import { LiveNotes } from "./live-notes.js";
 import { ModelSwitch } from "./model-switch.js";
 import { ModelsPanel } from "./models.js";
-import { pictureFile } from "./picture-file.js";
-import { PictureView } from "./picture-view.js";
-import { download } from "./png.js";
-import { textOf } from "./png-text.js";
+import { PictureActions } from "./picture-actions.js";
 import { useRemedy } from "./remedies.js";
 import { makeRun, until } from "./run.js";
 import { SessionView } from "./session-view.js";
-import { ATTRIBUTES, defaultOf, SettingElement, settingsOfAttributes } from "./setting-element.js";
+import {
+  ATTRIBUTES,
+  defaultOf,
+  SettingElement,
+  settingsOfAttributes,
+  takeEarly,
+} from "./setting-element.js";
 import { DEFAULTS, fieldOf, randomSeed } from "./settings.js";
 import { languageOf, restyle, shadowRootOf } from "./shadow-root.js";
-import { partOf, StatusView, said } from "./status-view.js";
+import { translated } from "./showcase.js";
+import { Stage } from "./stage.js";
+import { partOf, StatusView } from "./status-view.js";
 
 /** @typedef {import("../engine/protocol.js").DeviceChoice} DeviceChoice */
 /** @typedef {import("../engine/protocol.js").Prediction} Prediction */
-/** @typedef {import("./picture-view.js").Frame} Frame */
 /** @typedef {import("./session-view.js").Views} Views */
 /** @typedef {import("./settings.js").Field} Field */
 /** @typedef {import("./settings.js").Settings} Settings */
+/** @typedef {import("./showcase.js").Showcase} Showcase */
 
 /** An element that is moved leaves the document for a moment, and keeps its engine. */
 const RELEASE_AFTER_MS = 5000;
@@ -44,11 +49,16 @@ export class DarkroomStudio extends SettingElement {
   /** @type {ModelsPanel} */ #models = /** @type {any} */ (null);
   /** @type {FileInput | null} */ #files = null;
   /** Settings given before the form exists. @type {Partial<Settings>} */ #early = {};
-  /** Settings of a link, before the form exists. @type {Partial<Settings> | null} */
+  /** The settings of a link, before the form exists. @type {Partial<Settings> | null} */
   #link = null;
+  /** @type {Showcase | null} */ #showcase = null;
   #firstSeed = randomSeed();
   #releaseTimer = 0;
-  /** The model or the device was changed, and is not opened yet. */ #stale = true;
+  /**
+   * Change since the model was opened; "all": nothing is open.
+   * @type {"all" | "model" | "device" | null}
+   */
+  #stale = "all";
   #connect = () => {};
   /** @type {Promise<void>} */ #connected = new Promise((resolve) => {
     this.#connect = resolve;
@@ -60,23 +70,22 @@ export class DarkroomStudio extends SettingElement {
       prediction: /** @type {Prediction} */ (this.settings.prediction),
       device: /** @type {DeviceChoice} */ (this.settings.device),
     }),
-    onFile: (file) => this.setValue(file),
     models: () => this.#switch,
-    onSwitched: () => this.#changed(),
+    onChange: () => this.#changed(),
+    onFile: (file) => this.setValue(file),
   });
   #session = this.#shown.session;
+  #pictures = new PictureActions({
+    shown: this.#shown,
+    views: () => this.#views,
+    settings: () => this.settings,
+    apply: (settings) => this.#apply(settings),
+    make: (options) => this.#make(options),
+  });
   #switch = new ModelSwitch({
-    settings: () => this.#views.form.settings,
-    fill: (settings) => {
-      this.#views.form.fill(settings);
-      this.#changed();
-    },
-    name: (model) => {
-      this.#views.form.nameModel(model);
-      this.#changed();
-    },
-    forget: () => this.#views.form.forgetModel(),
-    open: () => this.#session.change(),
+    form: () => this.#views.form,
+    changed: () => this.#changed(),
+    open: () => this.#session.change("model"),
     loaded: () => this.#session.opened !== null,
     fallback: () => this.getAttribute("model") ?? "",
     addressOf: (model) => addressOf(model, document.baseURI, this.#hub),
@@ -84,23 +93,24 @@ export class DarkroomStudio extends SettingElement {
     say: (text) => this.#views.status.say({ text, fraction: text ? null : undefined }),
     problem: (problem, typed) => this.#shown.showProblem(problem, typed),
     ask: (question, model) =>
-      this.#views.status.ask(question, model, this.#nameOf(this.#views.form.settings.model)),
+      this.#views.status.ask(question, model, this.#nameOf(this.settings.model)),
   });
 
   connectedCallback() {
     clearTimeout(this.#releaseTimer);
+    takeEarly(this, ["settings", "showcase", "link"]);
     if (!this.#root) this.#build();
-    if (this.#session.engine === "closed") this.#stale = true;
-    void this.#begin();
+    if (this.#session.engine === "closed") this.#stale = "all";
+    void this.#start();
     this.#connect();
   }
 
-  /** Opens the first model: the one of a link, unless the visitor has to agree to it. */
-  async #begin() {
+  /** Opens the first model: the one of the link, unless the visitor has to agree to it. */
+  async #start() {
     const link = this.#link;
     this.#link = null;
     if (link) this.#views.form.fill(await this.#switch.link(link, document.baseURI));
-    this.#switch.begin();
+    if (this.#stale === "all") this.#switch.begin();
     this.#open();
     this.#switch.showQuestion();
   }
@@ -117,7 +127,7 @@ export class DarkroomStudio extends SettingElement {
   attributeChangedCallback(name, before, value) {
     if (before === value) return;
     if (name === "lang") this.#translate();
-    else if (name === "hub") this.#openSoon();
+    else if (name === "hub") this.#openSoon("model");
     else this.#takeAttribute(fieldOf(name), value);
   }
 
@@ -144,6 +154,11 @@ export class DarkroomStudio extends SettingElement {
    * @param {Partial<Settings>} settings
    */
   set settings(settings) {
+    this.#apply(settings);
+  }
+
+  /** @param {Partial<Settings>} settings */
+  #apply(settings) {
     if (!this.#root) {
       Object.assign(this.#early, settings);
       return;
@@ -156,7 +171,7 @@ export class DarkroomStudio extends SettingElement {
     const { device, model, prediction } = form.settings;
     const same =
       device === before.device && model === before.model && prediction === before.prediction;
-    if (!same) this.#openSoon();
+    if (!same) this.#openSoon(device === before.device ? "model" : "device");
   }
 
   /**
@@ -165,19 +180,29 @@ export class DarkroomStudio extends SettingElement {
    * @param {Partial<Settings>} settings
    */
   async openLink(settings) {
-    if (this.#root) {
-      this.settings = await this.#switch.link(settings, document.baseURI);
-      this.#switch.showQuestion();
+    const { model, prediction, ...rest } = settings;
+    if (!this.#root) {
+      this.#link = settings;
+      this.settings = rest;
       return;
     }
-    const { model, prediction, ...rest } = settings;
-    this.#link = settings;
-    this.settings = rest;
+    this.settings = await this.#switch.link(settings, document.baseURI);
+    this.#switch.showQuestion();
   }
 
-  /** The settings for a link: they name the model that is loaded. */
-  get linkSettings() {
-    return this.#switch.forAddress(this.settings);
+  /** The settings of a link, as for `openLink`. @param {Partial<Settings>} settings */
+  set link(settings) {
+    void this.openLink(settings);
+  }
+
+  /** Facts about a model, see showcase.js. @param {Showcase | null} showcase */
+  set showcase(showcase) {
+    this.#showcase = showcase;
+    if (this.#root) this.#describeModel();
+  }
+
+  get showcase() {
+    return this.#showcase;
   }
 
   formResetCallback() {
@@ -192,27 +217,27 @@ export class DarkroomStudio extends SettingElement {
    * @param {object} [options]
    * @param {boolean} [options.compare] makes two of the same seed, the first without the negative
    *   prompt
+   * @param {boolean} [options.wall] makes such a pair for each of nine seeds
    * @param {AbortSignal} [options.signal] cancels
    * @returns {Promise<import("./run.js").Outcome>}
    * @throws {DarkroomError | DOMException} a DarkroomError says why there is no picture; an
    *   AbortError that it was cancelled
    */
-  async generate({ compare = false, signal } = {}) {
+  async generate({ compare = false, wall = false, signal } = {}) {
     await until(this.#connected, signal);
-    // A model that was typed just now is examined first.
-    if (!(await this.#switch.settled())) throw new DOMException("No model.", "AbortError");
+    if (!(await until(this.#switch.settled(), signal))) throw this.#shown.refusal();
     do await this.#session.stop();
     while (!this.#session.idle);
     signal?.throwIfAborted();
-    const [invalid] = this.#invalid(compare).values();
+    const several = compare || wall;
+    const [invalid] = this.#invalid(several).values();
     if (invalid) throw new DarkroomError("request", invalid);
     this.#open();
     // A comparison is about the picture there is: the same seed again.
-    if (!compare) this.#views.form.useSeed();
+    if (!several) this.#views.form.useSeed();
     this.#changed();
-    const { settings } = this;
-    const all = compare ? [{ ...settings, negative_prompt: "" }, settings] : [settings];
-    return makeRun(this.#shown, all, signal);
+    const kind = wall ? "wall" : compare ? "compare" : "picture";
+    return makeRun(this.#shown, this.settings, kind, signal);
   }
 
   /** Cancels the picture in progress after its current step. */
@@ -235,11 +260,17 @@ export class DarkroomStudio extends SettingElement {
       status,
       form,
       notes: new LiveNotes(this.#session, form, status),
-      pictures: new PictureView(this.#part("pictures"), (frame) => void this.#save(frame)),
-      gallery: new Gallery(this.#part("gallery"), (frame) => this.#restoreFrame(frame)),
+      stage: new Stage(root, {
+        onSave: (frame) => void this.#pictures.save(frame),
+        onTry: (settings) => this.#pictures.try(settings),
+        onOpen: (frames) => this.#pictures.openPair(frames),
+      }),
+      gallery: new Gallery(this.#part("gallery"), (frame) => this.#pictures.restoreFrame(frame)),
     };
+    this.#describeModel();
     this.#buildModels();
     this.#buildFiles(root);
+    rememberFold(this.#part("fold", HTMLDetailsElement));
     this.#listen();
   }
 
@@ -277,7 +308,7 @@ export class DarkroomStudio extends SettingElement {
     // It has the files that the visitor chose, and stays when the form is built again.
     this.#files ??= new FileInput(this, root, {
       onModel: (name) => this.#switch.accept(name),
-      onPicture: (picture) => this.#restoreFile(picture),
+      onPicture: (picture) => this.#pictures.restoreFile(picture),
       onProblem: (error) => this.#shown.showProblem(problemOf(error, "disk")),
     });
   }
@@ -304,28 +335,40 @@ export class DarkroomStudio extends SettingElement {
     this.settings = settings;
   }
 
-  /** Opens the model after this task: several attributes may change in a row. */
-  #openSoon() {
-    this.#stale = true;
+  /**
+   * Opens the model after this task: several attributes may change in a row.
+   * @param {"model" | "device"} what has changed
+   */
+  #openSoon(what) {
+    this.#stale ??= what;
     queueMicrotask(() => this.#open());
   }
 
   /** Opens the model, if it was changed. */
   #open() {
-    if (!this.#stale || !this.isConnected || !this.#root) return;
-    this.#stale = false;
-    if (typeof WebAssembly === "object") this.#session.change();
-    else {
+    const stale = this.#stale;
+    if (!stale || !this.isConnected || !this.#root) return;
+    this.#stale = null;
+    if (typeof WebAssembly !== "object") {
       this.#form.hidden = true;
       this.#views.status.fallback(true, strings().studio.status.noWebAssembly);
-    }
+    } else if (stale === "all") this.#session.open();
+    else this.#session.change(stale);
+  }
+
+  /** Shows what the model draws, where that is known. */
+  #describeModel() {
+    const { model } = this.settings;
+    const known = this.#showcase?.model === model ? this.#showcase : null;
+    this.#views.stage.showcase = known;
+    this.#part("draws").textContent = translated(known?.draws) || strings().stage.model(model);
   }
 
   #listen() {
     const form = this.#form;
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      if (this.#session.idle) this.#make({ compare: false });
+      if (this.#session.idle) this.#make({});
     });
     form.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
@@ -344,7 +387,8 @@ export class DarkroomStudio extends SettingElement {
       if (name === "model") this.#switch.typed();
       // The prediction type also decides on the model's default sampler and size.
       if (name === "prediction") this.#views.form.resetModelDefaults();
-      if (name === "device" || name === "prediction") this.#session.change();
+      if (name === "device") this.#session.change("device");
+      if (name === "prediction") this.#session.change("model");
     });
   }
 
@@ -352,13 +396,15 @@ export class DarkroomStudio extends SettingElement {
   #press({ act, remedy }) {
     if (act === "cancel") this.#session.cancel();
     if (act === "compare" && this.#session.idle) this.#make({ compare: true });
+    if (act === "wall" && this.#session.idle) this.#make({ wall: true });
+    if (act === "change-model") this.#views.form.focus("model");
     if (act === "new-seed") {
       this.#views.form.newSeed();
       this.#changed();
     }
     if (act === "models") void this.#models.open(this.#address);
     if (act === "file" || act === "folder") this.#files?.choose(act);
-    if (remedy)
+    if (remedy && this.#files)
       useRemedy(remedy, {
         session: this.#session,
         models: this.#switch,
@@ -373,18 +419,21 @@ export class DarkroomStudio extends SettingElement {
       });
   }
 
-  /** Makes a picture for the visitor, who sees the notes. @param {{compare: boolean}} options */
+  /**
+   * Makes pictures for the visitor, who sees the notes.
+   * @param {{compare?: boolean, wall?: boolean}} options
+   */
   #make(options) {
-    const [field] = this.#invalid(options.compare).keys();
+    const [field] = this.#invalid(Boolean(options.compare || options.wall)).keys();
     if (field) this.#views.form.focus(field);
     else this.generate(options).catch(() => {});
   }
 
-  /** The messages about fields that do not allow a picture. @param {boolean} compare */
-  #invalid(compare) {
+  /** The messages about fields that do not allow a picture. @param {boolean} several */
+  #invalid(several) {
     const { form } = this.#views;
     const invalid = form.review();
-    if (compare && !this.settings.negative_prompt.trim()) {
+    if (several && !this.settings.negative_prompt.trim()) {
       const text = strings().studio.prompts.writeFirst;
       invalid.set("negative_prompt", text);
       form.note("negative_prompt", text);
@@ -392,44 +441,12 @@ export class DarkroomStudio extends SettingElement {
     return invalid;
   }
 
-  /** Restores the settings that a picture was made with. @param {File} picture */
-  async #restoreFile(picture) {
-    const text = await textOf(new Uint8Array(await picture.arrayBuffer()), "parameters");
-    const found = text === null ? null : fromInfotext(text, this.settings.model);
-    if (!found) {
-      throw new DarkroomError("request", strings().studio.status.noParameters(picture.name));
-    }
-    const { status } = this.#views;
-    this.#shown.showProblem(null);
-    this.settings = found.settings;
-    status.warn(found.notes);
-    if (this.#session.idle) status.say(said(strings().studio.status.restored(picture.name)));
-  }
-
-  /** Shows a picture of the gallery, and restores its settings. @param {Frame} frame */
-  #restoreFrame(frame) {
-    if (!this.#session.idle) return;
-    const { device, model, ...settings } = frame.settings;
-    this.settings = model === this.settings.model ? settings : frame.settings;
-    this.#views.pictures.show(frame);
-    this.#views.status.warn(frame.warnings);
-  }
-
-  /** @param {Frame} frame */
-  async #save({ settings, canvas }) {
-    try {
-      const file = await pictureFile(canvas, settings);
-      download(file, file.name);
-    } catch (error) {
-      this.#shown.showProblem(problemOf(error, "engine"));
-    }
-  }
-
   /** Runs after any change by the visitor, by a link or by the page. */
   #changed() {
     this.#views.form.review();
+    this.#describeModel();
     this.#views.notes.soon();
-    emit(this, "settings", this.settings);
+    emit(this, "settings", this.#switch.forAddress(this.settings));
   }
 
   /** @param {string | null} address of the model that was deleted from the cache; null: all */
@@ -438,6 +455,12 @@ export class DarkroomStudio extends SettingElement {
     if (!opened || opened.stored === "disk") return;
     if (address !== null && address !== this.#address) return;
     this.#views.status.deleted(opened);
+  }
+
+  /** @param {string} model the text in the model field */
+  #nameOf(model) {
+    if (model.startsWith(ON_DISK)) return model.slice(ON_DISK.length).replace(/\/$/, "");
+    return nameOf(addressOf(model, document.baseURI, this.#hub), document.baseURI, this.#hub);
   }
 
   /** The model: its address, or its files where it is on the visitor's disk. */
@@ -453,12 +476,6 @@ export class DarkroomStudio extends SettingElement {
 
   get #hub() {
     return this.getAttribute("hub") ?? undefined;
-  }
-
-  /** The name of a model, for people. @param {string} model the text in the model field */
-  #nameOf(model) {
-    if (model.startsWith(ON_DISK)) return model.slice(ON_DISK.length).replace(/\/$/, "");
-    return nameOf(addressOf(model, document.baseURI, this.#hub), document.baseURI, this.#hub);
   }
 
   get #form() {

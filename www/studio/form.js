@@ -223,7 +223,9 @@ export class SettingsForm {
 
   /** @param {Field} field */
   focus(field) {
-    this.#control(field).focus();
+    const control = this.#control(field);
+    if (control instanceof Element) control.closest("details")?.setAttribute("open", "");
+    control.focus();
   }
 
   /** @param {Field} field @returns {{value: string, focus(): void}} */

@@ -20,6 +20,11 @@ export class Gallery {
     this.#onChoose = onChoose;
   }
 
+  /** Tells whether a picture is in the gallery. @param {Frame} frame */
+  has(frame) {
+    return this.#list.contains(frame.canvas);
+  }
+
   /** @param {Frame} frame */
   add(frame) {
     const { prompt, negative_prompt: negative } = frame.settings;

@@ -43,6 +43,10 @@ export class Stopwatch {
 export function openingText(progress, waiting) {
   const t = strings().studio.progress;
   const then = waiting ? t.thenPicture : "";
+  if (progress.stage === "engine" && progress.total) {
+    const { done, total } = progress;
+    return { text: `${t.engineBytes(done, total)}${then}`, fraction: done / total };
+  }
   if (progress.stage !== "weights") return { text: `${t[progress.stage]}${then}`, fraction: null };
   const { total, fetched } = progress;
   if (!total) return { text: `${t.loading}${then}`, fraction: null };

@@ -2,6 +2,7 @@
 /** The outcome of a call of `generate()`: its pictures, or the error that it ends in. */
 import { DarkroomError } from "../base/problem.js";
 import { TimingRecorder } from "./timings.js";
+import { wallOf } from "./wall.js";
 
 /** @typedef {import("../base/problem.js").Problem} Problem */
 /** @typedef {import("../engine/protocol.js").StepProgress} StepProgress */
@@ -21,13 +22,10 @@ import { TimingRecorder } from "./timings.js";
  */
 
 /**
- * The outcome of `generate()`. `without`: with `compare`, the picture of the same seed without the
- * negative prompt.
- * @typedef {Picture & {without?: Picture}} Outcome
+ * The outcome of `generate()`: the last picture, and all pictures of the call in their order.
+ * `without`: with `compare`, the picture of the same seed without the negative prompt.
+ * @typedef {Picture & {pictures: Picture[], without?: Picture}} Outcome
  */
-
-/** The error of an operation that was cancelled, as `fetch` has it. */
-const abortError = () => new DOMException("The picture was cancelled.", "AbortError");
 
 export class Run {
   /** @type {(Promise<Picture>)[]} */ #pictures = [];
@@ -58,38 +56,46 @@ export class Run {
 
   /**
    * The outcome after the end of the run.
+   * @param {import("./stage.js").Kind} kind
    * @param {number} count of pictures wanted
    * @returns {Promise<Outcome>}
    * @throws {DarkroomError | DOMException} why there is no picture; an AbortError where the run was
    *   cancelled
    */
-  async outcome(count) {
+  async outcome(kind, count) {
     const pictures = await Promise.all(this.#pictures);
-    if (pictures.length === count) {
-      const [last, without] = pictures.reverse();
-      return without ? { ...last, without } : last;
-    }
+    const last = pictures.at(-1);
+    if (last && pictures.length === count)
+      return { ...last, pictures, ...(kind === "compare" && { without: pictures[0] }) };
     if (this.#problem && this.#problem.kind !== "cancelled")
       throw new DarkroomError(this.#problem.kind, this.#problem.message);
-    throw abortError();
+    throw new DOMException("The picture was cancelled.", "AbortError");
   }
 }
 
 /**
- * Makes the pictures of a run.
+ * Makes the pictures of a run. The one without a negative prompt is not made twice.
  * @param {import("./session-view.js").SessionView} shown
- * @param {Settings[]} all settings of each picture
+ * @param {Settings} settings
+ * @param {import("./stage.js").Kind} kind
  * @param {AbortSignal} [signal]
  */
-export async function makeRun(shown, all, signal) {
+export async function makeRun(shown, settings, kind, signal) {
   const { session } = shown;
   const run = new Run();
   shown.run = run;
+  shown.kind = kind;
   const cancel = () => shown.run === run && session.cancel();
   signal?.addEventListener("abort", cancel, { once: true });
   try {
-    await session.generate(all);
-    return await run.outcome(all.length);
+    const plain = { ...settings, negative_prompt: "" };
+    const made = kind === "compare" ? shown.reusable(plain) : null;
+    const all =
+      kind === "wall" ? wallOf(settings) : kind === "compare" ? [plain, settings] : [settings];
+    const ended = session.generate(all, { from: made ? 1 : 0 });
+    if (made) shown.reuse(made, all);
+    await ended;
+    return await run.outcome(kind, all.length);
   } catch (error) {
     signal?.throwIfAborted();
     throw error;

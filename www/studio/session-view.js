@@ -1,5 +1,6 @@
 // @ts-check
 /** Shows what the session reports in the studio's views, and dispatches the element's events. */
+import { DarkroomError } from "../base/problem.js";
 import { strings } from "../strings/index.js";
 import { isCheckpoint } from "./address.js";
 import { emit, withFraction } from "./events.js";
@@ -7,13 +8,14 @@ import { pictureFile } from "./picture-file.js";
 import { canvasOf } from "./picture-view.js";
 import { openingText, stepText } from "./progress.js";
 import { Session } from "./session.js";
+import { withModelDefaults } from "./settings.js";
 import { said } from "./status-view.js";
 
+/** @typedef {import("./session.js").OpenProgress} OpenProgress */
 /** @typedef {import("../engine/protocol.js").Opened} Opened */
 /** @typedef {import("../engine/protocol.js").StepProgress} StepProgress */
 /** @typedef {import("./picture-view.js").Frame} Frame */
 /** @typedef {import("./session.js").Job} Job */
-/** @typedef {import("./session.js").OpenProgress} OpenProgress */
 /** @typedef {import("./session.js").Result} Result */
 
 /**
@@ -22,7 +24,7 @@ import { said } from "./status-view.js";
  * @property {import("./form.js").SettingsForm} form
  * @property {import("./gallery.js").Gallery} gallery
  * @property {import("./live-notes.js").LiveNotes} notes
- * @property {import("./picture-view.js").PictureView} pictures
+ * @property {import("./stage.js").Stage} stage
  * @property {import("./status-view.js").StatusView} status
  */
 
@@ -33,6 +35,8 @@ export class SessionView {
   #host;
   #options;
   /** Pictures of this visit, the oldest first. @type {Frame[]} */ #frames = [];
+  /** The last problem. @type {import("../base/problem.js").Problem | null} */ #problem = null;
+  /** Kind of the run in progress. @type {import("./stage.js").Kind} */ kind = "picture";
   /** The call of `generate` in progress. @type {import("./run.js").Run | null} */ run = null;
 
   /**
@@ -40,9 +44,9 @@ export class SessionView {
    * @param {object} options
    * @param {() => Views} options.views
    * @param {() => import("./session.js").Choice} options.choice
-   * @param {(file: File) => void} options.onFile gets each finished picture
    * @param {() => import("./model-switch.js").ModelSwitch} options.models
-   * @param {() => void} options.onSwitched another model is open than before
+   * @param {() => void} options.onChange another model is open: the settings have changed
+   * @param {(file: File) => void} options.onFile gets each finished picture
    */
   constructor(host, options) {
     this.#host = host;
@@ -50,20 +54,23 @@ export class SessionView {
     this.session = new Session({
       choice: options.choice,
       onChange: () => this.showState(),
-      onOpening: () => this.#views.status.clear(),
+      onOpening: () => {
+        this.#views.status.clear();
+        this.#views.stage.forget();
+      },
       onOpenProgress: (progress) => this.#opening(progress),
       onReady: (opened) => this.#ready(opened),
       onProblem: (problem) => this.showProblem(problem),
       onLater: (text) => this.#views.status.later(text),
       onLong: (text) => this.#say({ text, fraction: null }),
-      onStart: (settings) => this.#views.pictures.prepare(settings),
+      onStart: (settings) => this.#views.stage.prepare(settings, this.kind),
       onPrompts: () => this.#prompts(),
       onStep: (progress, job, watch) => this.#step(progress, job, watch),
       onPicture: (result, job) => this.#picture(result, job),
       onCancelling: () => this.#say({ text: strings().studio.status.stopping, fraction: null }),
       onFailed: (cancelled) =>
         this.#say(cancelled ? said(strings().studio.status.cancelled) : { text: "" }),
-      onEnd: () => this.#views.pictures.rest(),
+      onEnd: () => this.#views.stage.rest(),
     });
   }
 
@@ -80,7 +87,7 @@ export class SessionView {
   showAll() {
     for (const frame of this.#frames) this.#views.gallery.add(frame);
     const last = this.#frames.at(-1);
-    if (last) this.#views.pictures.show(last);
+    if (last) this.#views.stage.show(last);
     const { opened } = this.session;
     if (opened) this.#welcome(opened);
     this.showState();
@@ -96,17 +103,24 @@ export class SessionView {
   }
 
   /**
-   * @param {import("../base/problem.js").Problem | null} problem
+   * @param {import("../base/problem.js").Problem | null} problem null: hides the last one
    * @param {boolean} [typed] it is about a text in the model field
    */
   showProblem(problem, typed = false) {
+    this.#problem = problem;
     this.run?.problem(problem);
-    const onCpu = this.#host.dataset.device === "cpu";
     const models = this.#options.models();
+    const onCpu = this.#host.dataset.device === "cpu";
     const situation = problem ? models.situation(problem) : {};
     this.#views.status.problem(problem, { onCpu, typed, ...situation });
     if (!problem) models.showQuestion();
-    if (problem && problem.kind !== "cancelled") emit(this.#host, "error", problem);
+    else if (problem.kind !== "cancelled") emit(this.#host, "error", problem);
+  }
+
+  /** The error of a picture, where its model was refused. */
+  refusal() {
+    const { kind, message } = this.#problem ?? { kind: "model", message: "The model was refused." };
+    return new DarkroomError(kind, message);
   }
 
   /** @param {OpenProgress} progress */
@@ -123,7 +137,7 @@ export class SessionView {
   /** @param {Opened} opened */
   #ready(opened) {
     this.#welcome(opened);
-    if (this.#options.models().ready()) this.#options.onSwitched();
+    if (this.#options.models().ready()) this.#options.onChange();
     emit(this.#host, "ready", opened);
   }
 
@@ -153,9 +167,9 @@ export class SessionView {
    */
   #step(progress, { at, all }, watch) {
     this.run?.step(progress);
-    const { pictures, status } = this.#views;
+    const { stage, status } = this.#views;
     const size = { width: Number(all[at].width), height: Number(all[at].height) };
-    if (progress.preview) pictures.preview(at, progress.preview, size);
+    if (progress.preview) stage.preview(at, progress.preview, size);
     if (progress.warnings) status.warn(progress.warnings);
     status.say(stepText(progress, watch, at, all.length));
     const { call, calls, steps, done, preview } = progress;
@@ -171,17 +185,37 @@ export class SessionView {
 
   /** @param {Result} result @param {Job} job */
   #picture({ picture, warnings, seconds, device }, { at, all }) {
-    const { gallery, pictures, status } = this.#views;
+    const { gallery, stage, status } = this.#views;
     status.warn(warnings);
     const settings = all[at];
     const canvas = canvasOf(picture);
     const number = this.#frames.length + 1;
     const frame = { number, settings, canvas, seconds, device, warnings };
     this.#frames.push(frame);
-    pictures.finish(at, frame, all);
-    gallery.add(frame);
+    stage.finish(at, frame, all);
+    // A pair of the wall is kept when it is opened.
+    if (this.kind !== "wall") gallery.add(frame);
     status.say(said(strings().studio.status.finished(seconds, device)));
     this.run?.finish((timings) => this.#publish(frame, timings));
+  }
+
+  /**
+   * A picture that these settings made before.
+   * @param {import("./settings.js").Settings} settings without a negative prompt
+   */
+  reusable(settings) {
+    const { opened } = this.session;
+    return opened && this.#views.stage.reusable(withModelDefaults(settings, opened.model));
+  }
+
+  /**
+   * Shows a picture of an earlier run in this one.
+   * @param {Frame} frame
+   * @param {import("./settings.js").Settings[]} all settings of the run
+   */
+  reuse(frame, all) {
+    this.#views.stage.finish(0, frame, all);
+    this.run?.finish((timings) => pictureOf(frame, timings));
   }
 
   /**
@@ -189,15 +223,23 @@ export class SessionView {
    * @param {Frame} frame
    * @param {import("./timings.js").Timings} timings
    */
-  async #publish({ settings, canvas, seconds, device, warnings }, timings) {
-    const [blob, bitmap] = await Promise.all([
-      pictureFile(canvas, settings),
-      createImageBitmap(canvas),
-    ]);
-    const { seed } = settings;
-    const picture = { blob, bitmap, seed, settings, timings, warnings, device };
-    this.#options.onFile(blob);
+  async #publish(frame, timings) {
+    const picture = await pictureOf(frame, timings);
+    this.#options.onFile(picture.blob);
+    const { canvas, seconds } = frame;
     emit(this.#host, "picture", { ...picture, canvas, seconds });
     return picture;
   }
+}
+
+/**
+ * @param {Frame} frame
+ * @param {import("./timings.js").Timings} timings
+ */
+async function pictureOf({ settings, canvas, device, warnings }, timings) {
+  const [blob, bitmap] = await Promise.all([
+    pictureFile(canvas, settings),
+    createImageBitmap(canvas),
+  ]);
+  return { blob, bitmap, seed: settings.seed, settings, timings, warnings, device };
 }

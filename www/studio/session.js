@@ -83,7 +83,6 @@ export class Session {
   #gpuCrashes = 0;
   /** The device that the engine is being started on. @type {"gpu" | "cpu" | null} */
   #starting = null;
-  /** @type {Choice | null} */ #choice = null;
   /** The model or the device is opened again after the run. */ #later = false;
   /** The step in progress, from 1, and their number. */ #step = { at: 0, of: 0 };
   #watchdog = new Watchdog((report) => this.#slow(report));
@@ -126,7 +125,6 @@ export class Session {
     if (!quietly) this.#host.onProblem(null);
     this.#host.onOpening();
     const choice = this.#host.choice();
-    this.#choice = choice;
     const to = device ?? choice.device;
     const wanted = { ...choice, device: to, fresh, reason, language: language() };
     const opening = this.#client.open(wanted, (progress) => {
@@ -149,14 +147,13 @@ export class Session {
   /**
    * Loads the chosen model after a change of the model or the device. A picture in progress is
    * finished first.
+   * @param {"device" | "model"} what has changed
    */
-  change() {
+  change(what) {
     if (!this.#run || !this.#opened) return this.open();
     this.#later = true;
     const { later, modelLater } = strings().problems.session;
-    const { model, device } = this.#host.choice();
-    const onlyDevice = this.#choice?.model === model && this.#choice?.device !== device;
-    this.#host.onLater(onlyDevice ? later : modelLater);
+    this.#host.onLater(what === "device" ? later : modelLater);
   }
 
   /** Leaves a step that takes too long in peace. */
@@ -289,17 +286,19 @@ export class Session {
   /**
    * Makes a picture for each of these settings. Only one run at a time: see `stop`.
    * @param {Settings[]} settings
+   * @param {object} [options]
+   * @param {number} [options.from] index of the first picture to make; the others exist already
    */
-  generate(settings) {
+  generate(settings, { from = 0 } = {}) {
     const abort = new AbortController();
-    const done = this.#make(settings, abort.signal);
+    const done = this.#make(settings, from, abort.signal);
     this.#run = { abort, done, stuck: false };
     this.#host.onChange();
     return done;
   }
 
-  /** @param {Settings[]} wanted @param {AbortSignal} signal */
-  async #make(wanted, signal) {
+  /** @param {Settings[]} wanted @param {number} from @param {AbortSignal} signal */
+  async #make(wanted, from, signal) {
     const host = this.#host;
     host.onProblem(null);
     host.onStart(wanted);
@@ -310,7 +309,8 @@ export class Session {
       const all = wanted.map((settings) => withModelDefaults(settings, model));
       host.onPrompts();
       this.#watchdog.begin(device.kind);
-      for (const at of all.keys()) await this.#picture({ at, all }, device.name, signal);
+      for (let at = from; at < all.length; at++)
+        await this.#picture({ at, all }, device.name, signal);
     } catch (error) {
       const problem = problemOf(error, "engine");
       const cancelled = problem.kind === "cancelled";

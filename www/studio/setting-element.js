@@ -38,6 +38,24 @@ export function settingsOfAttributes(host) {
   return settings;
 }
 
+const PROPERTIES = FIELDS.map((field) =>
+  field.replace(/_(.)/g, (_, letter) => letter.toUpperCase()),
+);
+
+/**
+ * Takes over properties that were assigned before the tag was defined.
+ * @param {SettingElement} element
+ * @param {string[]} more besides those of the settings
+ */
+export function takeEarly(element, more) {
+  for (const name of [...PROPERTIES, "hub", "name", ...more]) {
+    if (!Object.hasOwn(element, name)) continue;
+    const early = Reflect.get(element, name);
+    Reflect.deleteProperty(element, name);
+    Reflect.set(element, name, early);
+  }
+}
+
 /**
  * The property `settings`, which the subclass has.
  * @param {SettingElement} element

@@ -84,7 +84,7 @@ export class StatusView {
 
   /** Enables the buttons for this state of the run. @param {{idle: boolean, work: string}} state */
   buttons({ idle, work }) {
-    for (const act of ["generate", "compare"])
+    for (const act of ["generate", "compare", "wall"])
       this.#button(act).ariaDisabled = idle ? null : "true";
     const cancel = this.#button("cancel");
     cancel.ariaDisabled = idle || work === "ending" ? "true" : null;

@@ -65,7 +65,19 @@ function prompts() {
   <div class="prompts" part="prompts">
     ${prompt("prompt", t.prompt, t.promptHint, t.promptExample)}
     ${prompt("negative-prompt", t.negative, t.negativeHint, t.negativeExample)}
+    <slot name="words"></slot>
+    <div class="form-tools" data-part="form-tools"></div>
   </div>`;
+}
+
+/** The model in a line: what it draws, and the way to another one. */
+function modelLine() {
+  const t = strings().stage;
+  return `
+  <p class="model-line" part="model-line">
+    <span data-part="draws"></span>
+    <button type="button" class="plain" data-act="change-model">${t.changeModel}</button>
+  </p>`;
 }
 
 function actions() {
@@ -74,10 +86,12 @@ function actions() {
   <div class="actions" part="actions">
     <button type="submit" class="primary" data-act="generate" part="button generate"
       title="${t.generateTitle}">${t.generate}</button>
-    <button type="button" data-act="compare" part="button compare" title="${t.compareTitle}"
-      >${t.compare}</button>
     <button type="button" data-act="cancel" part="button cancel" aria-disabled="true"
       title="${t.cancelTitle}">${t.cancel}</button>
+    <button type="button" data-act="compare" part="button compare" title="${t.compareTitle}"
+      >${t.compare}</button>
+    <button type="button" data-act="wall" part="button wall" title="${strings().stage.wallTitle}"
+      >${strings().stage.wall}</button>
     <p class="status" part="status" data-part="status"></p>
     <progress data-part="progress" part="progress" aria-label="${t.progress}" max="1" value="0"
       ></progress>
@@ -194,22 +208,38 @@ function prediction() {
 function settings() {
   const t = strings().studio.settings;
   return `
-  <section class="settings" part="settings" aria-label="${t.title}">
-    ${seed()}
-    ${amount("steps", t.steps, 'min="1" max="60" step="1"', "numeric")}
-    ${amount("guidance-scale", t.guidance, 'min="1" max="20" step="0.5"', "decimal")}
-    ${sampler()}
-    ${size()}
-    ${devices()}
-    ${model()}
-    ${prediction()}
-  </section>`;
+  <details class="fold" data-part="fold">
+    <summary part="summary">${t.title}</summary>
+    <div class="settings" part="settings">
+      ${amount("steps", t.steps, 'min="1" max="60" step="1"', "numeric")}
+      ${amount("guidance-scale", t.guidance, 'min="1" max="20" step="0.5"', "decimal")}
+      ${sampler()}
+      ${size()}
+      ${devices()}
+      ${model()}
+      ${prediction()}
+    </div>
+  </details>`;
 }
 
+/** The slot "start" is shown until the first picture is made. */
 const stage = () => `
-  <section class="stage" part="stage" aria-label="${strings().studio.picture.stage}">
+  <section class="stage" part="stage" data-part="stage" data-view="start"
+    aria-label="${strings().studio.picture.stage}">
+    <div class="start">
+      <slot name="start"><p class="nothing">${strings().studio.picture.empty}</p></slot>
+    </div>
     <div class="pictures" data-part="pictures"></div>
-    <ul class="warnings" part="warnings" data-part="warnings"></ul>
+    <section class="wall" part="wall" data-part="wall">
+      <ol></ol>
+    </section>
+    <div class="foot">
+      <p class="verdict" part="verdict" role="status" data-part="verdict"></p>
+      <button type="button" part="button" data-part="try-seed" hidden></button>
+      <button type="button" part="button" data-part="wall-back" hidden
+        >${strings().stage.back}</button>
+      <ul class="warnings" part="warnings" data-part="warnings"></ul>
+    </div>
   </section>`;
 
 function gallery() {
@@ -244,16 +274,19 @@ export const template = () => `
 <slot name="title"></slot>
 <slot name="fallback" hidden></slot>
 <form class="studio" part="form" novalidate>
-  ${prompts()}
-  ${actions()}
-  ${problem()}
-  <div class="workspace">
-    ${stage()}
+  ${stage()}
+  <div class="desk" part="desk">
+    ${prompts()}
+    ${actions()}
+    <div class="queue" data-part="queue"></div>
+    ${problem()}
+    ${modelLine()}
+    ${seed()}
     ${settings()}
   </div>
+  <div class="roll">${gallery()}</div>
   <p class="drop" data-part="drop" aria-hidden="true"
     ><span>${strings().studio.picture.drop}</span></p>
-  ${gallery()}
 </form>
 ${models()}
 <slot name="footer"></slot>`;

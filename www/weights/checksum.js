@@ -61,19 +61,21 @@ const HASHED_AT_ONCE = 2 ** 20;
 export class Checksum {
   #expected;
   #chunks;
-  #hash;
+  #createHash;
+  /** @type {Sha256 | null} */ #hash = null;
   /** Index of the next chunk; −1: the hash of the whole file cannot be computed. */
   #next = 0;
   /** The whole file was hashed, and its SHA-256 is the host's. */
   verified = false;
 
   /**
-   * @param {Sha256} hash for this file alone
+   * @param {() => Sha256} createHash called with the first chunk: a file may be opened before the
+   *   engine, which computes the hash, has started
    * @param {Promise<string | null>} expected
    * @param {number} chunks of the whole file
    */
-  constructor(hash, expected, chunks) {
-    this.#hash = hash;
+  constructor(createHash, expected, chunks) {
+    this.#createHash = createHash;
     this.#expected = expected;
     this.#chunks = chunks;
   }
@@ -92,6 +94,7 @@ export class Checksum {
       this.#next = -1;
       return null;
     }
+    this.#hash ??= this.#createHash();
     for (let at = 0; at < bytes.length; at += HASHED_AT_ONCE)
       this.#hash.update(bytes.subarray(at, at + HASHED_AT_ONCE));
     this.#next += 1;

@@ -20,6 +20,7 @@ export class ChunkReader {
   #limiter;
   #inFlight;
   /** By key. @type {Map<string, Held>} */ #held = new Map();
+  /** Chunks loaded before they are read, by key. @type {Map<string, Held>} */ #ahead = new Map();
   /** The chunks that the engine will read, once it has said so. @type {ReadOrder | null} */
   order = null;
   /** The weights are being read, not only the headers of their files. */
@@ -56,6 +57,17 @@ export class ChunkReader {
   }
 
   /**
+   * Loads a chunk before the engine reads it. It stays in memory until then.
+   * @param {RemoteFile} file
+   * @param {number} index
+   */
+  ahead(file, index) {
+    const { key } = this.chunks.bounds(file, index);
+    if (!this.#held.has(key) && !this.#ahead.has(key))
+      this.#ahead.set(key, this.#load(file, index));
+  }
+
+  /**
    * A chunk. Those after it are requested as well, and those before it are released.
    * @param {RemoteFile} file
    * @param {number} index
@@ -66,7 +78,8 @@ export class ChunkReader {
     /** @param {RemoteFile} file @param {number} index */
     const hold = (file, index) => {
       const { key } = this.chunks.bounds(file, index);
-      const entry = this.#held.get(key) ?? this.#load(file, index);
+      const entry = this.#held.get(key) ?? this.#ahead.get(key) ?? this.#load(file, index);
+      this.#ahead.delete(key);
       held.set(key, entry);
       return entry;
     };
@@ -109,7 +122,10 @@ export class ChunkReader {
       return { bytes, stored };
     });
     // A failed chunk is forgotten, so that the next read tries again.
-    chunk.catch(() => this.#held.get(key)?.chunk === chunk && this.#held.delete(key));
+    chunk.catch(() => {
+      for (const map of [this.#held, this.#ahead])
+        if (map.get(key)?.chunk === chunk) map.delete(key);
+    });
     const isStored = async () => {
       await chunk.catch(() => {});
       await stored;

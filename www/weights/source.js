@@ -25,6 +25,7 @@ import { Checksum, pointerSha256 } from "./checksum.js";
 import { ChunkReader } from "./chunk-reader.js";
 import { outOfRange, ReadOrder } from "./chunks.js";
 import { HttpError, Net, RETRY_POLICY } from "./fetch.js";
+import { METADATA, WEIGHT_FILES } from "./layout.js";
 import { hasChanged, RemoteFile } from "./remote-file.js";
 import { takeTurn } from "./sharing.js";
 import { Vocabulary } from "./vocabulary.js";
@@ -49,6 +50,11 @@ export const TUNING = {
   chunk: 16 * 2 ** 20,
   /** Chunks that are fetched, hashed or stored at the same time. */
   inFlight: 4,
+  /**
+   * Weights of at most so many bytes are fetched while the engine itself is. Of larger ones the
+   * memory plan is made first.
+   */
+  ahead: 50e6,
   /** The longest time that a cached model waits for the server to state its versions. */
   revalidateMs: 4000,
 };
@@ -225,6 +231,33 @@ export class ModelSource {
   }
 
   /**
+   * Fetches what the engine will read, as far as that is certain, before the engine has started:
+   * the small files, the first chunks, and all chunks of a small model.
+   */
+  async prefetch() {
+    if (this.#manifest?.complete) return;
+    /** @param {string} path */
+    const file = (path) => this.#file(path).catch(() => null);
+    /** @type {(RemoteFile | null)[]} */
+    let weights;
+    if (this.#checkpoint === null) {
+      const [first, ...others] = METADATA;
+      // Servers that refuse unknown files do so with the answers of an unknown model.
+      if (!(await file(first))) return;
+      const found = WEIGHT_FILES.map(async ([best, other]) => (await file(best)) ?? file(other));
+      [weights] = await Promise.all([Promise.all(found), ...others.map(file)]);
+    } else weights = [await file(this.#checkpoint)];
+    const bytes = weights.reduce((sum, file) => sum + (file?.size ?? Infinity), 0);
+    if (bytes > this.#tuning.ahead || this.#abort.signal.aborted) return;
+    this.#space ??= this.#reserveSpace(bytes);
+    await this.#space;
+    for (const file of weights) {
+      const count = file?.size ? this.#reader.chunks.count(file) : 0;
+      for (let index = 0; file && index < count; index += 1) this.#reader.ahead(file, index);
+    }
+  }
+
+  /**
    * Takes the byte ranges of the weights that will be read, in order. Only these are fetched ahead.
    * @param {[path: string, start: number, end: number][]} ranges
    */
@@ -380,8 +413,8 @@ export class ModelSource {
   #withChecksum(file) {
     const sha256 = Promise.resolve(file.sha256 ?? pointerSha256(file.url, file.size, this.#net));
     if (file.size > 0) {
-      const hash = this.#listener.createSha256();
-      file.checksum = new Checksum(hash, sha256, this.#reader.chunks.count(file));
+      const { createSha256 } = this.#listener;
+      file.checksum = new Checksum(createSha256, sha256, this.#reader.chunks.count(file));
     }
     return file;
   }

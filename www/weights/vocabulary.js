@@ -5,26 +5,26 @@
  */
 import { DarkroomError } from "../base/problem.js";
 
-const FILES = ["vocab.json", "merges.txt"];
-const FOLDER = "tokenizer/";
+/**
+ * Addresses by path within a model. Each is written out: bundlers find files by such lines.
+ * @type {Record<string, URL>}
+ */
+const ADDRESSES = {
+  "tokenizer/vocab.json": new URL("../vocab/clip/vocab.json", import.meta.url),
+  "tokenizer/merges.txt": new URL("../vocab/clip/merges.txt", import.meta.url),
+};
 
 export class Vocabulary {
   /** @type {Map<string, Promise<Uint8Array<ArrayBuffer>>>} */ #files = new Map();
-  #folder;
-
-  /** @param {string} folder address that ends in a slash */
-  constructor(folder = new URL("../vocab/clip/", import.meta.url).href) {
-    this.#folder = folder;
-  }
 
   /** Tells whether the path names a file of the vocabulary. @param {string} path within a model */
   has(path) {
-    return path.startsWith(FOLDER) && FILES.includes(path.slice(FOLDER.length));
+    return Object.hasOwn(ADDRESSES, path);
   }
 
-  /** @param {string} path */
+  /** @param {string} path of a file for which `has` is true */
   describe(path) {
-    return this.#folder + path.slice(FOLDER.length);
+    return ADDRESSES[path].href;
   }
 
   /** @param {string} path of a file for which `has` is true */

@@ -3,7 +3,8 @@
 import { gallery } from "./gallery.js";
 import { page } from "./page.js";
 import { problems } from "./problems.js";
+import { stage } from "./stage.js";
 import { studio } from "./studio.js";
 
 /** @type {typeof import("../en/index.js").en} */
-export const de = { gallery, page, problems, studio };
+export const de = { gallery, page, problems, stage, studio };

@@ -174,6 +174,8 @@ const progress = {
   step: (/** @type {number} */ step, /** @type {number} */ steps) => `Schritt ${step} von ${steps}`,
   left: (/** @type {number} */ seconds) => ` · noch ${duration(seconds)}`,
   halfway: "Die Hälfte ist geschafft.",
+  engineBytes: (/** @type {number} */ done, /** @type {number} */ total) =>
+    `Lädt das Rechenwerk · ${fixed(done / 1e6, 1)} von ${fixed(total / 1e6, 1)} MB`,
 };
 
 /** @type {typeof import("../en/studio.js").studio} */

@@ -3,6 +3,7 @@
 import { gallery } from "./gallery.js";
 import { page } from "./page.js";
 import { problems } from "./problems.js";
+import { stage } from "./stage.js";
 import { studio } from "./studio.js";
 
-export const en = { gallery, page, problems, studio };
+export const en = { gallery, page, problems, stage, studio };

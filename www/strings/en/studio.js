@@ -175,6 +175,8 @@ const progress = {
   step: (/** @type {number} */ step, /** @type {number} */ steps) => `Step ${step} of ${steps}`,
   left: (/** @type {number} */ seconds) => ` · ${duration(seconds)} left`,
   halfway: "Halfway.",
+  engineBytes: (/** @type {number} */ done, /** @type {number} */ total) =>
+    `Loading the engine · ${fixed(done / 1e6, 1)} of ${fixed(total / 1e6, 1)} MB`,
 };
 
 export const studio = { prompts, actions, settings, invalid, picture, models, status, progress };

@@ -1,0 +1,48 @@
+// @ts-check
+/** What the demo model draws, and the words to press under the negative prompt. */
+
+/** @typedef {import("../studio/element.js").DarkroomStudio} DarkroomStudio */
+
+const MODEL = "models/portraits";
+
+/**
+ * Gives the studio what is known about the demo model. Without it (offline, or where the file is
+ * missing) the studio works, and says less.
+ * @param {DarkroomStudio} studio
+ */
+export async function loadShowcase(studio) {
+  try {
+    const answer = await fetch(`${MODEL}/showcase.json`);
+    if (answer.ok) studio.showcase = { model: MODEL, ...(await answer.json()) };
+    else console.warn(`${answer.url}: ${answer.status}`);
+  } catch (error) {
+    console.warn(`No showcase of the demo model: ${error}`);
+  }
+}
+
+/**
+ * A pressed word becomes the negative prompt, and the pair is made again with the seed that is in
+ * the form. The words are for the demo model.
+ * @param {DarkroomStudio} studio
+ */
+export function listenToWords(studio) {
+  const words = /** @type {HTMLElement | null} */ (studio.querySelector("[slot=words]"));
+  if (!words) return;
+  const buttons = /** @type {NodeListOf<HTMLButtonElement>} */ (
+    words.querySelectorAll("[data-word]")
+  );
+  const review = () => {
+    const { model, negative_prompt } = studio.settings;
+    words.hidden = model !== MODEL;
+    for (const button of buttons)
+      button.ariaPressed = String(button.textContent === negative_prompt.trim());
+  };
+  for (const button of buttons) {
+    button.addEventListener("click", () => {
+      studio.settings = { negative_prompt: button.textContent ?? "" };
+      studio.generate({ compare: true }).catch(() => {});
+    });
+  }
+  studio.addEventListener("settings", review);
+  review();
+}
