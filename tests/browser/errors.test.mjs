@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { launchChromium } from "./chromium.mjs";
 import { startServer } from "./server.mjs";
-import { Studio } from "./studio.mjs";
+import { ROOMY, Studio } from "./studio.mjs";
 
 const QUICK = { steps: "2", sampler: "euler" };
 
@@ -30,7 +30,7 @@ describe("errors on the page", () => {
    * @param {(route: import("playwright-core").Route) => unknown} answer
    */
   async function tamper(files, answer) {
-    const context = await browser.newContext();
+    const context = await browser.newContext({ viewport: ROOMY });
     await context.route(files, answer);
     const studio = new Studio(await context.newPage());
     await studio.page.goto(`${server.address}#prompt=typed+before&seed=7`);
@@ -240,7 +240,7 @@ describe("errors on the page", () => {
    */
   async function failingStep({ kind, message }) {
     // The service worker would also request the engine, perhaps before the engine's worker does.
-    const context = await browser.newContext({ serviceWorkers: "block" });
+    const context = await browser.newContext({ viewport: ROOMY, serviceWorkers: "block" });
     let altered = false;
     await context.route("**/pkg/darkroom.js", async (route) => {
       const response = await route.fetch();
@@ -315,7 +315,7 @@ describe("errors on the page", () => {
   });
 
   test("a first visit asks for no file that does not exist", async () => {
-    const context = await browser.newContext();
+    const context = await browser.newContext({ viewport: ROOMY });
     const studio = new Studio(await context.newPage());
     /** @type {string[]} */
     const refused = [];
@@ -330,7 +330,7 @@ describe("errors on the page", () => {
   });
 
   test("blocked storage is named, and pictures are made without it", async () => {
-    const context = await browser.newContext({ serviceWorkers: "block" });
+    const context = await browser.newContext({ viewport: ROOMY, serviceWorkers: "block" });
     const block = () =>
       Object.defineProperty(globalThis, "caches", {
         get() {
@@ -356,7 +356,7 @@ describe("errors on the page", () => {
 
   for (const file of ["pkg/darkroom.js", "pkg/darkroom_bg.wasm"])
     test(`a page without ${file} says so, and works once it is there`, async () => {
-      const context = await browser.newContext({ serviceWorkers: "block" });
+      const context = await browser.newContext({ viewport: ROOMY, serviceWorkers: "block" });
       const missing = (/** @type {import("playwright-core").Route} */ route) =>
         route.fulfill({ status: 404, body: "" });
       await context.route(`**/${file}`, missing);
@@ -408,7 +408,7 @@ describe("errors on the page", () => {
   });
 
   test("two tabs download a model once, and both hear of its deletion", async () => {
-    const context = await browser.newContext();
+    const context = await browser.newContext({ viewport: ROOMY });
     /** @type {string[]} */
     const fetched = [];
     context.on("request", (request) => {
@@ -437,7 +437,7 @@ describe("errors on the page", () => {
 test("a GPU lost while weights are loaded is not the model's fault, and comes back", async () => {
   const [server, browser] = await Promise.all([startServer(), launchChromium()]);
   try {
-    const context = await browser.newContext({ serviceWorkers: "block" });
+    const context = await browser.newContext({ viewport: ROOMY, serviceWorkers: "block" });
     const session = await browser.newBrowserCDPSession();
     let lost = 0;
     await context.route("**/unet/*.safetensors", async (route) => {
