@@ -106,7 +106,6 @@ export class DarkroomStudio extends SettingElement {
     if (!this.#root) this.#build();
     if (this.#session.engine === "closed") this.#stale = "all";
     void this.#start();
-    this.#connect();
   }
 
   /** Opens the first model: the one of the link, unless the visitor has to agree to it. */
@@ -117,6 +116,7 @@ export class DarkroomStudio extends SettingElement {
     if (this.#stale === "all") this.#switch.begin();
     this.#open();
     this.#switch.showQuestion();
+    this.#connect();
   }
 
   disconnectedCallback() {
