@@ -12,7 +12,7 @@ import { pageModule } from "./modules.mjs";
 const ROOT = new URL("../../", import.meta.url).pathname;
 const NPM = join(ROOT, "xtask/npm");
 /** Members that every custom element may have. */
-const USUAL = /^(constructor|setValue|.*Callback)$/;
+const USUAL = /^(constructor|setValue|adopt|.*Callback)$/;
 
 /** @param {string} text @param {RegExp} pattern @returns {string[]} first groups, sorted */
 const found = (text, pattern) =>
@@ -51,7 +51,9 @@ describe("the manifest", async () => {
     const details = /@typedef \{object\} Details\n(.*?)\*\//s.exec(events)?.[1] ?? "";
     assert.deepEqual(names(element.events), found(details, /@property \{.*\} (\w+) /g));
     assert.deepEqual(names(element.slots), found(template, /<slot name="([\w-]+)"/g));
-    const parts = found(template + figure, /(?<!-)\bpart="([^"]+)"/g).flatMap((part) => part.split(" "));
+    const parts = found(template + figure, /(?<!-)\bpart="([^"]+)"/g).flatMap((part) =>
+      part.split(" "),
+    );
     assert.deepEqual(names(element.cssParts), [...new Set(parts)].sort());
     const theme = await readFile(join(ROOT, "www/studio/theme.css"), "utf8");
     assert.deepEqual(names(element.cssProperties), found(theme, /(--darkroom-[\w-]+)/g));

@@ -90,6 +90,11 @@ export class SettingsForm {
     if (settings.model !== undefined) this.#settleGuidance(settings.guidance_scale !== undefined);
   }
 
+  /** Writes into the model field; no other setting follows. @param {string} model */
+  nameModel(model) {
+    this.#control("model").value = model;
+  }
+
   /**
    * Sets another model's default guidance scale, unless the visitor chose a scale.
    * @param {boolean} chosen just now
@@ -191,6 +196,20 @@ export class SettingsForm {
       if (control instanceof HTMLElement) control.ariaInvalid = problems.has(field) ? "true" : null;
     }
     return problems;
+  }
+
+  /**
+   * The messages about fields that do not allow a picture, or a comparison.
+   * @param {{compare?: boolean, wall?: boolean}} options
+   */
+  invalid({ compare = false, wall = false }) {
+    const invalid = this.review();
+    if ((compare || wall) && !this.settings.negative_prompt.trim()) {
+      const text = strings().studio.prompts.writeFirst;
+      invalid.set("negative_prompt", text);
+      this.note("negative_prompt", text);
+    }
+    return invalid;
   }
 
   /** Tells whether all fields are valid. If not, the first invalid one gets the focus. */
