@@ -77,15 +77,12 @@ describe("the manifest", async () => {
       ...["--rootDir", join(ROOT, "www"), "--outDir", join(folder, "darkroom-studio/types")],
     ]);
     await cp(join(ROOT, "www/pkg"), join(folder, "darkroom-studio/types/pkg"), { recursive: true });
-    await cp(
-      join(NPM, "darkroom-studio.d.ts"),
-      join(folder, "darkroom-studio/darkroom-studio.d.ts"),
-    );
+    await cp(join(NPM, "index.d.ts"), join(folder, "darkroom-studio/types/index.d.ts"));
     await writeFile(join(folder, "package.json"), '{ "type": "module" }');
     const use = join(folder, "use.ts");
     await writeFile(
       use,
-      `import "./darkroom-studio/darkroom-studio.js";
+      `import "./darkroom-studio/types/index.js";
       import { createDarkroom } from "./darkroom-studio/types/api.js";
       const studio = document.querySelector("darkroom-studio")!;
       studio.addEventListener("picture", ({ detail }) => detail.bitmap.width + detail.seed.length);

@@ -1,15 +1,15 @@
 /** Types of the package's main module, with the element's tag and its events. */
-import type { DarkroomStudio } from "./types/darkroom-studio.js";
-import type { StudioEventMap } from "./types/studio/events.js";
+import type { DarkroomStudio } from "./darkroom-studio.js";
+import type { StudioEventMap } from "./studio/events.js";
 
-export type { DarkroomError, Problem, ProblemKind } from "./types/base/problem.js";
-export { DarkroomStudio } from "./types/darkroom-studio.js";
-export type { Details, ProgressDetail, StepDetail, StudioEventMap } from "./types/studio/events.js";
-export type { Outcome, Picture } from "./types/studio/run.js";
-export type { Settings } from "./types/studio/settings.js";
-export type { Timings } from "./types/studio/timings.js";
+export type { DarkroomError, Problem, ProblemKind } from "./base/problem.js";
+export { DarkroomStudio } from "./darkroom-studio.js";
+export type { Details, ProgressDetail, StepDetail, StudioEventMap } from "./studio/events.js";
+export type { Outcome, Picture } from "./studio/run.js";
+export type { Settings } from "./studio/settings.js";
+export type { Timings } from "./studio/timings.js";
 
-declare module "./types/studio/element.js" {
+declare module "./studio/element.js" {
   interface DarkroomStudio {
     addEventListener<K extends keyof StudioEventMap>(
       type: K,
