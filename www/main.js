@@ -28,9 +28,6 @@ const found = document.querySelector("darkroom-studio");
 if (!(found instanceof DarkroomStudio)) throw new TypeError("the page has no studio");
 const studio = found;
 
-/** The studio shows why there is no picture. */
-const shownAlready = () => {};
-
 let timer = 0;
 studio.addEventListener("settings", (event) => {
   const { detail } = /** @type {CustomEvent<import("./studio/settings.js").Settings>} */ (event);
@@ -71,7 +68,7 @@ for (const link of links(".experiment a")) {
   onPress(link, () => {
     studio.settings = { sampler: "", width: "", height: "", ...fromFragment(link.hash) };
     studio.scrollIntoView();
-    studio.generate().catch(shownAlready);
+    studio.generate().catch(() => {});
   });
 }
 
@@ -90,12 +87,12 @@ wipePair(document);
 listenToWords(studio);
 void loadShowcase(studio);
 // The finished pair, made again on this machine.
-for (const button of /** @type {NodeListOf<HTMLElement>} */ (
-  document.querySelectorAll("[data-live]")
-)) {
-  button.addEventListener("click", () => {
-    studio.settings = fromFragment(button.dataset.live ?? "");
-    studio.generate({ compare: true }).catch(shownAlready);
+for (const link of links("[data-live]")) {
+  onPress(link, () => {
+    const { seed, ...settings } = fromFragment(link.hash);
+    // A seed that is set is also locked.
+    studio.settings = seed === studio.settings.seed ? settings : { seed, ...settings };
+    studio.generate({ compare: true }).catch(() => {});
   });
 }
 

@@ -34,19 +34,28 @@ const SHELL = [
   "engine/tuning-cache.js",
   "engine/worker.js",
   "icon.svg",
+  "images/pair-with.webp",
+  "images/pair-without.webp",
   "main.js",
   "page.css",
+  "page/early.js",
+  "page/language.js",
+  "page/pair.css",
+  "page/pair.js",
+  "page/showcase.js",
   "pkg/darkroom.js",
   "pkg/darkroom_bg.wasm",
   "strings/de/gallery.js",
   "strings/de/index.js",
   "strings/de/page.js",
   "strings/de/problems.js",
+  "strings/de/stage.js",
   "strings/de/studio.js",
   "strings/en/gallery.js",
   "strings/en/index.js",
   "strings/en/page.js",
   "strings/en/problems.js",
+  "strings/en/stage.js",
   "strings/en/studio.js",
   "strings/index.js",
   "strings/number.js",
@@ -55,10 +64,12 @@ const SHELL = [
   "studio/candidate.js",
   "studio/consent.js",
   "studio/controls.css",
+  "studio/difference.js",
   "studio/dropped-files.js",
   "studio/element.js",
   "studio/events.js",
   "studio/file-input.js",
+  "studio/fold.js",
   "studio/form.js",
   "studio/gallery.js",
   "studio/infotext.js",
@@ -66,7 +77,6 @@ const SHELL = [
   "studio/model-switch.js",
   "studio/models.css",
   "studio/models.js",
-  "studio/picture-actions.js",
   "studio/picture-file.js",
   "studio/picture-view.js",
   "studio/picture.css",
@@ -82,6 +92,8 @@ const SHELL = [
   "studio/settings.css",
   "studio/settings.js",
   "studio/shadow-root.js",
+  "studio/showcase.js",
+  "studio/stage.js",
   "studio/status-text.js",
   "studio/status-view.js",
   "studio/studio.css",
@@ -89,6 +101,7 @@ const SHELL = [
   "studio/template.js",
   "studio/theme.css",
   "studio/timings.js",
+  "studio/wall.js",
   "studio/watchdog.js",
   "weights/cache.js",
   "weights/checksum.js",
@@ -104,6 +117,12 @@ const SHELL = [
   "weights/source.js",
   "weights/vocabulary.js",
 ];
+/**
+ * Compressed copies, by the name of the plain file: for hosts that do not compress. There are none
+ * in development. `cargo xtask dist` fills in this list and the one above.
+ * @type {Record<string, string>}
+ */
+const COPIES = {};
 /** Cached after their first use: 1.4 MB that most visitors do not need. */
 const WHEN_USED = "vocab/";
 const EDITION = "darkroom-shell-";
@@ -119,7 +138,7 @@ const LOCAL = ["localhost", "127.0.0.1", "[::1]"];
 
 const worker = /** @type {ServiceWorkerGlobalScope} */ (/** @type {unknown} */ (self));
 const scope = () => worker.registration.scope;
-const files = () => SHELL.map((file) => new URL(file, scope()).href);
+const cachedNames = new Set([...SHELL, ...Object.values(COPIES)]);
 
 worker.addEventListener("install", (event) => {
   void worker.skipWaiting();
@@ -143,7 +162,8 @@ function fileOf({ method, url }) {
   const { origin: ours, pathname: folder } = new URL(scope());
   if (method !== "GET" || origin !== ours || !pathname.startsWith(folder)) return null;
   const name = pathname.slice(folder.length).replace(/^(index\.html)?$/, "./");
-  return SHELL.includes(name) || name.startsWith(WHEN_USED) ? new URL(name, scope()).href : null;
+  const isCached = cachedNames.has(name) || name.startsWith(WHEN_USED);
+  return isCached ? new URL(name, scope()).href : null;
 }
 
 /**
@@ -226,7 +246,8 @@ async function renewOnce() {
  */
 async function fetchAll() {
   try {
-    const found = await Promise.all(files().map(fetchOne));
+    const files = await Promise.all(SHELL.map(smaller));
+    const found = await Promise.all(files.map(fetchOne));
     const hashes = found.map(({ hash }) => hash).join("");
     const answers = found.map(
       ({ file, answer }) => /** @type {[string, Response]} */ ([file, answer]),
@@ -240,6 +261,22 @@ async function fetchAll() {
   } catch {
     return null;
   }
+}
+
+/**
+ * The address of a file, or of its compressed copy where that is the smaller download. The page
+ * chooses in the same way, so that the browser's HTTP cache has the answer.
+ * @param {string} file
+ */
+async function smaller(file) {
+  const copy = COPIES[file];
+  const address = (/** @type {string} */ name) => new URL(name, scope()).href;
+  if (!copy) return address(file);
+  const [plain, compressed] = await Promise.all(
+    [file, copy].map((name) => fetch(address(name), { method: "HEAD" })),
+  );
+  const usesCopy = compressed.ok && !plain.headers.has("content-encoding");
+  return address(usesCopy ? copy : file);
 }
 
 /**

@@ -129,8 +129,8 @@ describe("embedding", () => {
       page(studio(from), `<script type="module" src="${from}darkroom-studio.js"></script>`),
       {
         "content-security-policy":
-          `default-src 'none'; script-src ${origin} 'wasm-unsafe-eval'; worker-src blob: ${origin}; ` +
-          `connect-src ${origin}`,
+          `default-src 'none'; script-src ${origin} 'wasm-unsafe-eval'; ` +
+          `worker-src blob: ${origin}; connect-src ${origin}`,
       },
     );
     assert.deepEqual(await made(opened), [128, "image/png"]);

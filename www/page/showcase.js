@@ -1,5 +1,5 @@
 // @ts-check
-/** What the demo model draws, and the words to press under the negative prompt. */
+/** Knowledge about the demo model, and the words to press under the negative prompt. */
 
 /** @typedef {import("../studio/element.js").DarkroomStudio} DarkroomStudio */
 

@@ -14,29 +14,23 @@ import { Gallery } from "./gallery.js";
 import { LiveNotes } from "./live-notes.js";
 import { ModelSwitch } from "./model-switch.js";
 import { ModelsPanel } from "./models.js";
-import { PictureActions } from "./picture-actions.js";
+import { pictureFile, settingsOfFile } from "./picture-file.js";
+import { download } from "./png.js";
 import { useRemedy } from "./remedies.js";
 import { makeRun, until } from "./run.js";
 import { SessionView } from "./session-view.js";
-import {
-  ATTRIBUTES,
-  defaultOf,
-  SettingElement,
-  settingsOfAttributes,
-  takeEarly,
-} from "./setting-element.js";
+import { ATTRIBUTES, defaultOf, SettingElement, settingsOfAttributes } from "./setting-element.js";
 import { DEFAULTS, fieldOf, randomSeed } from "./settings.js";
 import { languageOf, restyle, shadowRootOf } from "./shadow-root.js";
-import { translated } from "./showcase.js";
 import { Stage } from "./stage.js";
-import { partOf, StatusView } from "./status-view.js";
+import { partOf, StatusView, said } from "./status-view.js";
 
 /** @typedef {import("../engine/protocol.js").DeviceChoice} DeviceChoice */
 /** @typedef {import("../engine/protocol.js").Prediction} Prediction */
+/** @typedef {import("./picture-view.js").Frame} Frame */
 /** @typedef {import("./session-view.js").Views} Views */
 /** @typedef {import("./settings.js").Field} Field */
 /** @typedef {import("./settings.js").Settings} Settings */
-/** @typedef {import("./showcase.js").Showcase} Showcase */
 
 /** An element that is moved leaves the document for a moment, and keeps its engine. */
 const RELEASE_AFTER_MS = 5000;
@@ -49,16 +43,12 @@ export class DarkroomStudio extends SettingElement {
   /** @type {ModelsPanel} */ #models = /** @type {any} */ (null);
   /** @type {FileInput | null} */ #files = null;
   /** Settings given before the form exists. @type {Partial<Settings>} */ #early = {};
-  /** The settings of a link, before the form exists. @type {Partial<Settings> | null} */
+  /** Settings of a link, before the form exists. @type {Partial<Settings> | null} */
   #link = null;
-  /** @type {Showcase | null} */ #showcase = null;
+  /** @type {import("./showcase.js").Showcase | null} */ #showcase = null;
   #firstSeed = randomSeed();
   #releaseTimer = 0;
-  /**
-   * Change since the model was opened; "all": nothing is open.
-   * @type {"all" | "model" | "device" | null}
-   */
-  #stale = "all";
+  /** The model or the device was changed, and is not opened yet. */ #stale = true;
   #connect = () => {};
   /** @type {Promise<void>} */ #connected = new Promise((resolve) => {
     this.#connect = resolve;
@@ -70,22 +60,15 @@ export class DarkroomStudio extends SettingElement {
       prediction: /** @type {Prediction} */ (this.settings.prediction),
       device: /** @type {DeviceChoice} */ (this.settings.device),
     }),
-    models: () => this.#switch,
-    onChange: () => this.#changed(),
     onFile: (file) => this.setValue(file),
+    models: () => this.#switch,
+    onSwitched: () => this.#changed(),
   });
   #session = this.#shown.session;
-  #pictures = new PictureActions({
-    shown: this.#shown,
-    views: () => this.#views,
-    settings: () => this.settings,
-    apply: (settings) => this.#apply(settings),
-    make: (options) => this.#make(options),
-  });
   #switch = new ModelSwitch({
     form: () => this.#views.form,
     changed: () => this.#changed(),
-    open: () => this.#session.change("model"),
+    open: () => this.#session.change(),
     loaded: () => this.#session.opened !== null,
     fallback: () => this.getAttribute("model") ?? "",
     addressOf: (model) => addressOf(model, document.baseURI, this.#hub),
@@ -93,26 +76,26 @@ export class DarkroomStudio extends SettingElement {
     say: (text) => this.#views.status.say({ text, fraction: text ? null : undefined }),
     problem: (problem, typed) => this.#shown.showProblem(problem, typed),
     ask: (question, model) =>
-      this.#views.status.ask(question, model, this.#nameOf(this.settings.model)),
+      this.#views.status.ask(question, model, this.#nameOf(this.#views.form.settings.model)),
   });
 
   connectedCallback() {
     clearTimeout(this.#releaseTimer);
-    takeEarly(this, ["settings", "showcase", "link"]);
+    this.adopt("settings", "showcase", "link");
     if (!this.#root) this.#build();
-    if (this.#session.engine === "closed") this.#stale = "all";
-    void this.#start();
-    this.#connect();
+    if (this.#session.engine === "closed") this.#stale = true;
+    void this.#begin();
   }
 
-  /** Opens the first model: the one of the link, unless the visitor has to agree to it. */
-  async #start() {
+  /** Opens the first model: the one of a link, unless the visitor has to agree to it. */
+  async #begin() {
     const link = this.#link;
     this.#link = null;
     if (link) this.#views.form.fill(await this.#switch.link(link, document.baseURI));
-    if (this.#stale === "all") this.#switch.begin();
+    this.#switch.begin();
     this.#open();
     this.#switch.showQuestion();
+    this.#connect();
   }
 
   disconnectedCallback() {
@@ -127,7 +110,7 @@ export class DarkroomStudio extends SettingElement {
   attributeChangedCallback(name, before, value) {
     if (before === value) return;
     if (name === "lang") this.#translate();
-    else if (name === "hub") this.#openSoon("model");
+    else if (name === "hub") this.#openSoon();
     else this.#takeAttribute(fieldOf(name), value);
   }
 
@@ -154,11 +137,6 @@ export class DarkroomStudio extends SettingElement {
    * @param {Partial<Settings>} settings
    */
   set settings(settings) {
-    this.#apply(settings);
-  }
-
-  /** @param {Partial<Settings>} settings */
-  #apply(settings) {
     if (!this.#root) {
       Object.assign(this.#early, settings);
       return;
@@ -171,7 +149,7 @@ export class DarkroomStudio extends SettingElement {
     const { device, model, prediction } = form.settings;
     const same =
       device === before.device && model === before.model && prediction === before.prediction;
-    if (!same) this.#openSoon(device === before.device ? "model" : "device");
+    if (!same) this.#openSoon();
   }
 
   /**
@@ -180,14 +158,14 @@ export class DarkroomStudio extends SettingElement {
    * @param {Partial<Settings>} settings
    */
   async openLink(settings) {
-    const { model, prediction, ...rest } = settings;
-    if (!this.#root) {
-      this.#link = settings;
-      this.settings = rest;
+    if (this.#root) {
+      this.settings = await this.#switch.link(settings, document.baseURI);
+      this.#switch.showQuestion();
       return;
     }
-    this.settings = await this.#switch.link(settings, document.baseURI);
-    this.#switch.showQuestion();
+    const { model, prediction, ...rest } = settings;
+    this.#link = settings;
+    this.settings = rest;
   }
 
   /** The settings of a link, as for `openLink`. @param {Partial<Settings>} settings */
@@ -195,14 +173,19 @@ export class DarkroomStudio extends SettingElement {
     void this.openLink(settings);
   }
 
-  /** Facts about a model, see showcase.js. @param {Showcase | null} showcase */
-  set showcase(showcase) {
-    this.#showcase = showcase;
-    if (this.#root) this.#describeModel();
+  /** The settings for a link: they name the model that is loaded. */
+  get linkSettings() {
+    return this.#switch.forAddress(this.settings);
   }
 
+  /** Knowledge about a model: what it draws, and seeds that show what a word removes. */
   get showcase() {
     return this.#showcase;
+  }
+
+  set showcase(showcase) {
+    this.#showcase = showcase;
+    if (this.#root) this.#views.pictures.describe(this.settings.model, showcase);
   }
 
   formResetCallback() {
@@ -225,19 +208,18 @@ export class DarkroomStudio extends SettingElement {
    */
   async generate({ compare = false, wall = false, signal } = {}) {
     await until(this.#connected, signal);
-    if (!(await until(this.#switch.settled(), signal))) throw this.#shown.refusal();
+    // A model that was typed just now is examined first.
+    if (!(await this.#switch.settled())) throw new DOMException("No model.", "AbortError");
     do await this.#session.stop();
     while (!this.#session.idle);
     signal?.throwIfAborted();
-    const several = compare || wall;
-    const [invalid] = this.#invalid(several).values();
+    const [invalid] = this.#views.form.invalid({ compare, wall }).values();
     if (invalid) throw new DarkroomError("request", invalid);
     this.#open();
     // A comparison is about the picture there is: the same seed again.
-    if (!several) this.#views.form.useSeed();
+    if (!compare && !wall) this.#views.form.useSeed();
     this.#changed();
-    const kind = wall ? "wall" : compare ? "compare" : "picture";
-    return makeRun(this.#shown, this.settings, kind, signal);
+    return makeRun(this.#shown, this.settings, { compare, wall, signal });
   }
 
   /** Cancels the picture in progress after its current step. */
@@ -260,18 +242,26 @@ export class DarkroomStudio extends SettingElement {
       status,
       form,
       notes: new LiveNotes(this.#session, form, status),
-      stage: new Stage(root, {
-        onSave: (frame) => void this.#pictures.save(frame),
-        onTry: (settings) => this.#pictures.try(settings),
-        onOpen: (frames) => this.#pictures.openPair(frames),
-      }),
-      gallery: new Gallery(this.#part("gallery"), (frame) => this.#pictures.restoreFrame(frame)),
+      pictures: this.#buildStage(root),
+      gallery: new Gallery(this.#part("gallery"), (frame) => this.#restoreFrame(frame)),
     };
-    this.#describeModel();
     this.#buildModels();
     this.#buildFiles(root);
+    this.#views.pictures.describe(form.settings.model, this.#showcase);
     rememberFold(this.#part("fold", HTMLDetailsElement));
     this.#listen();
+  }
+
+  /** @param {ShadowRoot} root */
+  #buildStage(root) {
+    return new Stage(root, {
+      onSave: (frame) => void this.#save(frame),
+      onTry: (settings) => {
+        this.settings = settings ?? { seed: randomSeed() };
+        this.#make({ compare: true });
+      },
+      onOpen: (frames) => this.#restore(this.#shown.keep(frames)),
+    });
   }
 
   /** @param {boolean} declared visitors may have typed into the form already */
@@ -308,7 +298,7 @@ export class DarkroomStudio extends SettingElement {
     // It has the files that the visitor chose, and stays when the form is built again.
     this.#files ??= new FileInput(this, root, {
       onModel: (name) => this.#switch.accept(name),
-      onPicture: (picture) => this.#pictures.restoreFile(picture),
+      onPicture: (picture) => this.#restoreFile(picture),
       onProblem: (error) => this.#shown.showProblem(problemOf(error, "disk")),
     });
   }
@@ -335,33 +325,21 @@ export class DarkroomStudio extends SettingElement {
     this.settings = settings;
   }
 
-  /**
-   * Opens the model after this task: several attributes may change in a row.
-   * @param {"model" | "device"} what has changed
-   */
-  #openSoon(what) {
-    this.#stale ??= what;
+  /** Opens the model after this task: several attributes may change in a row. */
+  #openSoon() {
+    this.#stale = true;
     queueMicrotask(() => this.#open());
   }
 
   /** Opens the model, if it was changed. */
   #open() {
-    const stale = this.#stale;
-    if (!stale || !this.isConnected || !this.#root) return;
-    this.#stale = null;
-    if (typeof WebAssembly !== "object") {
+    if (!this.#stale || !this.isConnected || !this.#root) return;
+    this.#stale = false;
+    if (typeof WebAssembly === "object") this.#session.change();
+    else {
       this.#form.hidden = true;
       this.#views.status.fallback(true, strings().studio.status.noWebAssembly);
-    } else if (stale === "all") this.#session.open();
-    else this.#session.change(stale);
-  }
-
-  /** Shows what the model draws, where that is known. */
-  #describeModel() {
-    const { model } = this.settings;
-    const known = this.#showcase?.model === model ? this.#showcase : null;
-    this.#views.stage.showcase = known;
-    this.#part("draws").textContent = translated(known?.draws) || strings().stage.model(model);
+    }
   }
 
   #listen() {
@@ -387,8 +365,7 @@ export class DarkroomStudio extends SettingElement {
       if (name === "model") this.#switch.typed();
       // The prediction type also decides on the model's default sampler and size.
       if (name === "prediction") this.#views.form.resetModelDefaults();
-      if (name === "device") this.#session.change("device");
-      if (name === "prediction") this.#session.change("model");
+      if (name === "device" || name === "prediction") this.#session.change();
     });
   }
 
@@ -404,7 +381,7 @@ export class DarkroomStudio extends SettingElement {
     }
     if (act === "models") void this.#models.open(this.#address);
     if (act === "file" || act === "folder") this.#files?.choose(act);
-    if (remedy && this.#files)
+    if (remedy)
       useRemedy(remedy, {
         session: this.#session,
         models: this.#switch,
@@ -420,33 +397,55 @@ export class DarkroomStudio extends SettingElement {
   }
 
   /**
-   * Makes pictures for the visitor, who sees the notes.
+   * Makes a picture for the visitor, who sees the notes.
    * @param {{compare?: boolean, wall?: boolean}} options
    */
   #make(options) {
-    const [field] = this.#invalid(Boolean(options.compare || options.wall)).keys();
+    const [field] = this.#views.form.invalid(options).keys();
     if (field) this.#views.form.focus(field);
     else this.generate(options).catch(() => {});
   }
 
-  /** The messages about fields that do not allow a picture. @param {boolean} several */
-  #invalid(several) {
-    const { form } = this.#views;
-    const invalid = form.review();
-    if (several && !this.settings.negative_prompt.trim()) {
-      const text = strings().studio.prompts.writeFirst;
-      invalid.set("negative_prompt", text);
-      form.note("negative_prompt", text);
+  /** Restores the settings that a picture was made with. @param {File} picture */
+  async #restoreFile(picture) {
+    const found = await settingsOfFile(picture, this.settings.model);
+    const { status } = this.#views;
+    this.#shown.showProblem(null);
+    this.settings = found.settings;
+    status.warn(found.notes);
+    if (this.#session.idle) status.say(said(strings().studio.status.restored(picture.name)));
+  }
+
+  /** Shows a picture of the gallery, and restores its settings. @param {Frame} frame */
+  #restoreFrame(frame) {
+    if (!this.#session.idle) return;
+    this.#restore(frame);
+    this.#views.pictures.show(frame);
+    this.#views.status.warn(frame.warnings);
+  }
+
+  /** Restores a picture's settings, except for the device. @param {Frame} frame */
+  #restore({ settings: all }) {
+    const { device, model, ...settings } = all;
+    this.settings = model === this.settings.model ? settings : all;
+  }
+
+  /** @param {Frame} frame */
+  async #save({ settings, canvas }) {
+    try {
+      const file = await pictureFile(canvas, settings);
+      download(file, file.name);
+    } catch (error) {
+      this.#shown.showProblem(problemOf(error, "engine"));
     }
-    return invalid;
   }
 
   /** Runs after any change by the visitor, by a link or by the page. */
   #changed() {
     this.#views.form.review();
-    this.#describeModel();
     this.#views.notes.soon();
-    emit(this, "settings", this.#switch.forAddress(this.settings));
+    this.#views.pictures.describe(this.settings.model, this.#showcase);
+    emit(this, "settings", this.settings);
   }
 
   /** @param {string | null} address of the model that was deleted from the cache; null: all */
@@ -455,12 +454,6 @@ export class DarkroomStudio extends SettingElement {
     if (!opened || opened.stored === "disk") return;
     if (address !== null && address !== this.#address) return;
     this.#views.status.deleted(opened);
-  }
-
-  /** @param {string} model the text in the model field */
-  #nameOf(model) {
-    if (model.startsWith(ON_DISK)) return model.slice(ON_DISK.length).replace(/\/$/, "");
-    return nameOf(addressOf(model, document.baseURI, this.#hub), document.baseURI, this.#hub);
   }
 
   /** The model: its address, or its files where it is on the visitor's disk. */
@@ -476,6 +469,12 @@ export class DarkroomStudio extends SettingElement {
 
   get #hub() {
     return this.getAttribute("hub") ?? undefined;
+  }
+
+  /** The name of a model, for people. @param {string} model the text in the model field */
+  #nameOf(model) {
+    if (model.startsWith(ON_DISK)) return model.slice(ON_DISK.length).replace(/\/$/, "");
+    return nameOf(addressOf(model, document.baseURI, this.#hub), document.baseURI, this.#hub);
   }
 
   get #form() {

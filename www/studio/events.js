@@ -2,10 +2,10 @@
 /** Events of the element. All bubble and leave shadow roots, except `error`. */
 
 /** @typedef {import("../base/problem.js").Problem} Problem */
-/** @typedef {import("./session.js").OpenProgress} OpenProgress */
 /** @typedef {import("../engine/protocol.js").Opened} Opened */
 /** @typedef {import("../engine/protocol.js").Pixels} Pixels */
 /** @typedef {import("./run.js").Picture} Picture */
+/** @typedef {import("./session.js").OpenProgress} OpenProgress */
 /** @typedef {import("./settings.js").Settings} Settings */
 
 /**

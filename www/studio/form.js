@@ -198,6 +198,20 @@ export class SettingsForm {
     return problems;
   }
 
+  /**
+   * The messages about fields that do not allow a picture, or a comparison.
+   * @param {{compare?: boolean, wall?: boolean}} options
+   */
+  invalid({ compare = false, wall = false }) {
+    const invalid = this.review();
+    if ((compare || wall) && !this.settings.negative_prompt.trim()) {
+      const text = strings().studio.prompts.writeFirst;
+      invalid.set("negative_prompt", text);
+      this.note("negative_prompt", text);
+    }
+    return invalid;
+  }
+
   /** Tells whether all fields are valid. If not, the first invalid one gets the focus. */
   isValid({ quietly = false } = {}) {
     const [field] = this.review().keys();

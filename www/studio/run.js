@@ -22,15 +22,43 @@ import { wallOf } from "./wall.js";
  */
 
 /**
- * The outcome of `generate()`: the last picture, and all pictures of the call in their order.
- * `without`: with `compare`, the picture of the same seed without the negative prompt.
- * @typedef {Picture & {pictures: Picture[], without?: Picture}} Outcome
+ * The outcome of `generate()`. `without`: with `compare`, the picture of the same seed without the
+ * negative prompt.
+ * @typedef {Picture & {without?: Picture}} Outcome
  */
+
+/** The error of an operation that was cancelled, as `fetch` has it. */
+const abortError = () => new DOMException("The picture was cancelled.", "AbortError");
+
+/** @typedef {import("./picture-view.js").Frame} Frame */
+/** Kind of a run: one picture, a pair, or a pair for each of nine seeds.
+ * @typedef {"picture" | "compare" | "wall"} Kind
+ */
+
+/**
+ * The settings of all pictures of a run.
+ * @param {Settings} settings
+ * @param {Kind} kind
+ * @returns {Settings[]}
+ */
+function settingsOfRun(settings, kind) {
+  if (kind === "wall") return wallOf(settings);
+  return kind === "compare" ? [{ ...settings, negative_prompt: "" }, settings] : [settings];
+}
 
 export class Run {
   /** @type {(Promise<Picture>)[]} */ #pictures = [];
   /** @type {Problem | null} */ #problem = null;
   #timings = new TimingRecorder();
+
+  /**
+   * @param {Kind} kind
+   * @param {Frame | null} made the first picture, if it exists already
+   */
+  constructor(kind, made) {
+    this.kind = kind;
+    this.made = made;
+  }
 
   /** The engine begins with the next picture. */
   begin() {
@@ -49,6 +77,11 @@ export class Run {
     this.#timings.begin();
   }
 
+  /** Adds a picture that exists already. @param {Promise<Picture>} picture */
+  add(picture) {
+    this.#pictures.push(picture);
+  }
+
   /** @param {Problem | null} problem null: the last one is over */
   problem(problem) {
     this.#problem = problem;
@@ -56,46 +89,42 @@ export class Run {
 
   /**
    * The outcome after the end of the run.
-   * @param {import("./stage.js").Kind} kind
    * @param {number} count of pictures wanted
    * @returns {Promise<Outcome>}
    * @throws {DarkroomError | DOMException} why there is no picture; an AbortError where the run was
    *   cancelled
    */
-  async outcome(kind, count) {
+  async outcome(count) {
     const pictures = await Promise.all(this.#pictures);
-    const last = pictures.at(-1);
-    if (last && pictures.length === count)
-      return { ...last, pictures, ...(kind === "compare" && { without: pictures[0] }) };
+    if (pictures.length === count) {
+      const [last, without] = pictures.reverse();
+      return without ? { ...last, without } : last;
+    }
     if (this.#problem && this.#problem.kind !== "cancelled")
       throw new DarkroomError(this.#problem.kind, this.#problem.message);
-    throw new DOMException("The picture was cancelled.", "AbortError");
+    throw abortError();
   }
 }
 
 /**
- * Makes the pictures of a run. The one without a negative prompt is not made twice.
+ * Makes the pictures of a run.
  * @param {import("./session-view.js").SessionView} shown
  * @param {Settings} settings
- * @param {import("./stage.js").Kind} kind
- * @param {AbortSignal} [signal]
+ * @param {{compare: boolean, wall: boolean, signal?: AbortSignal}} options of `generate()`
  */
-export async function makeRun(shown, settings, kind, signal) {
+export async function makeRun(shown, settings, { compare, wall, signal }) {
   const { session } = shown;
-  const run = new Run();
+  const kind = wall ? "wall" : compare ? "compare" : "picture";
+  const all = settingsOfRun(settings, kind);
+  const made = kind === "compare" ? shown.made(all[0]) : null;
+  const run = new Run(kind, made);
+  if (made) run.add(shown.published(made));
   shown.run = run;
-  shown.kind = kind;
   const cancel = () => shown.run === run && session.cancel();
   signal?.addEventListener("abort", cancel, { once: true });
   try {
-    const plain = { ...settings, negative_prompt: "" };
-    const made = kind === "compare" ? shown.reusable(plain) : null;
-    const all =
-      kind === "wall" ? wallOf(settings) : kind === "compare" ? [plain, settings] : [settings];
-    const ended = session.generate(all, { from: made ? 1 : 0 });
-    if (made) shown.reuse(made, all);
-    await ended;
-    return await run.outcome(kind, all.length);
+    await session.generate(all, { from: made ? 1 : 0 });
+    return await run.outcome(all.length);
   } catch (error) {
     signal?.throwIfAborted();
     throw error;

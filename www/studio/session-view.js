@@ -1,6 +1,5 @@
 // @ts-check
 /** Shows what the session reports in the studio's views, and dispatches the element's events. */
-import { DarkroomError } from "../base/problem.js";
 import { strings } from "../strings/index.js";
 import { isCheckpoint } from "./address.js";
 import { emit, withFraction } from "./events.js";
@@ -11,11 +10,11 @@ import { Session } from "./session.js";
 import { withModelDefaults } from "./settings.js";
 import { said } from "./status-view.js";
 
-/** @typedef {import("./session.js").OpenProgress} OpenProgress */
 /** @typedef {import("../engine/protocol.js").Opened} Opened */
 /** @typedef {import("../engine/protocol.js").StepProgress} StepProgress */
 /** @typedef {import("./picture-view.js").Frame} Frame */
 /** @typedef {import("./session.js").Job} Job */
+/** @typedef {import("./session.js").OpenProgress} OpenProgress */
 /** @typedef {import("./session.js").Result} Result */
 
 /**
@@ -24,7 +23,7 @@ import { said } from "./status-view.js";
  * @property {import("./form.js").SettingsForm} form
  * @property {import("./gallery.js").Gallery} gallery
  * @property {import("./live-notes.js").LiveNotes} notes
- * @property {import("./stage.js").Stage} stage
+ * @property {import("./stage.js").Stage} pictures
  * @property {import("./status-view.js").StatusView} status
  */
 
@@ -35,8 +34,8 @@ export class SessionView {
   #host;
   #options;
   /** Pictures of this visit, the oldest first. @type {Frame[]} */ #frames = [];
-  /** The last problem. @type {import("../base/problem.js").Problem | null} */ #problem = null;
-  /** Kind of the run in progress. @type {import("./stage.js").Kind} */ kind = "picture";
+  /** @type {WeakMap<Frame, Promise<import("./run.js").Picture>>} */
+  #published = new WeakMap();
   /** The call of `generate` in progress. @type {import("./run.js").Run | null} */ run = null;
 
   /**
@@ -44,9 +43,9 @@ export class SessionView {
    * @param {object} options
    * @param {() => Views} options.views
    * @param {() => import("./session.js").Choice} options.choice
-   * @param {() => import("./model-switch.js").ModelSwitch} options.models
-   * @param {() => void} options.onChange another model is open: the settings have changed
    * @param {(file: File) => void} options.onFile gets each finished picture
+   * @param {() => import("./model-switch.js").ModelSwitch} options.models
+   * @param {() => void} options.onSwitched another model is open than before
    */
   constructor(host, options) {
     this.#host = host;
@@ -56,21 +55,21 @@ export class SessionView {
       onChange: () => this.showState(),
       onOpening: () => {
         this.#views.status.clear();
-        this.#views.stage.forget();
+        this.#views.pictures.forget();
       },
       onOpenProgress: (progress) => this.#opening(progress),
       onReady: (opened) => this.#ready(opened),
       onProblem: (problem) => this.showProblem(problem),
       onLater: (text) => this.#views.status.later(text),
       onLong: (text) => this.#say({ text, fraction: null }),
-      onStart: (settings) => this.#views.stage.prepare(settings, this.kind),
+      onStart: (settings) => this.#start(settings),
       onPrompts: () => this.#prompts(),
       onStep: (progress, job, watch) => this.#step(progress, job, watch),
       onPicture: (result, job) => this.#picture(result, job),
       onCancelling: () => this.#say({ text: strings().studio.status.stopping, fraction: null }),
       onFailed: (cancelled) =>
         this.#say(cancelled ? said(strings().studio.status.cancelled) : { text: "" }),
-      onEnd: () => this.#views.stage.rest(),
+      onEnd: () => this.#views.pictures.rest(),
     });
   }
 
@@ -87,7 +86,7 @@ export class SessionView {
   showAll() {
     for (const frame of this.#frames) this.#views.gallery.add(frame);
     const last = this.#frames.at(-1);
-    if (last) this.#views.stage.show(last);
+    if (last) this.#views.pictures.show(last);
     const { opened } = this.session;
     if (opened) this.#welcome(opened);
     this.showState();
@@ -103,24 +102,17 @@ export class SessionView {
   }
 
   /**
-   * @param {import("../base/problem.js").Problem | null} problem null: hides the last one
+   * @param {import("../base/problem.js").Problem | null} problem
    * @param {boolean} [typed] it is about a text in the model field
    */
   showProblem(problem, typed = false) {
-    this.#problem = problem;
     this.run?.problem(problem);
-    const models = this.#options.models();
     const onCpu = this.#host.dataset.device === "cpu";
+    const models = this.#options.models();
     const situation = problem ? models.situation(problem) : {};
     this.#views.status.problem(problem, { onCpu, typed, ...situation });
     if (!problem) models.showQuestion();
-    else if (problem.kind !== "cancelled") emit(this.#host, "error", problem);
-  }
-
-  /** The error of a picture, where its model was refused. */
-  refusal() {
-    const { kind, message } = this.#problem ?? { kind: "model", message: "The model was refused." };
-    return new DarkroomError(kind, message);
+    if (problem && problem.kind !== "cancelled") emit(this.#host, "error", problem);
   }
 
   /** @param {OpenProgress} progress */
@@ -137,7 +129,7 @@ export class SessionView {
   /** @param {Opened} opened */
   #ready(opened) {
     this.#welcome(opened);
-    if (this.#options.models().ready()) this.#options.onChange();
+    if (this.#options.models().ready()) this.#options.onSwitched();
     emit(this.#host, "ready", opened);
   }
 
@@ -154,6 +146,13 @@ export class SessionView {
     notes.now();
   }
 
+  /** @param {import("./settings.js").Settings[]} all */
+  #start(all) {
+    const { kind = "picture", made = null } = this.run ?? {};
+    this.#views.pictures.prepare(all, kind);
+    if (made) this.#views.pictures.finish(0, made, all);
+  }
+
   #prompts() {
     this.run?.begin();
     const { encoding: text, making: spoken } = strings().studio.status;
@@ -167,9 +166,9 @@ export class SessionView {
    */
   #step(progress, { at, all }, watch) {
     this.run?.step(progress);
-    const { stage, status } = this.#views;
+    const { pictures, status } = this.#views;
     const size = { width: Number(all[at].width), height: Number(all[at].height) };
-    if (progress.preview) stage.preview(at, progress.preview, size);
+    if (progress.preview) pictures.preview(at, progress.preview, size);
     if (progress.warnings) status.warn(progress.warnings);
     status.say(stepText(progress, watch, at, all.length));
     const { call, calls, steps, done, preview } = progress;
@@ -185,37 +184,52 @@ export class SessionView {
 
   /** @param {Result} result @param {Job} job */
   #picture({ picture, warnings, seconds, device }, { at, all }) {
-    const { gallery, stage, status } = this.#views;
+    const { pictures, status } = this.#views;
     status.warn(warnings);
     const settings = all[at];
     const canvas = canvasOf(picture);
-    const number = this.#frames.length + 1;
-    const frame = { number, settings, canvas, seconds, device, warnings };
-    this.#frames.push(frame);
-    stage.finish(at, frame, all);
-    // A pair of the wall is kept when it is opened.
-    if (this.kind !== "wall") gallery.add(frame);
+    const frame = { number: 0, settings, canvas, seconds, device, warnings };
+    // A pair of a wall is kept when it is opened.
+    if (this.run?.kind !== "wall") this.keep([frame]);
+    pictures.finish(at, frame, all);
     status.say(said(strings().studio.status.finished(seconds, device)));
-    this.run?.finish((timings) => this.#publish(frame, timings));
+    this.run?.finish((timings) => {
+      const published = this.#publish(frame, timings);
+      this.#published.set(frame, published);
+      return published;
+    });
   }
 
   /**
-   * A picture that these settings made before.
+   * Adds pictures to the gallery, those that it has not yet.
+   * @param {Frame[]} frames
+   * @returns {Frame} the last
+   */
+  keep(frames) {
+    for (const frame of frames) {
+      if (this.#frames.includes(frame)) continue;
+      this.#frames.push(frame);
+      frame.number = this.#frames.length;
+      this.#views.gallery.add(frame);
+    }
+    return frames[frames.length - 1];
+  }
+
+  /**
+   * A picture that these settings would make again.
    * @param {import("./settings.js").Settings} settings without a negative prompt
+   * @returns {Frame | null}
    */
-  reusable(settings) {
+  made(settings) {
     const { opened } = this.session;
-    return opened && this.#views.stage.reusable(withModelDefaults(settings, opened.model));
+    return opened && this.#views.pictures.reusable(withModelDefaults(settings, opened.model));
   }
 
-  /**
-   * Shows a picture of an earlier run in this one.
-   * @param {Frame} frame
-   * @param {import("./settings.js").Settings[]} all settings of the run
-   */
-  reuse(frame, all) {
-    this.#views.stage.finish(0, frame, all);
-    this.run?.finish((timings) => pictureOf(frame, timings));
+  /** The outcome of a picture, once more: its first bitmap may be closed. @param {Frame} frame */
+  async published(frame) {
+    const picture = await this.#published.get(frame);
+    if (!picture) throw new TypeError("this picture was never published");
+    return { ...picture, bitmap: await createImageBitmap(frame.canvas) };
   }
 
   /**
@@ -223,23 +237,15 @@ export class SessionView {
    * @param {Frame} frame
    * @param {import("./timings.js").Timings} timings
    */
-  async #publish(frame, timings) {
-    const picture = await pictureOf(frame, timings);
-    this.#options.onFile(picture.blob);
-    const { canvas, seconds } = frame;
+  async #publish({ settings, canvas, seconds, device, warnings }, timings) {
+    const [blob, bitmap] = await Promise.all([
+      pictureFile(canvas, settings),
+      createImageBitmap(canvas),
+    ]);
+    const { seed } = settings;
+    const picture = { blob, bitmap, seed, settings, timings, warnings, device };
+    this.#options.onFile(blob);
     emit(this.#host, "picture", { ...picture, canvas, seconds });
     return picture;
   }
-}
-
-/**
- * @param {Frame} frame
- * @param {import("./timings.js").Timings} timings
- */
-async function pictureOf({ settings, canvas, device, warnings }, timings) {
-  const [blob, bitmap] = await Promise.all([
-    pictureFile(canvas, settings),
-    createImageBitmap(canvas),
-  ]);
-  return { blob, bitmap, seed: settings.seed, settings, timings, warnings, device };
 }

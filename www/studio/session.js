@@ -83,6 +83,7 @@ export class Session {
   #gpuCrashes = 0;
   /** The device that the engine is being started on. @type {"gpu" | "cpu" | null} */
   #starting = null;
+  /** @type {Choice | null} */ #choice = null;
   /** The model or the device is opened again after the run. */ #later = false;
   /** The step in progress, from 1, and their number. */ #step = { at: 0, of: 0 };
   #watchdog = new Watchdog((report) => this.#slow(report));
@@ -125,6 +126,7 @@ export class Session {
     if (!quietly) this.#host.onProblem(null);
     this.#host.onOpening();
     const choice = this.#host.choice();
+    this.#choice = choice;
     const to = device ?? choice.device;
     const wanted = { ...choice, device: to, fresh, reason, language: language() };
     const opening = this.#client.open(wanted, (progress) => {
@@ -147,13 +149,14 @@ export class Session {
   /**
    * Loads the chosen model after a change of the model or the device. A picture in progress is
    * finished first.
-   * @param {"device" | "model"} what has changed
    */
-  change(what) {
+  change() {
     if (!this.#run || !this.#opened) return this.open();
     this.#later = true;
     const { later, modelLater } = strings().problems.session;
-    this.#host.onLater(what === "device" ? later : modelLater);
+    const { model, device } = this.#host.choice();
+    const onlyDevice = this.#choice?.model === model && this.#choice?.device !== device;
+    this.#host.onLater(onlyDevice ? later : modelLater);
   }
 
   /** Leaves a step that takes too long in peace. */

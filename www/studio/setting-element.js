@@ -43,20 +43,6 @@ const PROPERTIES = FIELDS.map((field) =>
 );
 
 /**
- * Takes over properties that were assigned before the tag was defined.
- * @param {SettingElement} element
- * @param {string[]} more besides those of the settings
- */
-export function takeEarly(element, more) {
-  for (const name of [...PROPERTIES, "hub", "name", ...more]) {
-    if (!Object.hasOwn(element, name)) continue;
-    const early = Reflect.get(element, name);
-    Reflect.deleteProperty(element, name);
-    Reflect.set(element, name, early);
-  }
-}
-
-/**
  * The property `settings`, which the subclass has.
  * @param {SettingElement} element
  * @returns {{get settings(): Settings, set settings(some: Partial<Settings>)}}
@@ -76,6 +62,20 @@ export class SettingElement extends Base {
 
   #internals = this.attachInternals();
   /** @type {File | null} */ #value = null;
+
+  /**
+   * Takes over properties that were set before the tag was defined.
+   * @param {string[]} more besides those of the settings
+   * @protected
+   */
+  adopt(...more) {
+    const names = [...PROPERTIES, "hub", "name", ...more];
+    for (const name of names.filter((each) => Object.hasOwn(this, each))) {
+      const value = Reflect.get(this, name);
+      Reflect.deleteProperty(this, name);
+      Reflect.set(this, name, value);
+    }
+  }
 
   /** The form around the element. */
   get form() {

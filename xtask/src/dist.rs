@@ -1,84 +1,161 @@
-//! `cargo xtask dist`: fills `dist/` with the page, for two uses.
+//! `cargo xtask dist`: the page and the npm package, bundled.
 //!
-//! Any static host serves the folder as it is. `npm publish` takes the part of it that other
-//! pages need to embed the studio.
+//! - `dist/` is the page. Any static host serves the folder as it is.
+//! - `dist-npm/` is the npm package, what other pages need to embed the studio.
+//! - `dist-maps/` has the source maps of both, and belongs to neither.
+//!
+//! The bundler is esbuild, driven by `tests/browser/build/main.mjs`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use lexopt::prelude::*;
+use serde_json::{Value as Json, json};
 
 use crate::command::{program, run};
-use crate::{Result, licenses, no_arguments, paths, setup, wasm};
+use crate::{Result, licenses, paths, setup, wasm};
 
 /// Name of the npm package.
 pub const NAME: &str = "darkroom-studio";
-/// Files of the npm package, as patterns. The page itself and its models stay out: a page that
-/// embeds the studio names a model of its own.
-const FILES: [&str; 12] = [
-    "**/*.js",
-    "**/*.d.ts",
-    "**/*.wasm",
-    "**/*.css",
-    "vocab/",
-    "LICENSE-*",
-    licenses::FILE,
-    "!main.*",
-    "!sw.*",
-    "!page.css",
-    "!index.html",
-    "!models/",
+const KEYWORDS: [&str; 7] = [
+    "stable-diffusion",
+    "text-to-image",
+    "negative-prompt",
+    "webgpu",
+    "wasm",
+    "custom-element",
+    "web-components",
 ];
+/// Description of the element's attributes, events and parts for editors.
+const ELEMENTS: &str = "custom-elements.json";
+/// Types of the package's main module, with the element's tag and its events.
+const TYPES: &str = "types/index.d.ts";
+
+pub struct Options {
+    /// Bring the engine up to date first.
+    pub build: bool,
+    /// The address at which the page will be. Previews of links need it: other sites fetch the
+    /// picture in them, and a relative address leads them nowhere.
+    pub address: Option<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            build: true,
+            address: None,
+        }
+    }
+}
+
+impl Options {
+    fn parse(mut parser: lexopt::Parser) -> std::result::Result<Self, lexopt::Error> {
+        let mut options = Self::default();
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("no-build") => options.build = false,
+                Long("address") => options.address = Some(address(parser.value()?.string()?)?),
+                other => return Err(other.unexpected()),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// Checks the address of a folder.
+fn address(text: String) -> Result<String> {
+    let is_folder = text.starts_with("https://") && text.ends_with('/');
+    match is_folder && !text.contains(['"', '<', '?', '#']) {
+        true => Ok(text),
+        false => Err(format!(
+            "--address is {text:?}; it must be the https address of a folder, such as \
+             https://example.org/darkroom/"
+        )),
+    }
+}
 
 pub fn command(parser: lexopt::Parser) -> Result<()> {
-    no_arguments(parser)?;
-    make().map(|_| ())
+    let options = Options::parse(parser).map_err(|error| error.to_string())?;
+    make(&options).map(|_| ())
 }
 
-/// Builds everything and fills `dist/`; returns its path.
-pub fn make() -> Result<PathBuf> {
-    let built = wasm::build()?;
+/// Bundles everything; returns the folder of the npm package.
+pub fn make(options: &Options) -> Result<PathBuf> {
+    if options.build {
+        wasm::build()?;
+    }
     let node = setup::node_packages()?;
     let root = paths::root();
-    let dist = root.join("dist");
-    if dist.exists() {
-        fs::remove_dir_all(&dist).map_err(|error| format!("{}: {error}", dist.display()))?;
+    let [page, npm, maps] = ["dist", "dist-npm", "dist-maps"].map(|name| root.join(name));
+    let mut bundler = program(&node);
+    bundler
+        .arg(root.join("tests/browser/build/main.mjs"))
+        .args([&page, &npm, &maps])
+        .args(&options.address);
+    run(&mut bundler)?;
+    let notices = licenses::collect(&root, &[bundler_license(&root)?])?;
+    for folder in [&page, &npm] {
+        for name in ["LICENSE-MIT", "LICENSE-APACHE"] {
+            copy_file(&root.join(name), &folder.join(name))?;
+        }
+        paths::write(&folder.join(licenses::FILE), &notices)?;
     }
-    let total = copy_folder(&root.join("www"), &dist)?;
-    for name in ["LICENSE-MIT", "LICENSE-APACHE"] {
-        copy_file(&root.join(name), &dist.join(name))?;
-    }
-    copy_file(&root.join("xtask/npm/README.md"), &dist.join("README.md"))?;
-    paths::write(&dist.join(licenses::FILE), licenses::collect(&root)?)?;
-    declarations(&node, &dist)?;
-    let manifest = paths::read(&root.join("Cargo.toml"))?;
-    paths::write(&dist.join("package.json"), package_json(&manifest)?)?;
-    println!("engine: {}", wasm::sizes(&built.module, &node)?);
+    package(&root, &node, &npm)?;
     println!(
-        "{}: {:.1} MB. Upload it to any static host, or run npm publish inside it.",
-        dist.display(),
-        total as f64 / 1e6
+        "{}: {:.1} MB. Upload it to any static host.",
+        page.display(),
+        folder_bytes(&page)? as f64 / 1e6
     );
-    Ok(dist)
+    println!(
+        "{}: {:.1} MB. Run npm publish inside it.",
+        npm.display(),
+        folder_bytes(&npm)? as f64 / 1e6
+    );
+    Ok(npm)
 }
 
-/// Copies a folder without hidden files, which belong to the build; returns the number of bytes.
-fn copy_folder(from: &Path, to: &Path) -> Result<u64> {
-    let failed = |error| format!("{}: {error}", from.display());
-    fs::create_dir_all(to).map_err(|error| format!("{}: {error}", to.display()))?;
+/// The licence of the bundler: it writes helper functions of its own into the scripts. No other
+/// package from npm is in them.
+fn bundler_license(root: &Path) -> Result<licenses::Work> {
+    let folder = root.join("tests/browser/node_modules/esbuild");
+    let manifest = paths::read(&folder.join("package.json"))?;
+    let manifest: Json = serde_json::from_str(&manifest).map_err(|error| error.to_string())?;
+    Ok(licenses::Work {
+        label: format!(
+            "esbuild {} (helper functions in the scripts)",
+            manifest["version"].as_str().unwrap_or_default()
+        ),
+        license: "MIT",
+        source: "https://www.npmjs.com/package/esbuild",
+        text: folder.join("LICENSE.md"),
+    })
+}
+
+/// Adds to the bundles what makes a package of them.
+fn package(root: &Path, node: &Path, npm: &Path) -> Result<()> {
+    let own = root.join("xtask/npm");
+    copy_file(&own.join("README.md"), &npm.join("README.md"))?;
+    let has_elements = own.join(ELEMENTS).is_file();
+    if has_elements {
+        copy_file(&own.join(ELEMENTS), &npm.join(ELEMENTS))?;
+    }
+    declarations(node, &npm.join("types"))?;
+    copy_file(&own.join("index.d.ts"), &npm.join(TYPES))?;
+    let manifest = paths::read(&root.join("Cargo.toml"))?;
+    let has_api = npm.join("api.js").is_file();
+    let package = package_json(&manifest, has_api, has_elements)?;
+    paths::write(&npm.join("package.json"), package)
+}
+
+fn folder_bytes(folder: &Path) -> Result<u64> {
+    let failed = |error| format!("{}: {error}", folder.display());
     let mut bytes = 0;
-    for entry in fs::read_dir(from).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let Some(name) = path
-            .file_name()
-            .filter(|name| !name.to_string_lossy().starts_with('.'))
-        else {
-            continue;
-        };
-        bytes += if path.is_dir() {
-            copy_folder(&path, &to.join(name))?
-        } else {
-            copy_file(&path, &to.join(name))?
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let metadata = entry.metadata().map_err(failed)?;
+        bytes += match metadata.is_dir() {
+            true => folder_bytes(&entry.path())?,
+            false => metadata.len(),
         };
     }
     Ok(bytes)
@@ -88,8 +165,8 @@ fn copy_file(from: &Path, to: &Path) -> Result<u64> {
     fs::copy(from, to).map_err(|error| format!("{} → {}: {error}", from.display(), to.display()))
 }
 
-/// Writes type declarations beside the modules, from their JSDoc comments.
-fn declarations(node: &Path, dist: &Path) -> Result<()> {
+/// Writes type declarations of the modules, from their JSDoc comments.
+fn declarations(node: &Path, types: &Path) -> Result<()> {
     let root = paths::root();
     let tests = root.join("tests/browser");
     let mut tsc = program(node);
@@ -100,8 +177,15 @@ fn declarations(node: &Path, dist: &Path) -> Result<()> {
         .args(["--emitDeclarationOnly", "--rootDir"])
         .arg(root.join("www"))
         .arg("--outDir")
-        .arg(dist);
-    run(&mut tsc)
+        .arg(types);
+    run(&mut tsc)?;
+    let pkg = types.join("pkg");
+    fs::create_dir_all(&pkg).map_err(|error| format!("{}: {error}", pkg.display()))?;
+    copy_file(
+        &root.join("www/pkg/darkroom.d.ts"),
+        &pkg.join("darkroom.d.ts"),
+    )?;
+    Ok(())
 }
 
 /// The value of a line `key = "value"` in the section `[package]` of a Cargo.toml.
@@ -119,41 +203,66 @@ pub fn package_value<'a>(manifest: &'a str, key: &str) -> Result<&'a str> {
 }
 
 /// The package.json of the npm package, with the crate's own version and description.
-fn package_json(manifest: &str) -> Result<String> {
+///
+/// The text is put together by hand: the order of an export's conditions counts, and `serde_json`
+/// sorts them.
+fn package_json(manifest: &str, has_api: bool, has_elements: bool) -> Result<String> {
     let value = |key| package_value(manifest, key);
     let repository = value("repository")?;
-    let package = json!({
-        "name": NAME,
-        "version": value("version")?,
-        "description": value("description")?,
-        "keywords": [
-            "stable-diffusion",
-            "text-to-image",
-            "negative-prompt",
-            "webgpu",
-            "wasm",
-            "custom-element",
-            "web-components",
-        ],
-        "homepage": format!("{repository}#readme"),
-        "repository": { "type": "git", "url": format!("git+{repository}.git") },
-        "bugs": { "url": format!("{repository}/issues") },
-        "license": value("license")?,
-        "type": "module",
-        "main": "./darkroom-studio.js",
-        "types": "./darkroom-studio.d.ts",
-        "exports": {
-            ".": {
-                "types": "./darkroom-studio.d.ts",
-                "default": "./darkroom-studio.js",
-            },
-            "./*": "./*",
-        },
-        "files": FILES,
-        "sideEffects": ["./darkroom-studio.js"],
-    });
-    let text = serde_json::to_string_pretty(&package).map_err(|error| error.to_string())?;
-    Ok(text + "\n")
+    let elements = format!("./{ELEMENTS}");
+    let main = conditions(TYPES, NAME);
+    let mut exports = vec![(".".to_owned(), main)];
+    if has_api {
+        exports.push(("./api".to_owned(), conditions("types/api.d.ts", "api")));
+    }
+    for file in ["./worker.js", "./package.json"] {
+        let name = file.trim_end_matches(".js");
+        exports.push((name.to_owned(), Json::from(file).to_string()));
+    }
+    let mut fields = vec![
+        ("name", json!(NAME).to_string()),
+        ("version", json!(value("version")?).to_string()),
+        ("description", json!(value("description")?).to_string()),
+        ("keywords", json!(KEYWORDS).to_string()),
+        (
+            "homepage",
+            json!(format!("{repository}#readme")).to_string(),
+        ),
+        (
+            "repository",
+            json!({ "type": "git", "url": format!("git+{repository}.git") }).to_string(),
+        ),
+        (
+            "bugs",
+            json!({ "url": format!("{repository}/issues") }).to_string(),
+        ),
+        ("license", json!(value("license")?).to_string()),
+        ("type", json!("module").to_string()),
+        ("main", json!(format!("./{NAME}.js")).to_string()),
+        ("types", json!(format!("./{TYPES}")).to_string()),
+    ];
+    if has_elements {
+        exports.push((elements.clone(), Json::from(elements.as_str()).to_string()));
+        fields.push(("customElements", Json::from(elements).to_string()));
+    }
+    let exports: Vec<String> = exports
+        .iter()
+        .map(|(name, target)| format!("    \"{name}\": {target}"))
+        .collect();
+    fields.push(("exports", format!("{{\n{}\n  }}", exports.join(",\n"))));
+    // The element's module defines its tag. All others only export.
+    let effects = json!([format!("./{NAME}.js")]);
+    fields.push(("sideEffects", effects.to_string()));
+    let fields: Vec<String> = fields
+        .iter()
+        .map(|(name, value)| format!("  \"{name}\": {value}"))
+        .collect();
+    Ok(format!("{{\n{}\n}}\n", fields.join(",\n")))
+}
+
+/// The conditions of a module's export: the types come first, because the first match counts.
+fn conditions(types: &str, name: &str) -> String {
+    format!(r#"{{ "types": "./{types}", "default": "./{name}.js" }}"#)
 }
 
 #[cfg(test)]
@@ -163,7 +272,7 @@ mod tests {
     #[test]
     fn the_npm_package_has_the_crates_version_and_addresses() {
         let manifest = paths::read(&paths::root().join("Cargo.toml")).unwrap();
-        let text = package_json(&manifest).unwrap();
+        let text = package_json(&manifest, true, true).unwrap();
         let package: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(
             package["version"],
@@ -175,6 +284,48 @@ mod tests {
             assert!(package[key].to_string().contains(repository), "{key}");
         }
         assert!(package["keywords"].as_array().unwrap().len() >= 5);
+    }
+
+    #[test]
+    fn the_npm_package_exports_what_it_contains_with_types_first() {
+        let manifest = paths::read(&paths::root().join("Cargo.toml")).unwrap();
+        let exports = |has_api, has_elements| {
+            let text = package_json(&manifest, has_api, has_elements).unwrap();
+            let package: Json = serde_json::from_str(&text).unwrap();
+            let names = package["exports"].as_object().unwrap().keys().cloned();
+            (names.collect::<Vec<_>>(), package["customElements"].clone())
+        };
+        let text = package_json(&manifest, true, true).unwrap();
+        let api = text.lines().find(|line| line.contains("\"./api\""));
+        let types_first = r#"{ "types": "./types/api.d.ts", "default": "./api.js" }"#;
+        assert!(api.unwrap().contains(types_first), "{text}");
+        let (names, elements) = exports(false, false);
+        assert_eq!(names, [".", "./package.json", "./worker"]);
+        assert_eq!(elements, Json::Null);
+        let (names, elements) = exports(true, true);
+        let all = [
+            ".",
+            "./api",
+            "./custom-elements.json",
+            "./package.json",
+            "./worker",
+        ];
+        assert_eq!(names, all);
+        assert_eq!(elements, "./custom-elements.json");
+    }
+
+    #[test]
+    fn an_address_of_the_page_is_an_https_folder() {
+        let read = |text: &str| address(text.to_owned());
+        assert!(read("https://example.org/darkroom/").is_ok());
+        for text in [
+            "example.org/",
+            "https://example.org/a",
+            "http://a/",
+            "https://a/\"/",
+        ] {
+            assert!(read(text).unwrap_err().contains("--address"), "{text}");
+        }
     }
 
     #[test]

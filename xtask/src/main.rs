@@ -74,15 +74,17 @@ cargo xtask COMMAND
         [--vae-steps N] [--steps N]       other numbers of training steps
         [--from FOLDER]                   start from this model
         [--ship]                          put the result into www/models/portraits
-  dist                                    dist/: the page as a static folder and an npm package
+  dist                                    dist/: the page for a static host; dist-npm/: the package
+        [--no-build]                      with the last build of the engine
+        [--address URL]                   where it will be, for links to the page and its picture
   release --dry-run                       pack the crate and the npm package, and check both
   setup                                   install what the other commands need, and list it
   help                                    this text
 
 Builds are kept in $XDG_CACHE_HOME/darkroom (~/.cache/darkroom), outside the checkout. To run cargo
 by hand on the same build, set CARGO_TARGET_DIR to the path that `cargo xtask build` prints.
-Environment: CHROMIUM (the browser for the tests), DARKROOM_WASM_TOOLCHAIN=rustup|debian (default:
-the installed one).";
+Environment: CHROMIUM and FIREFOX (the browsers for the tests),
+DARKROOM_WASM_TOOLCHAIN=rustup|debian (default: the installed one).";
 
 fn main() -> ExitCode {
     match dispatch(std::env::args_os().skip(1).collect()) {

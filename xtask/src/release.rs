@@ -36,17 +36,20 @@ const NOT_IN_CRATE: [&str; 6] = [
     "dist/",
 ];
 /// The same for the npm package.
-const NPM_FILES: [&str; 8] = [
+const NPM_FILES: [&str; 11] = [
     "package.json",
     "README.md",
     "LICENSE-MIT",
     "LICENSE-APACHE",
     licenses::FILE,
     "darkroom-studio.js",
-    "pkg/darkroom.js",
-    "pkg/darkroom_bg.wasm",
+    "worker.js",
+    "darkroom_bg.wasm",
+    "darkroom_bg.wasm.gz",
+    "vocab/clip/vocab.json",
+    "vocab/clip/merges.txt",
 ];
-const NOT_IN_NPM: [&str; 4] = ["models/", "index.html", "main.js", "sw.js"];
+const NOT_IN_NPM: [&str; 4] = ["models/", "index.html", "assets/", "sw.js"];
 
 fn parse(mut parser: lexopt::Parser) -> std::result::Result<(), lexopt::Error> {
     let mut dry_run = false;
@@ -156,7 +159,7 @@ fn pack_crate(version: &str, problems: &mut Problems) -> Result<String> {
 
 /// Packs the npm package and checks it; returns its size in words.
 fn pack_npm(root: &Path, version: &str, problems: &mut Problems) -> Result<String> {
-    let dist = dist::make()?;
+    let dist = dist::make(&dist::Options::default())?;
     let npm = find(&["npm"]).ok_or("npm is not on the PATH; it comes with Node.js")?;
     let mut pack = program(npm);
     pack.current_dir(&dist)

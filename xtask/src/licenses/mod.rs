@@ -100,11 +100,19 @@ fn packages() -> Result<BTreeMap<(String, String), (PathBuf, String)>> {
     Ok(packages.iter().filter_map(folder).collect())
 }
 
-/// The contents of [`FILE`].
+/// A work other than a crate, with the file that has the text of its licence.
+pub struct Work {
+    pub label: String,
+    pub license: &'static str,
+    pub source: &'static str,
+    pub text: PathBuf,
+}
+
+/// The contents of [`FILE`]. `others` are works in the page that are no crates.
 ///
 /// # Errors
 /// When a crate has no licence, or neither its own text nor a standard one.
-pub fn collect(root: &Path) -> Result<String> {
+pub fn collect(root: &Path, others: &[Work]) -> Result<String> {
     let crates = crates()?;
     let standard = Standard::new(root, &crates)?;
     let mut page = Page::default();
@@ -120,6 +128,10 @@ pub fn collect(root: &Path) -> Result<String> {
     let texts = standard.of(license, "The Rust Project Developers")?;
     let source = "https://www.rust-lang.org";
     page.add("Rust's standard library", license, source, &texts);
+    for work in others {
+        let text = paths::read(&work.text)?;
+        page.add(&work.label, work.license, work.source, &[text]);
+    }
     let www = root.join("www");
     for path in texts::files_below(&www)? {
         let name = path.strip_prefix(&www).unwrap_or(&path);
@@ -163,9 +175,9 @@ impl Page {
 
     fn finish(self) -> String {
         let mut page = format!(
-            "Third-party licences\n\nThe WebAssembly module and the vocabulary of this package \
-             contain the following works.\nThe numbers lead to the texts of their licences \
-             below.\n\n{}",
+            "Third-party licences\n\nThe WebAssembly module, the scripts and the vocabulary in \
+             this folder contain the\nfollowing works. The numbers lead to the texts of their \
+             licences below.\n\n{}",
             self.list
         );
         for (number, text) in (1..).zip(self.texts.all()) {
@@ -207,7 +219,13 @@ mod tests {
 
     #[test]
     fn the_list_names_every_crate_of_the_module_with_a_text() {
-        let page = collect(&paths::root()).unwrap();
+        let other = Work {
+            label: "a bundler 1.0".into(),
+            license: "MIT",
+            source: "https://example.org",
+            text: paths::root().join("LICENSE-MIT"),
+        };
+        let page = collect(&paths::root(), &[other]).unwrap();
         let texts = page.matches("\nText ").count();
         let crates = tree(Some(WASM)).unwrap();
         assert!(crates.len() > 50, "{}", crates.len());
@@ -225,6 +243,7 @@ mod tests {
             }
         }
         for part in [
+            "a bundler 1.0\n    Licence: MIT\n",
             "vocab/clip\n",
             "Rust's standard library\n",
             "Copyright (c) 2021 OpenAI",

@@ -1,4 +1,4 @@
-//! Tests in a browser, and the type check of the page's JavaScript.
+//! Tests in browsers, and the type check of the page's JavaScript.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use super::{Counts, Options, summary};
 use crate::checkout::native_cargo;
 use crate::command::{Stream, line, program, run, watched};
 use crate::report::Outcome;
-use crate::{Result, paths, setup, wasm};
+use crate::{Result, dist, paths, setup, wasm};
 
 /// File names of the browser tests.
 pub const TESTS: &str = ".test.mjs";
@@ -27,12 +27,14 @@ const TYPE_CHECKS: [&str; 3] = [
 pub struct Programs {
     node: PathBuf,
     chromium: PathBuf,
+    firefox: PathBuf,
 }
 
 pub fn ready() -> Result<Programs> {
     Ok(Programs {
         node: setup::node_packages()?,
         chromium: setup::chromium()?,
+        firefox: setup::firefox()?,
     })
 }
 
@@ -74,7 +76,8 @@ pub fn tests(programs: &Programs, options: &Options, suffix: &str) -> Result<Cou
     if tests.is_empty() {
         return Err(format!("{} has no *{suffix}", folder.display()));
     }
-    wasm::build()?;
+    // The tests drive the page as it is published, too.
+    dist::make(&dist::Options::default())?;
     // The tests compare the browser's pictures with the native command's.
     run(native_cargo()?.args(["build", "--release", "--package", "darkroom", "--bins"]))?;
     let own = std::env::current_exe().map_err(|error| format!("xtask's own program: {error}"))?;
@@ -82,6 +85,7 @@ pub fn tests(programs: &Programs, options: &Options, suffix: &str) -> Result<Cou
     let mut node = program(&programs.node);
     node.current_dir(&folder)
         .env("CHROMIUM", &programs.chromium)
+        .env("FIREFOX", &programs.firefox)
         .env("DARKROOM_XTASK", own)
         .env("DARKROOM_COMMAND", command)
         .env("DARKROOM_FULL_MODELS", paths::cache()?.join("full"))

@@ -3,6 +3,8 @@
 //! Each step detects its part, installs it where that needs no permission, and otherwise returns
 //! an error with the exact command to run.
 
+mod browsers;
+
 use std::env;
 use std::fmt;
 use std::fs;
@@ -12,6 +14,7 @@ use std::time::Duration;
 
 use crate::command::{ask, find, install, program};
 use crate::{Result, no_arguments, paths};
+pub use browsers::{chromium, firefox};
 
 /// Prepares a machine ahead of time: every step except Python (python.rs), which neither the page
 /// nor its tests need.
@@ -32,6 +35,7 @@ pub fn command(parser: lexopt::Parser) -> Result<()> {
             "Chromium",
             chromium().map(|path| path.display().to_string()),
         ),
+        ("Firefox", firefox().map(|path| path.display().to_string())),
     ];
     let mut missing = Vec::new();
     for (name, found) in steps {
@@ -209,51 +213,6 @@ fn wanted_version() -> Option<u32> {
             .trim_end_matches('"')
             .parse()
             .ok()
-    })
-}
-
-/// The browser for the tests: `$CHROMIUM`, or an installed one.
-pub fn chromium() -> Result<PathBuf> {
-    if let Some(path) = env::var_os("CHROMIUM").map(PathBuf::from) {
-        return if path.is_file() {
-            Ok(path)
-        } else {
-            Err(format!("CHROMIUM is {}: no such file", path.display()))
-        };
-    }
-    let installed = || {
-        let apps = [
-            "Chromium.app/Contents/MacOS/Chromium",
-            "Google Chrome.app/Contents/MacOS/Google Chrome",
-        ];
-        find(&[
-            "chromium",
-            "chromium-browser",
-            "google-chrome-stable",
-            "google-chrome",
-        ])
-        .or_else(|| {
-            apps.iter()
-                .map(|app| Path::new("/Applications").join(app))
-                .find(|path| path.is_file())
-        })
-    };
-    if let Some(path) = installed() {
-        return Ok(path);
-    }
-    println!("The browser tests need Chromium. Installing it:");
-    let packages = ["chromium", "fonts-dejavu-core"];
-    let tried = apt_install(&packages);
-    installed().ok_or_else(|| {
-        format!(
-            "no Chromium for the browser tests. On Debian:\n    sudo apt-get install {}\n\
-             elsewhere install Chromium or Chrome, and set CHROMIUM to its program if it is not on \
-             the PATH.{}",
-            packages.join(" "),
-            tried
-                .err()
-                .map_or(String::new(), |error| format!("\n  {error}"))
-        )
     })
 }
 

@@ -1,0 +1,16 @@
+// @ts-check
+/** First visit over 15 Mbit/s; slow.full.mjs has a tenth of that. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { slowVisit } from "./slow-visit.mjs";
+
+/** Time for starting the engine and for eight steps, on a machine with other work. */
+const COMPUTING_S = 30;
+
+test("on a slow line the form comes first, bytes move, and no time is lost", async () => {
+  const { form, bytesMove, picture, line, megabytes } = await slowVisit(15);
+  assert.ok(form < 1.5, `the form came after ${form} s`);
+  assert.ok(bytesMove < 3, `no byte shown for ${bytesMove} s`);
+  assert.ok(megabytes < 25, `${megabytes} MB`);
+  assert.ok(picture < line + COMPUTING_S, `${picture} s, of which the bytes take ${line} s`);
+});
