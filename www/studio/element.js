@@ -335,6 +335,7 @@ export class DarkroomStudio extends SettingElement {
   #open() {
     if (!this.#stale || !this.isConnected || !this.#root) return;
     this.#stale = false;
+    this.#views.pictures.describe(this.settings.model, this.#showcase);
     if (typeof WebAssembly === "object") this.#session.change();
     else {
       this.#form.hidden = true;
