@@ -29,11 +29,10 @@ if (!(found instanceof DarkroomStudio)) throw new TypeError("the page has no stu
 const studio = found;
 
 let timer = 0;
-studio.addEventListener("settings", (event) => {
-  const { detail } = /** @type {CustomEvent<import("./studio/settings.js").Settings>} */ (event);
+studio.addEventListener("settings", () => {
   clearTimeout(timer);
   timer = window.setTimeout(
-    () => history.replaceState(null, "", toFragment(detail, UNSAID)),
+    () => history.replaceState(null, "", toFragment(studio.linkSettings, UNSAID)),
     WRITE_AFTER_MS,
   );
 });
@@ -68,7 +67,7 @@ for (const link of links(".experiment a")) {
   onPress(link, () => {
     studio.settings = { sampler: "", width: "", height: "", ...fromFragment(link.hash) };
     studio.scrollIntoView();
-    void studio.generate();
+    studio.generate().catch(() => {});
   });
 }
 
@@ -87,12 +86,12 @@ wipePair(document);
 listenToWords(studio);
 void loadShowcase(studio);
 // The finished pair, made again on this machine.
-for (const button of /** @type {NodeListOf<HTMLElement>} */ (
-  document.querySelectorAll("[data-live]")
-)) {
-  button.addEventListener("click", () => {
-    studio.settings = fromFragment(button.dataset.live ?? "");
-    void studio.generate({ compare: true });
+for (const link of links("[data-live]")) {
+  onPress(link, () => {
+    const { seed, ...settings } = fromFragment(link.hash);
+    // A seed that is set is also locked.
+    studio.settings = seed === studio.settings.seed ? settings : { seed, ...settings };
+    studio.generate({ compare: true }).catch(() => {});
   });
 }
 

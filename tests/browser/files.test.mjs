@@ -169,6 +169,8 @@ describe("the visitor's own files", () => {
     const studio = await visit(
       `#model=${encodeURIComponent(`${hub.address()}o/checkpoints/blob/main/v1/tiny.safetensors`)}`,
     );
+    await studio.page.locator("[data-remedy=load]").click();
+    await studio.page.waitForFunction(() => location.hash.includes("tiny.safetensors"));
     await studio.engine();
     assert.match(await studio.text("model"), /saved for offline use/);
     const picture = await make(studio, wanted);
@@ -217,16 +219,28 @@ describe("the visitor's own files", () => {
     await studio.close();
   });
 
-  test("what is no checkpoint is explained, and a lost file can be chosen again", async () => {
+  /**
+   * A safetensors file of empty tensors with these names.
+   * @param {string[]} names
+   */
+  function tensors(names) {
+    const none = { dtype: "F16", shape: [0], data_offsets: [0, 0] };
+    const header = Buffer.from(JSON.stringify(Object.fromEntries(names.map((n) => [n, none]))));
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(header.length));
+    return Buffer.concat([length, header]);
+  }
+
+  test("a dropped file that is no model is named for what it is, and the model stays", async () => {
     const whole = await readFile(file);
-    const empty = join(folder, "holiday");
-    await mkdir(empty, { recursive: true });
-    await writeFile(join(empty, "notes.txt"), "hats");
-    await writeFile(join(empty, "more.txt"), "glasses");
-    const studio = await visit("#prompt=typed+before&seed=7");
+    const studio = await visit("#prompt=typed+before&seed=7&guidance-scale=3");
     await studio.engine();
+    const address = studio.page.url();
     for (const [name, bytes, words] of /** @type {[string, Buffer | string, RegExp][]} */ ([
+      ["notes.txt", "hats and glasses", /notes\.txt is a text file/],
       ["old.ckpt", "PK\x03\x04\0\0\x08\x08archive/data.pkl", /old\.ckpt.*PyTorch pickle.*convert/s],
+      ["older.pt", Buffer.from([0x80, 2, 0x8a]), /older\.pt is a PyTorch pickle/],
+      ["model.zip", "PK\x03\x04\0\0\x08\x08unet/config.json", /model\.zip is a ZIP archive/],
       ["model.gguf", "GGUF\x03\0\0\0\0\0\0\0", /model\.gguf.*GGUF/s],
       [
         "pointer.safetensors",
@@ -237,21 +251,100 @@ describe("the visitor's own files", () => {
       ["shorter.safetensors", whole.subarray(0, 5000), /shorter\.safetensors.*truncated/s],
       ["empty.safetensors", "", /0 bytes/],
       ["page.safetensors", "<!doctype html><title>", /web page/],
+      ["photo.jpg", Buffer.from([0xff, 0xd8, 0xff, 0xe0, 0, 16]), /photo\.jpg is a JPEG/],
+      ["l.safetensors", tensors(["lora_unet_x.lora_up.weight"]), /is a LoRA/],
+      ["l2.safetensors", tensors(["unet.a.lora_A.weight"]), /is a LoRA/],
+      ["e.safetensors", tensors(["emb_params"]), /is an embedding/],
+      ["v.safetensors", tensors(["decoder.conv_in.weight"]), /is a VAE/],
+      ["u.safetensors", tensors(["conv_in.weight", "down_blocks.0.x"]), /has a U-Net only/],
+      ["t.safetensors", tensors(["text_model.x"]), /is a text encoder/],
+      ["c.safetensors", tensors(["control_model.x"]), /is a ControlNet/],
+      [
+        "xl.safetensors",
+        tensors(["conditioner.embedders.0"]),
+        /another family: Stable Diffusion XL/,
+      ],
+      ["other.safetensors", tensors(["constructor"]), /belong to no known model/],
     ])) {
       const path = join(folder, name);
       await writeFile(path, bytes);
-      await opening(studio, () => drop(studio, [path]), "failed");
-      assert.match(await studio.problem(), words, name);
+      await drop(studio, [path]);
+      await studio.page
+        .locator("[data-part=problem] .what", { hasText: name })
+        .waitFor({ timeout: 20_000 });
+      const problem = await studio.problem();
+      assert.match(problem, words, name);
+      assert.match(problem, /models\/portraits is still loaded/, name);
+      assert.equal(
+        await studio.page.locator("darkroom-studio").getAttribute("data-engine"),
+        "ready",
+      );
     }
     console.log(`screenshot: ${await studio.screenshot("no-checkpoint")}`);
-    await opening(studio, () => drop(studio, [empty]), "failed");
-    assert.match(await studio.problem(), /holiday\/.*no such file/s);
+    const empty = join(folder, "holiday");
+    await mkdir(empty, { recursive: true });
+    await writeFile(join(empty, "notes.txt"), "hats");
+    await writeFile(join(empty, "more.txt"), "glasses");
+    await drop(studio, [empty]);
+    await studio.page.locator("[data-part=problem] .what", { hasText: "holiday/" }).waitFor();
+    assert.match(await studio.problem(), /holiday\/ has no unet\/config\.json.*notes\.txt/s);
+    assert.equal(await studio.page.locator("[name=model]").inputValue(), "models/portraits");
+    assert.equal(await studio.page.locator("[name=guidance-scale]").inputValue(), "3");
+    await studio.page.waitForTimeout(500);
+    assert.equal(studio.page.url(), address, "a refused file was written into the address");
+    await studio.generate({ steps: "2" });
+    assert.equal((await studio.picture()).width, 128);
+    assert.deepEqual(studio.errors, []);
+    await studio.close();
+  });
 
-    await studio.page.waitForFunction(() => location.hash.includes("holiday"));
+  test("a model that does not load leads back to the one before, with its settings", async () => {
+    const broken = join(folder, "broken");
+    await sd1.writeFolder(broken, "epsilon");
+    await writeFile(join(broken, "unet", "config.json"), "{}");
+    const studio = await visit("#prompt=typed+before&seed=7&guidance-scale=2.5&sampler=unipc");
+    await studio.engine();
+    await studio.fill({ width: "64", height: "96" });
+    await opening(
+      studio,
+      () => studio.page.locator("[data-part=folder]").setInputFiles(broken),
+      "failed",
+    );
+    assert.match(await studio.problem(), /unet\/config\.json/);
+    await studio.page.waitForTimeout(500);
+    const shown = new URLSearchParams(new URL(studio.page.url()).hash.slice(1));
+    assert.equal(shown.get("model"), null, "a model that does not load is in the address");
+    const back = studio.page.locator("[data-remedy=back]");
+    assert.equal(await back.innerText(), "Back to models/portraits");
+    console.log(`screenshot: ${await studio.screenshot("back")}`);
+    await opening(studio, () => back.click());
+    const names = ["model", "guidance_scale", "sampler", "width", "height", "prompt", "seed"];
+    assert.deepEqual(await fields(studio, names), {
+      model: "models/portraits",
+      guidance_scale: "2.5",
+      sampler: "unipc",
+      width: "64",
+      height: "96",
+      prompt: "typed before",
+      seed: "7",
+    });
+    await studio.generate({ steps: "2" });
+    assert.equal((await studio.picture()).height, 96);
+    await studio.close();
+  });
+
+  test("a file lost by a reload can be chosen again", async () => {
+    const studio = await visit("#prompt=typed+before&seed=7");
+    await studio.engine();
+    await opening(studio, () =>
+      studio.page.locator("[data-part=folder]").setInputFiles(join(folder, "tiny folder")),
+    );
+    await studio.page.waitForFunction(() => location.hash.includes("tiny+folder"));
     await studio.page.reload();
     await studio.engine("failed");
     assert.match(await studio.problem(), /no longer available/);
     console.log(`screenshot: ${await studio.screenshot("no-longer-available")}`);
+    assert.match(await studio.problem(), /Back to models\/portraits/);
     const choosing = studio.page.waitForEvent("filechooser");
     await studio.page.locator("[data-remedy=file]").click();
     // The missing model was a folder, so the dialog chooses a folder.

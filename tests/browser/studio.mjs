@@ -4,6 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+/** @typedef {import("playwright-core").Locator} Locator */
 /** @typedef {import("playwright-core").Page} Page */
 /** Pixels in RGBA. @typedef {{width: number, height: number, bytes: number[]}} Picture */
 
@@ -47,10 +48,16 @@ export class Studio {
   async fill(fields) {
     for (const [name, value] of Object.entries(fields)) {
       const field = this.page.locator(`[name="${name.replaceAll("_", "-")}"]`).first();
+      await this.unfold(field);
       if (name === "device") await this.page.locator(`.choice label:has([value=${value}])`).click();
       else if (name === "sampler") await field.selectOption(value);
       else await field.fill(value);
     }
+  }
+
+  /** Opens the settings, if they are folded over a field. @param {Locator} field */
+  async unfold(field) {
+    await field.evaluate((element) => element.closest("details")?.setAttribute("open", ""));
   }
 
   /** Waits until a field has this value. @param {string} name @param {string} value */
@@ -104,22 +111,26 @@ export class Studio {
   }
 
   /**
-   * The pixels of a PNG file, decoded by the browser.
+   * The pixels of an image file, decoded by the browser.
    * @param {Buffer} file
+   * @param {string} [type]
    * @returns {Promise<Picture>}
    */
-  async decode(file) {
-    return this.page.evaluate(async (base64) => {
-      const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
-      const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }), {
-        colorSpaceConversion: "none",
-      });
-      const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
-      const context = canvas.getContext("2d");
-      context?.drawImage(bitmap, 0, 0);
-      const data = context?.getImageData(0, 0, bitmap.width, bitmap.height).data;
-      return { width: bitmap.width, height: bitmap.height, bytes: [...(data ?? [])] };
-    }, file.toString("base64"));
+  async decode(file, type = "image/png") {
+    return this.page.evaluate(
+      async ([base64, type]) => {
+        const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+        const bitmap = await createImageBitmap(new Blob([bytes], { type }), {
+          colorSpaceConversion: "none",
+        });
+        const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+        const context = canvas.getContext("2d");
+        context?.drawImage(bitmap, 0, 0);
+        const data = context?.getImageData(0, 0, bitmap.width, bitmap.height).data;
+        return { width: bitmap.width, height: bitmap.height, bytes: [...(data ?? [])] };
+      },
+      [file.toString("base64"), type],
+    );
   }
 
   /** @param {string} part */

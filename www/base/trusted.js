@@ -25,7 +25,10 @@ function rules() {
  * @param {string} html of the studio's own templates
  */
 export function setHtml(root, html) {
-  root.innerHTML = rules().createHTML(html);
+  // The parser ignores a form in a form, also across a shadow root. A template is in none.
+  const template = document.createElement("template");
+  template.innerHTML = rules().createHTML(html);
+  root.replaceChildren(template.content);
 }
 
 /**

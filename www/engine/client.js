@@ -3,7 +3,7 @@
  * The page's end of the protocol: promises over a worker that is replaced when the engine has died.
  */
 import { DarkroomError } from "../base/problem.js";
-import { strings } from "../strings/index.js";
+import { startWorker, watchPolicy, whyNotStarted } from "./start-worker.js";
 
 /** @typedef {import("./protocol.js").PageMessage} PageMessage */
 /** @typedef {import("./protocol.js").WorkerMessage} WorkerMessage */
@@ -23,7 +23,6 @@ export class Client {
   /** @type {Worker | null} */ #worker = null;
   /** @type {Map<number, Pending>} */ #pending = new Map();
   #lastId = 0;
-  /** @type {MessagePort | null} */ #lifeline = null;
   #onCrash;
 
   /**
@@ -32,6 +31,7 @@ export class Client {
    */
   constructor(onCrash) {
     this.#onCrash = onCrash;
+    watchPolicy();
   }
 
   /**
@@ -43,6 +43,7 @@ export class Client {
    * @param {import("./protocol.js").DeviceChoice} options.device
    * @param {boolean} options.fresh
    * @param {string} [options.reason]
+   * @param {string} [options.language]
    * @param {(progress: OpenProgress) => void} onProgress
    * @returns {Promise<import("./protocol.js").Opened>}
    */
@@ -100,6 +101,21 @@ export class Client {
     return finished.finally(() => signal.removeEventListener("abort", cancel));
   }
 
+  /**
+   * Asks the worker for a sign of life. It gives one while it waits, also for its device; not while
+   * it computes, nor when the browser has ended it.
+   * @param {number} patience milliseconds
+   * @returns {Promise<boolean>}
+   */
+  async ping(patience) {
+    const answer = this.#ask({ tag: "ping" }).then(
+      () => true,
+      () => false,
+    );
+    const silence = new Promise((resolve) => setTimeout(() => resolve(false), patience));
+    return Promise.race([answer, /** @type {Promise<boolean>} */ (silence)]);
+  }
+
   /** Ends the worker at once. */
   close() {
     this.#end(new DarkroomError("cancelled", "Cancelled."));
@@ -107,35 +123,14 @@ export class Client {
 
   #start() {
     this.close();
-    const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+    const worker = startWorker();
     worker.addEventListener("message", ({ data }) => this.#receive(worker, data));
-    worker.addEventListener("error", (event) => {
-      const message =
-        event.message ||
-        "The engine’s worker could not be started: is engine/worker.js on this page’s server?";
-      this.#receive(worker, { tag: "crashed", problem: { kind: "crash", message } });
+    worker.addEventListener("error", async ({ message }) => {
+      const text = message || (await whyNotStarted());
+      this.#receive(worker, { tag: "crashed", problem: { kind: "crash", message: text } });
     });
     this.#worker = worker;
-    this.#watch(worker);
     return worker;
-  }
-
-  /**
-   * Notices a worker that ends without a message, as when the browser runs out of memory: the port
-   * it holds closes with it. Browsers without that event leave it to the session's watchdog.
-   * @param {Worker} worker
-   */
-  #watch(worker) {
-    this.#lifeline?.close();
-    const { port1, port2 } = new MessageChannel();
-    port1.addEventListener("close", () => {
-      const { workerDied } = strings().problems.session;
-      this.#receive(worker, { tag: "crashed", problem: { kind: "crash", message: workerDied } });
-    });
-    port1.start();
-    // Otherwise the port would be collected as garbage, and its event would never come.
-    this.#lifeline = port1;
-    worker.postMessage({ tag: "watch", port: port2 }, [port2]);
   }
 
   /** @param {DarkroomError} error rejects every open request */

@@ -5,7 +5,7 @@
  * The page sends a {@link PageMessage}. The worker answers each `open`, `count`, `plan` and
  * `generate` with any number of `progress` messages and then exactly one `done` or `failed`.
  * `cancel` has no answer of its own: the generation it names fails with kind "cancelled".
- * `watch` has none either: its port closes when the worker ends, however it ends.
+ * `ping` is answered at once, also in the middle of a request, unless the worker is computing.
  * `crashed` answers no request: the engine is gone, and with it every open request.
  */
 
@@ -90,6 +90,7 @@
  * @property {DeviceChoice} device
  * @property {string | null} reason for the device, where a failure chose it
  * @property {boolean} fresh delete the cached files of the model first
+ * @property {string} [language] of the texts for the visitor
  */
 
 /**
@@ -98,12 +99,12 @@
  *   | {tag: "plan", id: number, width: number, height: number}
  *   | {tag: "generate", id: number, request: Request}
  *   | {tag: "cancel", id: number}
- *   | {tag: "watch", port: MessagePort}} PageMessage
+ *   | {tag: "ping", id: number}} PageMessage
  */
 
 /**
  * @typedef {{tag: "progress", id: number, value: OpenProgress | StepProgress}
- *   | {tag: "done", id: number, value: Opened | TokenCount | MemoryPlan | Finished}
+ *   | {tag: "done", id: number, value: Opened | TokenCount | MemoryPlan | Finished | null}
  *   | {tag: "failed", id: number, problem: Problem}
  *   | {tag: "crashed", problem: Problem}} WorkerMessage
  */

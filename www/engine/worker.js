@@ -7,6 +7,7 @@
  * new messages: a cancelled generation ends there, and quick requests are answered there.
  */
 import { DarkroomError, problemOf } from "../base/problem.js";
+import { setLanguage } from "../strings/index.js";
 import { LocalSource } from "../weights/local.js";
 import { ModelSource } from "../weights/source.js";
 import { probe } from "./device.js";
@@ -17,7 +18,7 @@ import { cachedTiling, cacheTiling } from "./tuning-cache.js";
 
 /** @typedef {import("./protocol.js").PageMessage} PageMessage */
 /** @typedef {import("../base/problem.js").ProblemKind} ProblemKind */
-/** @typedef {Exclude<PageMessage, {tag: "cancel" | "watch"}>} Request */
+/** @typedef {Exclude<PageMessage, {tag: "cancel" | "ping"}>} Request */
 /** @typedef {Extract<PageMessage, {tag: "open"}>} Open */
 /** @typedef {Extract<PageMessage, {tag: "generate"}>} Generate */
 /** @typedef {import("./protocol.js").WorkerMessage} WorkerMessage */
@@ -29,8 +30,6 @@ const send = (message, transfer = []) => self.postMessage(message, { transfer })
 let engine = null;
 /** @type {Request[]} */
 const queue = [];
-/** Ports that close with this worker. They are held here so that they close no earlier. */
-const lifelines = /** @type {MessagePort[]} */ ([]);
 /** Id of the request in progress. @type {number | null} */
 let current = null;
 let cancelled = false;
@@ -38,7 +37,7 @@ let cancelled = false;
 self.addEventListener("message", (event) => {
   /** @type {PageMessage} */
   const message = /** @type {MessageEvent} */ (event).data;
-  if (message.tag === "watch") lifelines.push(message.port);
+  if (message.tag === "ping") send({ tag: "done", id: message.id, value: null });
   else if (message.tag === "cancel") cancel(message.id);
   else queue.push(message);
   if (current === null) void work();
@@ -111,7 +110,8 @@ function cancel(id) {
  * @returns {Promise<import("./protocol.js").Opened>}
  */
 async function open(message) {
-  const { id, device: choice, reason } = message;
+  const { id, device: choice, reason, language = "en" } = message;
+  setLanguage(language);
   /** @param {import("./protocol.js").OpenProgress} value */
   const tell = (value) => send({ tag: "progress", id, value });
 

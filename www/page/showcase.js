@@ -1,5 +1,5 @@
 // @ts-check
-/** What the demo model draws, and the words to press under the negative prompt. */
+/** Knowledge about the demo model, and the words to press under the negative prompt. */
 
 /** @typedef {import("../studio/element.js").DarkroomStudio} DarkroomStudio */
 
@@ -40,7 +40,7 @@ export function listenToWords(studio) {
   for (const button of buttons) {
     button.addEventListener("click", () => {
       studio.settings = { negative_prompt: button.textContent ?? "" };
-      void studio.generate({ compare: true });
+      studio.generate({ compare: true }).catch(() => {});
     });
   }
   studio.addEventListener("settings", review);

@@ -1,167 +1,163 @@
 // @ts-check
 /**
  * `<darkroom-studio model="models/portraits">`: the whole studio as one element with a shadow root.
- *
- * Attributes, read when it is put into a document: `model`, `prompt`, `negative-prompt`, `seed`,
- * `guidance-scale` (for that model), and `hub`: the address of the hub that models named
- * `owner/name` come from, if not Hugging Face. Property `settings`: the values of the form. Property
- * `showcase`: what a model draws, see showcase.js. Method `generate()`. Events: `settings` when they
- * change, `picture` with each finished one.
+ * docs/embedding.md describes its attributes, properties, methods, events, slots and parts.
  */
 import { DarkroomError, problemOf } from "../base/problem.js";
 import { setLanguage, strings } from "../strings/index.js";
-import { addressOf, isCheckpoint, nameOf, ON_DISK } from "./address.js";
+import { addressOf, nameOf, ON_DISK } from "./address.js";
+import { emit } from "./events.js";
 import { FileInput } from "./file-input.js";
 import { rememberFold } from "./fold.js";
-import { SettingsForm, withModelDefaults } from "./form.js";
+import { SettingsForm } from "./form.js";
 import { Gallery } from "./gallery.js";
-import { fromInfotext, infotext } from "./infotext.js";
+import { LiveNotes } from "./live-notes.js";
 import { ModelSwitch } from "./model-switch.js";
 import { ModelsPanel } from "./models.js";
-import { canvasOf } from "./picture-view.js";
-import { download, pngOf } from "./png.js";
-import { textOf } from "./png-text.js";
-import { openingText, stepText } from "./progress.js";
+import { pictureFile, settingsOfFile } from "./picture-file.js";
+import { download } from "./png.js";
 import { useRemedy } from "./remedies.js";
-import { Session } from "./session.js";
-import { DEFAULTS, randomSeed } from "./settings.js";
-import { languageOf, shadowRootOf } from "./shadow-root.js";
-import { translated } from "./showcase.js";
+import { makeRun, until } from "./run.js";
+import { SessionView } from "./session-view.js";
+import { ATTRIBUTES, defaultOf, SettingElement, settingsOfAttributes } from "./setting-element.js";
+import { DEFAULTS, fieldOf, randomSeed } from "./settings.js";
+import { languageOf, restyle, shadowRootOf } from "./shadow-root.js";
 import { Stage } from "./stage.js";
 import { partOf, StatusView, said } from "./status-view.js";
-import { wallOf } from "./wall.js";
 
 /** @typedef {import("../engine/protocol.js").DeviceChoice} DeviceChoice */
-/** @typedef {import("../engine/protocol.js").Opened} Opened */
 /** @typedef {import("../engine/protocol.js").Prediction} Prediction */
 /** @typedef {import("./picture-view.js").Frame} Frame */
-/** @typedef {import("./session.js").Job} Job */
-/** @typedef {import("./session.js").OpenProgress} OpenProgress */
-/** @typedef {import("./session.js").Result} Result */
+/** @typedef {import("./session-view.js").Views} Views */
+/** @typedef {import("./settings.js").Field} Field */
 /** @typedef {import("./settings.js").Settings} Settings */
 
-const COUNT_AFTER_MS = 150;
-/** A demo model may be evicted when storage runs short. Models larger than this should not be. */
-const ASK_TO_PERSIST_FROM = 200e6;
+/** An element that is moved leaves the document for a moment, and keeps its engine. */
+const RELEASE_AFTER_MS = 5000;
 
-/** The class of elements; on a server, where there is none, any class. */
-const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? Object);
+export class DarkroomStudio extends SettingElement {
+  static observedAttributes = ATTRIBUTES;
 
-export class DarkroomStudio extends Base {
-  #internals = this.attachInternals();
-  /** @type {ShadowRoot} */ #root = /** @type {any} */ (null);
-  /** @type {StatusView} */ #status = /** @type {any} */ (null);
-  /** @type {SettingsForm} */ #form = /** @type {any} */ (null);
-  /** @type {Stage} */ #stage = /** @type {any} */ (null);
-  /** @type {Gallery} */ #gallery = /** @type {any} */ (null);
+  /** @type {ShadowRoot | null} */ #root = null;
+  /** @type {Views} */ #views = /** @type {any} */ (null);
   /** @type {ModelsPanel} */ #models = /** @type {any} */ (null);
-  /** @type {FileInput} */ #files = /** @type {any} */ (null);
+  /** @type {FileInput | null} */ #files = null;
   /** Settings given before the form exists. @type {Partial<Settings>} */ #early = {};
-  /** The settings of a link, before the form exists. @type {Partial<Settings> | null} */
+  /** Settings of a link, before the form exists. @type {Partial<Settings> | null} */
   #link = null;
-  /** What the run in progress makes. @type {import("./stage.js").Kind} */ #kind = "picture";
   /** @type {import("./showcase.js").Showcase | null} */ #showcase = null;
-  #frames = 0;
-  #countTimer = 0;
-
-  #session = new Session({
+  #firstSeed = randomSeed();
+  #releaseTimer = 0;
+  /** The model or the device was changed, and is not opened yet. */ #stale = true;
+  #connect = () => {};
+  /** @type {Promise<void>} */ #connected = new Promise((resolve) => {
+    this.#connect = resolve;
+  });
+  #shown = new SessionView(this, {
+    views: () => this.#views,
     choice: () => ({
       model: this.#model,
       prediction: /** @type {Prediction} */ (this.settings.prediction),
       device: /** @type {DeviceChoice} */ (this.settings.device),
     }),
-    onChange: () => this.#show(),
-    onOpening: () => {
-      this.#status.clear();
-      this.#stage.forget();
-    },
-    onOpenProgress: (progress) => this.#showOpening(progress),
-    onReady: (opened) => this.#welcome(opened),
-    onProblem: (problem) => this.#problem(problem),
-    onLater: (text) => this.#status.later(text),
-    onLong: (text) => this.#status.say({ text, fraction: null }),
-    onStart: (settings) => this.#stage.prepare(settings, this.#kind),
-    onPrompts: () => {
-      const { encoding: text, making: spoken } = strings().studio.status;
-      this.#status.say({ text, spoken });
-    },
-    onStep: (progress, { at, all }, watch) => {
-      const size = { width: Number(all[at].width), height: Number(all[at].height) };
-      if (progress.preview) this.#stage.preview(at, progress.preview, size);
-      if (progress.warnings) this.#status.warn(progress.warnings);
-      this.#status.say(stepText(progress, watch, at, all.length));
-    },
-    onPicture: (result, job) => this.#finish(result, job),
-    onCancelling: () =>
-      this.#status.say({ text: strings().studio.status.stopping, fraction: null }),
-    onFailed: (cancelled) =>
-      this.#status.say(cancelled ? said(strings().studio.status.cancelled) : { text: "" }),
-    onEnd: () => this.#stage.rest(),
+    onFile: (file) => this.setValue(file),
+    models: () => this.#switch,
+    onSwitched: () => this.#changed(),
   });
-
+  #session = this.#shown.session;
   #switch = new ModelSwitch({
-    settings: () => this.#form.settings,
+    settings: () => this.#views.form.settings,
     fill: (settings) => {
-      this.#form.fill(settings);
+      this.#views.form.fill(settings);
       this.#changed();
     },
-    forget: () => this.#form.forgetModel(),
-    open: () => this.#session.change("model"),
+    name: (model) => {
+      this.#views.form.nameModel(model);
+      this.#changed();
+    },
+    forget: () => this.#views.form.forgetModel(),
+    open: () => this.#session.change(),
     loaded: () => this.#session.opened !== null,
     fallback: () => this.getAttribute("model") ?? "",
     addressOf: (model) => addressOf(model, document.baseURI, this.#hub),
     nameOf: (model) => this.#nameOf(model),
-    say: (text) => this.#status.say({ text, fraction: text ? null : undefined }),
-    problem: (problem, typed) => this.#problem(problem, typed),
+    say: (text) => this.#views.status.say({ text, fraction: text ? null : undefined }),
+    problem: (problem, typed) => this.#shown.showProblem(problem, typed),
     ask: (question, model) =>
-      this.#status.ask(question, model, this.#nameOf(this.#form.settings.model)),
+      this.#views.status.ask(question, model, this.#nameOf(this.#views.form.settings.model)),
   });
 
   connectedCallback() {
-    // Properties that were set before the tag was defined.
-    for (const name of /** @type {const} */ (["settings", "showcase", "link"])) {
-      if (!Object.hasOwn(this, name)) continue;
-      const early = /** @type {any} */ (this[name]);
-      Reflect.deleteProperty(this, name);
-      this[name] = early;
-    }
-    if (!this.#form) this.#build();
-    void this.#start();
+    clearTimeout(this.#releaseTimer);
+    this.adopt("settings", "showcase", "link");
+    if (!this.#root) this.#build();
+    if (this.#session.engine === "closed") this.#stale = true;
+    void this.#begin();
+    this.#connect();
   }
 
-  /** Opens the first model: the one of the link, unless the visitor has to agree to it. */
-  async #start() {
-    if (this.#link) this.#form.fill(await this.#switch.link(this.#link, document.baseURI));
+  /** Opens the first model: the one of a link, unless the visitor has to agree to it. */
+  async #begin() {
+    const link = this.#link;
     this.#link = null;
+    if (link) this.#views.form.fill(await this.#switch.link(link, document.baseURI));
     this.#switch.begin();
-    this.#session.open();
+    this.#open();
     this.#switch.showQuestion();
   }
 
   disconnectedCallback() {
-    this.#session.close();
+    this.#releaseTimer = window.setTimeout(() => this.#session.close(), RELEASE_AFTER_MS);
+  }
+
+  adoptedCallback() {
+    if (this.#root) restyle(this.#root);
+  }
+
+  /** @param {string} name @param {string | null} before @param {string | null} value */
+  attributeChangedCallback(name, before, value) {
+    if (before === value) return;
+    if (name === "lang") this.#translate();
+    else if (name === "hub") this.#openSoon();
+    else this.#takeAttribute(fieldOf(name), value);
+  }
+
+  /** @param {boolean} disabled */
+  formDisabledCallback(disabled) {
+    if (!this.#root) this.#build();
+    this.#form.inert = disabled;
+  }
+
+  /** State of the engine: closed, loading, ready or failed. */
+  get engine() {
+    return this.#session.engine;
   }
 
   /** @returns {Settings} */
   get settings() {
-    return this.#form.settings;
+    if (this.#root) return this.#views.form.settings;
+    const attributes = settingsOfAttributes(this);
+    return { ...attributes, seed: attributes.seed || this.#firstSeed, ...this.#early };
   }
 
-  /** Changes the settings that are named. @param {Partial<Settings>} settings */
+  /**
+   * Changes the settings that are named.
+   * @param {Partial<Settings>} settings
+   */
   set settings(settings) {
-    if (!this.#form) {
+    if (!this.#root) {
       Object.assign(this.#early, settings);
       return;
     }
-    const before = this.settings;
-    this.#form.fill(settings);
-    if (settings.seed) this.#form.lockSeed();
+    const { form } = this.#views;
+    const before = form.settings;
+    form.fill(settings);
+    if (settings.seed) form.lockSeed();
     this.#changed();
-    const { device, model, prediction } = this.settings;
+    const { device, model, prediction } = form.settings;
     const same =
       device === before.device && model === before.model && prediction === before.prediction;
-    if (this.isConnected && !same)
-      this.#session.change(device === before.device ? "model" : "device");
+    if (!same) this.#openSoon();
   }
 
   /**
@@ -170,14 +166,14 @@ export class DarkroomStudio extends Base {
    * @param {Partial<Settings>} settings
    */
   async openLink(settings) {
-    const { model, prediction, ...rest } = settings;
-    if (!this.#form) {
-      this.#link = settings;
-      this.settings = rest;
+    if (this.#root) {
+      this.settings = await this.#switch.link(settings, document.baseURI);
+      this.#switch.showQuestion();
       return;
     }
-    this.settings = await this.#switch.link(settings, document.baseURI);
-    this.#switch.showQuestion();
+    const { model, prediction, ...rest } = settings;
+    this.#link = settings;
+    this.settings = rest;
   }
 
   /** The settings of a link, as for `openLink`. @param {Partial<Settings>} settings */
@@ -185,50 +181,58 @@ export class DarkroomStudio extends Base {
     void this.openLink(settings);
   }
 
-  /** What is known about a model. @param {import("./showcase.js").Showcase | null} showcase */
-  set showcase(showcase) {
-    this.#showcase = showcase;
-    if (this.#form) this.#describeModel();
+  /** The settings for a link: they name the model that is loaded. */
+  get linkSettings() {
+    return this.#switch.forAddress(this.settings);
   }
 
+  /** Knowledge about a model: what it draws, and seeds that show what a word removes. */
   get showcase() {
     return this.#showcase;
   }
 
-  /**
-   * Makes a picture. `compare`: two of the same seed, the first without the negative prompt. `wall`:
-   * the same for nine seeds.
-   */
-  async generate({ compare = false, wall = false } = {}) {
-    if (!(await this.#switch.settled())) return;
-    await this.#session.stop();
-    if (!this.#form.isValid()) return;
-    const several = compare || wall;
-    if (several && !this.settings.negative_prompt.trim()) {
-      this.#form.note("negative_prompt", strings().studio.prompts.writeFirst);
-      this.#form.focus("negative_prompt");
-      return;
-    }
-    // A comparison is about the picture there is: the same seed again.
-    if (!several) this.#form.useSeed();
-    this.#changed();
-    this.#kind = wall ? "wall" : compare ? "compare" : "picture";
-    const { settings } = this;
-    if (compare) await this.#compare(settings);
-    else await this.#session.generate(wall ? wallOf(settings) : [settings]);
+  set showcase(showcase) {
+    this.#showcase = showcase;
+    if (this.#root) this.#views.pictures.describe(this.settings.model, showcase);
+  }
+
+  formResetCallback() {
+    const { seed: _, ...settings } = settingsOfAttributes(this);
+    this.settings = settings;
+    this.setValue(null);
   }
 
   /**
-   * Makes a pair. The picture without the negative prompt is not made twice.
-   * @param {Settings} settings
+   * Makes a picture, as soon as the element is in a document and its model is open. Ends a picture
+   * in progress.
+   * @param {object} [options]
+   * @param {boolean} [options.compare] makes two of the same seed, the first without the negative
+   *   prompt
+   * @param {boolean} [options.wall] makes such a pair for each of nine seeds
+   * @param {AbortSignal} [options.signal] cancels
+   * @returns {Promise<import("./run.js").Outcome>}
+   * @throws {DarkroomError | DOMException} a DarkroomError says why there is no picture; an
+   *   AbortError that it was cancelled
    */
-  async #compare(settings) {
-    const plain = { ...settings, negative_prompt: "" };
-    const { opened } = this.#session;
-    const made = opened && this.#stage.reusable(withModelDefaults(plain, opened.model));
-    const run = this.#session.generate([plain, settings], { from: made ? 1 : 0 });
-    if (made) this.#stage.finish(0, made, [plain, settings]);
-    await run;
+  async generate({ compare = false, wall = false, signal } = {}) {
+    await until(this.#connected, signal);
+    // A model that was typed just now is examined first.
+    if (!(await this.#switch.settled())) throw new DOMException("No model.", "AbortError");
+    do await this.#session.stop();
+    while (!this.#session.idle);
+    signal?.throwIfAborted();
+    const [invalid] = this.#views.form.invalid({ compare, wall }).values();
+    if (invalid) throw new DarkroomError("request", invalid);
+    this.#open();
+    // A comparison is about the picture there is: the same seed again.
+    if (!compare && !wall) this.#views.form.useSeed();
+    this.#changed();
+    return makeRun(this.#shown, this.settings, { compare, wall, signal });
+  }
+
+  /** Cancels the picture in progress after its current step. */
+  cancel() {
+    this.#session.cancel();
   }
 
   /** Takes files that are dragged over the page beside the studio. @param {DragEvent} event */
@@ -238,47 +242,55 @@ export class DarkroomStudio extends Base {
 
   #build() {
     setLanguage(languageOf(this));
-    const { root, declared } = shadowRootOf(this, this.#internals);
+    const { root, declared } = shadowRootOf(this);
     this.#root = root;
-    this.#status = new StatusView(root);
-    this.#buildForm(declared);
-    this.#buildPictures();
+    const status = new StatusView(root);
+    const form = this.#buildForm(declared);
+    this.#views = {
+      status,
+      form,
+      notes: new LiveNotes(this.#session, form, status),
+      pictures: this.#buildStage(root),
+      gallery: new Gallery(this.#part("gallery"), (frame) => this.#restoreFrame(frame)),
+    };
     this.#buildModels();
-    this.#buildFiles();
+    this.#buildFiles(root);
+    this.#views.pictures.describe(form.settings.model, this.#showcase);
     rememberFold(this.#part("fold", HTMLDetailsElement));
     this.#listen();
   }
 
+  /** @param {ShadowRoot} root */
+  #buildStage(root) {
+    return new Stage(root, {
+      onSave: (frame) => void this.#save(frame),
+      onTry: (settings) => {
+        this.settings = settings ?? { seed: randomSeed() };
+        this.#make({ compare: true });
+      },
+      onOpen: (frames) => this.#restore(this.#shown.keep(frames)),
+    });
+  }
+
   /** @param {boolean} declared visitors may have typed into the form already */
   #buildForm(declared) {
-    const attribute = (/** @type {string} */ name) => this.getAttribute(name) ?? "";
+    const attributes = settingsOfAttributes(this);
     // The attribute's guidance scale is for the attribute's model.
     const defaultGuidance = (/** @type {string} */ model) =>
-      (model === attribute("model") && attribute("guidance-scale")) || DEFAULTS.guidance_scale;
-    this.#form = new SettingsForm(this.#formElement, defaultGuidance);
-    const typed = declared ? this.#form.typed() : {};
-    this.#form.fill({
-      ...DEFAULTS,
-      prompt: attribute("prompt"),
-      negative_prompt: attribute("negative-prompt"),
-      seed: attribute("seed") || randomSeed(),
-      guidance_scale: defaultGuidance(this.#early.model ?? attribute("model")),
-      model: attribute("model"),
+      (model === (this.getAttribute("model") ?? "") && this.getAttribute("guidance-scale")) ||
+      DEFAULTS.guidance_scale;
+    const form = new SettingsForm(this.#form, defaultGuidance);
+    const typed = declared ? form.typed() : {};
+    form.fill({
+      ...attributes,
+      seed: attributes.seed || this.#firstSeed,
+      guidance_scale: defaultGuidance(this.#early.model ?? attributes.model),
       ...this.#early,
       ...typed,
     });
-    if (this.#early.seed || typed.seed) this.#form.lockSeed();
-    this.#form.review();
-  }
-
-  #buildPictures() {
-    this.#stage = new Stage(this.#root, {
-      onSave: (frame) => void this.#save(frame),
-      onTry: (settings) => this.#try(settings),
-      onOpen: (frames) => this.#openPair(frames),
-    });
-    this.#describeModel();
-    this.#gallery = new Gallery(this.#part("gallery"), (frame) => this.#restoreFrame(frame));
+    if (this.#early.seed || typed.seed) form.lockSeed();
+    form.review();
+    return form;
   }
 
   #buildModels() {
@@ -289,45 +301,61 @@ export class DarkroomStudio extends Base {
     });
   }
 
-  #buildFiles() {
-    this.#files = new FileInput(this, this.#root, {
+  /** @param {ShadowRoot} root */
+  #buildFiles(root) {
+    // It has the files that the visitor chose, and stays when the form is built again.
+    this.#files ??= new FileInput(this, root, {
       onModel: (name) => this.#switch.accept(name),
       onPicture: (picture) => this.#restoreFile(picture),
-      onProblem: (error) => this.#problem(problemOf(error, "disk")),
+      onProblem: (error) => this.#shown.showProblem(problemOf(error, "disk")),
     });
   }
 
-  /** Shows what the model draws, where that is known. */
-  #describeModel() {
-    const known = this.#showcase?.model === this.settings.model ? this.#showcase : null;
-    this.#stage.showcase = known;
-    const { model } = strings().stage;
-    this.#part("draws").textContent = translated(known?.draws) || model(this.settings.model);
+  /** Builds the form again, in the language that holds now. */
+  #translate() {
+    if (!this.#root || setLanguage(languageOf(this)) === this.#form.lang) return;
+    this.#early = this.settings;
+    this.#build();
+    this.#shown.showAll();
   }
 
-  /** Compares with another seed. @param {Partial<Settings> | null} settings null: a new seed */
-  #try(settings) {
-    if (!this.#session.idle) return;
-    this.settings = settings ?? { seed: randomSeed() };
-    void this.generate({ compare: true });
+  /** @param {Field} field @param {string | null} value */
+  #takeAttribute(field, value) {
+    // The last one of attribute and property counts.
+    delete this.#early[field];
+    if (!this.#root || (field === "seed" && value === null)) return;
+    const settings = { [field]: value ?? defaultOf(field) };
+    if (field === "model") {
+      this.#views.form.forgetModel();
+      const guidance = this.getAttribute("guidance-scale");
+      if (guidance) settings.guidance_scale = guidance;
+    }
+    this.settings = settings;
   }
 
-  /** A pair of the wall is opened: its pictures are kept, and its settings are those of the form. */
-  #openPair(/** @type {Frame[]} */ frames) {
-    for (const frame of frames) if (!this.#gallery.has(frame)) this.#gallery.add(frame);
-    const { device, model, ...settings } = frames[1].settings;
-    this.settings = model === this.settings.model ? settings : frames[1].settings;
+  /** Opens the model after this task: several attributes may change in a row. */
+  #openSoon() {
+    this.#stale = true;
+    queueMicrotask(() => this.#open());
   }
 
-  get #formElement() {
-    return /** @type {HTMLFormElement} */ (this.#root.querySelector("form"));
+  /** Opens the model, if it was changed. */
+  #open() {
+    if (!this.#stale || !this.isConnected || !this.#root) return;
+    this.#stale = false;
+    this.#views.pictures.describe(this.settings.model, this.#showcase);
+    if (typeof WebAssembly === "object") this.#session.change();
+    else {
+      this.#form.hidden = true;
+      this.#views.status.fallback(true, strings().studio.status.noWebAssembly);
+    }
   }
 
   #listen() {
-    const form = this.#formElement;
+    const form = this.#form;
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      if (this.#session.idle) void this.generate();
+      if (this.#session.idle) this.#make({});
     });
     form.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
@@ -338,115 +366,109 @@ export class DarkroomStudio extends Base {
       if (button) this.#press(button.dataset);
     });
     form.addEventListener("input", ({ target }) => {
-      this.#form.apply(/** @type {HTMLInputElement} */ (target));
+      this.#views.form.apply(/** @type {HTMLInputElement} */ (target));
       this.#changed();
     });
     form.addEventListener("change", ({ target }) => {
       const { name } = /** @type {HTMLInputElement} */ (target);
       if (name === "model") this.#switch.typed();
       // The prediction type also decides on the model's default sampler and size.
-      if (name === "prediction") this.#form.resetModelDefaults();
-      if (name === "device") this.#session.change("device");
-      if (name === "prediction") this.#session.change("model");
+      if (name === "prediction") this.#views.form.resetModelDefaults();
+      if (name === "device" || name === "prediction") this.#session.change();
     });
   }
 
   /** A button of the form. @param {DOMStringMap} data */
   #press({ act, remedy }) {
     if (act === "cancel") this.#session.cancel();
-    if (act === "compare" && this.#session.idle) void this.generate({ compare: true });
-    if (act === "wall" && this.#session.idle) void this.generate({ wall: true });
-    if (act === "change-model") this.#form.focus("model");
+    if (act === "compare" && this.#session.idle) this.#make({ compare: true });
+    if (act === "wall" && this.#session.idle) this.#make({ wall: true });
+    if (act === "change-model") this.#views.form.focus("model");
     if (act === "new-seed") {
-      this.#form.newSeed();
+      this.#views.form.newSeed();
       this.#changed();
     }
     if (act === "models") void this.#models.open(this.#address);
-    if (act === "file" || act === "folder") this.#files.choose(act);
+    if (act === "file" || act === "folder") this.#files?.choose(act);
     if (remedy)
       useRemedy(remedy, {
         session: this.#session,
         models: this.#switch,
         files: this.#files,
         model: () => this.settings.model,
-        useCpu: () => (this.settings = { device: "cpu" }),
-        focusModel: () => this.#form.focus("model"),
-        hide: () => this.#problem(null),
+        useCpu: () => {
+          this.#views.form.fill({ device: "cpu" });
+          this.#changed();
+        },
+        focusModel: () => this.#views.form.focus("model"),
+        hide: () => this.#shown.showProblem(null),
       });
+  }
+
+  /**
+   * Makes a picture for the visitor, who sees the notes.
+   * @param {{compare?: boolean, wall?: boolean}} options
+   */
+  #make(options) {
+    const [field] = this.#views.form.invalid(options).keys();
+    if (field) this.#views.form.focus(field);
+    else this.generate(options).catch(() => {});
   }
 
   /** Restores the settings that a picture was made with. @param {File} picture */
   async #restoreFile(picture) {
-    const text = await textOf(new Uint8Array(await picture.arrayBuffer()), "parameters");
-    const found = text === null ? null : fromInfotext(text, this.settings.model);
-    if (!found) {
-      throw new DarkroomError("request", strings().studio.status.noParameters(picture.name));
-    }
-    this.#problem(null);
+    const found = await settingsOfFile(picture, this.settings.model);
+    const { status } = this.#views;
+    this.#shown.showProblem(null);
     this.settings = found.settings;
-    this.#status.warn(found.notes);
-    if (this.#session.idle) this.#status.say(said(strings().studio.status.restored(picture.name)));
+    status.warn(found.notes);
+    if (this.#session.idle) status.say(said(strings().studio.status.restored(picture.name)));
   }
 
   /** Shows a picture of the gallery, and restores its settings. @param {Frame} frame */
   #restoreFrame(frame) {
     if (!this.#session.idle) return;
-    const { device, model, ...settings } = frame.settings;
-    this.settings = model === this.settings.model ? settings : frame.settings;
-    this.#stage.show(frame);
-    this.#status.warn(frame.warnings);
+    this.#restore(frame);
+    this.#views.pictures.show(frame);
+    this.#views.status.warn(frame.warnings);
+  }
+
+  /** Restores a picture's settings, except for the device. @param {Frame} frame */
+  #restore({ settings: all }) {
+    const { device, model, ...settings } = all;
+    this.settings = model === this.settings.model ? settings : all;
   }
 
   /** @param {Frame} frame */
   async #save({ settings, canvas }) {
-    const words = settings.prompt.toLowerCase().match(/[a-z0-9]+/g) ?? [];
-    const name = ["darkroom", settings.seed, ...words].join("-").slice(0, 80);
     try {
-      download(await pngOf(canvas, infotext(settings)), `${name}.png`);
+      const file = await pictureFile(canvas, settings);
+      download(file, file.name);
     } catch (error) {
-      this.#problem(problemOf(error, "engine"));
+      this.#shown.showProblem(problemOf(error, "engine"));
     }
   }
 
-  /** Runs after any change by the visitor or by a link. */
+  /** Runs after any change by the visitor, by a link or by the page. */
   #changed() {
-    this.#form.review();
-    this.#describeModel();
-    clearTimeout(this.#countTimer);
-    this.#countTimer = window.setTimeout(() => {
-      void this.#count();
-      void this.#plan();
-    }, COUNT_AFTER_MS);
-    const detail = this.#switch.forAddress(this.settings);
-    this.dispatchEvent(new CustomEvent("settings", { detail }));
+    this.#views.form.review();
+    this.#views.notes.soon();
+    this.#views.pictures.describe(this.settings.model, this.#showcase);
+    emit(this, "settings", this.settings);
   }
 
-  async #count() {
-    if (!this.#session.opened) return;
-    for (const field of /** @type {const} */ (["prompt", "negative_prompt"])) {
-      const text = this.settings[field];
-      const counted = await this.#session.count(text);
-      if (counted && text === this.settings[field]) this.#form.showTokens(field, counted);
-    }
-    this.#form.review();
-  }
-
-  /** Shows the memory that pictures of this size take. */
-  async #plan() {
-    const { width, height } = this.settings;
+  /** @param {string | null} address of the model that was deleted from the cache; null: all */
+  #deleted(address) {
     const { opened } = this.#session;
-    if (!opened || !this.#form.isValid({ quietly: true })) return;
-    const { default_width, default_height } = opened.model;
-    const size = [Number(width || default_width), Number(height || default_height)];
-    const plan = await this.#session.plan(size[0], size[1]);
-    const same = width === this.settings.width && height === this.settings.height;
-    if (plan && same) this.#status.plan(plan);
+    if (!opened || opened.stored === "disk") return;
+    if (address !== null && address !== this.#address) return;
+    this.#views.status.deleted(opened);
   }
 
   /** The model: its address, or its files where it is on the visitor's disk. */
   get #model() {
     const { model } = this.settings;
-    return model.startsWith(ON_DISK) ? this.#files.model(model) : this.#address;
+    return this.#files && model.startsWith(ON_DISK) ? this.#files.model(model) : this.#address;
   }
 
   /** The model's address. The one of a model on a disk names no server. */
@@ -458,78 +480,14 @@ export class DarkroomStudio extends Base {
     return this.getAttribute("hub") ?? undefined;
   }
 
-  // The session's reports
-
-  /** @param {OpenProgress} progress */
-  #showOpening(progress) {
-    if (progress.stage === "plan") this.#status.plan(progress.plan);
-    else if (progress.stage === "notice") this.#status.notice(progress.text);
-    else if (progress.stage === "storage") {
-      if (progress.bytes > ASK_TO_PERSIST_FROM) void navigator.storage?.persist?.();
-    } else this.#status.say(openingText(progress, !this.#session.idle));
-  }
-
-  /** @param {Opened} opened */
-  #welcome(opened) {
-    const { device, model } = opened;
-    this.dataset.device = device.kind;
-    this.#status.opened(opened, isCheckpoint(this.settings.model));
-    this.#form.showModel(model);
-    this.#form.review();
-    const t = strings().studio.status;
-    if (this.#session.idle) {
-      this.#status.say({ text: t.ready, spoken: t.readyOn(device.name) });
-    }
-    void this.#count();
-    void this.#plan();
-    if (this.#switch.ready()) this.#changed();
-  }
-
-  /** @param {string | null} address of the model that was deleted from the cache; null: all */
-  #deleted(address) {
-    const { opened } = this.#session;
-    if (!opened || opened.stored === "disk") return;
-    if (address !== null && address !== this.#address) return;
-    this.#status.deleted(opened);
-  }
-
-  /** @param {Result} result @param {Job} job */
-  #finish({ picture, warnings, seconds, device }, { at, all }) {
-    this.#status.warn(warnings);
-    const settings = all[at];
-    const canvas = canvasOf(picture);
-    this.#frames += 1;
-    const frame = { number: this.#frames, settings, canvas, seconds, device, warnings };
-    this.#stage.finish(at, frame, all);
-    // A pair of the wall is kept when it is opened.
-    if (this.#kind !== "wall") this.#gallery.add(frame);
-    this.#status.say(said(strings().studio.status.finished(seconds, device)));
-    this.dispatchEvent(new CustomEvent("picture", { detail: { settings, canvas, seconds } }));
-  }
-
-  /**
-   * @param {import("../base/problem.js").Problem | null} problem
-   * @param {boolean} [typed] it is about a text in the model field
-   */
-  #problem(problem, typed = false) {
-    const onCpu = this.dataset.device === "cpu";
-    const situation = problem ? this.#switch.situation(problem) : {};
-    this.#status.problem(problem, { onCpu, typed, ...situation });
-    if (!problem) this.#switch.showQuestion();
-  }
-
-  /** @param {string} model the text in the model field */
+  /** The name of a model, for people. @param {string} model the text in the model field */
   #nameOf(model) {
     if (model.startsWith(ON_DISK)) return model.slice(ON_DISK.length).replace(/\/$/, "");
     return nameOf(addressOf(model, document.baseURI, this.#hub), document.baseURI, this.#hub);
   }
 
-  /** Shows the session's state in the buttons, and as attributes for the style sheet. */
-  #show() {
-    const { engine, work, idle } = this.#session;
-    this.dataset.engine = engine;
-    this.dataset.work = work;
-    this.#status.buttons({ idle, work });
+  get #form() {
+    return /** @type {HTMLFormElement} */ (this.#root?.querySelector("form"));
   }
 
   /**
@@ -538,6 +496,6 @@ export class DarkroomStudio extends Base {
    * @param {new () => T} [kind]
    */
   #part(name, kind) {
-    return partOf(this.#root, name, kind);
+    return partOf(/** @type {ShadowRoot} */ (this.#root), name, kind);
   }
 }

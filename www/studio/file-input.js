@@ -30,15 +30,12 @@ export class FileInput {
     this.#host = host;
     this.#root = root;
     this.#options = options;
-    for (const input of /** @type {NodeListOf<HTMLInputElement>} */ (
-      root.querySelectorAll("input[type=file]")
-    )) {
-      input.addEventListener("change", () => {
-        if (input.files?.length) void this.#use(chosen(input.files));
-        // Otherwise choosing the same file again would be no change.
-        input.value = "";
-      });
-    }
+    root.addEventListener("change", ({ target }) => {
+      if (!(target instanceof HTMLInputElement) || target.type !== "file") return;
+      if (target.files?.length) void this.#use(chosen(target.files));
+      // Otherwise choosing the same file again would be no change.
+      target.value = "";
+    });
     for (const type of ["dragenter", "dragover", "dragleave", "drop"])
       host.addEventListener(type, (event) => this.drag(/** @type {DragEvent} */ (event)));
   }

@@ -2,7 +2,17 @@
 /** The form's fields: their values, and the notes beside them. */
 import { strings } from "../strings/index.js";
 import { isCheckpoint } from "./address.js";
-import { FIELDS, fieldName, fieldOf, invalidFields, randomSeed, samplerName } from "./settings.js";
+import {
+  FIELDS,
+  fieldName,
+  fieldOf,
+  invalidFields,
+  randomSeed,
+  samplerName,
+  withModelDefaults,
+} from "./settings.js";
+
+export { withModelDefaults };
 
 /** @typedef {import("../engine/protocol.js").ModelInfo} ModelInfo */
 /** @typedef {import("../engine/protocol.js").TokenCount} TokenCount */
@@ -78,6 +88,11 @@ export class SettingsForm {
       slider.value = this.#control(fieldOf(slider.dataset.slider ?? "")).value;
     }
     if (settings.model !== undefined) this.#settleGuidance(settings.guidance_scale !== undefined);
+  }
+
+  /** Writes into the model field; no other setting follows. @param {string} model */
+  nameModel(model) {
+    this.#control("model").value = model;
   }
 
   /**
@@ -183,6 +198,20 @@ export class SettingsForm {
     return problems;
   }
 
+  /**
+   * The messages about fields that do not allow a picture, or a comparison.
+   * @param {{compare?: boolean, wall?: boolean}} options
+   */
+  invalid({ compare = false, wall = false }) {
+    const invalid = this.review();
+    if ((compare || wall) && !this.settings.negative_prompt.trim()) {
+      const text = strings().studio.prompts.writeFirst;
+      invalid.set("negative_prompt", text);
+      this.note("negative_prompt", text);
+    }
+    return invalid;
+  }
+
   /** Tells whether all fields are valid. If not, the first invalid one gets the focus. */
   isValid({ quietly = false } = {}) {
     const [field] = this.review().keys();
@@ -224,23 +253,4 @@ export class SettingsForm {
 function excerpt(text) {
   const words = text.trim();
   return words.length > 40 ? `${words.slice(0, 40).trimEnd()}…` : words;
-}
-
-/**
- * Settings with the model's defaults in the empty fields.
- * @template {Partial<Settings>} T
- * @param {T} settings
- * @param {ModelInfo} model
- * @returns {T}
- */
-export function withModelDefaults(settings, model) {
-  const own = {
-    sampler: model.default_sampler,
-    width: String(model.default_width),
-    height: String(model.default_height),
-  };
-  const open = Object.entries(own).filter(
-    ([field]) => settings[/** @type {Field} */ (field)] === "",
-  );
-  return { ...settings, ...Object.fromEntries(open) };
 }

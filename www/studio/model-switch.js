@@ -18,6 +18,7 @@ import { questionAbout, remember } from "./consent.js";
  * @typedef {object} Host
  * @property {() => Settings} settings of the form
  * @property {(settings: Partial<Settings>) => void} fill the form; opens nothing
+ * @property {(model: string) => void} name writes into the model field alone
  * @property {() => void} forget the sampler and the size of the model before
  * @property {() => void} open the model in the form, after the picture in progress
  * @property {() => boolean} loaded a model is loaded
@@ -63,6 +64,8 @@ export class ModelSwitch {
    * @type {{question: Question, settings: Partial<Settings>} | null}
    */
   #asked = null;
+  /** The problem with the model of a link, until it is shown. @type {Problem | null} */
+  #wrong = null;
 
   /** @param {Host} host */
   constructor(host) {
@@ -90,13 +93,23 @@ export class ModelSwitch {
 
   /** Takes the text that the visitor has typed into the model field. */
   typed() {
-    this.#abort.abort();
-    this.#abort = new AbortController();
-    this.#check = this.#try(this.#host.settings().model.trim(), this.#abort.signal);
+    this.#begin(this.#host.settings().model.trim());
   }
 
-  /** @param {string} text @param {AbortSignal} signal @returns {Promise<boolean>} accepted */
-  async #try(text, signal) {
+  /** @param {string} text @param {Partial<Settings>} [settings] that belong to the model */
+  #begin(text, settings = {}) {
+    this.#abort.abort();
+    this.#abort = new AbortController();
+    this.#check = this.#try(text, settings, this.#abort.signal);
+  }
+
+  /**
+   * @param {string} text
+   * @param {Partial<Settings>} settings that belong to the model
+   * @param {AbortSignal} signal
+   * @returns {Promise<boolean>} accepted
+   */
+  async #try(text, settings, signal) {
     const host = this.#host;
     try {
       checkAddress(text);
@@ -109,7 +122,7 @@ export class ModelSwitch {
         if (signal.aborted) return this.#check;
         remember(address);
       }
-      this.accept(text);
+      this.accept(text, settings);
       return true;
     } catch (error) {
       if (signal.aborted) return this.#check;
@@ -146,7 +159,7 @@ export class ModelSwitch {
     host.say("");
     this.#refused = text;
     // Pictures are made with the model that is loaded: the field names it.
-    if (this.#good && host.loaded()) host.fill(this.#named(this.#good));
+    if (this.#good && host.loaded()) host.name(this.#good.model ?? "");
     host.problem(problem, true);
   }
 
@@ -160,14 +173,13 @@ export class ModelSwitch {
 
   /** Puts the refused text back into the field. */
   edit() {
-    if (this.#refused !== null) this.#host.fill({ model: this.#refused });
+    if (this.#refused !== null) this.#host.name(this.#refused);
   }
 
   /** Checks the refused text again; false: there is none. */
   again() {
     if (this.#refused === null) return false;
-    this.#host.fill({ model: this.#refused });
-    this.typed();
+    this.#begin(this.#refused);
     return true;
   }
 
@@ -194,9 +206,11 @@ export class ModelSwitch {
    * @returns {Settings}
    */
   forAddress(settings) {
-    if (this.#host.loaded() || !this.#shown) return settings;
+    const good = this.#good;
+    const named = good?.model === settings.model && good.prediction === settings.prediction;
+    if (!this.#shown || (named && this.#host.loaded())) return settings;
     // Before the first model is loaded, its size and sampler are the visitor's.
-    const shown = { ...this.#named(this.#shown), ...(this.#good && this.#shown) };
+    const shown = { ...this.#named(this.#shown), ...(good && this.#shown) };
     return /** @type {Settings} */ ({ ...settings, ...shown });
   }
 
@@ -217,7 +231,7 @@ export class ModelSwitch {
       checkAddress(model);
     } catch (error) {
       this.#refused = model;
-      queueMicrotask(() => host.problem(problemOf(error, "address"), true));
+      this.#wrong = problemOf(error, "address");
       return rest;
     }
     if (model.startsWith(ON_DISK)) return settings;
@@ -227,11 +241,12 @@ export class ModelSwitch {
     return rest;
   }
 
-  /** Shows the question that is still open; false: there is none. */
+  /** Shows what is wrong with a link, or the question that is still open. */
   showQuestion() {
-    const asked = this.#asked;
+    const [asked, wrong] = [this.#asked, this.#wrong];
+    this.#wrong = null;
+    if (wrong) this.#host.problem(wrong, true);
     if (asked) this.#host.ask(asked.question, this.#host.nameOf(asked.settings.model ?? ""));
-    return asked !== null;
   }
 
   /** Takes the answer to the question. @param {boolean} load */
@@ -241,7 +256,6 @@ export class ModelSwitch {
     if (!asked) return;
     if (!load) return this.#host.say(strings().problems.consent.cancelled);
     const { model = "", prediction = "auto", guidance_scale } = asked.settings;
-    this.#host.fill({ model, prediction, ...(guidance_scale && { guidance_scale }) });
-    this.typed();
+    this.#begin(model.trim(), { prediction, ...(guidance_scale && { guidance_scale }) });
   }
 }

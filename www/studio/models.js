@@ -5,6 +5,7 @@
  */
 import { language, strings } from "../strings/index.js";
 import { cachedModels, deleteModel, storageEstimate } from "../weights/cache.js";
+import { hearDeleted } from "../weights/sharing.js";
 
 /** @typedef {import("../weights/cache.js").CachedModel} CachedModel */
 
@@ -32,6 +33,7 @@ export class ModelsPanel {
     this.#list = /** @type {HTMLElement} */ (dialog.querySelector("ul"));
     this.#options = options;
     dialog.addEventListener("click", (event) => void this.#click(event));
+    hearDeleted((address) => void this.#deletedElsewhere(address));
   }
 
   /** @param {string} inUse address of the model that is loaded or loading */
@@ -60,6 +62,12 @@ export class ModelsPanel {
     if (act === "delete-all") await this.#deleteModel(null, t.allDeleted);
   }
 
+  /** Shows that another tab has deleted a model. @param {string | null} address null: all */
+  async #deletedElsewhere(address) {
+    this.#options.onDelete(address);
+    if (this.#dialog.open) await this.#show(this.#dialog.dataset.inUse ?? "");
+  }
+
   /** @param {string | null} address @param {string} spoken */
   async #deleteModel(address, spoken) {
     await deleteModel(address);
@@ -74,8 +82,9 @@ export class ModelsPanel {
 
   /** @param {string} inUse */
   async #show(inUse) {
+    let refused = "";
     const [models, space, lasting] = await Promise.all([
-      cachedModels(),
+      cachedModels((why) => (refused = why)),
       storageEstimate(),
       navigator.storage?.persisted?.() ?? false,
     ]);
@@ -86,7 +95,10 @@ export class ModelsPanel {
     const taken = models.length ? t.total(size(total), models.length) : t.none;
     const left = space ? t.left(size(space.free)) : "";
     const how = lasting ? t.lasting : t.evictable;
-    this.#part("storage").textContent = taken + left + (models.length ? how : "");
+    const { none } = strings().problems.storage;
+    this.#part("storage").textContent = refused
+      ? none(refused)
+      : taken + left + (models.length ? how : "");
     this.#button("delete-all").hidden = models.length < 2;
   }
 

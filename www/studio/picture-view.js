@@ -30,7 +30,8 @@ export function canvasOf({ width, height, rgba }) {
 
 /** @param {HTMLCanvasElement} canvas */
 function contextOf(canvas) {
-  const context = canvas.getContext("2d");
+  // Pixels are read again for a comparison and for the PNG file.
+  const context = canvas.getContext("2d", { willReadFrequently: true });
   if (!context) throw new Error("This browser gave no 2D canvas.");
   return context;
 }

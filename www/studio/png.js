@@ -48,14 +48,19 @@ function textChunk(keyword, text) {
   return chunk("iTXt", data);
 }
 
+/** @param {HTMLCanvasElement | OffscreenCanvas} canvas @returns {Promise<Blob | null>} */
+const encode = (canvas) =>
+  "convertToBlob" in canvas
+    ? canvas.convertToBlob({ type: "image/png" })
+    : new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+
 /**
- * @param {HTMLCanvasElement} canvas
+ * @param {HTMLCanvasElement | OffscreenCanvas} canvas
  * @param {string} parameters see `infotext`
  * @returns {Promise<Blob>}
  */
 export async function pngOf(canvas, parameters) {
-  /** @type {Blob | null} */
-  const plain = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+  const plain = await encode(canvas);
   if (!plain) throw new Error("This browser could not encode the picture as PNG.");
   const text = textChunk("parameters", parameters);
   return new Blob([plain.slice(0, SIGNATURE_AND_HEADER), text, plain.slice(SIGNATURE_AND_HEADER)], {

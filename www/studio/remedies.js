@@ -6,7 +6,7 @@ import { isCheckpoint } from "./address.js";
  * @typedef {object} Tools
  * @property {import("./session.js").Session} session
  * @property {import("./model-switch.js").ModelSwitch} models
- * @property {import("./file-input.js").FileInput} files
+ * @property {import("./file-input.js").FileInput | null} files
  * @property {() => string} model the text in the model field
  * @property {() => void} useCpu sets the device to the CPU
  * @property {() => void} focusModel puts the focus into the model field
@@ -22,9 +22,9 @@ export function useRemedy(remedy, tools) {
     cpu: () => {
       tools.useCpu();
       // A picture that is stuck does not end by itself.
-      if (!session.idle || session.engine === "failed") session.restart();
+      session.restart();
     },
-    file: () => files.choose(isCheckpoint(tools.model()) ? "file" : "folder"),
+    file: () => files?.choose(isCheckpoint(tools.model()) ? "file" : "folder"),
     edit: () => {
       models.edit();
       tools.focusModel();

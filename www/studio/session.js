@@ -5,7 +5,7 @@
  */
 import { DarkroomError, problemOf } from "../base/problem.js";
 import { Client } from "../engine/client.js";
-import { strings } from "../strings/index.js";
+import { language, strings } from "../strings/index.js";
 import { withModelDefaults } from "./form.js";
 import { Stopwatch } from "./progress.js";
 import { requestOf } from "./settings.js";
@@ -68,6 +68,9 @@ import { Watchdog } from "./watchdog.js";
 const OFFER_HARD_STOP_AFTER_MS = 3000;
 /** More crashes than this on a GPU, and "auto" means the CPU. */
 const GPU_CRASHES_TOLERATED = 1;
+/** Time for an answer of a worker that may be busy, and of one that is not. */
+const PING_MS = 5_000;
+const IDLE_PING_MS = 15_000;
 /** Bytes that WebAssembly can address: the CPU path has no more. */
 const MOST_ON_CPU = 2 ** 32;
 
@@ -78,12 +81,13 @@ export class Session {
   /** @type {Opened | null} */ #opened = null;
   /** @type {{abort: AbortController, done: Promise<void>, stuck: boolean} | null} */ #run = null;
   #gpuCrashes = 0;
-  /** The device that the engine is being started on. @type {"gpu" | "cpu" | null} */ #starting =
-    null;
+  /** The device that the engine is being started on. @type {"gpu" | "cpu" | null} */
+  #starting = null;
+  /** @type {Choice | null} */ #choice = null;
   /** The model or the device is opened again after the run. */ #later = false;
   /** The step in progress, from 1, and their number. */ #step = { at: 0, of: 0 };
   #watchdog = new Watchdog((report) => this.#slow(report));
-  /** @type {"loading" | "ready" | "failed"} */ engine = "loading";
+  /** @type {"closed" | "loading" | "ready" | "failed"} */ engine = "closed";
 
   /** @param {Host} host */
   constructor(host) {
@@ -122,7 +126,9 @@ export class Session {
     if (!quietly) this.#host.onProblem(null);
     this.#host.onOpening();
     const choice = this.#host.choice();
-    const wanted = { ...choice, device: device ?? choice.device, fresh, reason };
+    this.#choice = choice;
+    const to = device ?? choice.device;
+    const wanted = { ...choice, device: to, fresh, reason, language: language() };
     const opening = this.#client.open(wanted, (progress) => {
       if (opening !== this.#opening) return;
       this.#watchdog.alive();
@@ -143,13 +149,14 @@ export class Session {
   /**
    * Loads the chosen model after a change of the model or the device. A picture in progress is
    * finished first.
-   * @param {"device" | "model"} what has changed
    */
-  change(what) {
+  change() {
     if (!this.#run || !this.#opened) return this.open();
     this.#later = true;
     const { later, modelLater } = strings().problems.session;
-    this.#host.onLater(what === "device" ? later : modelLater);
+    const { model, device } = this.#host.choice();
+    const onlyDevice = this.#choice?.model === model && this.#choice?.device !== device;
+    this.#host.onLater(onlyDevice ? later : modelLater);
   }
 
   /** Leaves a step that takes too long in peace. */
@@ -161,7 +168,12 @@ export class Session {
   /** Ends the worker. */
   close() {
     this.#watchdog.end();
+    this.#opened = null;
+    this.#opening = new Promise(() => {});
+    this.engine = "closed";
+    this.#run?.abort.abort();
     this.#client.close();
+    this.#host.onChange();
   }
 
   /** @param {Opened} opened */
@@ -233,7 +245,18 @@ export class Session {
         : usual === null
           ? t.slowFirst(spent(taken))
           : t.slowStep(at, spent(taken), spent(usual));
-    this.#host.onProblem({ kind: "slow", message });
+    void this.#reportSlow(message);
+  }
+
+  /** @param {string} message */
+  async #reportSlow(message) {
+    const step = this.#step;
+    const answers = await this.#client.ping(PING_MS);
+    // It has moved meanwhile.
+    if (step !== this.#step) return;
+    const { deviceSilent, workerSilent } = strings().problems.session;
+    const who = answers ? deviceSilent : workerSilent;
+    this.#host.onProblem({ kind: "slow", message: `${message} ${who}` });
   }
 
   /** The tokens of a prompt; null while no model is loaded. @param {string} text */
@@ -284,6 +307,7 @@ export class Session {
     host.onStart(wanted);
     try {
       if (this.engine === "failed") this.open();
+      await this.#awake(signal);
       const { model, device } = await this.#loaded(signal);
       const all = wanted.map((settings) => withModelDefaults(settings, model));
       host.onPrompts();
@@ -303,6 +327,17 @@ export class Session {
       host.onChange();
       if (this.#later) this.open();
     }
+  }
+
+  /**
+   * Replaces a worker that does not answer although nothing is asked of it: the browser has ended
+   * it.
+   * @param {AbortSignal} signal
+   */
+  async #awake(signal) {
+    if (!this.#opened || (await this.#client.ping(IDLE_PING_MS)) || signal.aborted) return;
+    const { workerDied } = strings().problems.session;
+    if (this.#opened) this.#crashed({ kind: "crash", message: workerDied });
   }
 
   /**

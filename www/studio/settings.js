@@ -115,6 +115,25 @@ function invalidSize(field, pixels, multiple) {
 }
 
 /**
+ * Settings with the model's defaults in the empty fields.
+ * @template {Partial<Settings>} T
+ * @param {T} settings
+ * @param {import("../engine/protocol.js").ModelInfo} model
+ * @returns {T}
+ */
+export function withModelDefaults(settings, model) {
+  const own = {
+    sampler: model.default_sampler,
+    width: String(model.default_width),
+    height: String(model.default_height),
+  };
+  const open = Object.entries(own).filter(
+    ([field]) => settings[/** @type {Field} */ (field)] === "",
+  );
+  return { ...settings, ...Object.fromEntries(open) };
+}
+
+/**
  * @param {Settings} settings valid ones
  * @returns {import("../engine/protocol.js").Request}
  */

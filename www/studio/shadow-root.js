@@ -9,11 +9,10 @@ import { template } from "./template.js";
  * The shadow root with the studio's form in it. A root that the page declares in its HTML is kept
  * if its form is in the language of the texts: visitors may have typed into it already.
  * @param {HTMLElement} host
- * @param {ElementInternals} internals of the host
  * @returns {{root: ShadowRoot, declared: boolean}} `declared`: the form was there before
  */
-export function shadowRootOf(host, internals) {
-  const root = internals.shadowRoot ?? host.attachShadow({ mode: "open" });
+export function shadowRootOf(host) {
+  const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
   const form = root.querySelector("form.studio");
   const declared = form !== null && (form.getAttribute("lang") ?? language()) === language();
   if (!declared) {
@@ -41,6 +40,20 @@ async function style(host, root) {
     root.adoptedStyleSheets = [];
     console.warn(`${host.localName} has no styles: ${error}`);
   }
+}
+
+/**
+ * Gives a root that came into another document the styles of that document.
+ * @param {ShadowRoot} root
+ */
+export function restyle(root) {
+  const { defaultView } = root.ownerDocument;
+  if (!defaultView || root.querySelector("link[rel=stylesheet]")) return;
+  void studioStyles().then((sheet) => {
+    const copy = new defaultView.CSSStyleSheet();
+    copy.replaceSync(Array.from(sheet.cssRules, ({ cssText }) => cssText).join("\n"));
+    root.adoptedStyleSheets = [copy];
+  });
 }
 
 /**

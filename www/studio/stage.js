@@ -6,14 +6,14 @@
 import { strings } from "../strings/index.js";
 import { differenceOf } from "./difference.js";
 import { PictureView } from "./picture-view.js";
-import { knownWord } from "./showcase.js";
+import { knownWord, translated } from "./showcase.js";
 import { partOf } from "./status-view.js";
 import { Wall } from "./wall.js";
 
 /** @typedef {import("./picture-view.js").Frame} Frame */
 /** @typedef {import("./settings.js").Settings} Settings */
 /** @typedef {import("./showcase.js").Showcase} Showcase */
-/** @typedef {"picture" | "compare" | "wall"} Kind */
+/** @typedef {import("./run.js").Kind} Kind */
 
 /**
  * @typedef {object} Host
@@ -42,9 +42,15 @@ export class Stage {
     partOf(root, "wall-back").addEventListener("click", () => this.#backToWall());
   }
 
-  /** Knowledge about the loaded model. @param {Showcase | null} showcase */
-  set showcase(showcase) {
-    this.#showcase = showcase;
+  /**
+   * Shows what a model draws, where that is known.
+   * @param {string} model as in the model field
+   * @param {Showcase | null} showcase
+   */
+  describe(model, showcase) {
+    this.#showcase = showcase?.model === model ? showcase : null;
+    const text = translated(this.#showcase?.draws) || strings().stage.model(model);
+    partOf(this.#root, "draws").textContent = text;
   }
 
   /** @param {"start" | "pictures" | "wall"} view */

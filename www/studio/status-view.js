@@ -71,6 +71,17 @@ export class StatusView {
     showQuestion(this.#part("problem"), question, model, present);
   }
 
+  /**
+   * Shows or hides the page's own content for visitors who cannot use the studio.
+   * @param {boolean} shown
+   * @param {string} [text] in place of a content that the page does not have
+   */
+  fallback(shown, text) {
+    const slot = this.#root.querySelector("slot[name=fallback]");
+    if (slot && text) slot.textContent = text;
+    slot?.toggleAttribute("hidden", !shown);
+  }
+
   /** Enables the buttons for this state of the run. @param {{idle: boolean, work: string}} state */
   buttons({ idle, work }) {
     for (const act of ["generate", "compare", "wall"])

@@ -6,7 +6,7 @@
  */
 
 /** In the order of the cascade. */
-const FILES = [
+export const STYLE_FILES = [
   "theme.css",
   "controls.css",
   "picture.css",
@@ -31,7 +31,7 @@ export function studioStyles() {
 }
 
 async function load() {
-  const texts = await Promise.all(FILES.map(text));
+  const texts = await Promise.all(STYLE_FILES.map(text));
   return new CSSStyleSheet().replace(texts.join("\n"));
 }
 

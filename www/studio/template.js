@@ -29,7 +29,7 @@ const prompt = (name, title, hint, placeholder) => `
       <label for="${name}">${title} <span class="hint">${hint}</span></label>
       <span class="tokens" id="${name}-tokens" data-for="${name}"></span>
     </div>
-    <textarea id="${name}" name="${name}" rows="3" spellcheck="false" autocapitalize="off"
+    <textarea id="${name}" name="${name}" rows="2" spellcheck="false" autocapitalize="off"
       part="field" placeholder="${placeholder}" aria-describedby="${name}-tokens ${name}-note"
       ></textarea>
     <p class="note" id="${name}-note" data-note="${name}"></p>
@@ -92,9 +92,9 @@ function actions() {
       >${t.compare}</button>
     <button type="button" data-act="wall" part="button wall" title="${strings().stage.wallTitle}"
       >${strings().stage.wall}</button>
-    <p class="status" part="status" data-part="status"></p>
     <progress data-part="progress" part="progress" aria-label="${t.progress}" max="1" value="0"
       ></progress>
+    <p class="status" part="status" data-part="status"></p>
     <p class="unseen" aria-live="polite" data-part="spoken"></p>
   </div>`;
 }
@@ -272,6 +272,7 @@ function models() {
 /** The contents of the shadow root. The host hides the slot "fallback" while all is well. */
 export const template = () => `
 <slot name="title"></slot>
+<slot name="fallback" hidden></slot>
 <form class="studio" part="form" novalidate>
   ${stage()}
   <div class="desk" part="desk">
@@ -283,7 +284,10 @@ export const template = () => `
     ${seed()}
     ${settings()}
   </div>
-  <div class="roll">${gallery()}</div>
+  <div class="roll">
+    ${gallery()}
+    <p class="no-pictures">${strings().stage.noPictures}</p>
+  </div>
   <p class="drop" data-part="drop" aria-hidden="true"
     ><span>${strings().studio.picture.drop}</span></p>
 </form>

@@ -4,6 +4,8 @@
  * own SHA-256.
  */
 import { problemOf } from "../base/problem.js";
+import { strings } from "../strings/index.js";
+import { tellDeleted } from "./sharing.js";
 
 /** @typedef {import("./fetch.js").Version} Version */
 
@@ -70,8 +72,7 @@ export class ModelCache {
     } catch (error) {
       // There is no Cache Storage outside secure contexts, nor in some private windows.
       const cache = new ModelCache(null, notify);
-      const { message } = problemOf(error, "disk");
-      cache.disable(`this browser offers no storage here (${message})`);
+      cache.disable(whyNoStorage(error));
       return cache;
     }
   }
@@ -84,7 +85,7 @@ export class ModelCache {
   disable(why) {
     if (this.why) return;
     this.why = why;
-    this.#notify(`The model cannot be cached and will be downloaded again next time: ${why}.`);
+    this.#notify(strings().problems.storage.uncached(why));
   }
 
   /**
@@ -123,9 +124,8 @@ export class ModelCache {
       await this.#cache.put(key, new Response(bytes, { headers }));
     } catch (error) {
       const full = error instanceof DOMException && error.name === "QuotaExceededError";
-      this.disable(
-        full ? "this browser’s storage is full" : `this browser’s storage failed (${error})`,
-      );
+      const t = strings().problems.storage;
+      this.disable(full ? t.full : t.failed(String(error)));
     }
   }
 
@@ -165,6 +165,12 @@ export class ModelCache {
       (await keys(this.#cache)).filter((key) => key.startsWith(url + MARK)),
     );
   }
+}
+
+/** The reason for no storage, as part of a sentence. @param {unknown} error */
+function whyNoStorage(error) {
+  const { insecure, refused } = strings().problems.storage;
+  return globalThis.isSecureContext ? refused(problemOf(error, "disk").message) : insecure;
 }
 
 /** @param {BufferSource} bytes */
@@ -216,11 +222,22 @@ function bytesOf(key) {
 
 // For the page:
 
-/** All cached models, the newest first. @returns {Promise<CachedModel[]>} */
-export async function cachedModels() {
-  if (!globalThis.caches || !(await caches.has(CACHE))) return [];
-  const cache = new ModelCache(await caches.open(CACHE), () => {});
-  const all = await keys(await caches.open(CACHE));
+/**
+ * All cached models, the newest first.
+ * @param {(why: string) => void} [onRefused] the reason for no storage, as part of a sentence
+ * @returns {Promise<CachedModel[]>}
+ */
+export async function cachedModels(onRefused) {
+  let store;
+  try {
+    if (!(await caches.has(CACHE))) return [];
+    store = await caches.open(CACHE);
+  } catch (error) {
+    onRefused?.(whyNoStorage(error));
+    return [];
+  }
+  const cache = new ModelCache(store, () => {});
+  const all = await keys(store);
   const models = await Promise.all(
     addresses(all).map(async (address) => {
       const { when = 0, complete = false } = (await cache.manifest(address)) ?? {};
@@ -236,6 +253,7 @@ export async function deleteModel(address) {
   const cache = await caches.open(CACHE);
   const all = await keys(cache);
   await deleteAll(cache, address === null ? all : keysOf(address, all));
+  tellDeleted(address);
 }
 
 /**

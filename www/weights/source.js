@@ -19,6 +19,7 @@
  *   notice says so.
  */
 import { DarkroomError } from "../base/problem.js";
+import { strings } from "../strings/index.js";
 import { ModelCache, storageEstimate } from "./cache.js";
 import { Checksum, pointerSha256 } from "./checksum.js";
 import { ChunkReader } from "./chunk-reader.js";
@@ -26,6 +27,7 @@ import { outOfRange, ReadOrder } from "./chunks.js";
 import { HttpError, Net, RETRY_POLICY } from "./fetch.js";
 import { METADATA, WEIGHT_FILES } from "./layout.js";
 import { hasChanged, RemoteFile } from "./remote-file.js";
+import { takeTurn } from "./sharing.js";
 import { Vocabulary } from "./vocabulary.js";
 
 /** @typedef {Uint8Array<ArrayBuffer>} Bytes */
@@ -58,6 +60,8 @@ export const TUNING = {
 };
 
 const INDEX = "model_index.json";
+/** Ending of the fp16 variant of a file of weights. */
+const HALF = /\.fp16\.safetensors$/;
 /** Cache Storage needs some bytes of its own, besides those it stores. */
 const STORAGE_OVERHEAD = 1.02;
 
@@ -77,6 +81,7 @@ export class ModelSource {
   #net;
   #reader;
   #abort = new AbortController();
+  /** Lets the next tab download. */ #release = () => {};
   /** By path. @type {Map<string, Promise<RemoteFile | null>>} */ #files = new Map();
   /**
    * Resolves when it is known whether the weights can be cached; null before they are read.
@@ -130,8 +135,21 @@ export class ModelSource {
     const manifest = await cache.manifest(address);
     const all = { ...TUNING, ...tuning };
     const source = new ModelSource(address, cache, manifest, listener, all);
+    if (!manifest?.complete && cache.enabled) await source.#takeTurn();
     await source.#revalidate();
     return source;
+  }
+
+  /** Waits for another tab that downloads the same model, and takes over what it has cached. */
+  async #takeTurn() {
+    const cache = this.#cache;
+    const { notice } = this.#listener;
+    this.#release = await takeTurn(this.#address, {
+      bytes: () => cache.bytes(this.#address),
+      onWait: (waiting) => notice(waiting ? strings().problems.storage.waiting : ""),
+      signal: this.#abort.signal,
+    });
+    this.#manifest = await cache.manifest(this.#address);
   }
 
   /** The storage that holds the bytes read so far. */
@@ -269,12 +287,14 @@ export class ModelSource {
     this.#reader.storesParts = false;
     await this.close();
     await this.#writeManifest();
+    this.#release();
   }
 
   /** Ends all downloads, and stores the bytes that have come. */
   async close() {
     this.#abort.abort();
     await this.#reader.settled();
+    if (!this.#loaded) this.#release();
     for (const opening of this.#files.values()) (await opening.catch(() => null))?.end();
   }
 
@@ -325,8 +345,7 @@ export class ModelSource {
     if (missing === 0 || !storage) return;
     if (missing * STORAGE_OVERHEAD <= storage.free) return this.#listener.storing?.(missing);
     const [needed, left] = [missing, storage.free].map(megabytes);
-    const why = `it needs ${needed} MB more of this browser’s storage, which has ${left} MB left`;
-    this.#cache.disable(why);
+    this.#cache.disable(strings().problems.storage.short(needed, left));
   }
 
   /** @param {string} path */
@@ -343,6 +362,7 @@ export class ModelSource {
   /** @param {string} path @returns {Promise<RemoteFile | null>} */
   async #open(path) {
     if (this.#checkpoint !== null && path !== this.#checkpoint) return null;
+    if (await this.#isSpared(path)) return null;
     const url = this.describe(path);
     const known = this.#manifest?.files[path];
     if (known) {
@@ -362,6 +382,19 @@ export class ModelSource {
     this.#withChecksum(file);
     this.#reader.add(file, head);
     return file;
+  }
+
+  /**
+   * Tells that a file need not be asked for. The engine asks for the fp16 variant of the weights
+   * first, which most models beside a page do not have: there the plain file is looked for before
+   * it, so that no visit begins with answers of "404 Not Found".
+   * @param {string} path
+   */
+  async #isSpared(path) {
+    const plain = path.replace(HALF, ".safetensors");
+    const beside = new URL(this.#address).origin === globalThis.location?.origin;
+    if (plain === path || !beside || this.#manifest?.files[path]) return false;
+    return (await this.#file(plain).catch(() => null)) !== null;
   }
 
   /** @param {string} path @param {string} url */
@@ -422,7 +455,15 @@ export class ModelSource {
 }
 
 /** @param {string} address of a file */
-const fileName = (address) => decodeURIComponent(new URL(address).pathname.replace(/^.*\//, ""));
+function fileName(address) {
+  const { pathname } = new URL(address);
+  const name = pathname.slice(pathname.lastIndexOf("/") + 1);
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
+}
 
 /** @param {number} bytes */
 const megabytes = (bytes) => Math.ceil(bytes / 1e6);

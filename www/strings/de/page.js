@@ -12,8 +12,8 @@ export const page = {
   source: "Quelltext",
   withoutAlt: "Gezeichnetes Porträt eines Mannes mit Schnurrbart, ohne negativen Prompt gemacht",
   withAlt: "Derselbe Mann ohne Schnurrbart, mit dem negativen Prompt „mustache“ gemacht",
-  withoutTag: "ohne negativen Prompt",
-  withTag: "negativer Prompt: mustache",
+  withoutTag: "ohne",
+  withTag: "negativ: mustache",
   wipe: "Blende: wie viel das Bild ohne den negativen Prompt zeigt",
   wiped: (percent) => `${percent} % ohne den negativen Prompt`,
   pairTitle: "Dasselbe Rauschen, ein Wort.",
@@ -27,13 +27,13 @@ export const page = {
     "steht selten, was nicht darauf ist. Deshalb hat das Modell kaum gelernt, was {without} " +
     "bedeutet, und liefert oft genau das, was Sie vermeiden wollten.",
   why2:
-    "Ein Bild entsteht in Schritten. In jedem Schritt sagt das Modell das Rauschen zweimal voraus: " +
-    "einmal für den Prompt, {p}, und einmal ganz ohne Prompt. Der Unterschied zeigt, wohin der " +
-    "Prompt zieht, und die Guidance {s} verstärkt ihn.",
+    "Ein Bild entsteht in Schritten. In jedem Schritt sagt das Modell das Rauschen zweimal " +
+    "voraus: einmal für den Prompt, {p}, und einmal ganz ohne Prompt. Der Unterschied zeigt, " +
+    "wohin der Prompt zieht, und die Guidance {s} verstärkt ihn.",
   why3:
-    "Ein negativer Prompt tritt an die Stelle des leeren. Seine Vorhersage {n} wird der Punkt, von " +
-    "dem das Bild sich entfernt: {formula} Bei {s} = 1 hebt {n} sich auf: Ein negativer Prompt " +
-    "wirkt dort nicht.",
+    "Ein negativer Prompt tritt an die Stelle des leeren. Seine Vorhersage {n} wird der Punkt, " +
+    "von dem das Bild sich entfernt: {formula} Bei {s} = 1 hebt {n} sich auf: Ein negativer " +
+    "Prompt wirkt dort nicht.",
   experiment: "In 3 Klicks sehen, warum",
   result1: "→ Schnurrbart",
   result2: "→ noch da",

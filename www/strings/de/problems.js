@@ -179,7 +179,9 @@ const session = {
   gpuFailedLoading: "Die GPU ist ausgefallen, während das Modell geladen wurde.",
   checking: (model) => `${model} wird geprüft`,
   stays: (model) => `${model} ist weiter geladen.`,
-  workerDied: "Der Browser hat den Worker der Engine ohne Meldung beendet.",
+  workerDied: "Der Worker der Engine antwortet nicht: Vielleicht hat ihn der Browser beendet.",
+  deviceSilent: "Die Engine antwortet noch, ihr Gerät nicht.",
+  workerSilent: "Die Engine rechnet, oder sie wurde ohne Meldung beendet.",
   slowStep: (step, taken, usual) =>
     `Schritt ${step} dauert schon ${taken}; die Schritte davor dauerten je etwa ${usual}.`,
   slowFirst: (taken) => `Der erste Schritt dauert schon ${taken}.`,
@@ -207,6 +209,12 @@ const storage = {
   insecure: "diese Seite kommt nicht über https, deshalb gibt ihr der Browser keinen Speicher",
   refused: (why) => `der Browser verweigert dieser Seite den Speicher (${why})`,
   none: (why) => `Keine Modelle gespeichert: ${why}.`,
+  uncached: (why) => `Das Modell wird nicht gespeichert und beim nächsten Mal neu geladen: ${why}.`,
+  full: "der Speicher dieses Browsers ist voll",
+  failed: (why) => `der Speicher dieses Browsers versagte (${why})`,
+  short: (needed, left) =>
+    `es braucht noch ${needed} MB vom Speicher dieses Browsers, der nur ${left} MB frei hat`,
+  waiting: "Ein anderer Tab lädt dieses Modell. Dieser wartet und liest dann mit.",
 };
 
 /** @type {typeof import("../en/problems.js").problems} */

@@ -9,8 +9,7 @@ const percent = (share) =>
 /** @type {typeof import("../en/stage.js").stage} */
 export const stage = {
   changed: (share) =>
-    `${percent(share)} des Bildes haben sich geändert. Der Rest ist dasselbe Rauschen, gleich ` +
-    "verarbeitet.",
+    `${percent(share)} des Bildes haben sich geändert; der Rest blieb, wie er war.`,
   much: (share) =>
     `${percent(share)} des Bildes haben sich geändert, mehr als das Wort verlangt. Ein kleinerer ` +
     "Guidance-Wert ändert weniger.",
@@ -35,5 +34,6 @@ export const stage = {
   share: percent,
   same: "gleich",
   model: (name) => `Modell: ${name}`,
+  noPictures: "Hier erscheinen die Bilder, die Sie machen.",
   changeModel: "Anderes Modell…",
 };

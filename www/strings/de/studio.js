@@ -133,6 +133,8 @@ const models = {
 };
 
 const status = {
+  noWebAssembly:
+    "Darkroom berechnet die Bilder in Ihrem Browser. Es braucht WebAssembly, das hier fehlt.",
   ready: "Bereit.",
   readyOn: (/** @type {string} */ device) => `Bereit. Bilder entstehen auf: ${device}.`,
   byWebGpu: ", über WebGPU.",

@@ -203,7 +203,9 @@ const session = {
   checking: (model) => `Checking ${model}`,
   /** @param {string} model */
   stays: (model) => `${model} is still loaded.`,
-  workerDied: "The browser ended the engine’s worker without a message.",
+  workerDied: "The engine’s worker does not answer: the browser may have ended it.",
+  deviceSilent: "The engine still answers, its device does not.",
+  workerSilent: "The engine is computing, or it has ended without a message.",
   /** @param {number} step @param {string} taken @param {string} usual */
   slowStep: (step, taken, usual) =>
     `Step ${step} has taken ${taken} so far; the steps before it took about ${usual} each.`,
@@ -236,10 +238,19 @@ const size = {
 /** Sentences about the browser's storage. */
 const storage = {
   insecure: "this page is not served over https, so the browser gives it no storage",
-  /** @param {string} why */
+  /** @param {string} why part of a sentence */
   refused: (why) => `the browser refuses storage to this page (${why})`,
   /** @param {string} why part of a sentence */
   none: (why) => `No models are saved: ${why}.`,
+  /** @param {string} why part of a sentence */
+  uncached: (why) => `The model cannot be cached and will be downloaded again next time: ${why}.`,
+  full: "this browser’s storage is full",
+  /** @param {string} why part of a sentence */
+  failed: (why) => `this browser’s storage failed (${why})`,
+  /** @param {number} needed @param {number} left */
+  short: (needed, left) =>
+    `it needs ${needed} MB more of this browser’s storage, which has ${left} MB left`,
+  waiting: "Another tab is downloading this model. This one waits and shares the download.",
 };
 
 export const problems = {

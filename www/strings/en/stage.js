@@ -8,7 +8,7 @@ const percent = (share) =>
 
 export const stage = {
   changed: (/** @type {number} */ share) =>
-    `${percent(share)} of the picture changed. The rest is the same noise, made the same way.`,
+    `${percent(share)} of the picture changed; the rest stayed as it was.`,
   much: (/** @type {number} */ share) =>
     `${percent(share)} of the picture changed, more than the word asks for. A lower guidance ` +
     "scale changes less.",
@@ -35,5 +35,6 @@ export const stage = {
   share: percent,
   same: "same",
   model: (/** @type {string} */ name) => `Model: ${name}`,
+  noPictures: "The pictures you make appear here.",
   changeModel: "Use another model…",
 };

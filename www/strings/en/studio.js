@@ -133,6 +133,8 @@ const models = {
 };
 
 const status = {
+  noWebAssembly:
+    "Darkroom computes its pictures in your browser. It needs WebAssembly, which is not available.",
   ready: "Ready.",
   readyOn: (/** @type {string} */ device) => `Ready. Pictures are made on ${device}.`,
   byWebGpu: ", by WebGPU.",
