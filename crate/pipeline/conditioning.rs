@@ -9,13 +9,14 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use super::Pipeline;
 use super::request::Request;
 use crate::device::read;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, brief};
 use crate::text::prompt::PromptSyntax;
 use crate::text::prompt::chunks::Chunk;
 use crate::text::prompt::describe::problems;
 use crate::text::prompt::emphasis::{Emphasis, WeightedText};
 use crate::text::prompt::plan::{Plan, Reading};
 use crate::text::prompt::problem::Problem;
+use crate::text::prompt::tags::{self, Tagged};
 
 /// Texts that are encoded in one batch. A guided run without schedules has as many, so its kernels
 /// are compiled.
@@ -138,7 +139,11 @@ fn read_prompts(
         steps: request.steps,
         long_prompt: request.long_prompt,
     };
-    let mut positive = reading.prompt(&request.prompt)?;
+    let tagged = match request.prompt_syntax {
+        PromptSyntax::A1111 => tags::parse(&request.prompt),
+        PromptSyntax::Plain => Tagged::plain(&request.prompt),
+    };
+    let mut positive = reading.prompt(tagged.text.text())?;
     let mut negative = reading.negative_prompt(&request.negative_prompt)?;
     if positive.parts.len() > 1 {
         let expected = "a prompt without AND, which is not supported yet";
@@ -165,6 +170,7 @@ fn read_prompts(
     for (name, text, _) in prompts {
         warnings.extend(problem_warnings(name, text, request.prompt_syntax));
     }
+    warnings.extend(lora_warnings(pipeline, request, &tagged));
     // Both prompts on equal footing: the same number of chunks.
     let chunks = positive.chunks().max(negative.chunks());
     positive.pad(chunks, tokenizer);
@@ -173,6 +179,30 @@ fn read_prompts(
         true => vec![negative, positive],
         false => vec![positive],
     })
+}
+
+/// Warnings about LoRAs that a prompt names in vain.
+fn lora_warnings(pipeline: &Pipeline, request: &Request, tagged: &Tagged) -> Vec<String> {
+    let has = |name: &str| {
+        pipeline
+            .loras()
+            .iter()
+            .any(|applied| applied.lora.name() == name)
+    };
+    let unknown = tagged.loras.iter().filter(|tag| !has(&tag.name));
+    let mut warnings: Vec<String> = unknown
+        .map(|tag| {
+            let name = brief(&tag.name);
+            format!("the prompt names the LoRA “{name}”, which is not there; it has no effect")
+        })
+        .collect();
+    let negative = tags::parse(&request.negative_prompt);
+    if request.prompt_syntax == PromptSyntax::A1111 && !negative.loras.is_empty() {
+        warnings.push(
+            "a LoRA in the negative prompt is read as text; it belongs into the prompt".into(),
+        );
+    }
+    warnings
 }
 
 /// A warning for each part of the prompt `text` that does something other than what it looks like.
@@ -193,9 +223,9 @@ fn encode_texts(pipeline: &Pipeline, texts: &[&Vec<Chunk>], dtype: DType) -> Res
     let chunks = texts.iter().copied().flatten();
     let batch: Vec<Vec<u32>> = chunks.map(|chunk| chunk.ids.clone()).collect();
     let tokens = batch.len() / texts.len() * pipeline.tokenizer().max_length();
-    let embeddings = pipeline
-        .text_encoder()
-        .forward(&batch, &pipeline.runtime().device, dtype)?;
+    let device = &pipeline.runtime().device;
+    let encoder = pipeline.text_encoder();
+    let embeddings = encoder.forward_with(&batch, &pipeline.learned, device, dtype)?;
     Ok(embeddings.reshape([texts.len(), tokens, pipeline.config().text.hidden_size]))
 }
 

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
+use super::embedding::LearnedVectors;
 use crate::config::{Activation, TextConfig};
 use crate::error::{Error, Result};
 use crate::nn::layers::{LayerNormConfig, LayerNormLayer, LinearLayer};
@@ -74,6 +75,20 @@ impl TextEncoder {
     /// # Errors
     /// [`Error::File`] for an id beyond the token table: the tokenizer is not the text encoder's.
     pub fn forward(&self, chunks: &[Vec<u32>], device: &Device, dtype: DType) -> Result<Tensor<3>> {
+        self.forward_with(chunks, &LearnedVectors::default(), device, dtype)
+    }
+
+    /// Encodes `chunks` as [`TextEncoder::forward`] does, with the vectors of learned words.
+    ///
+    /// # Errors
+    /// Those of [`TextEncoder::forward`].
+    pub fn forward_with(
+        &self,
+        chunks: &[Vec<u32>],
+        learned: &LearnedVectors,
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Tensor<3>> {
         let beyond = |what: String, table: &str| {
             let what = format!("{what} is beyond the text encoder's {table} table");
             Error::file("tokenizer", what)
@@ -82,7 +97,8 @@ impl TextEncoder {
         let mut values = Vec::with_capacity(chunks.len() * t * self.width);
         for chunk in chunks {
             for (index, &id) in chunk.iter().enumerate() {
-                let token = self.token_embedding.row(id as usize);
+                let vector = learned.get(id).map(<[f32]>::to_vec);
+                let token = vector.or_else(|| self.token_embedding.row(id as usize));
                 let token = token.ok_or_else(|| beyond(format!("token id {id}"), "token"))?;
                 let position = self.position_embedding.row(index);
                 let position =

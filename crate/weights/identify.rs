@@ -73,9 +73,9 @@ pub fn refuse_others(shown: &str, header: &Header) -> Result<()> {
         (Some(what), _) => what,
         (None, None) => first_match(&PARTS).unwrap_or_else(|| describe_unknown(header)),
         (None, Some(4)) => match (text, has(Ldm::VAE)) {
-            (true, true) => return Ok(()),
+            // A file without a VAE takes another one.
+            (true, _) => return Ok(()),
             (false, true) => "a checkpoint without its text encoder".into(),
-            (true, false) => "a checkpoint without its VAE".into(),
             (false, false) => "a U-Net alone".into(),
         },
         (None, Some(5)) => {

@@ -7,6 +7,7 @@ mod bad_input;
 mod bad_network;
 mod command;
 mod cpu_ops;
+mod lora;
 mod memory;
 mod noise;
 mod parity;
