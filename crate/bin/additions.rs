@@ -1,15 +1,18 @@
-//! What the user adds to a model: LoRAs and learned words.
+//! Additions to a model: LoRAs, learned words and another VAE.
 
 use std::rc::Rc;
 use std::str::FromStr;
 
+use darkroom::pipeline::requested_loras;
 use darkroom::text::embedding::Embedding;
 use darkroom::weights::Source;
 use darkroom::weights::lora::{AppliedLora, Lora};
 use darkroom::weights::source::hub::OnHubEvent;
 use darkroom::weights::source::locate;
-use darkroom::{Pipeline, Result};
+use darkroom::{Pipeline, Request, Result};
 use serde_json::{Value, json};
+
+use crate::args::Generate;
 
 /// A LoRA with its weights: `PATH_OR_NAME:WEIGHT` or `PATH_OR_NAME:UNET,TEXT`.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,6 +117,44 @@ pub async fn open_embeddings(list: &[EmbeddingArg]) -> Result<Vec<Rc<Embedding>>
         embeddings.push(Rc::new(Embedding::open(name.as_deref(), &*source).await?));
     }
     Ok(embeddings)
+}
+
+/// The additions that a command names.
+pub struct Additions {
+    /// The VAE in place of the model's own.
+    pub vae: Option<Box<dyn Source>>,
+    /// LoRAs with the weights for the request.
+    pub loras: Vec<AppliedLora>,
+    /// Learned words.
+    pub words: Vec<Rc<Embedding>>,
+    /// Warnings about their files.
+    pub warnings: Vec<String>,
+}
+
+impl Additions {
+    /// Opens what `args` name for `request`.
+    ///
+    /// # Errors
+    /// Those of the places and of the files there.
+    pub async fn open(
+        args: &Generate,
+        request: &Request,
+        on_event: &dyn Fn() -> OnHubEvent,
+    ) -> Result<Self> {
+        let open_vae = |place: &str| locate::open_with(place, None, on_event());
+        let vae = args.vae.as_deref().map(open_vae).transpose()?;
+        let mut loras = Vec::new();
+        for lora in &args.lora {
+            loras.push(lora.open(on_event()).await?);
+        }
+        let warnings = loras.iter().flat_map(|applied| applied.lora.warnings());
+        Ok(Additions {
+            vae,
+            warnings: warnings.cloned().collect(),
+            loras: requested_loras(request, &loras),
+            words: open_embeddings(&args.embedding).await?,
+        })
+    }
 }
 
 /// The LoRAs merged into the model, for the report.

@@ -5,14 +5,13 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use darkroom::device::tuning::{ChosenBy, ChosenTiling, choose};
-use darkroom::pipeline::requested_loras;
 use darkroom::pipeline::warmup::Launches;
 use darkroom::weights::load::LoadProgress;
 use darkroom::weights::source::hub::{HubEvent, OnHubEvent};
 use darkroom::weights::source::locate;
 use darkroom::{Generation, LoadOptions, Picture, Pipeline, Request, Result, Runtime};
 
-use crate::additions::{embeddings, loras, open_embeddings};
+use crate::additions::{Additions, embeddings, loras};
 use crate::args::{DeviceChoice, Generate};
 use crate::output::{latents_file, png, write};
 use crate::progress_bar::ProgressBar;
@@ -54,36 +53,23 @@ pub async fn generate(args: &Generate) -> Result<()> {
         args.vocab.as_deref(),
         on_hub_event(bar.clone(), notices.clone()),
     )?;
+    let request = args.request();
     let on_event = || on_hub_event(bar.clone(), notices.clone());
-    let vae = args.vae.as_deref();
-    let vae = vae
-        .map(|place| locate::open_with(place, None, on_event()))
-        .transpose()?;
-    let mut known = Vec::new();
-    for lora in &args.lora {
-        known.push(lora.open(on_event()).await?);
-    }
-    let words = open_embeddings(&args.embedding).await?;
+    let additions = Additions::open(args, &request, &on_event).await?;
     let mut warnings = notices.take();
-    warnings.extend(
-        known
-            .iter()
-            .flat_map(|known| known.lora.warnings())
-            .cloned(),
-    );
+    warnings.extend(additions.warnings);
     let mut runtime = runtime(args, &mut warnings).await?;
     eprintln!("running on {}", runtime.name);
     let kernel_tiling = choose_kernel_tiling(args, &mut runtime).await?;
-    let request = args.request();
     let options = LoadOptions {
         prediction: args.prediction,
-        vae: vae.as_deref(),
-        loras: requested_loras(&request, &known),
+        vae: additions.vae.as_deref(),
+        loras: additions.loras,
         on_plan: Box::new(|plan| eprintln!("{plan}")),
         on_progress: Box::new(|p| bar.show(&loading_text(p))),
     };
     let mut pipeline = Pipeline::load(&*source, &runtime, options).await?;
-    pipeline.set_embeddings(&words)?;
+    pipeline.set_embeddings(&additions.words)?;
     seconds.load = begin.elapsed().as_secs_f64();
     warnings.extend_from_slice(pipeline.warnings());
     bar.warn(&warnings);

@@ -91,7 +91,7 @@ impl ChangeableWeights {
         }
     }
 
-    /// Reads the tensors that `merges` or earlier changes concern, and merges them anew.
+    /// Reads the tensors that `merges` or earlier changes concern, and merges them again.
     async fn merge(
         &mut self,
         source: &dyn Source,

@@ -1,4 +1,4 @@
-//! What a visitor adds to a model: LoRAs, learned words and another VAE.
+//! Additions to a model: LoRAs, learned words and another VAE.
 
 use std::rc::Rc;
 

@@ -171,7 +171,9 @@ impl Checkpoint {
     /// [`Error::File`] for a file without one.
     pub fn vae_config(&self) -> Result<VaeConfig> {
         let Some(vae) = &self.vae else {
-            let what = "this checkpoint has no VAE (first_stage_model.…), which turns latents                 into pictures; name one beside it, as --vae does: a VAE's file or folder, or                 another model, such as stabilityai/sd-vae-ft-mse";
+            let what = "this checkpoint has no VAE (first_stage_model.…), which turns latents into \
+                        pictures; name one beside it, as --vae does: a VAE's file or folder, or \
+                        another model, such as stabilityai/sd-vae-ft-mse";
             return Err(Error::file(&self.shown, what));
         };
         let mut vae = vae.clone();

@@ -163,7 +163,7 @@ pub(crate) fn elements(found: &[Found]) -> u64 {
     found.iter().map(elements).sum()
 }
 
-/// Where tensors are read from, and what they become.
+/// Sources of tensors, and the form that they take in memory.
 pub(crate) struct Reading<'a> {
     /// Sources that [`Found::source`] counts.
     pub sources: &'a [&'a dyn Source],
@@ -217,8 +217,8 @@ impl Reading<'_> {
     }
 }
 
-/// Finds the files of a network in `folder`, or in the source itself: one safetensors file or the shards of an index. The fp16 variant
-/// comes first.
+/// Finds the files of a network in `folder`, or in the source itself: one safetensors file or the
+/// shards of an index. The fp16 variant comes first.
 pub(super) async fn find_files(
     source: &dyn Source,
     folder: &str,

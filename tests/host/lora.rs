@@ -311,7 +311,7 @@ fn files_that_are_no_lora_for_stable_diffusion_say_what_they_are() {
             "model.diffusion_model.out.2.weight",
             &["not a LoRA", "out.2.weight"],
         ),
-        (down, &["does not fit", "conv_in", "do not match"]),
+        (down, &["malformed", "conv_in", "do not match"]),
     ] {
         let info: safetensors::Info = (name, "F32", &[1, 2]);
         std::fs::write(&path, safetensors::file([(info, vec![0; 8])])).expect("a file");

@@ -164,7 +164,7 @@ impl Entry {
         (name, dtype, shape)
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub fn bytes(&self) -> Vec<u8> {
         let Entry(name, dtype, shape, center, exponent) = self;
         let count = shape.iter().product();
         let values = values(name, count, *center, *exponent);

@@ -1,8 +1,8 @@
 //! Token ids in chunks of 75, with a weight for each.
 //!
-//! Equal to `tokenize_line` of the web UI. A learned word is never divided between chunks. Ids are those of the model's
-//! own tokenizer: it reads `!` in a text as padding where that is the padding token, as diffusers
-//! does with SD2.x; the web UI does not.
+//! Equal to `tokenize_line` of the web UI. A learned word is never divided between chunks. Ids are
+//! those of the model's own tokenizer: it reads `!` in a text as padding where that is the padding
+//! token, as diffusers does with SD2.x; the web UI does not.
 
 use super::attention::Run;
 use crate::error::Result;

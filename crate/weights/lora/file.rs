@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::delta::{Change, Delta, Factors, Kronecker};
 use super::keys::{Leaf, Network, Side, parse};
+use super::merge::shape;
 use crate::error::{Error, Result, brief};
 use crate::weights::file::{WeightFile, read_header};
 use crate::weights::safetensors::TensorInfo;
@@ -387,6 +388,12 @@ fn modules(shown: &str, file: &WeightFile) -> Result<(Modules, Vec<String>)> {
             false => format!("not a LoRA: it has tensors such as {}", names.join(", ")),
         };
         return Err(Error::file(shown, what));
+    }
+    for ((network, name), module) in &modules {
+        if let Err(what) = shape(module) {
+            let what = format!("this LoRA is malformed: {} {name} {what}", network.folder());
+            return Err(Error::file(shown, what));
+        }
     }
     Ok((modules, unknown))
 }

@@ -184,7 +184,7 @@ fn made_for(applied: &AppliedLora) -> Option<&'static str> {
 ///
 /// # Errors
 /// A description of tensors that do not belong together.
-fn shape(module: &Module) -> std::result::Result<[usize; 2], String> {
+pub(super) fn shape(module: &Module) -> std::result::Result<[usize; 2], String> {
     let product = |shape: &[usize]| {
         let product = shape
             .iter()

@@ -1,4 +1,4 @@
-//! Where program and tensors are in a file of `torch.save`.
+//! Places of the program and of the tensors in a file of `torch.save`.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ const MAX_COMMENT: usize = 65535;
 /// First number in a file without archive.
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 /// Maximum number of storages that are read.
-const MAX_STORAGES: usize = 1 << 12;
+const MAX_STORAGES: usize = 64;
 
 /// A number of `N` bytes at `at`.
 fn number<const N: usize>(bytes: &[u8], at: usize) -> Result<usize, String> {

@@ -18,18 +18,22 @@ pub(super) enum Node {
     Dict(Vec<(usize, usize)>),
     /// A name that may be asked for.
     Global(Global),
+    /// A storage, and the node of its key.
     Storage {
         element: Element,
-        key: String,
+        key: usize,
     },
-    Tensor(TensorNode),
+    Tensor(Box<TensorNode>),
+    /// Another node: the state of a dictionary.
+    Same(usize),
 }
 
 /// A tensor by its place in a storage.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct TensorNode {
     pub element: Element,
-    pub storage: String,
+    /// Node of the storage's key.
+    pub storage: usize,
     pub offset: usize,
     pub shape: Vec<usize>,
     pub strides: Vec<usize>,
@@ -57,8 +61,8 @@ pub(super) enum Global {
     RebuildTensor,
     RebuildParameter,
     Storage(Element),
-    /// A type that some programs save beside tensors, without use here.
-    Size,
+    /// A collection made of its first argument.
+    Collection,
 }
 
 fn global(module: &str, name: &str) -> Option<Global> {
@@ -68,7 +72,7 @@ fn global(module: &str, name: &str) -> Option<Global> {
         | ("__builtin__" | "builtins", "dict") => Global::Dict,
         ("torch._utils", "_rebuild_tensor_v2" | "_rebuild_tensor") => Global::RebuildTensor,
         ("torch._utils", "_rebuild_parameter") => Global::RebuildParameter,
-        ("torch", "Size") => Global::Size,
+        ("torch", "Size") | ("__builtin__" | "builtins", "set") => Global::Collection,
         ("torch", "FloatStorage") => Global::Storage(Element::Float(Dtype::F32)),
         ("torch", "HalfStorage") => Global::Storage(Element::Float(Dtype::F16)),
         ("torch", "BFloat16Storage") => Global::Storage(Element::Float(Dtype::Bf16)),
@@ -91,7 +95,14 @@ pub(super) struct Program {
 
 impl Program {
     pub fn node(&self, index: usize) -> &Node {
-        self.nodes.get(index).unwrap_or(&Node::Other)
+        let mut node = self.nodes.get(index);
+        for _ in 0..MAX_HOPS {
+            match node {
+                Some(Node::Same(other)) => node = self.nodes.get(*other),
+                _ => break,
+            }
+        }
+        node.unwrap_or(&Node::Other)
     }
 
     pub fn root(&self) -> usize {
@@ -113,7 +124,10 @@ impl Program {
     /// Bytes of an element of the storage `key`.
     pub fn element_size(&self, key: &str) -> Option<usize> {
         self.nodes.iter().find_map(|node| match node {
-            Node::Storage { element, key: own } if own == key => Some(element.size()),
+            Node::Storage { element, key: own } => match self.node(*own) {
+                Node::Text(own) if own == key => Some(element.size()),
+                _ => None,
+            },
             _ => None,
         })
     }
@@ -144,6 +158,8 @@ impl Program {
     }
 }
 
+/// Longest chain of nodes that stand for others. A node may stand for itself.
+const MAX_HOPS: usize = 4;
 /// Index of [`Node::Other`], which needs no node of its own.
 const OTHER: usize = 0;
 
@@ -341,11 +357,14 @@ impl Machine<'_> {
             let value = self.memo.get(index).copied();
             return self.push_index(value.ok_or("the pickle reads a memo that it has not set")?);
         }
-        // Programs number their memos one by one.
-        if index > self.memo.len() {
+        // Programs number their memos one by one; optimized ones leave out those without use.
+        if index > self.at {
             return Err("the pickle sets a memo far beyond the others".into());
         }
         let top = self.top()?;
+        if index > self.memo.len() {
+            self.memo.resize(index, OTHER);
+        }
         match self.memo.get_mut(index) {
             Some(memo) => *memo = top,
             None => self.memo.push(top),
@@ -375,23 +394,24 @@ impl Machine<'_> {
     /// A reference to a storage: `("storage", type, key, location, elements)`.
     fn persistent(&mut self) -> Step {
         let id = self.pop()?;
-        let Node::Sequence(parts) = &self.nodes[id] else {
-            return Err("the pickle refers to something that is no storage".into());
+        let storage = match &self.nodes[id] {
+            Node::Sequence(parts) => self.storage(parts),
+            _ => None,
         };
-        let part = |index: usize| parts.get(index).map(|&part| &self.nodes[part]);
-        match [part(0), part(1), part(2)] {
-            [
-                Some(Node::Text(kind)),
-                Some(Node::Global(Global::Storage(element))),
-                Some(Node::Text(key)),
-            ] if kind == "storage" => {
-                let storage = Node::Storage {
-                    element: *element,
-                    key: key.clone(),
-                };
-                self.push(storage)
+        self.push(storage.ok_or("the pickle refers to something that is no storage")?)
+    }
+
+    fn storage(&self, parts: &[usize]) -> Option<Node> {
+        let [kind, element, key, ..] = *parts else {
+            return None;
+        };
+        let named = matches!(&self.nodes[kind], Node::Text(kind) if kind == "storage");
+        let keyed = matches!(self.nodes[key], Node::Text(_));
+        match self.nodes[element] {
+            Node::Global(Global::Storage(element)) if named && keyed => {
+                Some(Node::Storage { element, key })
             }
-            _ => Err("the pickle refers to something that is no storage".into()),
+            _ => None,
         }
     }
 
@@ -404,11 +424,7 @@ impl Machine<'_> {
         };
         match &self.nodes[function] {
             Node::Global(Global::Dict) => self.push(Node::Dict(Vec::new())),
-            Node::Global(Global::Size) => {
-                let first = arguments.first().copied().unwrap_or(OTHER);
-                self.push_index(first)
-            }
-            Node::Global(Global::RebuildParameter) => {
+            Node::Global(Global::Collection | Global::RebuildParameter) => {
                 let first = arguments.first().copied().unwrap_or(OTHER);
                 self.push_index(first)
             }
@@ -439,26 +455,24 @@ impl Machine<'_> {
                 .collect::<Option<Vec<_>>>(),
             _ => None,
         };
-        Some(Node::Tensor(TensorNode {
+        Some(Node::Tensor(Box::new(TensorNode {
             element: *element,
-            storage: key.clone(),
+            storage: *key,
             offset: number(*offset)?,
             shape: numbers(*shape)?,
             strides: numbers(*strides)?,
-        }))
+        })))
     }
 
     /// Adds a state to a dictionary; the state of anything else is dropped.
     fn build(&mut self) -> Step {
         let state = self.pop()?;
         let target = self.top()?;
-        let state = match &self.nodes[state] {
-            Node::Dict(pairs) if state != target => pairs.clone(),
-            _ => Vec::new(),
-        };
-        // A state that is set again and again would grow without bound.
+        let is_dict = matches!(self.nodes[state], Node::Dict(_)) && state != target;
         match &mut self.nodes[target] {
-            Node::Dict(pairs) if pairs.is_empty() => *pairs = state,
+            Node::Dict(pairs) if pairs.is_empty() && is_dict => {
+                self.nodes[target] = Node::Same(state);
+            }
             _ => (),
         }
         Ok(())

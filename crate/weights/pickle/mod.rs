@@ -148,11 +148,9 @@ impl<'a> Item<'a> {
         };
         let wrong = |what: String| Error::file(self.pickle.path, what);
         let storages = &self.pickle.storages;
-        let Some((_, range)) = storages.iter().find(|(key, _)| *key == tensor.storage) else {
-            return Err(wrong(format!(
-                "storage {} of a tensor is missing",
-                tensor.storage
-            )));
+        let key = self.at(tensor.storage).text().unwrap_or_default();
+        let Some((_, range)) = storages.iter().find(|(own, _)| own == key) else {
+            return Err(wrong(format!("storage {key} of a tensor is missing")));
         };
         let shape = tensor.shape.clone();
         let size = tensor.element.size();

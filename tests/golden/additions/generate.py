@@ -26,6 +26,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../models"))
 import generate as models  # noqa: E402
 
+import embeddings  # noqa: E402
+
 torch.use_deterministic_algorithms(True)
 torch.set_grad_enabled(False)
 diffusers.logging.set_verbosity_error()
@@ -44,7 +46,7 @@ def load(model):
 
 
 def layers(pipe, kinds):
-    """Names and weights of the layers whose name ends in one of `kinds`, by network."""
+    """Names and weights of the layers with a name that ends in one of `kinds`, by network."""
     chosen = {}
     for network in ("unet", "text_encoder"):
         for name, module in getattr(pipe, network).named_modules():
@@ -226,6 +228,7 @@ def fused(model, loras):
 
 
 def main():
+    embeddings.main(models, load)
     sd1, sd2 = "sd1-pndm", "sd2-v"
     write_kohya(load(sd1), "lora-kohya.safetensors", ATTENTION, 2, 1, 1)
     write_kohya(load(sd1), "lora-locon.safetensors", LOCON, 2, 3, 2)
