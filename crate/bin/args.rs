@@ -11,6 +11,8 @@ use darkroom::text::prompt::emphasis::Emphasis;
 use darkroom::text::tokenizer::LongPrompt;
 use darkroom::{ModelInfo, Precision, PredictionSetting, Request};
 
+use crate::additions::{EmbeddingArg, LoraArg};
+
 #[derive(Parser)]
 #[command(version, about = "Stable Diffusion with negative prompts")]
 pub struct Cli {
@@ -58,6 +60,9 @@ pub struct Prompt {
     /// built in]
     #[arg(long)]
     pub model: Option<String>,
+    /// A learned word (textual inversion) that the prompt may name; may be given several times
+    #[arg(long, value_name = "[NAME=]PATH")]
+    pub embedding: Vec<EmbeddingArg>,
     /// Meaning of brackets and capitals: a1111 (weights, schedules, BREAK, AND) or plain
     #[arg(long, default_value_t)]
     pub prompt_syntax: PromptSyntax,
@@ -79,6 +84,18 @@ pub struct Generate {
     /// in]
     #[arg(long)]
     pub vocab: Option<PathBuf>,
+    /// A VAE in place of the model's own: a file, a folder, an address or a name, as for --model
+    #[arg(long, value_name = "PATH_OR_NAME")]
+    pub vae: Option<String>,
+    /// A LoRA to merge into the model, with its weight (1 if none is given) or the weights of U-Net
+    /// and text encoder: a.safetensors:0.8 or a.safetensors:0.8,0.5; may be given several times.
+    /// With --prompt-syntax a1111 a tag such as <lora:a:0.6> in the prompt sets the weight instead
+    #[arg(long, value_name = "PATH_OR_NAME[:WEIGHT]")]
+    pub lora: Vec<LoraArg>,
+    /// A learned word (textual inversion) that prompts may name: a .safetensors, .pt or .bin file;
+    /// may be given several times
+    #[arg(long, value_name = "[NAME=]PATH")]
+    pub embedding: Vec<EmbeddingArg>,
     /// Text that the picture should show
     #[arg(long, default_value = "")]
     pub prompt: String,

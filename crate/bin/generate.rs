@@ -13,6 +13,7 @@ use darkroom::weights::source::hub::{HubEvent, OnHubEvent};
 use darkroom::weights::source::locate;
 use darkroom::{Generation, LoadOptions, Picture, Pipeline, Request, Result, Runtime};
 
+use crate::additions::{Additions, embeddings, loras};
 use crate::args::{DeviceChoice, Generate};
 use crate::output::{Outputs, latents_file, png};
 use crate::progress_bar::ProgressBar;
@@ -55,7 +56,10 @@ pub async fn generate(args: &Generate) -> Result<()> {
         args.vocab.as_deref(),
         on_hub_event(bar.clone(), notices.clone()),
     )?;
+    let on_event = || on_hub_event(bar.clone(), notices.clone());
+    let additions = Additions::open(args, &on_event).await?;
     let mut warnings = notices.take();
+    warnings.extend(additions.warnings);
     let precision = args.dtype.into();
     let mut runtime = open_device(args.device, precision, args.stock, &mut warnings).await?;
     eprintln!("running on {}", runtime.name);
@@ -63,10 +67,13 @@ pub async fn generate(args: &Generate) -> Result<()> {
     let options = LoadOptions {
         prediction: args.prediction,
         size: [args.width, args.height],
+        vae: additions.vae.as_deref(),
+        loras: additions.loras,
         on_plan: Box::new(|plan| eprintln!("{plan}")),
         on_progress: Box::new(|p| bar.show(&loading_text(p))),
     };
-    let pipeline = Pipeline::load(&*source, &runtime, options).await?;
+    let mut pipeline = Pipeline::load(&*source, &runtime, options).await?;
+    pipeline.set_embeddings(&additions.words)?;
     seconds.load = begin.elapsed().as_secs_f64();
     warnings.extend_from_slice(pipeline.warnings());
     bar.warn(&warnings);
@@ -166,6 +173,8 @@ fn report(args: &Generate, run: &Finished) -> Result<serde_json::Value> {
         "prompt_syntax": run.request.prompt_syntax.to_string(),
         "emphasis": run.request.emphasis.to_string(),
         "prediction_type": run.pipeline.info()?.prediction_type,
+        "loras": loras(&run.pipeline),
+        "embeddings": embeddings(&run.pipeline),
         "width": width,
         "height": height,
         "adapter": runtime.name,
