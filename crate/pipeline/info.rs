@@ -92,7 +92,7 @@ impl ModelInfo {
     /// Summarises `pipeline`.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for a scheduler class that Darkroom does not have.
+    /// None in practice: every scheduler file has a sampler.
     pub(super) fn of(pipeline: &Pipeline) -> Result<Self> {
         let config = pipeline.config();
         let size = config.default_size();

@@ -1,8 +1,9 @@
 //! Samplers with two calls of the U-Net in a step: Heun's method, DPM-Solver-2 plain and ancestral,
 //! DPM-Solver++ (2S) ancestral and DPM-Solver++ SDE. They are k-diffusion's `sample_heun`,
-//! `sample_dpm_2`, `sample_dpm_2_ancestral`, `sample_dpmpp_2s_ancestral` and `sample_dpmpp_sde`;
-//! diffusers 0.42 has all but the fourth (`scheduling_heun_discrete.py`, `scheduling_k_dpm_2_discrete.py`,
-//! `scheduling_k_dpm_2_ancestral_discrete.py`, `scheduling_dpmsolver_sde.py`).
+//! `sample_dpm_2`, `sample_dpm_2_ancestral`, `sample_dpmpp_2s_ancestral` and `sample_dpmpp_sde`.
+//! diffusers 0.42 has all but the fourth: `scheduling_heun_discrete.py`,
+//! `scheduling_k_dpm_2_discrete.py`, `scheduling_k_dpm_2_ancestral_discrete.py`,
+//! `scheduling_dpmsolver_sde.py`.
 //!
 //! The noise of two calls is independent. torchsde's Brownian tree, which k-diffusion uses for the
 //! SDE, gives related noise, so its pictures are others of the same kind.
