@@ -17,6 +17,7 @@ use crate::device::Runtime;
 use crate::device::memory::MemoryPlan;
 use crate::error::{Error, Result};
 use crate::model::{Model, PredictionSetting};
+use crate::sampling::{OwnSampler, ScheduleKind, ineffective};
 use crate::text::embedding::LearnedVectors;
 use crate::text::encoder::TextEncoder;
 use crate::unet::Unet;
@@ -95,6 +96,13 @@ pub(super) async fn load(
     let vae = VarStore::loaded(vae, runtime.ops.clone());
     let vae = VaeDecoder::new({ vae }.root(), &config.vae)?;
     let activation_dtypes = ActivationDtypes::new(runtime.dtype);
+    let own = OwnSampler::of(&config.scheduler);
+    warnings.extend(own.warning);
+    warnings.extend(ineffective(
+        own.kind,
+        ScheduleKind::Model,
+        &config.scheduler,
+    ));
     let preview = fit_preview(
         &config,
         &vae,

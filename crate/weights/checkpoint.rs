@@ -193,7 +193,8 @@ impl Checkpoint {
         )
     }
 
-    /// `scheduler/scheduler_config.json` for a U-Net that predicts v or, otherwise, the noise.
+    /// `scheduler/scheduler_config.json` for a U-Net that predicts v or, otherwise, the noise. No
+    /// timestep spacing, as in the folders of these models: each sampler has its own default.
     fn scheduler(&self, v: bool) -> Value {
         let turbo = self.is_turbo_like() && !v;
         let lcm = !self.unet["time_cond_proj_dim"].is_null();
@@ -209,7 +210,8 @@ impl Checkpoint {
             "beta_end": 0.012,
             "beta_schedule": "scaled_linear",
             "prediction_type": if v { "v_prediction" } else { "epsilon" },
-            "timestep_spacing": if turbo { "trailing" } else { "leading" },
+            // SD-Turbo was trained for the last timestep of its one step.
+            "timestep_spacing": turbo.then_some("trailing"),
             "steps_offset": if lcm { 0 } else { 1 },
             "set_alpha_to_one": lcm,
             "skip_prk_steps": true,

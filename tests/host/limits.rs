@@ -86,7 +86,7 @@ fn guidance_below_1_moves_toward_the_negative_prompt() {
             negative_prompt: "mustache".into(),
             steps: 1,
             guidance_scale,
-            sampler: Some("euler".parse::<SamplerKind>().expect("a sampler")),
+            sampler: Some(SamplerKind::Euler.into()),
             ..Request::default()
         };
         let generated = generate(&pipeline, &request);

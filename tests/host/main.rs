@@ -21,6 +21,7 @@ mod pickle;
 mod precision;
 mod prompts;
 mod samplers;
+mod schedules;
 mod shaders;
 mod single_file;
 #[path = "../support/mod.rs"]
