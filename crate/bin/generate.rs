@@ -86,13 +86,7 @@ pub async fn generate(args: &Generate) -> Result<()> {
     bar.warn(generation.warnings());
     let shown = generation.warnings().len();
 
-    let begin = Instant::now();
-    while !generation.is_done() {
-        let p = generation.step().await?;
-        let left = begin.elapsed().as_secs_f64() / p.call as f64 * (p.calls - p.call) as f64;
-        bar.show(&format!("step {} of {}, {left:.0} s left", p.call, p.calls));
-    }
-    seconds.sample = begin.elapsed().as_secs_f64();
+    seconds.sample = sample(&mut generation, &bar).await?;
     // The latent is worth more than the picture: write it before decoding can fail.
     if let Some(latents) = &outputs.latents {
         latents.write(&latents_file(&generation, latents.shown())?)?;
@@ -126,6 +120,17 @@ pub async fn generate(args: &Generate) -> Result<()> {
         println!("{}", report(args, &finished)?);
     }
     Ok(())
+}
+
+/// Makes all steps, and shows the time that is left. Returns the seconds that they took.
+async fn sample(generation: &mut Generation, bar: &ProgressBar) -> Result<f64> {
+    let begin = Instant::now();
+    while !generation.is_done() {
+        let p = generation.step().await?;
+        let left = begin.elapsed().as_secs_f64() / p.call as f64 * (p.calls - p.call) as f64;
+        bar.show(&format!("step {} of {}, {left:.0} s left", p.call, p.calls));
+    }
+    Ok(begin.elapsed().as_secs_f64())
 }
 
 /// Checks that the disk has room for what the run will write.
