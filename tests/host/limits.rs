@@ -49,7 +49,7 @@ fn a_picture_that_the_memory_cannot_hold_is_refused_before_the_run() {
     );
     // The size is the limit, not a side of it.
     let wide = Request {
-        height: Some(64),
+        height: Some(48),
         ..square(1024)
     };
     assert!(block_on(limited.start(&wide)).is_ok());
