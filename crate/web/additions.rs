@@ -168,7 +168,8 @@ impl Engine {
         );
         let source = self.additions.source().map_err(js_error)?;
         let pipeline = self.pipeline.as_mut().ok_or_else(no_model)?;
-        let set = pipeline.set_loras(&*source, &loras, &mut report_to(progress));
+        let mut progress = report_to(progress);
+        let set = pipeline.set_loras(&*source, &loras, &mut progress);
         set.await.map_err(js_error)
     }
 
