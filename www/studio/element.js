@@ -78,16 +78,8 @@ export class DarkroomStudio extends SettingElement {
     onChoose: (frame) => this.#restoreFrame(frame),
   });
   #switch = new ModelSwitch({
-    settings: () => this.#views.form.settings,
-    fill: (settings) => {
-      this.#views.form.fill(settings);
-      this.#changed();
-    },
-    name: (model) => {
-      this.#views.form.nameModel(model);
-      this.#changed();
-    },
-    forget: () => this.#views.form.forgetModel(),
+    form: () => this.#views.form,
+    changed: () => this.#changed(),
     open: () => this.#session.change(),
     loaded: () => this.#session.opened !== null,
     fallback: () => this.getAttribute("model") ?? "",
@@ -106,7 +98,6 @@ export class DarkroomStudio extends SettingElement {
     this.#work.connect();
     if (this.#session.engine === "closed") this.#stale = true;
     void this.#begin();
-    this.#connect();
   }
 
   /** Opens the first model: the one of a link, unless the visitor has to agree to it. */
@@ -117,6 +108,7 @@ export class DarkroomStudio extends SettingElement {
     this.#switch.begin();
     this.#open();
     this.#switch.showQuestion();
+    this.#connect();
   }
 
   disconnectedCallback() {
@@ -367,6 +359,7 @@ export class DarkroomStudio extends SettingElement {
   #open() {
     if (!this.#stale || !this.isConnected || !this.#root) return;
     this.#stale = false;
+    this.#views.pictures.describe(this.settings.model, this.#showcase);
     if (typeof WebAssembly === "object") this.#session.change();
     else {
       this.#form.hidden = true;

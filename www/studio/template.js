@@ -67,7 +67,6 @@ function prompts() {
     ${prompt("prompt", t.prompt, t.promptHint, t.promptExample)}
     ${prompt("negative-prompt", t.negative, t.negativeHint, t.negativeExample)}
     <slot name="words"></slot>
-    ${formTools()}
   </div>`;
 }
 
@@ -271,6 +270,7 @@ export const template = () => `
   <div class="desk" part="desk">
     ${prompts()}
     ${actions()}
+    ${formTools()}
     ${queueTemplate()}
     ${problem()}
     ${modelLine()}
