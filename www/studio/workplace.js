@@ -136,7 +136,11 @@ export class Workplace {
       return false;
     }
     const draft = this.#own.drafts.reloaded;
-    if (draft) form.restoreDraft(draft);
+    if (draft) {
+      form.restoreDraft(draft);
+      // A page that is about to close may not have written it for other visits.
+      this.#own.drafts.note(draft);
+    }
     this.#undo.note(form.settings);
     if (!draft && !linked && this.#own.database) void this.#restorePage(form);
     void this.#load(draft !== null);
