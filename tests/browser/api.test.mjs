@@ -175,7 +175,7 @@ describe("the api", () => {
       ];
     });
     assert.equal(ends[0][0], "AbortError");
-    assert.deepEqual(ends[1].slice(0, 3), ["DarkroomError", "missing", true]);
+    assert.deepEqual(ends[1].slice(0, 3), ["DarkroomError", "missing", true], ends[1][3]);
     assert.match(ends[1][3], /darkroom\/none/);
     assert.deepEqual(ends[2], ["RangeError", null, false, "mine"]);
     // Their workers end a moment later.

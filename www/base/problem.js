@@ -24,7 +24,8 @@
 // In parts: the compiler garbles the declaration of a union of several lines.
 /** @typedef {"network" | "missing" | "changed" | "damaged" | "disk"} FileProblem */
 /** @typedef {"address" | "file" | "model" | "page"} ModelProblem */
-/** @typedef {"device" | "start" | "request" | "engine" | "slow" | "crash" | "cancelled"} RunProblem */
+/** @typedef {"device" | "start" | "request" | "engine" | "slow" | "crash" | Cancelled} RunProblem */
+/** @typedef {"cancelled"} Cancelled */
 
 /** @typedef {{kind: ProblemKind, message: string}} Problem */
 
