@@ -170,7 +170,7 @@ describe("the api", () => {
       const aborted = end({ ...OPTIONS, signal: by.signal, onProgress: () => by.abort() });
       return [
         await aborted,
-        await end({ model: "darkroom/none" }),
+        await end({ model: "./darkroom/none" }),
         await end({ ...OPTIONS, signal: AbortSignal.abort(new RangeError("mine")) }),
       ];
     });
