@@ -139,6 +139,19 @@ impl Error {
     }
 }
 
+/// `text` for a terminal: control characters and changes of the writing direction become escapes
+/// such as `\u{1b}`; line ends and tabs stay.
+pub fn printable(text: impl Display) -> String {
+    let mut escaped = String::new();
+    for character in text.to_string().chars() {
+        match character {
+            '\n' | '\t' => escaped.push(character),
+            other => push_escaped(&mut escaped, other),
+        }
+    }
+    escaped
+}
+
 /// The start of `text`, at most [`MAX_QUOTE`] bytes and an ellipsis, made safe by [`push_escaped`].
 ///
 /// Messages quote files, and a single value of a file may be as long as the file.
@@ -183,7 +196,7 @@ fn push_escaped(text: &mut String, character: char) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Error, MAX_QUOTE, brief};
+    use super::{Error, MAX_QUOTE, brief, printable};
 
     #[test]
     fn kind_and_path_of_every_error() {
@@ -218,6 +231,12 @@ mod tests {
         let message = error.to_string();
         assert_eq!(message, format!("{escaped}: tensor {escaped} is missing"));
         assert!(!message.contains(char::is_control));
+    }
+
+    #[test]
+    fn text_for_a_terminal_keeps_its_lines() {
+        let text = "a\u{1b}[2J\n\tb\u{202e}\r\u{7}ü";
+        assert_eq!(printable(text), "a\\u{1b}[2J\n\tb\\u{202e}\\r\\u{7}ü");
     }
 
     #[test]

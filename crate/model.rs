@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::sampling::SamplerKind;
 use crate::text::tokenizer::{Tokenizer, TokenizerFiles};
 use crate::weights::checkpoint::Checkpoint;
+use crate::weights::identify_folder::explain;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::weights::source::single_file::{MERGES, VOCAB, built_in};
 use crate::weights::source::{Source, read_text, require_text};
@@ -77,7 +78,10 @@ impl Model {
     pub async fn read(source: &dyn Source, prediction: PredictionSetting) -> Result<Self> {
         let model = match source.checkpoint() {
             None => {
-                let mut config = read_config(source).await?;
+                let mut config = match read_config(source).await {
+                    Ok(config) => config,
+                    Err(error) => return Err(explain(source, error).await),
+                };
                 if let Some(chosen) = prediction.chosen() {
                     config.scheduler.prediction_type = chosen;
                 }
@@ -192,11 +196,13 @@ async fn read_tokenizer(
         Some(map) => Some(map),
         None => read("special_tokens_map.json").await?,
     };
+    let added_tokens = read("added_tokens.json").await?;
     Tokenizer::from_files(&TokenizerFiles {
         vocab: vocab.as_deref(),
         merges: merges.as_deref(),
         tokenizer_json: tokenizer_json.as_deref(),
         tokenizer_config: tokenizer_config.as_deref(),
         special_tokens_map: special_tokens_map.as_deref(),
+        added_tokens: added_tokens.as_deref(),
     })
 }

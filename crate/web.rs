@@ -135,6 +135,7 @@ impl Engine {
         };
         let options = LoadOptions {
             prediction,
+            size: [None; 2],
             on_plan: Box::new(on_plan),
             on_progress: Box::new(on_progress),
         };

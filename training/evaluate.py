@@ -188,8 +188,12 @@ def main():
                 "shares": shares(found[name]),
             }
             if name.startswith("man_") and "man" in found:
-                results[name]["as_without"] = {
-                    head: rate(flags) for head, flags in same(found[name], found["man"]).items()
+                agree = same(found[name], found["man"])
+                results[name]["as_without"] = {head: rate(flags) for head, flags in agree.items()}
+                # Pictures with nothing to remove stay as they are, and would flatter the rates.
+                had = value(found["man"], name.split("_")[-1]) == "yes"
+                results[name]["as_without_where_there_was_one"] = {
+                    head: rate(flags[had]) for head, flags in agree.items()
                 }
             if name in WANTED:
                 right = {

@@ -9,7 +9,7 @@ use darkroom::sampling::{Rng, SamplerKind};
 use darkroom::text::prompt::PromptSyntax;
 use darkroom::text::prompt::emphasis::Emphasis;
 use darkroom::text::tokenizer::LongPrompt;
-use darkroom::{Precision, PredictionSetting, Request};
+use darkroom::{ModelInfo, Precision, PredictionSetting, Request};
 
 #[derive(Parser)]
 #[command(version, about = "Stable Diffusion with negative prompts")]
@@ -22,8 +22,29 @@ pub struct Cli {
 pub enum Command {
     /// Make a picture
     Generate(Box<Generate>),
+    /// List the models in Hugging Face's cache, or show what a model would take
+    Models(Models),
     /// Show what a prompt means: weights, schedule, tokens
     Prompt(Prompt),
+}
+
+#[derive(Args)]
+pub struct Models {
+    /// A model, as for `generate --model`: shows its kind, download and memory, and fetches no
+    /// weights [default: all models in the cache]
+    pub model: Option<String>,
+    /// Width in pixels to plan memory for [default: the model's own]
+    #[arg(long)]
+    pub width: Option<usize>,
+    /// Height in pixels to plan memory for [default: the model's own]
+    #[arg(long)]
+    pub height: Option<usize>,
+    /// Device to plan memory for
+    #[arg(long, value_enum, default_value_t)]
+    pub device: DeviceChoice,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Args)]
@@ -67,17 +88,13 @@ pub struct Generate {
     /// Seed of the noise
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     pub seed: u64,
-    /// Sampling steps
-    #[arg(long, default_value_t = 20, allow_negative_numbers = true)]
-    pub steps: usize,
-    /// Guidance scale; at 1 the negative prompt has no effect
-    #[arg(
-        long,
-        alias = "guidance",
-        default_value_t = 7.5,
-        allow_negative_numbers = true
-    )]
-    pub guidance_scale: f64,
+    /// Sampling steps [default: the model's own: 20, fewer for LCM and SD-Turbo]
+    #[arg(long, allow_negative_numbers = true)]
+    pub steps: Option<usize>,
+    /// Guidance scale, 0 to 100; at 1 the negative prompt has no effect [default: the model's own:
+    /// 7.5, 8 for LCM, 1 for SD-Turbo]
+    #[arg(long, alias = "guidance", allow_negative_numbers = true)]
+    pub guidance_scale: Option<f64>,
     /// euler, euler-a, ddim, pndm, dpm++2m, dpm++2m-karras or unipc [default: the model's own]
     #[arg(long)]
     pub sampler: Option<SamplerKind>,
@@ -110,10 +127,14 @@ pub struct Generate {
     /// no-norm or ignore
     #[arg(long, default_value_t)]
     pub emphasis: Emphasis,
+    /// Last layer of the text encoder that is run, as A1111's web UI counts: 1 the last one, 2 the
+    /// last but one [default: the model's own]
+    #[arg(long, allow_negative_numbers = true)]
+    pub clip_skip: Option<usize>,
     /// Decode the picture in tiles: auto (where it does not fit in memory), always or never
     #[arg(long, alias = "vae-tiles", default_value_t)]
     pub vae_tiling: VaeTiling,
-    /// File for the picture (PNG)
+    /// File for the picture (PNG); - writes it to standard output
     #[arg(long)]
     pub out: PathBuf,
     /// File for the final latent (safetensors, f32, [1, 4, h/8, w/8])
@@ -128,14 +149,16 @@ pub struct Generate {
 }
 
 impl Generate {
-    /// Builds the request from the arguments.
-    pub fn request(&self) -> Request {
+    /// Builds the request from the arguments and, where they are silent, the defaults of a model.
+    pub fn request(&self, defaults: &ModelInfo) -> Request {
         Request {
             prompt: self.prompt.clone(),
             negative_prompt: self.negative_prompt.clone(),
             seed: self.seed,
-            steps: self.steps,
-            guidance_scale: self.guidance_scale,
+            steps: self.steps.unwrap_or(defaults.default_steps),
+            guidance_scale: self
+                .guidance_scale
+                .unwrap_or(defaults.default_guidance_scale),
             sampler: self.sampler,
             width: self.width,
             height: self.height,
@@ -143,6 +166,7 @@ impl Generate {
             long_prompt: self.long_prompt,
             prompt_syntax: self.prompt_syntax,
             emphasis: self.emphasis,
+            clip_skip: self.clip_skip,
             vae_tiling: self.vae_tiling,
         }
     }

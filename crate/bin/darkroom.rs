@@ -4,6 +4,7 @@
 
 mod args;
 mod generate;
+mod models;
 mod output;
 mod progress_bar;
 mod prompt;
@@ -12,6 +13,7 @@ mod tuning_cache;
 use std::process::ExitCode;
 
 use clap::Parser;
+use darkroom::error::printable;
 
 use args::{Cli, Command};
 
@@ -23,12 +25,13 @@ fn main() -> ExitCode {
     log::set_max_level(log::LevelFilter::Warn);
     let done = match Cli::parse().command {
         Command::Generate(args) => pollster::block_on(generate::generate(&args)),
+        Command::Models(args) => pollster::block_on(models::models(&args)),
         Command::Prompt(args) => pollster::block_on(prompt::prompt(&args)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", printable(&error));
             ExitCode::from(if error.is_usage() { 2 } else { 1 })
         }
     }

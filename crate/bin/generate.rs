@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
+use darkroom::device::Precision;
 use darkroom::device::tuning::{ChosenBy, ChosenTiling, choose};
+use darkroom::error::printable;
 use darkroom::pipeline::warmup::Launches;
 use darkroom::weights::load::LoadProgress;
 use darkroom::weights::source::hub::{HubEvent, OnHubEvent};
@@ -12,7 +14,7 @@ use darkroom::weights::source::locate;
 use darkroom::{Generation, LoadOptions, Picture, Pipeline, Request, Result, Runtime};
 
 use crate::args::{DeviceChoice, Generate};
-use crate::output::{latents_file, png, write};
+use crate::output::{Outputs, latents_file, png};
 use crate::progress_bar::ProgressBar;
 use crate::tuning_cache;
 
@@ -45,6 +47,7 @@ pub async fn generate(args: &Generate) -> Result<()> {
     let bar = Rc::new(ProgressBar::default());
     let mut seconds = Seconds::default();
     let begin = Instant::now();
+    let outputs = Outputs::check(&args.out, args.latents_out.as_deref(), args.json)?;
     // The model's location first: a typing error there should not cost the set-up of a GPU.
     let notices = Rc::new(RefCell::new(Vec::new()));
     let source = locate::open_with(
@@ -53,11 +56,13 @@ pub async fn generate(args: &Generate) -> Result<()> {
         on_hub_event(bar.clone(), notices.clone()),
     )?;
     let mut warnings = notices.take();
-    let mut runtime = runtime(args, &mut warnings).await?;
+    let precision = args.dtype.into();
+    let mut runtime = open_device(args.device, precision, args.stock, &mut warnings).await?;
     eprintln!("running on {}", runtime.name);
     let kernel_tiling = choose_kernel_tiling(args, &mut runtime).await?;
     let options = LoadOptions {
         prediction: args.prediction,
+        size: [args.width, args.height],
         on_plan: Box::new(|plan| eprintln!("{plan}")),
         on_progress: Box::new(|p| bar.show(&loading_text(p))),
     };
@@ -66,9 +71,10 @@ pub async fn generate(args: &Generate) -> Result<()> {
     warnings.extend_from_slice(pipeline.warnings());
     bar.warn(&warnings);
 
-    let request = args.request();
+    let request = args.request(&pipeline.info()?);
     let begin = Instant::now();
     let mut generation = pipeline.start(&request).await?;
+    check_room(&outputs, &generation, &pipeline)?;
     seconds.encode = begin.elapsed().as_secs_f64();
     bar.warn(generation.warnings());
     let shown = generation.warnings().len();
@@ -81,8 +87,8 @@ pub async fn generate(args: &Generate) -> Result<()> {
     }
     seconds.sample = begin.elapsed().as_secs_f64();
     // The latent is worth more than the picture: write it before decoding can fail.
-    if let Some(path) = &args.latents_out {
-        write(path, &latents_file(&generation, path)?)?;
+    if let Some(latents) = &outputs.latents {
+        latents.write(&latents_file(&generation, latents.shown())?)?;
     }
     let begin = Instant::now();
     let picture = generation.finish().await?;
@@ -91,10 +97,11 @@ pub async fn generate(args: &Generate) -> Result<()> {
     bar.warn(&generation.warnings()[shown..]);
     warnings.extend_from_slice(generation.warnings());
     bar.end();
-    write(&args.out, &png(&picture, &args.out)?)?;
+    let out = &outputs.picture;
+    out.write(&png(&picture, out.shown())?)?;
     eprintln!(
         "{}: {}×{}, {:.1} s",
-        args.out.display(),
+        printable(out.shown()),
         picture.width,
         picture.height,
         seconds.encode + seconds.sample + seconds.decode
@@ -114,8 +121,15 @@ pub async fn generate(args: &Generate) -> Result<()> {
     Ok(())
 }
 
+/// Checks that the disk has room for what the run will write.
+fn check_room(outputs: &Outputs, generation: &Generation, pipeline: &Pipeline) -> Result<()> {
+    let [channels, height, width] = generation.latent_shape();
+    let unit = pipeline.config().pixels_per_latent();
+    outputs.check_room(width * unit, height * unit, channels * height * width)
+}
+
 /// Shows downloads on `bar`, and adds to `notices` what the user should know.
-fn on_hub_event(bar: Rc<ProgressBar>, notices: Rc<RefCell<Vec<String>>>) -> OnHubEvent {
+pub fn on_hub_event(bar: Rc<ProgressBar>, notices: Rc<RefCell<Vec<String>>>) -> OnHubEvent {
     Box::new(move |event| match event {
         HubEvent::Download { path, done, total } => bar.show(&format!(
             "downloading {path} {:.0} of {:.0} MB",
@@ -148,6 +162,7 @@ fn report(args: &Generate, run: &Finished) -> Result<serde_json::Value> {
         "steps": run.request.steps,
         "calls": run.generation.calls(),
         "guidance_scale": run.request.guidance_scale,
+        "clip_skip": run.generation.clip_skip(),
         "prompt_syntax": run.request.prompt_syntax.to_string(),
         "emphasis": run.request.emphasis.to_string(),
         "prediction_type": run.pipeline.info()?.prediction_type,
@@ -168,20 +183,24 @@ fn report(args: &Generate, run: &Finished) -> Result<serde_json::Value> {
 
 /// Opens the requested device. `auto` takes a real GPU; a software adapter only imitates one, and
 /// the CPU path is many times faster.
-async fn runtime(args: &Generate, warnings: &mut Vec<String>) -> Result<Runtime> {
-    let precision = args.dtype.into();
-    match args.device {
-        DeviceChoice::Cpu => Runtime::cpu(precision, args.stock),
-        DeviceChoice::Gpu => Runtime::gpu(precision, args.stock).await,
-        DeviceChoice::Auto => match Runtime::gpu(precision, args.stock).await {
+pub async fn open_device(
+    device: DeviceChoice,
+    precision: Precision,
+    stock: bool,
+    warnings: &mut Vec<String>,
+) -> Result<Runtime> {
+    match device {
+        DeviceChoice::Cpu => Runtime::cpu(precision, stock),
+        DeviceChoice::Gpu => Runtime::gpu(precision, stock).await,
+        DeviceChoice::Auto => match Runtime::gpu(precision, stock).await {
             Ok(gpu) if !gpu.software => match gpu.self_test().await {
                 Ok(()) => Ok(gpu),
                 Err(error) => {
                     warnings.push(format!("{error}; running on the CPU instead"));
-                    Runtime::cpu(precision, args.stock)
+                    Runtime::cpu(precision, stock)
                 }
             },
-            _ => Runtime::cpu(precision, args.stock),
+            _ => Runtime::cpu(precision, stock),
         },
     }
 }

@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::io::{IsTerminal, Write};
 
+use darkroom::error::printable;
+
 /// One line on standard error that is overwritten; in a file, one line for each different text.
 #[derive(Default)]
 pub struct ProgressBar {
@@ -10,8 +12,9 @@ pub struct ProgressBar {
 }
 
 impl ProgressBar {
-    /// Shows `text`.
+    /// Shows `text`. Names in it come from files and servers.
     pub fn show(&self, text: &str) {
+        let text = printable(text);
         if *self.shown.borrow() == text {
             return;
         }
@@ -21,7 +24,7 @@ impl ProgressBar {
         } else {
             eprintln!("{text}");
         }
-        self.shown.replace(text.to_string());
+        self.shown.replace(text);
     }
 
     /// Ends the line, so that other text can follow.
@@ -35,7 +38,7 @@ impl ProgressBar {
     pub fn warn(&self, warnings: &[String]) {
         for warning in warnings {
             self.end();
-            eprintln!("warning: {warning}");
+            eprintln!("warning: {}", printable(warning));
         }
     }
 }

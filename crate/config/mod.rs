@@ -12,14 +12,16 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 
+mod kind;
 mod scheduler;
 mod text;
 mod unet;
 mod vae;
 
+pub use kind::ModelKind;
 pub use scheduler::{BetaSchedule, PredictionType, SchedulerConfig, TimestepSpacing};
 pub use text::{Activation, TextConfig};
-pub use unet::{PerBlock, UnetBlock, UnetConfig};
+pub use unet::{MidBlockKind, PerBlock, UnetBlock, UnetConfig};
 pub use vae::VaeConfig;
 
 /// All of a model folder's configuration.
@@ -75,9 +77,10 @@ impl ModelConfig {
         self.vae.pixels_per_latent()
     }
 
-    /// Side in pixels of the pictures the model was trained on.
-    pub fn default_size(&self) -> usize {
-        self.unet.sample_size * self.pixels_per_latent()
+    /// Width and height in pixels of the pictures the model was trained on.
+    pub fn default_size(&self) -> [usize; 2] {
+        let [height, width] = self.unet.sample_size;
+        [width, height].map(|side| side * self.pixels_per_latent())
     }
 }
 
@@ -114,13 +117,18 @@ fn object(file: &str, text: &[u8]) -> Result<Map<String, Value>> {
     serde_json::from_str(&text).map_err(|e| Error::file(file, format!("not a JSON object: {e}")))
 }
 
-/// Converts `raw` to its type. Keys that the type does not have are ignored.
+/// Converts `raw` to its type. Keys that the type does not have are ignored, and a null is the
+/// same as no key.
 fn typed<T: DeserializeOwned>(file: &str, raw: &Map<String, Value>) -> Result<T> {
-    T::deserialize(raw).map_err(|e| {
+    let convert = |members: &mut dyn Iterator<Item = (&String, &Value)>| {
+        let members = members.filter(|(_, value)| !value.is_null());
+        let members = members.map(|(key, value)| (key.as_str(), value));
+        T::deserialize(MapDeserializer::<_, serde_json::Error>::new(members))
+    };
+    convert(&mut raw.iter()).map_err(|e| {
         // serde does not name the key. Every key is optional, so the faulty one also fails alone.
         let fails_alone = |&(key, value): &(&String, &Value)| {
-            let single = std::iter::once((key.as_str(), value));
-            T::deserialize(MapDeserializer::<_, serde_json::Error>::new(single)).is_err()
+            convert(&mut std::iter::once((key, value))).is_err()
         };
         match raw.iter().find(fails_alone) {
             Some((key, value)) => {
@@ -133,7 +141,8 @@ fn typed<T: DeserializeOwned>(file: &str, raw: &Map<String, Value>) -> Result<T>
     })
 }
 
-/// Checks that `key` is absent, null or one of `supported`.
+/// Checks that `key` is absent, null or one of `supported`, or a list of such values: diffusers
+/// writes some keys once for all levels of a network or once for each.
 fn require_one_of(
     file: &str,
     raw: &Map<String, Value>,
@@ -143,6 +152,11 @@ fn require_one_of(
     match raw.get(key) {
         None | Some(Value::Null) => Ok(()),
         Some(value) if supported.contains(value) => Ok(()),
+        Some(Value::Array(list))
+            if !list.is_empty() && list.iter().all(|value| supported.contains(value)) =>
+        {
+            Ok(())
+        }
         Some(value) => {
             let supported: Vec<_> = supported.iter().map(Value::to_string).collect();
             let expected = match supported.is_empty() {

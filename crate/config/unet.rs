@@ -62,8 +62,8 @@ pub struct UnetConfig {
     pub out_channels: usize,
     /// Levels from the highest resolution down.
     pub blocks: Vec<UnetBlock>,
-    /// True if the middle block attends to the prompt (`UNetMidBlock2DCrossAttn`).
-    pub mid_attention: bool,
+    /// Kind of the middle block.
+    pub mid_block: MidBlockKind,
     /// Width of the text encoder's output.
     pub cross_attention_dim: usize,
     /// Groups of every GroupNorm.
@@ -77,8 +77,22 @@ pub struct UnetConfig {
     /// Projections around the transformers: linear if true (SD2), 1×1 convolutions if false (SD1).
     /// The arithmetic is the same, the shapes on disk differ.
     pub use_linear_projection: bool,
-    /// Side of the latents the model was trained on.
-    pub sample_size: usize,
+    /// Height and width of the latents the model was trained on.
+    pub sample_size: [usize; 2],
+    /// Width of the guidance scale's embedding, for a network that takes the guidance scale beside
+    /// the timestep (latent consistency models); `None` for all others.
+    pub time_cond_proj_dim: Option<usize>,
+}
+
+/// Kind of the U-Net's middle block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MidBlockKind {
+    /// None: the lowest down block is followed by the lowest up block (distilled small models).
+    Absent,
+    /// One residual block (`UNetMidBlock2D`).
+    Plain,
+    /// Two residual blocks with attention to the prompt (`UNetMidBlock2DCrossAttn`).
+    Attention,
 }
 
 /// `unet/config.json` as it is written, with diffusers' defaults.
@@ -95,13 +109,14 @@ struct Raw {
     attention_head_dim: PerBlock,
     num_attention_heads: Option<PerBlock>,
     transformer_layers_per_block: PerBlock,
-    cross_attention_dim: usize,
+    cross_attention_dim: PerBlock,
     norm_num_groups: usize,
     norm_eps: f64,
     flip_sin_to_cos: bool,
     freq_shift: f64,
     use_linear_projection: bool,
-    sample_size: Option<usize>,
+    sample_size: Option<PerBlock>,
+    time_cond_proj_dim: Option<usize>,
 }
 
 impl Default for Raw {
@@ -121,13 +136,14 @@ impl Default for Raw {
             attention_head_dim: PerBlock::One(8),
             num_attention_heads: None,
             transformer_layers_per_block: PerBlock::One(1),
-            cross_attention_dim: 1280,
+            cross_attention_dim: PerBlock::One(1280),
             norm_num_groups: 32,
             norm_eps: 1e-5,
             flip_sin_to_cos: true,
             freq_shift: 0.0,
             use_linear_projection: false,
             sample_size: None,
+            time_cond_proj_dim: None,
         }
     }
 }
@@ -142,7 +158,7 @@ const CROSS_UP: &str = "CrossAttnUpBlock2D";
 
 /// Keys of diffusers' U-Net that Darkroom supports for some values only, with those values besides
 /// null.
-fn supported_values() -> [(&'static str, Vec<Value>); 26] {
+fn supported_values() -> [(&'static str, Vec<Value>); 25] {
     let no = || vec![false.into()];
     [
         ("_class_name", vec!["UNet2DConditionModel".into()]),
@@ -166,7 +182,6 @@ fn supported_values() -> [(&'static str, Vec<Value>); 26] {
         ("resnet_skip_time_act", no()),
         ("resnet_time_scale_shift", vec!["default".into()]),
         ("reverse_transformer_layers_per_block", vec![]),
-        ("time_cond_proj_dim", vec![]),
         ("time_embedding_act_fn", vec![]),
         ("time_embedding_dim", vec![]),
         ("time_embedding_type", vec!["positional".into()]),
@@ -191,7 +206,11 @@ impl Raw {
         let levels = self.block_out_channels.len();
         for (key, value, max) in [
             ("block_out_channels (its length)", levels, 8),
-            ("cross_attention_dim", self.cross_attention_dim, 65536),
+            (
+                "time_cond_proj_dim",
+                self.time_cond_proj_dim.unwrap_or(1),
+                65536,
+            ),
             ("in_channels", self.in_channels, 64),
             ("norm_num_groups", self.norm_num_groups, 4096),
         ] {
@@ -210,17 +229,52 @@ impl Raw {
         Ok(())
     }
 
-    fn mid_attention(&self, file: &str) -> Result<bool> {
+    fn mid_block(&self, file: &str) -> Result<MidBlockKind> {
         match self.mid_block_type.as_deref() {
-            Some(CROSS_MID) => Ok(true),
-            Some(PLAIN_MID) => Ok(false),
-            other => Err(Error::config(
+            Some(CROSS_MID) => Ok(MidBlockKind::Attention),
+            Some(PLAIN_MID) => Ok(MidBlockKind::Plain),
+            None => Ok(MidBlockKind::Absent),
+            Some(other) => Err(Error::config(
                 file,
                 "mid_block_type",
-                other.unwrap_or("null"),
-                format!("\"{CROSS_MID}\" or \"{PLAIN_MID}\""),
+                format!("\"{other}\""),
+                format!("\"{CROSS_MID}\", \"{PLAIN_MID}\" or null"),
             )),
         }
+    }
+
+    /// Width of the prompts: the same at every level.
+    fn prompt_width(&self, file: &str) -> Result<usize> {
+        let key = "cross_attention_dim";
+        let levels = self.block_out_channels.len();
+        let widths = self.cross_attention_dim.expand(file, key, levels)?;
+        let first = widths[0];
+        check_range(file, key, first, 65536)?;
+        match widths.iter().find(|&&width| width != first) {
+            Some(other) => {
+                let expected = format!("{first} at every level");
+                Err(Error::config(file, key, other, expected))
+            }
+            None => Ok(first),
+        }
+    }
+
+    /// Height and width of the latents the model was trained on.
+    fn sample_size(&self, file: &str) -> Result<[usize; 2]> {
+        let size = match &self.sample_size {
+            None => [64; 2],
+            Some(PerBlock::One(side)) => [*side; 2],
+            Some(PerBlock::Each(sides)) => match sides[..] {
+                [side] => [side; 2],
+                [height, width] => [height, width],
+                _ => {
+                    let actual = format!("a list of {}", sides.len());
+                    let expected = "a number, or height and width";
+                    return Err(Error::config(file, "sample_size", actual, expected));
+                }
+            },
+        };
+        Ok(size.map(|side| side.clamp(1, 1024)))
     }
 
     fn per_level(&self, file: &str) -> Result<PerLevel> {
@@ -291,12 +345,19 @@ impl UnetConfig {
     /// [`Error::File`] if the text is not a JSON object, [`Error::Config`] for a value that is not
     /// supported.
     pub fn from_json(file: &str, text: &[u8]) -> Result<Self> {
-        let (json, raw): (_, Raw) = parse(file, text)?;
+        let (json, mut raw): (_, Raw) = parse(file, text)?;
         for (key, values) in supported_values() {
             require_one_of(file, &json, key, &values)?;
         }
+        // Null means no norms here, and no middle block; for all other keys, diffusers' default.
+        if json.get("norm_num_groups").is_some_and(Value::is_null) {
+            return Err(Error::config(file, "norm_num_groups", "null", "a number"));
+        }
+        if json.get("mid_block_type").is_some_and(Value::is_null) {
+            raw.mid_block_type = None;
+        }
         raw.check_sizes(file)?;
-        let mid_attention = raw.mid_attention(file)?;
+        let mid_block = raw.mid_block(file)?;
         let per_level = raw.per_level(file)?;
         let blocks = (0..raw.block_out_channels.len())
             .map(|level| raw.block(file, level, &per_level))
@@ -305,14 +366,15 @@ impl UnetConfig {
             in_channels: raw.in_channels,
             out_channels: raw.out_channels,
             blocks,
-            mid_attention,
-            cross_attention_dim: raw.cross_attention_dim,
+            mid_block,
+            cross_attention_dim: raw.prompt_width(file)?,
             norm_num_groups: raw.norm_num_groups,
             norm_eps: raw.norm_eps,
             flip_sin_to_cos: raw.flip_sin_to_cos,
             freq_shift: raw.freq_shift,
             use_linear_projection: raw.use_linear_projection,
-            sample_size: raw.sample_size.unwrap_or(64).clamp(1, 1024),
+            sample_size: raw.sample_size(file)?,
+            time_cond_proj_dim: raw.time_cond_proj_dim,
         };
         config.check_heads(file, per_level.heads_key)?;
         config.check_transformer_layers(file)?;
@@ -324,7 +386,8 @@ impl UnetConfig {
     /// Checks that the channels of every block with attention divide into its heads.
     fn check_heads(&self, file: &str, heads_key: &str) -> Result<()> {
         for (level, block) in self.blocks.iter().enumerate() {
-            let mid_attention = self.mid_attention && level + 1 == self.blocks.len();
+            let lowest = level + 1 == self.blocks.len();
+            let mid_attention = lowest && self.mid_block == MidBlockKind::Attention;
             let attention = block.down_attention || block.up_attention || mid_attention;
             if attention && !block.channels.is_multiple_of(block.heads) {
                 let expected = format!("a divisor of the block's {} channels", block.channels);

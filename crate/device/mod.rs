@@ -36,6 +36,9 @@ pub struct Runtime {
     pub software: bool,
     /// Maximum number of bytes in a buffer that a kernel can use; `u64::MAX` on the CPU.
     pub buffer_limit: u64,
+    /// Maximum number of bytes that the model and a picture may take together; `None` where only
+    /// the system knows.
+    pub memory_limit: Option<u64>,
 }
 
 /// Requested element types.
@@ -59,6 +62,12 @@ const CPU_STORAGE: Storage = Storage::SingleWithin(1 << 30);
 #[cfg(not(target_arch = "wasm32"))]
 const CPU_STORAGE: Storage = Storage::Single;
 
+/// WebAssembly addresses 4 GiB; the program itself and what loading leaves take some of them.
+#[cfg(target_arch = "wasm32")]
+const CPU_MEMORY: Option<u64> = Some((4 << 30) - (128 << 20));
+#[cfg(not(target_arch = "wasm32"))]
+const CPU_MEMORY: Option<u64> = None;
+
 impl Runtime {
     /// The CPU, in f32.
     ///
@@ -78,6 +87,7 @@ impl Runtime {
             name: "CPU".into(),
             software: false,
             buffer_limit: u64::MAX,
+            memory_limit: CPU_MEMORY,
         })
     }
 
@@ -144,6 +154,7 @@ impl Runtime {
             name: info.name,
             software,
             buffer_limit,
+            memory_limit: None,
         })
     }
 

@@ -67,6 +67,14 @@ impl Prompts {
         dtype: DType,
         warnings: &mut Vec<String>,
     ) -> Result<(Tensor<3>, Self)> {
+        let clip_skip = request
+            .clip_skip
+            .unwrap_or(pipeline.config().text.own_clip_skip());
+        let encoder = Encoder {
+            pipeline,
+            dtype,
+            left_out: pipeline.config().text.layers_left_out(clip_skip)?,
+        };
         let plans = read_prompts(pipeline, request, warnings)?;
         let applied = request.emphasis != Emphasis::Ignore;
         let on_host = |plan: &Plan| {
@@ -75,12 +83,12 @@ impl Prompts {
         };
         if !plans.iter().any(on_host) {
             let texts: Vec<_> = plans.iter().flat_map(|plan| &plan.texts).collect();
-            let embeddings = encode_texts(pipeline, &texts, dtype)?;
+            let embeddings = encoder.texts(&texts)?;
             return Ok((embeddings, Prompts { schedule: None }));
         }
         let mut branches = Vec::new();
         for plan in plans {
-            let mut embeddings = encode_on_host(pipeline, &plan, dtype).await?;
+            let mut embeddings = encoder.on_host(&plan).await?;
             let width = pipeline.config().text.hidden_size;
             emphasize(request.emphasis, &plan, &mut embeddings, width);
             branches.push(Branch { plan, embeddings });
@@ -158,10 +166,9 @@ fn read_prompts(
             )
         }));
     }
-    let guided = request.guidance_scale != 1.0;
-    if !guided && !request.negative_prompt.is_empty() {
-        warnings.push("at guidance scale 1 the negative prompt has no effect".into());
-    }
+    let embedded = pipeline.config().unet.time_cond_proj_dim.is_some();
+    let guided = request.guidance_scale != 1.0 && !embedded;
+    warnings.extend(without_effect(request, embedded).map(String::from));
     for (name, text, _) in prompts {
         warnings.extend(problem_warnings(name, text, request.prompt_syntax));
     }
@@ -175,6 +182,23 @@ fn read_prompts(
     })
 }
 
+/// A warning where one of the prompts has no effect. `embedded`: the U-Net reads the guidance scale
+/// itself.
+fn without_effect(request: &Request, embedded: bool) -> Option<&'static str> {
+    let negative = !request.negative_prompt.is_empty();
+    match request.guidance_scale {
+        _ if embedded && negative => Some(
+            "this model has its guidance built in (a latent consistency model): the negative \
+             prompt has no effect",
+        ),
+        1.0 if negative => Some("at guidance scale 1 the negative prompt has no effect"),
+        0.0 if !embedded && !request.prompt.is_empty() => {
+            Some("at guidance scale 0 the prompt has no effect: the picture shows the negative one")
+        }
+        _ => None,
+    }
+}
+
 /// A warning for each part of the prompt `text` that does something other than what it looks like.
 fn problem_warnings(name: &str, text: &str, syntax: PromptSyntax) -> Vec<String> {
     let warning = |problem: Problem| {
@@ -185,30 +209,41 @@ fn problem_warnings(name: &str, text: &str, syntax: PromptSyntax) -> Vec<String>
     problems(text, syntax).into_iter().map(warning).collect()
 }
 
-/// Encodes `texts` as one batch.
-///
-/// # Shapes
-/// → `[texts, 77·k, hidden_size]`
-fn encode_texts(pipeline: &Pipeline, texts: &[&Vec<Chunk>], dtype: DType) -> Result<Tensor<3>> {
-    let chunks = texts.iter().copied().flatten();
-    let batch: Vec<Vec<u32>> = chunks.map(|chunk| chunk.ids.clone()).collect();
-    let tokens = batch.len() / texts.len() * pipeline.tokenizer().max_length();
-    let embeddings = pipeline
-        .text_encoder()
-        .forward(&batch, &pipeline.runtime().device, dtype)?;
-    Ok(embeddings.reshape([texts.len(), tokens, pipeline.config().text.hidden_size]))
+/// The text encoder for one run.
+struct Encoder<'a> {
+    pipeline: &'a Pipeline,
+    dtype: DType,
+    /// Layers at the end that are not run.
+    left_out: usize,
 }
 
-/// Encodes the texts of `plan` and reads them back, `[77·k, hidden_size]` each.
-async fn encode_on_host(pipeline: &Pipeline, plan: &Plan, dtype: DType) -> Result<Vec<Vec<f32>>> {
-    let mut embeddings = Vec::new();
-    let texts: Vec<_> = plan.texts.iter().collect();
-    for texts in texts.chunks(TEXTS_AT_ONCE) {
-        let values = read(encode_texts(pipeline, texts, dtype)?).await?;
-        let length = values.len() / texts.len();
-        embeddings.extend(values.chunks_exact(length).map(<[f32]>::to_vec));
+impl Encoder<'_> {
+    /// Encodes `texts` as one batch.
+    ///
+    /// # Shapes
+    /// → `[texts, 77·k, hidden_size]`
+    fn texts(&self, texts: &[&Vec<Chunk>]) -> Result<Tensor<3>> {
+        let pipeline = self.pipeline;
+        let chunks = texts.iter().copied().flatten();
+        let batch: Vec<Vec<u32>> = chunks.map(|chunk| chunk.ids.clone()).collect();
+        let tokens = batch.len() / texts.len() * pipeline.tokenizer().max_length();
+        let device = &pipeline.runtime().device;
+        let encoder = pipeline.text_encoder();
+        let embeddings = encoder.forward_without(self.left_out, &batch, device, self.dtype)?;
+        Ok(embeddings.reshape([texts.len(), tokens, pipeline.config().text.hidden_size]))
     }
-    Ok(embeddings)
+
+    /// Encodes the texts of `plan` and reads them back, `[77·k, hidden_size]` each.
+    async fn on_host(&self, plan: &Plan) -> Result<Vec<Vec<f32>>> {
+        let mut embeddings = Vec::new();
+        let texts: Vec<_> = plan.texts.iter().collect();
+        for texts in texts.chunks(TEXTS_AT_ONCE) {
+            let values = read(self.texts(texts)?).await?;
+            let length = values.len() / texts.len();
+            embeddings.extend(values.chunks_exact(length).map(<[f32]>::to_vec));
+        }
+        Ok(embeddings)
+    }
 }
 
 /// Applies the weights of `plan` to the embeddings of its texts, chunk by chunk: a mean is that of

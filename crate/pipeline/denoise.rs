@@ -26,6 +26,8 @@ pub struct DenoiserInput {
     pub input_scale: f64,
     /// Timesteps of all calls.
     pub timesteps: Vec<f64>,
+    /// Guidance scale, which latent consistency models read beside the timestep.
+    pub guidance_scale: f64,
 }
 
 /// State of a denoising run.
@@ -33,6 +35,7 @@ pub struct Denoiser {
     prompts: Tensor<3>,
     cross_attn_kv: CrossAttnKv,
     timesteps: Vec<f64>,
+    guidance_scale: f64,
     /// Embedded timesteps, and the index of the first one.
     times: Option<(usize, Tensor<2>)>,
     shape: [usize; 3],
@@ -49,6 +52,7 @@ impl Denoiser {
             cross_attn_kv: unet.cross_attn_kv(&input.prompts),
             prompts: input.prompts,
             timesteps: input.timesteps,
+            guidance_scale: input.guidance_scale,
             times: None,
             shape: input.shape,
             input_scale: input.input_scale,
@@ -176,7 +180,8 @@ impl Denoiser {
             Some((start, times)) if *start == first => (times.clone(), row),
             _ => {
                 let end = self.timesteps.len().min(first + TIMESTEP_BATCH);
-                let times = unet.times(&self.timesteps[first..end], &self.prompts);
+                let timesteps = &self.timesteps[first..end];
+                let times = unet.times(timesteps, self.guidance_scale, &self.prompts);
                 if let Some(device) = &mut self.device_latent {
                     device.replace_times(&times);
                 }

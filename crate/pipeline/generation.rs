@@ -16,7 +16,7 @@ use crate::sampling::update::Step;
 use crate::sampling::{Noise, Sampler, SamplerKind};
 
 /// Largest width and height in pixels. A mistyped size would otherwise exhaust the memory.
-const MAX_SIDE: usize = 4096;
+pub(super) const MAX_SIDE: usize = 4096;
 
 /// The state of a generation after a step.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
@@ -61,14 +61,15 @@ impl Generation {
         dtype: DType,
         request: &Request,
     ) -> Result<Self> {
-        if !(1.0..=100.0).contains(&request.guidance_scale) {
+        if !(0.0..=100.0).contains(&request.guidance_scale) {
             return Err(Error::request(
                 "guidance scale",
                 request.guidance_scale,
-                "1 to 100",
+                "0 to 100",
             ));
         }
         let [height, width] = latent_size(&pipeline, request)?;
+        check_memory(&pipeline, [height, width])?;
         let scheduler = &pipeline.config().scheduler;
         let kind = match request.sampler {
             Some(kind) => kind,
@@ -93,6 +94,7 @@ impl Generation {
             shape: [channels, height, width],
             input_scale: sampler.input_scale(),
             timesteps: sampler.schedule().timesteps.clone(),
+            guidance_scale: request.guidance_scale,
         };
         Ok(Generation {
             denoiser: Denoiser::new(pipeline.unet(), input),
@@ -215,6 +217,12 @@ impl Generation {
         self.sampler.calls()
     }
 
+    /// Last layer of the text encoder that is run, as the web UI of A1111 counts.
+    pub fn clip_skip(&self) -> usize {
+        let own = self.pipeline.config().text.own_clip_skip();
+        self.request.clip_skip.unwrap_or(own)
+    }
+
     /// The sampler in use.
     pub fn sampler(&self) -> SamplerKind {
         self.kind
@@ -248,6 +256,32 @@ impl Generation {
     }
 }
 
+/// Checks that the memory plan for a latent of `size`, height and width, is within the device's
+/// limit.
+///
+/// # Errors
+/// [`Error::Request`] with the memory that the picture would take.
+fn check_memory(pipeline: &Pipeline, size: [usize; 2]) -> Result<()> {
+    let Some(limit) = pipeline.runtime().memory_limit else {
+        return Ok(());
+    };
+    let [height, width] = size.map(|side| side * pipeline.config().pixels_per_latent());
+    let plan = pipeline.memory_plan(width, height);
+    if plan.fits(Some(limit)) {
+        return Ok(());
+    }
+    let mb = |bytes: u64| bytes as f64 / 1e6;
+    let actual = format!(
+        "{width}×{height}, {:.0} MB of memory",
+        mb(plan.total + plan.host)
+    );
+    let expected = format!(
+        "a size that takes at most {:.0} MB on this device",
+        mb(limit)
+    );
+    Err(Error::request("width and height", actual, expected))
+}
+
 /// Height and width of the latent that `request` asks for.
 ///
 /// # Errors
@@ -255,14 +289,15 @@ impl Generation {
 fn latent_size(pipeline: &Pipeline, request: &Request) -> Result<[usize; 2]> {
     let config = pipeline.config();
     let unit = config.pixels_per_latent();
-    let size = |field, pixels: Option<usize>| {
-        let pixels = pixels.unwrap_or(config.default_size());
+    let [default_width, default_height] = config.default_size();
+    let size = |field, pixels: Option<usize>, default| {
+        let pixels = pixels.unwrap_or(default);
         if pixels == 0 || !pixels.is_multiple_of(unit) || pixels > MAX_SIDE {
             let expected = format!("a multiple of {unit} from {unit} to {MAX_SIDE}");
             return Err(Error::request(field, pixels, expected));
         }
         Ok(pixels / unit)
     };
-    let width = size("width", request.width)?;
-    Ok([size("height", request.height)?, width])
+    let width = size("width", request.width, default_width)?;
+    Ok([size("height", request.height, default_height)?, width])
 }

@@ -4,6 +4,7 @@ use burn::tensor::Device;
 
 use super::Pipeline;
 use super::detect_prediction::detect_prediction;
+use super::generation::MAX_SIDE;
 use super::precision::{ActivationDtypes, overflow_warning};
 use super::preview::LatentToRgb;
 use super::warmup::Warmup;
@@ -16,6 +17,7 @@ use crate::text::encoder::TextEncoder;
 use crate::unet::Unet;
 use crate::vae::decoder::VaeDecoder;
 use crate::weights::file::Part;
+use crate::weights::identify_folder::explain;
 use crate::weights::load::{LoadProgress, Weights, load_checkpoint, load_parts};
 use crate::weights::sizes::WeightSizes;
 use crate::weights::{Source, VarBuilder, VarStore};
@@ -24,8 +26,10 @@ use crate::weights::{Source, VarBuilder, VarStore};
 pub struct LoadOptions<'a> {
     /// The U-Net's prediction type, where the user sets it.
     pub prediction: PredictionSetting,
-    /// Called once before the weights are read, with the memory that they and pictures of the
-    /// model's own size will take.
+    /// Width and height in pixels of the pictures to plan memory for, where they are known.
+    pub size: [Option<usize>; 2],
+    /// Called once before the weights are read, with the memory that they and pictures of that
+    /// size, by default the model's own, will take.
     pub on_plan: Box<dyn FnMut(&MemoryPlan) + 'a>,
     /// Called before each few megabytes of weights.
     pub on_progress: Box<dyn FnMut(LoadProgress<'_>) + 'a>,
@@ -35,6 +39,7 @@ impl Default for LoadOptions<'_> {
     fn default() -> Self {
         LoadOptions {
             prediction: PredictionSetting::Auto,
+            size: [None; 2],
             on_plan: Box::new(|_| ()),
             on_progress: Box::new(|_| ()),
         }
@@ -110,6 +115,7 @@ async fn read_weights(
     options: LoadOptions<'_>,
 ) -> Result<(Weights, Read)> {
     let LoadOptions {
+        size,
         mut on_plan,
         mut on_progress,
         ..
@@ -120,7 +126,7 @@ async fn read_weights(
     let mut read = None;
     let mut progress = |p: LoadProgress<'_>| {
         if read.is_none() {
-            let size = [config.default_size(); 2];
+            let size = planned_size(config, size);
             on_plan(&MemoryPlan::new(config, &p.sizes, runtime, size));
         }
         read = Some(Read {
@@ -132,11 +138,22 @@ async fn read_weights(
     };
     let (device, storage) = (&runtime.device, runtime.storage);
     let weights = match &model.checkpoint {
-        None => load_parts(source, &parts, device, storage, &mut progress).await?,
+        None => match load_parts(source, &parts, device, storage, &mut progress).await {
+            Ok(weights) => weights,
+            Err(error) => return Err(explain(source, error).await),
+        },
         Some(file) => load_checkpoint(source, file, &parts, device, storage, &mut progress).await?,
     };
     while warmup.compile_next() {}
     Ok((weights, read.unwrap_or_default()))
+}
+
+/// Width and height to plan memory for: the wanted ones, or the model's own. A size that cannot be
+/// made is refused later, with its name.
+fn planned_size(config: &ModelConfig, size: [Option<usize>; 2]) -> [usize; 2] {
+    let [width, height] = config.default_size();
+    let wanted = |wanted: Option<usize>, own| wanted.unwrap_or(own).min(MAX_SIDE);
+    [wanted(size[0], width), wanted(size[1], height)]
 }
 
 /// The three networks and the tensors that each needs.

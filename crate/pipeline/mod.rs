@@ -32,6 +32,8 @@ mod picture;
 mod precision;
 mod preview;
 mod request;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod survey;
 pub mod warmup;
 
 use std::rc::Rc;

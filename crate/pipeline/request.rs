@@ -28,8 +28,9 @@ pub struct Request {
     pub seed: u64,
     /// Sampling steps, 1 to the model's training timesteps (1000).
     pub steps: usize,
-    /// Guidance scale, 1 to 100. At 1 the negative prompt has no effect, and half the work is
-    /// saved.
+    /// Guidance scale, 0 to 100. At 1 the negative prompt has no effect, and half the work is
+    /// saved; below 1 the picture moves toward it. Latent consistency models read the scale
+    /// themselves, and no negative prompt.
     pub guidance_scale: f64,
     /// The sampler; `None`: the model's own.
     #[serde(deserialize_with = "sampler")]
@@ -58,6 +59,9 @@ pub struct Request {
         tsify(type = "\"original\" | \"no-norm\" | \"ignore\"")
     )]
     pub emphasis: Emphasis,
+    /// Last layer of the text encoder that is run, as the web UI of A1111 counts: 1 is the last,
+    /// 2 the last but one; `None`: the model's own.
+    pub clip_skip: Option<usize>,
     /// Decoding whole or in tiles.
     #[serde(deserialize_with = "vae_tiling")]
     #[cfg_attr(
@@ -82,6 +86,7 @@ impl Default for Request {
             long_prompt: LongPrompt::Chunk,
             prompt_syntax: PromptSyntax::Plain,
             emphasis: Emphasis::Original,
+            clip_skip: None,
             vae_tiling: VaeTiling::Auto,
         }
     }

@@ -50,7 +50,7 @@ impl Launches {
         let start = dry_run.record(|| {
             let x = dry_run.tensor([2, tokens, config.text.hidden_size], runtime.dtype);
             let prompts = text_encoder.encode(x);
-            let times = unet.times(&[0.0; TIMESTEPS], &prompts);
+            let times = unet.times(&[0.0; TIMESTEPS], 1.0, &prompts);
             let start = DeviceLatentInit {
                 latent: vec![0.0; channels * height * width],
                 shape: [2, height, width, channels],
@@ -98,7 +98,8 @@ impl Warmup {
         let dry_run = runtime.ops.dry_run(&runtime.device);
         let waiting = match &dry_run {
             Some(dry_run) => {
-                let size = [config.default_size(); 2];
+                let [width, height] = config.default_size();
+                let size = [height, width];
                 Launches::new(config, runtime, dry_run, size)?
                     .kernels()
                     .into()

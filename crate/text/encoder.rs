@@ -74,6 +74,20 @@ impl TextEncoder {
     /// # Errors
     /// [`Error::File`] for an id beyond the token table: the tokenizer is not the text encoder's.
     pub fn forward(&self, chunks: &[Vec<u32>], device: &Device, dtype: DType) -> Result<Tensor<3>> {
+        self.forward_without(0, chunks, device, dtype)
+    }
+
+    /// Encodes `chunks` as [`TextEncoder::forward`] does, without the last `left_out` layers.
+    ///
+    /// # Errors
+    /// The same as those of [`TextEncoder::forward`].
+    pub fn forward_without(
+        &self,
+        left_out: usize,
+        chunks: &[Vec<u32>],
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Tensor<3>> {
         let beyond = |what: String, table: &str| {
             let what = format!("{what} is beyond the text encoder's {table} table");
             Error::file("tokenizer", what)
@@ -91,15 +105,21 @@ impl TextEncoder {
             }
         }
         let data = TensorData::new(values, [chunks.len(), t, self.width]).convert_dtype(dtype);
-        Ok(self.encode(Tensor::from_data(data, (device, dtype))))
+        let embedded = Tensor::from_data(data, (device, dtype));
+        Ok(self.encode_without(left_out, embedded))
     }
 
     /// Encodes embedded tokens: all that follows the token and position embeddings.
     ///
     /// # Shapes
     /// `[n, t, hidden_size]` → `[n, t, hidden_size]`
-    pub fn encode(&self, mut x: Tensor<3>) -> Tensor<3> {
-        for layer in &self.layers {
+    pub fn encode(&self, x: Tensor<3>) -> Tensor<3> {
+        self.encode_without(0, x)
+    }
+
+    /// Encodes embedded tokens without the last `left_out` layers; the final norm stays.
+    fn encode_without(&self, left_out: usize, mut x: Tensor<3>) -> Tensor<3> {
+        for layer in &self.layers[..self.layers.len().saturating_sub(left_out)] {
             x = layer.forward(x);
         }
         self.final_layer_norm.forward(x)

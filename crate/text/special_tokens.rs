@@ -1,7 +1,7 @@
 //! Special tokens: the start, end, unknown and padding tokens, and tokens listed beside the
 //! vocabulary. The files are read in the order of transformers 5.23.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokenizers::AddedToken;
 
 use super::vocabulary::{IDS, TOKENIZER_JSON, VOCAB};
@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 
 pub(super) const TOKENIZER_CONFIG: &str = "tokenizer/tokenizer_config.json";
 pub(super) const SPECIAL_TOKENS_MAP: &str = "tokenizer/special_tokens_map.json";
+pub(super) const ADDED_TOKENS: &str = "tokenizer/added_tokens.json";
 
 const START: &str = "<|startoftext|>";
 const END: &str = "<|endoftext|>";
@@ -20,15 +21,22 @@ const MAX_TOKEN_BYTES: usize = 128;
 /// The special tokens of a model folder's files.
 pub(super) struct SpecialTokens {
     /// Tokens listed with their ids, lowest id first.
-    listed: Vec<(u32, AddedToken)>,
+    listed: Vec<ListedToken>,
     pub json: Option<Map<String, Value>>,
     pub config: Option<Map<String, Value>>,
     map: Option<Map<String, Value>>,
 }
 
+/// A token that a file lists with its id.
+struct ListedToken {
+    id: u32,
+    token: AddedToken,
+    file: &'static str,
+}
+
 impl SpecialTokens {
-    /// Takes the contents of `tokenizer.json`, `tokenizer_config.json` and
-    /// `special_tokens_map.json`.
+    /// Takes the contents of `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json`
+    /// and `added_tokens.json`.
     ///
     /// # Errors
     /// [`Error::File`] or [`Error::Config`] for a listed token that is malformed.
@@ -36,18 +44,89 @@ impl SpecialTokens {
         json: Option<Map<String, Value>>,
         config: Option<Map<String, Value>>,
         map: Option<Map<String, Value>>,
+        added: Option<Map<String, Value>>,
     ) -> Result<Self> {
-        Ok(SpecialTokens {
-            listed: listed_tokens(json.as_ref(), config.as_ref())?,
+        let mut tokens = SpecialTokens {
+            listed: Vec::new(),
             json,
             config,
             map,
-        })
+        };
+        tokens.listed = tokens.list(added.as_ref())?;
+        Ok(tokens)
+    }
+
+    /// Collects the tokens that the files list with their ids, lowest id first. Two files with the
+    /// same id: the later one of `added_tokens.json`, `tokenizer.json` and `tokenizer_config.json`.
+    fn list(&self, added: Option<&Map<String, Value>>) -> Result<Vec<ListedToken>> {
+        let mut tokens = std::collections::BTreeMap::new();
+        let mut insert = |file, id: Option<u64>, token| {
+            let id = listed_id(file, id)?;
+            tokens.insert(id, ListedToken { id, token, file });
+            Ok::<_, Error>(())
+        };
+        // Programs of 2022 and 2023 wrote learned words there. transformers reads it unless
+        // tokenizer_config.json lists the tokens itself.
+        let added = added.filter(|_| !self.is_complete());
+        for (name, id) in added.into_iter().flatten() {
+            let special = self.is_special(name);
+            let flags = json!({ "content": name, "special": special, "normalized": !special });
+            let token = added_token(ADDED_TOKENS, name, &flags)?;
+            insert(ADDED_TOKENS, id.as_u64(), token)?;
+        }
+        let of_json = self.json.as_ref();
+        let of_json = of_json.and_then(|json| json.get("added_tokens")?.as_array());
+        for value in of_json.into_iter().flatten() {
+            let token = added_token(TOKENIZER_JSON, "added_tokens", value)?;
+            insert(
+                TOKENIZER_JSON,
+                value.get("id").and_then(Value::as_u64),
+                token,
+            )?;
+        }
+        let key = "added_tokens_decoder";
+        let of_config = self.config.as_ref();
+        let of_config = of_config.and_then(|config| config.get(key)?.as_object());
+        for (id, value) in of_config.into_iter().flatten() {
+            let token = added_token(TOKENIZER_CONFIG, key, value)?;
+            insert(TOKENIZER_CONFIG, id.parse().ok(), token)?;
+        }
+        Ok(tokens.into_values().collect())
+    }
+
+    /// True if `tokenizer_config.json` lists all added tokens. transformers then reads neither
+    /// `special_tokens_map.json` nor `added_tokens.json`.
+    fn is_complete(&self) -> bool {
+        let config = self.config.as_ref();
+        config.is_some_and(|config| config.contains_key("added_tokens_decoder"))
+    }
+
+    /// True if a file gives `name` a role, or lists it among further special tokens.
+    fn is_special(&self, name: &str) -> bool {
+        let is_name =
+            |value: &Value| value == name || value.get("content").is_some_and(|c| c == name);
+        let roles = [
+            "bos_token",
+            "eos_token",
+            "unk_token",
+            "sep_token",
+            "pad_token",
+            "cls_token",
+            "mask_token",
+        ];
+        let lists = ["additional_special_tokens", "extra_special_tokens"];
+        let lists = lists
+            .into_iter()
+            .filter_map(|key| self.find(key)?.1.as_array());
+        roles
+            .into_iter()
+            .any(|key| self.find(key).is_some_and(|(_, value)| is_name(value)))
+            || lists.flatten().any(is_name)
     }
 
     /// The largest id among the listed tokens.
     pub fn largest_id(&self) -> Option<u32> {
-        self.listed.iter().map(|&(id, _)| id).max()
+        self.listed.iter().map(|listed| listed.id).max()
     }
 
     /// The token for text that the vocabulary lacks.
@@ -67,18 +146,15 @@ impl SpecialTokens {
         let listed = self
             .listed
             .iter()
-            .find(|(_, listed)| listed.content == token.content);
-        let token = listed.map_or(token, |(_, listed)| listed.clone());
+            .find(|listed| listed.token.content == token.content);
+        let token = listed.map_or(token, |listed| listed.token.clone());
         Ok((file, token.special(true)))
     }
 
     /// The value of the role `key` in the first file that has one.
     fn find(&self, key: &str) -> Option<(&'static str, &Value)> {
         let config = self.config.as_ref();
-        // transformers no longer reads special_tokens_map.json if tokenizer_config.json lists the
-        // tokens itself.
-        let complete = config.is_some_and(|config| config.contains_key("added_tokens_decoder"));
-        let map = self.map.as_ref().filter(|_| !complete);
+        let map = self.map.as_ref().filter(|_| !self.is_complete());
         let padding = || self.json.as_ref()?.get("padding")?.as_object()?.get(key);
         let sources = [
             (SPECIAL_TOKENS_MAP, map.and_then(|map| map.get(key))),
@@ -116,15 +192,15 @@ impl SpecialTokens {
     /// Adds the tokens listed with their ids, such as learned concepts behind the vocabulary.
     pub fn add_listed(&self, tokenizer: &mut tokenizers::Tokenizer) -> Result<()> {
         // All at once, because every call rebuilds the search for them.
-        let tokens: Vec<_> = self.listed.iter().map(|(_, token)| token.clone()).collect();
+        let tokens: Vec<_> = self.listed.iter().map(|l| l.token.clone()).collect();
         tokenizer.add_tokens(&tokens);
-        for (id, token) in &self.listed {
+        for ListedToken { id, token, file } in &self.listed {
             let actual = tokenizer.token_to_id(&token.content);
             if actual != Some(*id) {
                 let actual = actual.map_or("none".into(), |id| id.to_string());
                 let key = format!("added token \"{}\"", token.content);
                 return Err(Error::config(
-                    TOKENIZER_JSON,
+                    file,
                     key,
                     format!("id {id}"),
                     format!("id {actual}, as in the vocabulary"),
@@ -135,31 +211,11 @@ impl SpecialTokens {
     }
 }
 
-/// Tokens that `tokenizer.json` and `tokenizer_config.json` list with their ids, lowest id first.
-fn listed_tokens(
-    json: Option<&Map<String, Value>>,
-    config: Option<&Map<String, Value>>,
-) -> Result<Vec<(u32, AddedToken)>> {
-    let id = |file: &str, value: Option<u64>| {
-        let id = value.and_then(|id| u32::try_from(id).ok());
-        id.filter(|&id| id < IDS)
-            .ok_or_else(|| Error::file(file, "an added token has no valid id"))
-    };
-    let mut tokens = std::collections::BTreeMap::new();
-    let of_json = json.and_then(|json| json.get("added_tokens")?.as_array());
-    for value in of_json.into_iter().flatten() {
-        let id = id(TOKENIZER_JSON, value.get("id").and_then(Value::as_u64))?;
-        tokens.insert(id, added_token(TOKENIZER_JSON, "added_tokens", value)?);
-    }
-    let of_config = config.and_then(|config| config.get("added_tokens_decoder")?.as_object());
-    for (key, value) in of_config.into_iter().flatten() {
-        let id = id(TOKENIZER_CONFIG, key.parse().ok())?;
-        tokens.insert(
-            id,
-            added_token(TOKENIZER_CONFIG, "added_tokens_decoder", value)?,
-        );
-    }
-    Ok(tokens.into_iter().collect())
+/// Checks the id that `file` gives an added token.
+fn listed_id(file: &str, id: Option<u64>) -> Result<u32> {
+    let id = id.and_then(|id| u32::try_from(id).ok());
+    id.filter(|&id| id < IDS)
+        .ok_or_else(|| Error::file(file, "an added token has no valid id"))
 }
 
 /// Reads a token from its name, or from an object with `content` and flags for the search.

@@ -13,7 +13,7 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 
-use super::special_tokens::{SPECIAL_TOKENS_MAP, SpecialTokens, TOKENIZER_CONFIG};
+use super::special_tokens::{ADDED_TOKENS, SPECIAL_TOKENS_MAP, SpecialTokens, TOKENIZER_CONFIG};
 use super::vocabulary::{MERGES, TOKENIZER_JSON, VOCAB, merges_of_text, model_of_json, vocabulary};
 use crate::error::{Error, Result};
 
@@ -38,6 +38,8 @@ pub struct TokenizerFiles<'a> {
     pub tokenizer_config: Option<&'a [u8]>,
     /// `special_tokens_map.json`: names of the special tokens. SD2.x names its padding only here.
     pub special_tokens_map: Option<&'a [u8]>,
+    /// `added_tokens.json`: learned words behind the vocabulary, in files of 2022 and 2023.
+    pub added_tokens: Option<&'a [u8]>,
 }
 
 /// Treatment of a prompt of more than 75 tokens.
@@ -104,6 +106,7 @@ impl Tokenizer {
             parse(TOKENIZER_JSON, files.tokenizer_json)?,
             parse(TOKENIZER_CONFIG, files.tokenizer_config)?,
             parse(SPECIAL_TOKENS_MAP, files.special_tokens_map)?,
+            parse(ADDED_TOKENS, files.added_tokens)?,
         )?;
         let (vocab, merges, merges_file) = match (files.vocab, files.merges, &mut special.json) {
             (Some(vocab), Some(merges), _) => (vocabulary(vocab)?, merges_of_text(merges)?, MERGES),

@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 
 use super::precomputed::{Conditioning, Precomputed};
 use super::transformer::{Transformer, TransformerConfig};
-use crate::config::UnetConfig;
+use crate::config::{MidBlockKind, UnetConfig};
 use crate::error::Result;
 use crate::nn::layers::{ConvExtras, ConvLayer};
 use crate::nn::resnet::{ResnetBlock, ResnetConfig};
@@ -208,14 +208,15 @@ impl<'a> BlockBuilder<'a> {
         Ok(DownBlock { layers, downsample })
     }
 
-    /// Makes the middle block with the weights at `vb`.
-    pub fn mid_block(&mut self, mut vb: VarBuilder) -> Result<MidBlock> {
+    /// Makes the middle block with the weights at `vb`, if the network has one.
+    pub fn mid_block(&mut self, mut vb: VarBuilder) -> Result<Option<MidBlock>> {
+        if self.config.mid_block == MidBlockKind::Absent {
+            return Ok(None);
+        }
         let lowest = self.config.blocks.len() - 1;
         let channels = self.config.blocks[lowest].channels;
         let first = self.timed_block(vb.pp("resnets.0"), channels, channels)?;
-        let rest = self
-            .config
-            .mid_attention
+        let rest = (self.config.mid_block == MidBlockKind::Attention)
             .then(|| {
                 Ok((
                     self.transformer(vb.pp("attentions.0"), lowest)?,
@@ -223,7 +224,7 @@ impl<'a> BlockBuilder<'a> {
                 ))
             })
             .transpose()?;
-        Ok(MidBlock { first, rest })
+        Ok(Some(MidBlock { first, rest }))
     }
 
     /// Makes the up block of `level` with the weights at `vb`.

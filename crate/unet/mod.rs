@@ -31,7 +31,8 @@ pub struct Unet {
     kv_projections: Vec<KvProjection>,
     conv_in: ConvLayer,
     down_blocks: Vec<DownBlock>,
-    mid_block: MidBlock,
+    /// Absent in distilled small models.
+    mid_block: Option<MidBlock>,
     up_blocks: Vec<UpBlock>,
     conv_norm_out: GroupNormLayer,
     conv_out: ConvLayer,
@@ -91,13 +92,15 @@ impl Unet {
     }
 
     /// Projected timestep embeddings: the vectors that the residual blocks add at each of
-    /// `timesteps`, on the device and in the dtype of `prompts`.
+    /// `timesteps`, on the device and in the dtype of `prompts`. Only latent consistency models
+    /// read `guidance_scale`.
     ///
     /// # Shapes
     /// m timesteps → `[m, columns]`; the number of columns depends on the network
-    pub fn times(&self, timesteps: &[f64], prompts: &Tensor<3>) -> Tensor<2> {
+    pub fn times(&self, timesteps: &[f64], guidance_scale: f64, prompts: &Tensor<3>) -> Tensor<2> {
+        let (device, dtype) = (prompts.device(), prompts.dtype());
         self.timesteps
-            .embed(timesteps, &prompts.device(), prompts.dtype())
+            .embed(timesteps, guidance_scale, &device, dtype)
     }
 
     /// Predicts the noise, or v, in `latent`. `time` is a row of [`Unet::times`]; `prompt` has one
@@ -116,7 +119,9 @@ impl Unet {
         for block in &self.down_blocks {
             x = block.forward(x, &conditioning, &mut skips);
         }
-        x = self.mid_block.forward(x, &conditioning);
+        if let Some(block) = &self.mid_block {
+            x = block.forward(x, &conditioning);
+        }
         for block in &self.up_blocks {
             x = block.forward(x, &conditioning, &mut skips);
         }
@@ -124,13 +129,14 @@ impl Unet {
         self.conv_out.forward(x)
     }
 
-    /// Predicts for a single call: [`Unet::times`], [`Unet::cross_attn_kv`] and [`Unet::predict`].
+    /// Predicts for a single call at guidance scale 1: [`Unet::times`], [`Unet::cross_attn_kv`] and
+    /// [`Unet::predict`].
     ///
     /// # Shapes
     /// latent `[n, h, w, in_channels]`, prompts `[n, 77·k, cross_attention_dim]`
     /// → `[n, h, w, out_channels]`
     pub fn forward(&self, latent: Tensor<4>, timestep: f64, prompts: &Tensor<3>) -> Tensor<4> {
-        let time = self.times(&[timestep], prompts);
+        let time = self.times(&[timestep], 1.0, prompts);
         self.predict(latent, &time, &self.cross_attn_kv(prompts))
     }
 }

@@ -48,11 +48,12 @@ impl Checkpoint {
             other => other,
         })?;
         refuse_others(&shown, &file.header)?;
-        let (text_kind, text) = infer_text(&file.header, &shown)?;
-        let (unet_layers, unet) = infer_unet(&file.header, &shown, text_kind)?;
+        let (text_kind, text_prefix, text) = infer_text(&file.header, &shown)?;
+        let (unet_level, unet) = infer_unet(&file.header, &shown, text_kind)?;
         let (vae_levels, vae) = infer_vae(&file.header, &shown)?;
         let names = Ldm {
-            unet_layers,
+            unet_level,
+            text_prefix,
             vae_levels,
             text: text_kind,
         };
@@ -103,8 +104,15 @@ impl Checkpoint {
             (_, Some("stable-diffusion-v2-768-v")) => Some(PredictionType::VPrediction),
             (_, Some("stable-diffusion-v2-512")) => Some(PredictionType::Epsilon),
             _ if self.names.text == TextKind::Clip => Some(PredictionType::Epsilon),
+            _ if self.is_turbo_like() => Some(PredictionType::Epsilon),
             _ => None,
         }
+    }
+
+    /// True for a text encoder of SD2 in the naming of the later code. Of the published models,
+    /// SD-Turbo has it.
+    fn is_turbo_like(&self) -> bool {
+        self.names.text_prefix == Ldm::SGM_OPEN_CLIP
     }
 
     /// The configuration for a U-Net that predicts `prediction`, read from JSON like a model
@@ -145,16 +153,23 @@ impl Checkpoint {
 
     /// `scheduler/scheduler_config.json` for a U-Net that predicts v or, otherwise, the noise.
     fn scheduler(&self, v: bool) -> Value {
+        let turbo = self.is_turbo_like() && !v;
+        let lcm = !self.unet["time_cond_proj_dim"].is_null();
         json!({
-            "_class_name": if v { "DDIMScheduler" } else { "PNDMScheduler" },
+            "_class_name": match (lcm, turbo, v) {
+                (true, ..) => "LCMScheduler",
+                (_, true, _) => "EulerDiscreteScheduler",
+                (.., true) => "DDIMScheduler",
+                _ => "PNDMScheduler",
+            },
             "num_train_timesteps": 1000,
             "beta_start": 0.00085,
             "beta_end": 0.012,
             "beta_schedule": "scaled_linear",
             "prediction_type": if v { "v_prediction" } else { "epsilon" },
-            "timestep_spacing": "leading",
-            "steps_offset": 1,
-            "set_alpha_to_one": false,
+            "timestep_spacing": if turbo { "trailing" } else { "leading" },
+            "steps_offset": if lcm { 0 } else { 1 },
+            "set_alpha_to_one": lcm,
             "skip_prk_steps": true,
             "clip_sample": false,
             // Some v-predicting models of the SD1 kind have this key.

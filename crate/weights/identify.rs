@@ -10,7 +10,7 @@ const EXPECTED: &str = "expected a Stable Diffusion 1.x or 2.x checkpoint, with 
     (first_stage_model.…) in one file";
 
 /// Parts of tensor names, and the kind of any file that has such a tensor.
-const OTHERS: [(&str, &str); 15] = [
+const OTHERS: [(&str, &str); 14] = [
     (".lora_down.", LORA),
     (".lora.down.", LORA),
     (".lora_A.", LORA),
@@ -23,18 +23,17 @@ const OTHERS: [(&str, &str); 15] = [
     ("joint_blocks.0.", "Stable Diffusion 3"),
     ("conditioner.embedders.1.", "Stable Diffusion XL"),
     (
-        "conditioner.embedders.0.",
-        "the refiner of Stable Diffusion XL, or SD-Turbo in its naming",
-    ),
-    (
         "model.diffusion_model.label_emb.",
-        "Stable Diffusion XL, unCLIP or an upscaler: its U-Net needs more inputs than a prompt",
+        "Stable Diffusion XL or its refiner, unCLIP or an upscaler: its U-Net needs more inputs \
+         than a prompt",
     ),
     ("emb_params", TEXTUAL_INVERSION),
     ("string_to_param", TEXTUAL_INVERSION),
 ];
 const LORA: &str = "a LoRA: it changes a checkpoint and is not a model itself";
 const CONTROL_NET: &str = "a ControlNet: it guides a model and is not one itself";
+const NO_VAE: &str = "a checkpoint without its VAE: take the edition with the VAE, or the model's \
+    folder in diffusers' layout";
 const TEXTUAL_INVERSION: &str =
     "a textual inversion: it adds a word for prompts and is not a model";
 
@@ -68,14 +67,15 @@ pub fn refuse_others(shown: &str, header: &Header) -> Result<()> {
     let first = format!("{}input_blocks.0.0.weight", Ldm::UNET);
     let first = header.tensors.get(&first);
     let inputs = first.and_then(|info| info.shape.get(1));
-    let text = has(Ldm::CLIP) || has(Ldm::OPEN_CLIP);
+    let text = [Ldm::CLIP, Ldm::OPEN_CLIP, Ldm::SGM_CLIP, Ldm::SGM_OPEN_CLIP];
+    let text = text.into_iter().any(has);
     let seems = match (first_match(&OTHERS), inputs) {
         (Some(what), _) => what,
         (None, None) => first_match(&PARTS).unwrap_or_else(|| describe_unknown(header)),
         (None, Some(4)) => match (text, has(Ldm::VAE)) {
             (true, true) => return Ok(()),
             (false, true) => "a checkpoint without its text encoder".into(),
-            (true, false) => "a checkpoint without its VAE".into(),
+            (true, false) => NO_VAE.into(),
             (false, false) => "a U-Net alone".into(),
         },
         (None, Some(5)) => {

@@ -47,6 +47,14 @@ impl Tensors<'_> {
         })
     }
 
+    /// True if a tensor's name begins with `name`.
+    fn any(&self, name: &str) -> bool {
+        let name = format!("{}{name}", self.prefix);
+        let mut from = self.header.tensors.range(name.clone()..);
+        from.next()
+            .is_some_and(|(found, _)| found.starts_with(&name))
+    }
+
     /// Counts the names `name(0)`, `name(1)`, … up to the first that does not exist.
     fn count(&self, name: impl Fn(usize) -> String) -> usize {
         (0..).take_while(|&i| self.has(&name(i))).count()
@@ -77,7 +85,7 @@ struct Level {
     transformer_layers: usize,
 }
 
-/// Infers the number of residual blocks per level, and `unet/config.json`.
+/// Infers the number of blocks that a level takes in the numbering, and `unet/config.json`.
 pub(super) fn infer_unet(header: &Header, shown: &str, kind: TextKind) -> Result<(usize, Value)> {
     let tensors = Tensors {
         header,
@@ -85,16 +93,21 @@ pub(super) fn infer_unet(header: &Header, shown: &str, kind: TextKind) -> Result
         prefix: Ldm::UNET,
     };
     let in_channels = tensors.require_dim("input_blocks.0.0.weight", 1)?;
-    let levels = find_levels(&tensors);
+    let (levels, level_blocks) = find_levels(&tensors);
     check_levels(&tensors, &levels)?;
     let layers = levels[0].layers;
     let up_attention = |level: usize| {
-        let first = (levels.len() - 1 - level) * (layers + 1);
+        let first = (levels.len() - 1 - level) * level_blocks;
         tensors.transformer_layers(&format!("output_blocks.{first}")) > 0
     };
+    let mid_block = tensors.any("middle_block.");
     let mid_layers = tensors.transformer_layers("middle_block");
+    let transformer = match mid_block {
+        true => "middle_block.1".into(),
+        false => first_transformer(&tensors, levels.len() * level_blocks),
+    };
     let of_levels = |value: &dyn Fn(&Level) -> usize| levels.iter().map(value).collect::<Vec<_>>();
-    let config = json!({
+    let mut config = json!({
         "in_channels": in_channels,
         "out_channels": tensors.require_dim("out.2.weight", 0)?,
         "block_out_channels": of_levels(&|level| level.channels),
@@ -122,24 +135,44 @@ pub(super) fn infer_unet(header: &Header, shown: &str, kind: TextKind) -> Result
             0 => mid_layers.max(1),
             layers => layers,
         }),
-        "cross_attention_dim":
-            tensors.require_dim("middle_block.1.transformer_blocks.0.attn2.to_k.weight", 1)?,
-        "use_linear_projection": tensors.dim("middle_block.1.proj_in.weight", 2).is_none(),
+        "cross_attention_dim": tensors
+            .require_dim(&format!("{transformer}.transformer_blocks.0.attn2.to_k.weight"), 1)?,
+        "use_linear_projection":
+            tensors.dim(&format!("{transformer}.proj_in.weight"), 2).is_none(),
+        "time_cond_proj_dim": tensors.dim("time_embed.cond_proj.weight", 1),
     });
-    Ok((layers, config))
+    if !mid_block {
+        config["mid_block_type"] = Value::Null;
+    }
+    Ok((level_blocks, config))
 }
 
-/// Collects the levels of the U-Net from the highest resolution down; at least one.
-fn find_levels(tensors: &Tensors) -> Vec<Level> {
+/// The first input block with a transformer, of `blocks`.
+fn first_transformer(tensors: &Tensors, blocks: usize) -> String {
+    let mut names = (1..=blocks).map(|block| format!("input_blocks.{block}.1"));
+    let first = names.find(|name| tensors.has(&format!("{name}.proj_in.weight")));
+    first.unwrap_or_else(|| "input_blocks.1.1".into())
+}
+
+/// Collects the levels of the U-Net from the highest resolution down; at least one. Returns beside
+/// them the number of blocks that a level takes in the numbering.
+fn find_levels(tensors: &Tensors) -> (Vec<Level>, usize) {
     let mut levels = vec![];
     let mut level = Level::default();
-    for block in 1.. {
-        let block = format!("input_blocks.{block}");
+    let mut level_blocks = None;
+    for number in 1.. {
+        let block = format!("input_blocks.{number}");
         if tensors.has(&format!("{block}.0.op.weight")) {
+            level_blocks.get_or_insert(number);
             levels.push(std::mem::take(&mut level));
             continue;
         }
         let Some(channels) = tensors.dim(&format!("{block}.0.out_layers.3.weight"), 0) else {
+            // A number that a distilled model leaves out before a downsampler.
+            if level.layers > 0 && tensors.has(&format!("input_blocks.{}.0.op.weight", number + 1))
+            {
+                continue;
+            }
             break;
         };
         let transformer_layers = tensors.transformer_layers(&block);
@@ -148,8 +181,9 @@ fn find_levels(tensors: &Tensors) -> Vec<Level> {
         level.transformers += usize::from(transformer_layers > 0);
         level.transformer_layers = level.transformer_layers.max(transformer_layers);
     }
+    let layers = level.layers;
     levels.push(level);
-    levels
+    (levels, level_blocks.unwrap_or(layers + 1))
 }
 
 /// Checks that all levels have the same number of residual blocks, and transformers after all or
@@ -206,23 +240,32 @@ pub(super) fn infer_vae(header: &Header, shown: &str) -> Result<(usize, Value)> 
     Ok((levels, config))
 }
 
-/// Infers the kind of text encoder, and `text_encoder/config.json`.
-pub(super) fn infer_text(header: &Header, shown: &str) -> Result<(TextKind, Value)> {
+/// Kind of a checkpoint's text encoder, the prefix of its names, and `text_encoder/config.json`.
+pub(super) type Text = (TextKind, &'static str, Value);
+
+/// Infers the text encoder.
+pub(super) fn infer_text(header: &Header, shown: &str) -> Result<Text> {
     let tensors = |prefix| Tensors {
         header,
         shown,
         prefix,
     };
-    let open_clip = tensors(Ldm::OPEN_CLIP);
-    if open_clip.has("token_embedding.weight") {
-        return Ok((TextKind::OpenClip, open_clip_config(&open_clip)?));
+    for prefix in [Ldm::OPEN_CLIP, Ldm::SGM_OPEN_CLIP] {
+        let open_clip = tensors(prefix);
+        if open_clip.has("token_embedding.weight") {
+            return Ok((TextKind::OpenClip, prefix, open_clip_config(&open_clip)?));
+        }
     }
-    let with_text_model = format!("{}text_model.", Ldm::CLIP);
-    let clip = match tensors(Ldm::CLIP) {
+    let prefix = match tensors(Ldm::SGM_CLIP).any("") {
+        true => Ldm::SGM_CLIP,
+        false => Ldm::CLIP,
+    };
+    let with_text_model = format!("{prefix}text_model.");
+    let clip = match tensors(prefix) {
         bare if bare.has("embeddings.token_embedding.weight") => bare,
         _ => tensors(&with_text_model),
     };
-    Ok((TextKind::Clip, clip_config(&clip)?))
+    Ok((TextKind::Clip, prefix, clip_config(&clip)?))
 }
 
 fn clip_config(clip: &Tensors) -> Result<Value> {

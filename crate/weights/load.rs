@@ -3,15 +3,15 @@
 use std::collections::{HashMap, HashSet};
 
 use burn::tensor::Device;
-use serde::Deserialize;
 
 use super::checkpoint::Checkpoint;
-use super::file::{Found, Part, WeightFile, length, read_header};
+use super::file::{Found, Part, WeightFile, length};
+use super::find::find_files;
 use super::names::{Key, aliases};
 use super::params::{Loaded, RequiredTensor};
-use super::safetensors::TensorInfo;
+use super::safetensors::{ElementType, TensorInfo};
 use super::sizes::WeightSizes;
-use super::source::{Source, read_text};
+use super::source::Source;
 use super::storage::Storage;
 use super::stream::WeightReader;
 use super::unexpected;
@@ -135,64 +135,6 @@ async fn read_tensors(
     Ok(loaded)
 }
 
-/// Finds the files of a part: one safetensors file or the shards of an index. The fp16 variant
-/// comes first.
-async fn find_files(source: &dyn Source, part: &Part) -> Result<Vec<WeightFile>> {
-    let Part { folder, stem, .. } = part;
-    for name in [
-        format!("{folder}/{stem}.fp16.safetensors"),
-        format!("{folder}/{stem}.safetensors"),
-    ] {
-        if let Some(size) = source.size(&name).await? {
-            return Ok(vec![read_header(source, name, size).await?]);
-        }
-    }
-    for name in [
-        format!("{folder}/{stem}.safetensors.index.fp16.json"),
-        format!("{folder}/{stem}.fp16.safetensors.index.json"),
-        format!("{folder}/{stem}.safetensors.index.json"),
-    ] {
-        if let Some(json) = read_text(source, &name).await? {
-            let mut files = Vec::new();
-            for shard in shards(&source.describe(&name), &json)? {
-                let path = format!("{folder}/{shard}");
-                let size = source.size(&path).await?.ok_or_else(|| {
-                    Error::file(
-                        source.describe(&path),
-                        format!("no such file, but {name} lists it"),
-                    )
-                })?;
-                files.push(read_header(source, path, size).await?);
-            }
-            return Ok(files);
-        }
-    }
-    Err(Error::file(
-        source.describe(&format!("{folder}/{stem}.safetensors")),
-        "no such file, no fp16 variant of it and no index of shards",
-    ))
-}
-
-/// Reads the file names in a `*.safetensors.index.json`.
-fn shards(path: &str, json: &[u8]) -> Result<Vec<String>> {
-    #[derive(Deserialize)]
-    struct Index {
-        weight_map: std::collections::BTreeMap<String, String>,
-    }
-    let index: Index = serde_json::from_slice(json)
-        .map_err(|e| Error::file(path, format!("malformed index of shards: {e}")))?;
-    let mut names: Vec<String> = index.weight_map.into_values().collect();
-    names.sort();
-    names.dedup();
-    if let Some(bad) = names.iter().find(|n| n.contains(['/', '\\']) || *n == "..") {
-        return Err(Error::file(
-            path,
-            format!("lists a shard outside its folder: {bad}"),
-        ));
-    }
-    Ok(names)
-}
-
 /// Finds every required tensor of `part` in `files`. `keys` gives the possible names of a tensor.
 ///
 /// # Errors
@@ -244,12 +186,23 @@ fn find_tensor<'a>(
         let (name, shape) = (&key.name, &whole.shape);
         return Err(format!("{name} has shape {shape:?}, expected {expected:?}"));
     }
-    let Some(dtype) = whole.dtype else {
+    let dtype = match &whole.dtype {
+        ElementType::Weight(dtype) => *dtype,
+        ElementType::Other(other) => {
+            let name = &key.name;
+            return Err(format!(
+                "{name} has the element type {other}, expected F16, BF16, F32, F64, F8_E4M3 or \
+                 F8_E5M2"
+            ));
+        }
+    };
+    if let Some(scale) = scale_of(&key.name, files) {
         let name = &key.name;
         return Err(format!(
-            "{name} has an element type that is not F16, BF16 or F32"
+            "{name} is stored with a separate scale, {scale}, which is not supported; expected \
+             plain F8_E4M3 or F8_E5M2, or an F16 edition of the model"
         ));
-    };
+    }
     Ok(Found {
         part: index,
         required,
@@ -260,6 +213,21 @@ fn find_tensor<'a>(
             .map_or_else(|| whole.clone(), |third| rows(whole, third)),
         dtype,
     })
+}
+
+/// Name of the tensor that scales the weight `name`, as some programs write 8-bit weights: its
+/// values alone would load and give noise.
+fn scale_of(name: &str, files: &[WeightFile]) -> Option<String> {
+    let base = name.strip_suffix(".weight")?;
+    let scales = [
+        format!("{base}.scale_weight"),
+        format!("{base}.weight_scale"),
+    ];
+    let in_file = |name: &String| {
+        let mut files = files.iter();
+        files.any(|file| file.header.tensors.contains_key(name))
+    };
+    scales.into_iter().find(in_file)
 }
 
 /// Returns the upper, middle or lower third of a tensor's rows, which are contiguous in the file.

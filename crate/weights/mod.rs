@@ -12,7 +12,9 @@
 
 pub mod checkpoint;
 pub mod file;
+mod find;
 mod identify;
+pub mod identify_folder;
 mod infer;
 pub mod load;
 pub mod names;

@@ -54,8 +54,12 @@ pub enum TextKind {
 /// numbered consecutively there, across its levels.
 #[derive(Debug, Clone, Copy)]
 pub struct Ldm {
-    /// Residual blocks per level in the U-Net's down blocks.
-    pub unet_layers: usize,
+    /// Blocks that a level takes in the numbering of the U-Net: one more than it has residual
+    /// blocks in a file of the original code. Files made from small distilled models keep the
+    /// numbers of the large ones and leave some out.
+    pub unet_level: usize,
+    /// Prefix of the text encoder's names.
+    pub text_prefix: &'static str,
     /// Levels of the VAE.
     pub vae_levels: usize,
     /// Kind of text encoder.
@@ -71,6 +75,10 @@ impl Ldm {
     pub const CLIP: &str = "cond_stage_model.transformer.";
     /// Prefix of the names of SD2's text encoder.
     pub const OPEN_CLIP: &str = "cond_stage_model.model.";
+    /// [`Ldm::CLIP`] in files of the later code (generative-models).
+    pub const SGM_CLIP: &str = "conditioner.embedders.0.transformer.";
+    /// [`Ldm::OPEN_CLIP`] in files of the later code, such as SD-Turbo's.
+    pub const SGM_OPEN_CLIP: &str = "conditioner.embedders.0.model.";
 
     /// Possible names of our tensor `name` of the network `part` (a folder in diffusers' layout),
     /// in order of preference.
@@ -83,9 +91,9 @@ impl Ldm {
             // it too.
             (_, TextKind::Clip) => {
                 let names = ["text_model.", ""].map(|between| format!("{between}{name}").into());
-                (Self::CLIP, names.to_vec())
+                (self.text_prefix, names.to_vec())
             }
-            (_, TextKind::OpenClip) => (Self::OPEN_CLIP, vec![open_clip(&words)]),
+            (_, TextKind::OpenClip) => (self.text_prefix, vec![open_clip(&words)]),
         };
         let full = |key: Key| Key {
             name: format!("{prefix}{}", key.name),
@@ -97,7 +105,7 @@ impl Ldm {
     fn unet(&self, words: &[&str]) -> Vec<Key> {
         // Besides its residual blocks, a level has a downsampler in the input blocks, and one more
         // residual block in the output blocks.
-        let level = self.unet_layers + 1;
+        let level = self.unet_level;
         let at = |block: &str, layer: &str| number(block) * level + number(layer);
         let key = match words {
             ["down_blocks", b, "resnets", i, leaf @ ..] => {
@@ -123,13 +131,14 @@ impl Ldm {
             }
             // After the residual block and, on some levels, a transformer.
             ["up_blocks", b, "upsamplers", "0", "conv", leaf] => {
-                let block = at(b, "0") + self.unet_layers;
+                let block = at(b, "0") + level - 1;
                 return [1, 2]
                     .map(|index| format!("output_blocks.{block}.{index}.conv.{leaf}").into())
                     .to_vec();
             }
             ["time_embedding", "linear_1", leaf] => format!("time_embed.0.{leaf}"),
             ["time_embedding", "linear_2", leaf] => format!("time_embed.2.{leaf}"),
+            ["time_embedding", "cond_proj", leaf] => format!("time_embed.cond_proj.{leaf}"),
             ["conv_in", leaf] => format!("input_blocks.0.0.{leaf}"),
             ["conv_norm_out", leaf] => format!("out.0.{leaf}"),
             ["conv_out", leaf] => format!("out.2.{leaf}"),

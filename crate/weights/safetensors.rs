@@ -25,14 +25,54 @@ pub enum Dtype {
     Bf16,
     /// IEEE single precision.
     F32,
+    /// IEEE double precision.
+    F64,
+    /// Eight bits: sign, four of exponent, three of mantissa; no infinity.
+    F8E4m3,
+    /// Eight bits: sign, five of exponent, two of mantissa.
+    F8E5m2,
 }
 
 impl Dtype {
     /// Bytes per element.
     pub fn size(self) -> usize {
         match self {
+            Dtype::F8E4m3 | Dtype::F8E5m2 => 1,
             Dtype::F16 | Dtype::Bf16 => 2,
             Dtype::F32 => 4,
+            Dtype::F64 => 8,
+        }
+    }
+}
+
+/// Type of a tensor's elements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ElementType {
+    /// One that weights have.
+    Weight(Dtype),
+    /// Another one by its name in the file, such as the I64 of position ids.
+    Other(Box<str>),
+}
+
+impl ElementType {
+    /// Reads the name that the format gives a type.
+    fn named(name: &str) -> Self {
+        ElementType::Weight(match name {
+            "F16" => Dtype::F16,
+            "BF16" => Dtype::Bf16,
+            "F32" => Dtype::F32,
+            "F64" => Dtype::F64,
+            "F8_E4M3" => Dtype::F8E4m3,
+            "F8_E5M2" => Dtype::F8E5m2,
+            other => return ElementType::Other(other.into()),
+        })
+    }
+
+    /// The type, if weights may have it.
+    pub fn weight(&self) -> Option<Dtype> {
+        match self {
+            ElementType::Weight(dtype) => Some(*dtype),
+            ElementType::Other(_) => None,
         }
     }
 }
@@ -40,8 +80,8 @@ impl Dtype {
 /// One tensor of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TensorInfo {
-    /// Element type; `None` for types that no weight has, such as the int64 of position ids.
-    pub dtype: Option<Dtype>,
+    /// Element type.
+    pub dtype: ElementType,
     /// Dimensions.
     pub shape: Vec<usize>,
     /// Range of bytes, counted from the start of the file.
@@ -196,12 +236,7 @@ impl HeaderVisitor<'_> {
                 range.end, self.file_size
             ));
         }
-        let dtype = match &*entry.dtype {
-            "F16" => Some(Dtype::F16),
-            "BF16" => Some(Dtype::Bf16),
-            "F32" => Some(Dtype::F32),
-            _ => None,
-        };
+        let dtype = ElementType::named(&entry.dtype);
         let expected = |dtype: Dtype| {
             let dims = entry.shape.iter();
             let size = dims
@@ -209,7 +244,7 @@ impl HeaderVisitor<'_> {
                 .try_fold(dtype.size() as u64, u64::checked_mul);
             size == Some(bytes)
         };
-        if !dtype.is_none_or(expected) {
+        if !dtype.weight().is_none_or(expected) {
             return wrong(format!(
                 "tensor {name} of shape {:?} and type {} cannot have {bytes} bytes",
                 entry.shape, entry.dtype

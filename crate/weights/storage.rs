@@ -9,7 +9,8 @@ use super::safetensors::Dtype;
 /// read it, so activations may have another dtype, and an adapter needs no support for f16.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Storage {
-    /// f16 for weights that the files have in f16, f32 for all others: nothing is lost.
+    /// f16 for weights that the files have in f16 or fp8, f32 for all others: nothing is lost. (f64
+    /// is rounded to f32, in which all operations compute.)
     Lossless,
     /// f16: half of f32's memory.
     Half,
@@ -35,7 +36,7 @@ impl Storage {
     pub fn matrix(self, from: Dtype, outputs: usize) -> DType {
         match self {
             Storage::Half if outputs.is_multiple_of(4) => DType::F16,
-            Storage::Lossless if outputs.is_multiple_of(4) && from == Dtype::F16 => DType::F16,
+            Storage::Lossless if outputs.is_multiple_of(4) && fits_f16(from) => DType::F16,
             _ => DType::F32,
         }
     }
@@ -43,10 +44,16 @@ impl Storage {
     /// The dtype of a table on the host. Its rows are widened one by one.
     pub fn table(self, from: Dtype) -> Dtype {
         match (self, from) {
-            (Storage::Half, Dtype::F32) => Dtype::F16,
+            (Storage::Half, Dtype::F32 | Dtype::F64) => Dtype::F16,
+            (_, Dtype::F64) => Dtype::F32,
             _ => from,
         }
     }
+}
+
+/// True if f16 holds every value of `from` exactly.
+fn fits_f16(from: Dtype) -> bool {
+    matches!(from, Dtype::F16 | Dtype::F8E4m3 | Dtype::F8E5m2)
 }
 
 /// Converts the little-endian elements of `bytes`. Returns `None` if one of them is beyond f16's
@@ -69,6 +76,8 @@ pub(super) fn convert(bytes: Vec<u8>, from: Dtype, to: Dtype) -> Option<Vec<u8>>
         Dtype::Bf16 => each(&bytes, from, |value| {
             converted.extend_from_slice(&bf16::from_f32(value).to_le_bytes());
         }),
+        // No tensor is stored in these types unless its file has them.
+        Dtype::F64 | Dtype::F8E4m3 | Dtype::F8E5m2 => return None,
     }
     fits.then_some(converted)
 }
@@ -86,7 +95,23 @@ fn each(bytes: &[u8], from: Dtype, mut act: impl FnMut(f32)) {
         Dtype::F32 => elements(bytes, |b| act(f32::from_le_bytes(b))),
         Dtype::F16 => elements(bytes, |b| act(f16::from_le_bytes(b).to_f32())),
         Dtype::Bf16 => elements(bytes, |b| act(bf16::from_le_bytes(b).to_f32())),
+        Dtype::F64 => elements(bytes, |b| act(f64::from_le_bytes(b) as f32)),
+        Dtype::F8E4m3 => elements(bytes, |b| act(f8_e4m3(b))),
+        // The upper byte of an f16.
+        Dtype::F8E5m2 => elements(bytes, |[b]| act(f16::from_le_bytes([0, b]).to_f32())),
     }
+}
+
+/// Value of an element of type F8_E4M3, "FN" in PyTorch: exponent bias 7, NaN where all bits after
+/// the sign are set, no infinity.
+fn f8_e4m3([bits]: [u8; 1]) -> f32 {
+    let (exponent, mantissa) = (i32::from(bits >> 3 & 15), f32::from(bits & 7));
+    let size = match (exponent, bits & 7) {
+        (15, 7) => f32::NAN,
+        (0, _) => mantissa / 8.0 * 2f32.powi(-6),
+        _ => (1.0 + mantissa / 8.0) * 2f32.powi(exponent - 7),
+    };
+    if bits >= 128 { -size } else { size }
 }
 
 fn elements<const N: usize>(bytes: &[u8], act: impl FnMut([u8; N])) {
@@ -135,6 +160,43 @@ mod tests {
             assert_eq!(to_f32(&back, Dtype::F32), to_f32(&there, to));
         }
         assert_eq!(convert(bytes.clone(), Dtype::F32, Dtype::F32), Some(bytes));
+    }
+
+    #[test]
+    fn fp8_is_widened_exactly() {
+        // Zero, the smallest and largest subnormal, one, the largest value, and negative ones.
+        let e4m3 = [0x00, 0x01, 0x07, 0x38, 0x7e, 0xb8, 0xfe];
+        let values = [
+            0.0,
+            2f32.powi(-9),
+            7.0 * 2f32.powi(-9),
+            1.0,
+            448.0,
+            -1.0,
+            -448.0,
+        ];
+        assert_eq!(to_f32(&e4m3, Dtype::F8E4m3), values);
+        assert!(to_f32(&[0x7f], Dtype::F8E4m3)[0].is_nan());
+        let e5m2 = [0x00, 0x01, 0x3c, 0x7b, 0xbc, 0x7c];
+        let values = [0.0, 2f32.powi(-16), 1.0, 57344.0, -1.0, f32::INFINITY];
+        assert_eq!(to_f32(&e5m2, Dtype::F8E5m2), values);
+        for from in [Dtype::F8E4m3, Dtype::F8E5m2] {
+            let all: Vec<u8> = (0..=255).collect();
+            let half = convert(all.clone(), from, Dtype::F16).expect("f16 holds all");
+            let [there, back] = [to_f32(&all, from), to_f32(&half, Dtype::F16)];
+            let same = |(a, b): (&f32, &f32)| a == b || (a.is_nan() && b.is_nan());
+            assert!(there.iter().zip(&back).all(same), "{from:?}");
+            assert_eq!(Storage::Lossless.matrix(from, 8), DType::F16);
+            assert_eq!(Storage::Half.table(from), from);
+        }
+    }
+
+    #[test]
+    fn f64_is_rounded_to_f32() {
+        let bytes = 0.1f64.to_le_bytes().to_vec();
+        assert_eq!(to_f32(&bytes, Dtype::F64), [0.1f32]);
+        assert_eq!(Storage::Single.table(Dtype::F64), Dtype::F32);
+        assert_eq!(Storage::Lossless.matrix(Dtype::F64, 8), DType::F32);
     }
 
     #[test]

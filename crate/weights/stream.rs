@@ -102,7 +102,8 @@ impl<'a> WeightReader<'a> {
                     if let Some(table) = self.table(found, to).await? {
                         return Ok(Loaded::Table(table));
                     }
-                    (to, self.done) = (found.dtype, done);
+                    // A table of f32, or of f64 rounded to it, with a value beyond f16's range.
+                    (to, self.done) = (Dtype::F32, done);
                 }
             }
         }

@@ -49,9 +49,15 @@ pub(super) fn usual_in_folder(part: &str, name: &str) -> bool {
     match part {
         // The encoder, from pictures to latents.
         "vae" => starts(&["encoder.", "quant_conv."]),
-        // Position ids are 0, 1, 2, …; the projection is for comparing texts with pictures.
+        // Position ids are 0, 1, 2, …; the rest of CLIP compares texts with pictures.
         "text_encoder" => {
-            name.ends_with("position_ids") || starts(&["text_projection.", "logit_scale"])
+            name.ends_with("position_ids")
+                || starts(&[
+                    "text_projection.",
+                    "logit_scale",
+                    "vision_model.",
+                    "visual_projection.",
+                ])
         }
         _ => false,
     }
@@ -66,18 +72,20 @@ pub(super) fn usual_in_checkpoint(name: &str, layers: usize) -> bool {
             .iter()
             .any(|start| rest.starts_with(start));
     }
-    if let Some(rest) = rest(Ldm::OPEN_CLIP) {
+    if let Some(rest) = rest(Ldm::OPEN_CLIP).or(rest(Ldm::SGM_OPEN_CLIP)) {
         // The last layer is not run: its input is the prompt's embedding.
         return rest.starts_with(&format!("transformer.resblocks.{layers}."))
             || ["logit_scale", "text_projection", "attn_mask", "visual."]
                 .iter()
                 .any(|start| rest.starts_with(start));
     }
-    if let Some(rest) = rest("cond_stage_model.") {
+    if let Some(rest) = rest("cond_stage_model.").or(rest("conditioner.embedders.0.")) {
         return ["position_ids", "logit_scale"]
             .iter()
             .any(|end| rest.ends_with(end))
-            || rest.contains("text_projection");
+            || ["text_projection", "vision_model.", "visual_projection."]
+                .iter()
+                .any(|part| rest.contains(part));
     }
     // Left over from training: averages, the optimizer's state, tables of the noise schedule. The
     // last two keys tell what the model predicts.
@@ -114,7 +122,7 @@ mod tests {
 
     use super::{usual_in_checkpoint, usual_in_folder, warning};
     use crate::weights::file::WeightFile;
-    use crate::weights::safetensors::{Header, TensorInfo};
+    use crate::weights::safetensors::{ElementType, Header, TensorInfo};
 
     #[test]
     fn usual_tensors_are_told_from_unexpected_ones() {
@@ -123,12 +131,22 @@ mod tests {
             "text_encoder",
             "text_model.embeddings.position_ids"
         ));
+        for rest_of_clip in [
+            "vision_model.post_layernorm.bias",
+            "visual_projection.weight",
+        ] {
+            assert!(usual_in_folder("text_encoder", rest_of_clip));
+            assert!(!usual_in_folder("unet", rest_of_clip));
+        }
         assert!(!usual_in_folder("unet", "encoder.conv_in.weight"));
         assert!(!usual_in_folder("vae", "decoder.conv_in.weight"));
         for name in [
             "first_stage_model.quant_conv.bias",
             "cond_stage_model.model.transformer.resblocks.23.ln_1.bias",
             "cond_stage_model.transformer.text_model.embeddings.position_ids",
+            "cond_stage_model.transformer.vision_model.embeddings.class_embedding",
+            "conditioner.embedders.0.model.transformer.resblocks.23.ln_1.bias",
+            "denoiser.sigmas",
             "model_ema.diffusion_modelinput_blocks00weight",
             "sqrt_recipm1_alphas_cumprod",
         ] {
@@ -147,7 +165,7 @@ mod tests {
     #[test]
     fn warnings_name_unexpected_tensors_with_control_characters_escaped() {
         let info = TensorInfo {
-            dtype: None,
+            dtype: ElementType::Other("I64".into()),
             shape: Vec::new(),
             range: 0..0,
         };

@@ -17,7 +17,7 @@ import { psnr } from "./studio.mjs";
 /** @typedef {import("./studio.mjs").Picture} Picture */
 
 const SETTINGS = { ...DEMO, guidance_scale: "3", steps: "8" };
-const PATIENCE_MS = 300_000;
+const PATIENCE_S = 180;
 const CLOSE_DB = 35;
 /** The address of the page with these settings. */
 const fragment = `#${new URLSearchParams(
@@ -36,9 +36,34 @@ describe("Firefox", () => {
     await server?.close();
   });
 
-  /** @param {Page} page */
-  async function ready(page) {
-    await page.waitForSelector("darkroom-studio[data-engine=ready]", { timeout: PATIENCE_MS });
+  /**
+   * The state of the studio, for waiting and for messages.
+   * @param {Page} page
+   * @returns {Promise<Record<string, string | undefined>>}
+   */
+  const state = (page) =>
+    page.evaluate(() => {
+      const studio = /** @type {HTMLElement | null} */ (document.querySelector("darkroom-studio"));
+      const text = (/** @type {string} */ part) =>
+        studio?.shadowRoot?.querySelector(`[data-part=${part}]`)?.textContent?.trim() ?? "";
+      return { ...studio?.dataset, status: text("status"), problem: text("problem") };
+    });
+
+  /**
+   * Waits for a state of the studio.
+   * @param {Page} page
+   * @param {"engine" | "work"} name
+   * @param {string} value
+   */
+  async function until(page, name, value) {
+    const began = performance.now();
+    for (;;) {
+      const now = await state(page);
+      if (now[name] === value) return now;
+      const seconds = (performance.now() - began) / 1000;
+      assert.ok(seconds < PATIENCE_S, `after ${seconds} s: ${JSON.stringify(now)}`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
   }
 
   /**
@@ -48,14 +73,14 @@ describe("Firefox", () => {
    */
   async function generate(page) {
     await page.locator("darkroom-studio >>> [data-act=generate]").click();
-    const finished = "darkroom-studio >>> .picture[data-state=finished] canvas";
-    await page.waitForSelector("darkroom-studio[data-work=idle]", { timeout: PATIENCE_MS });
-    const canvas = await page.waitForSelector(finished, { timeout: PATIENCE_MS });
-    assert.ok(canvas);
-    return canvas.evaluate((element) => {
-      if (!(element instanceof HTMLCanvasElement)) throw new TypeError("not a canvas");
-      const { width, height } = element;
-      const data = element.getContext("2d")?.getImageData(0, 0, width, height).data;
+    await until(page, "work", "running");
+    await until(page, "work", "idle");
+    return page.evaluate(() => {
+      const root = document.querySelector("darkroom-studio")?.shadowRoot;
+      const canvas = root?.querySelector(".picture[data-state=finished] canvas");
+      if (!(canvas instanceof HTMLCanvasElement)) throw new TypeError("no finished picture");
+      const { width, height } = canvas;
+      const data = canvas.getContext("2d")?.getImageData(0, 0, width, height).data;
       return { width, height, bytes: [...(data ?? [])] };
     });
   }
@@ -90,25 +115,22 @@ describe("Firefox", () => {
     const errors = [];
     page.on("pageerror", (error) => errors.push(String(error)));
     await page.goto(server.address + fragment);
-    await ready(page);
+    await until(page, "engine", "ready");
     const began = performance.now();
     const picture = await generate(page);
     console.log(`8 steps in Firefox: ${((performance.now() - began) / 1000).toFixed(1)} s`);
-    const device = await page.$eval("darkroom-studio", (studio) =>
-      studio.getAttribute("data-device"),
-    );
-    assert.equal(device, "cpu");
+    assert.equal((await state(page)).device, "cpu");
     const alike = psnr(picture, await native(page));
     console.log(`compared with the native command: ${alike.toFixed(1)} dB`);
     assert.ok(alike > CLOSE_DB, `${alike} dB`);
 
     await page.waitForFunction(
       async () => (await caches.keys()).some((name) => name.startsWith("darkroom-shell-")),
-      { timeout: PATIENCE_MS },
+      { timeout: PATIENCE_S * 1000 },
     );
     await server.close();
     await page.reload();
-    await ready(page);
+    await until(page, "engine", "ready");
     assert.deepEqual(await generate(page), picture, "another picture without the server");
     assert.deepEqual(errors, []);
     await page.close();

@@ -41,7 +41,7 @@ fn measure(model: &Model, runtime: &Runtime, size: Option<usize>) {
         plan.weights
     );
 
-    let default = pipeline.config().default_size();
+    let [default, _] = pipeline.config().default_size();
     let size = size.unwrap_or(default);
     let plan = pipeline.memory_plan(size, size);
     let request = Request {

@@ -48,7 +48,11 @@ impl Scaled {
         let ranges: Vec<_> = found
             .into_iter()
             .map(|name| {
-                assert_eq!(header.tensors[name].dtype, Some(Dtype::F16), "{name}");
+                assert_eq!(
+                    header.tensors[name].dtype.weight(),
+                    Some(Dtype::F16),
+                    "{name}"
+                );
                 header.tensors[name].range.clone()
             })
             .collect();

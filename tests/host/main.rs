@@ -5,10 +5,14 @@
 
 mod bad_input;
 mod bad_network;
+mod catalogue;
 mod command;
 mod cpu_ops;
+mod limits;
 mod memory;
+mod models_command;
 mod noise;
+mod outputs;
 mod parity;
 mod precision;
 mod prompts;
@@ -20,6 +24,7 @@ mod support;
 mod tokens;
 mod tuning;
 mod vae_tiles;
+mod variants;
 
 use serde_json::Value;
 

@@ -16,6 +16,7 @@ fn clip(golden: &Value, kind: &str) -> Tokenizer {
         tokenizer_config: Some(&file("tokenizer_config.json")),
         special_tokens_map: Some(&file("special_tokens_map.json")),
         tokenizer_json: None,
+        added_tokens: None,
     })
     .unwrap()
 }
@@ -74,6 +75,7 @@ fn token_ids_of_the_demo_model_equal_transformers() {
         tokenizer_config: Some(&config),
         special_tokens_map: Some(&map),
         tokenizer_json: Some(&json),
+        added_tokens: None,
     };
     let only_json = TokenizerFiles {
         tokenizer_json: Some(&json),

@@ -164,7 +164,8 @@ impl Entry {
         (name, dtype, shape)
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    /// The values, in the element type.
+    pub fn bytes(&self) -> Vec<u8> {
         let Entry(name, dtype, shape, center, exponent) = self;
         let count = shape.iter().product();
         let values = values(name, count, *center, *exponent);

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::command::{self, Stream, ask, cargo, line, program, watched};
+use crate::command::{self, Stream, cargo, line, program, watched};
 use crate::setup::{self, WasmToolchain};
 use crate::{Result, checkout, no_arguments, paths};
 
@@ -179,44 +179,20 @@ fn generator() -> Result<PathBuf> {
     Ok(paths::native_target()?.join("release").join(name))
 }
 
-/// Program for Node that compresses a file at each format's best level and prints the sizes.
-const COMPRESS: &str = "
-    const { readFileSync } = require('fs'), z = require('zlib'), b = readFileSync(process.argv[1]);
-    const params = {
-        [z.constants.BROTLI_PARAM_QUALITY]: 11,
-        [z.constants.BROTLI_PARAM_LGWIN]: 24,
-    };
-    const sizes = [z.gzipSync(b, { level: 9 }), z.brotliCompressSync(b, { params })];
-    console.log(b.length, ...sizes.map((bytes) => bytes.length));";
-
 /// Sizes of a file as a server would send it. Node compresses, so that xtask needs no library for
-/// it. The sizes are cached beside the file, because the best Brotli level takes half a minute.
+/// it, and caches the copies beside the file: the best Brotli level takes half a minute or more.
 pub fn sizes(file: &Path, node: &Path) -> Result<TransferSizes> {
-    let bytes = fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let stamp = paths::fingerprint(&[&bytes]);
-    let kept = file.with_file_name(".sizes");
-    let line = match fs::read_to_string(&kept)
-        .ok()
-        .and_then(|text| Some(text.strip_prefix(&stamp)?.to_owned()))
-    {
-        Some(line) => line,
-        None => {
-            let line = ask(Command::new(node).args(["-e", COMPRESS]).arg(file))
-                .ok_or("node could not compress the module")?;
-            fs::write(&kept, format!("{stamp} {line}"))
-                .map_err(|error| format!("{}: {error}", kept.display()))?;
-            line
-        }
-    };
-    let numbers: Vec<u64> = line
-        .split_whitespace()
-        .filter_map(|word| word.parse().ok())
-        .collect();
+    let mut compress = program(node);
+    compress
+        .arg(paths::root().join("tests/browser/build/compress.mjs"))
+        .arg(file);
+    let line = command::output(&mut compress)?;
+    let words = line.split_whitespace();
+    let numbers: Vec<u64> = words.filter_map(|word| word.parse().ok()).collect();
     match numbers[..] {
         [raw, gzip, brotli] => Ok(TransferSizes { raw, gzip, brotli }),
         _ => Err(format!(
-            "{}: expected three numbers, found {line:?}",
-            kept.display()
+            "compress.mjs: expected three numbers, found {line:?}"
         )),
     }
 }

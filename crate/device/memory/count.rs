@@ -57,7 +57,7 @@ impl CountedRun {
         let prompts = text_encoder.encode(embedded);
         let mut run = CountedRun {
             cross_attn_kv: unet.cross_attn_kv(&prompts),
-            times: unet.times(&[0.0; TIMESTEPS], &prompts),
+            times: unet.times(&[0.0; TIMESTEPS], 1.0, &prompts),
             pools: Pools::new(limit),
             ops,
             dtype,

@@ -103,6 +103,14 @@ impl MemoryPlan {
     }
 }
 
+impl MemoryPlan {
+    /// True if device and host together take at most `limit` bytes. On the CPU both are the same
+    /// memory.
+    pub fn fits(&self, limit: Option<u64>) -> bool {
+        limit.is_none_or(|limit| self.total.saturating_add(self.host) <= limit)
+    }
+}
+
 impl std::fmt::Display for MemoryPlan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mb = |bytes: u64| bytes as f64 / 1e6;

@@ -54,6 +54,18 @@ impl Folder {
         }
     }
 
+    /// Names of the files in `folder`; none where there is no such folder.
+    pub(super) fn list(&self, folder: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.path(folder));
+        let files = entries.into_iter().flatten().flatten();
+        let files = files.filter(|entry| entry.path().is_file());
+        let mut names: Vec<String> = files
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        names
+    }
+
     pub(super) fn read(&self, path: &str, range: Range<u64>) -> Result<Vec<u8>> {
         let read = || {
             let mut file = File::open(self.path(path))?;
@@ -75,6 +87,10 @@ impl Folder {
 impl Source for Folder {
     fn size<'a>(&'a self, path: &'a str) -> SourceFuture<'a, Option<u64>> {
         Box::pin(async move { self.size(path) })
+    }
+
+    fn list<'a>(&'a self, folder: &'a str) -> SourceFuture<'a, Option<Vec<String>>> {
+        Box::pin(async move { Ok(Some(self.list(folder))) })
     }
 
     fn read<'a>(&'a self, path: &'a str, range: Range<u64>) -> SourceFuture<'a, Vec<u8>> {

@@ -1,6 +1,7 @@
 //! A model folder on a web server.
 
 use std::collections::HashMap;
+use std::io::Read;
 use std::ops::Range;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -15,6 +16,8 @@ use crate::error::{Error, Result};
 /// downloaded whole, once, into memory.
 pub struct Address {
     base: String,
+    /// The address's query with its question mark, sent with every file; or nothing.
+    query: String,
     agent: ureq::Agent,
     token: Option<String>,
     /// Files of servers that ignore ranges.
@@ -50,11 +53,51 @@ pub(super) fn refusal(status: u16) -> String {
     format!("the server answered {status}: {what}")
 }
 
+/// True if the address itself is a file that holds weights, by its first bytes: many hosts give
+/// files addresses without a name (`…/download/models/8821`), and redirect them.
+///
+/// # Errors
+/// [`Error::Fetch`] where the server wants to know who asks.
+pub(super) fn is_weight_file(address: &str) -> Result<bool> {
+    let request = agent().get(address).header("Range", "bytes=0-15");
+    // The folder's first file gives the error of a server that cannot be reached.
+    let Ok(mut response) = request.call() else {
+        return Ok(false);
+    };
+    match response.status().as_u16() {
+        200 | 206 => (),
+        401 => {
+            let what = refusal(401);
+            let advice = "download the file with a browser and give its path";
+            return Err(Error::fetch(address, format!("{what}; {advice}")));
+        }
+        _ => return Ok(false),
+    }
+    let mut first = Vec::new();
+    // A server that ignores the range sends everything; the rest is not read.
+    let body = response.body_mut().as_reader().take(16);
+    if std::io::BufReader::new(body)
+        .read_to_end(&mut first)
+        .is_err()
+    {
+        return Ok(false);
+    }
+    let safetensors = first.first_chunk().is_some_and(|&length| {
+        (2..1 << 32).contains(&u64::from_le_bytes(length)) && first.get(8) == Some(&b'{')
+    });
+    // Formats that are refused by name once the file is read.
+    let others = [&b"PK\x03\x04"[..], b"\x80\x02", b"GGUF"];
+    Ok(safetensors || others.into_iter().any(|magic| first.starts_with(magic)))
+}
+
 impl Address {
-    /// Names the folder at `base`, an http or https address.
+    /// Names the folder at `base`, an http or https address. Some hosts put keys in its query.
     pub fn new(base: &str) -> Self {
+        let base = base.split('#').next().unwrap_or(base);
+        let (base, query) = base.split_at(base.find('?').unwrap_or(base.len()));
         Address {
             base: base.trim_end_matches('/').to_string(),
+            query: query.to_string(),
             agent: agent(),
             token: None,
             whole: Mutex::default(),
@@ -172,6 +215,6 @@ impl Source for Address {
     }
 
     fn describe(&self, path: &str) -> String {
-        format!("{}/{path}", self.base)
+        format!("{}/{path}{}", self.base, self.query)
     }
 }

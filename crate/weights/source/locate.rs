@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Source;
 use super::folder::Folder;
-use super::http::Address;
+use super::http::{Address, is_weight_file};
 use super::hub::{Hub, HubName, OnHubEvent, raw_file};
 use super::single_file::SingleFile;
 use crate::error::{Error, Result};
@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 /// Opens the model that `place` names:
 ///
 /// - a folder in diffusers' layout, or a `.safetensors` file, on disk;
-/// - the http(s) address of such a folder or file, read by byte ranges;
+/// - the http(s) address of such a folder or file, read by byte ranges; an address without an
+///   ending is asked what it is;
 /// - `owner/name` or `owner/name@revision`: a folder on Hugging Face, downloaded into its cache
 ///   folder ([`Hub`]). A folder or file on disk of that name comes first.
 ///
@@ -64,9 +65,11 @@ fn find(place: &str, on_event: OnHubEvent) -> Result<(Box<dyn Source>, Option<St
         }
         let address = raw_file(&format!("{scheme}{rest}"));
         let path = address.split(['?', '#']).next().unwrap_or(&address);
-        return Ok(match path.rfind('/') {
+        let end = path.rfind('/').filter(|&end| end + 1 < path.len());
+        let file = path.to_lowercase().ends_with(".safetensors") || is_weight_file(&address)?;
+        return Ok(match end {
             // The query stays with the name: some hosts put keys there.
-            Some(end) if path.to_lowercase().ends_with(".safetensors") => (
+            Some(end) if file => (
                 Box::new(Address::new(&address[..end])),
                 Some(address[end + 1..].to_string()),
             ),

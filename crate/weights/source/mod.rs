@@ -33,6 +33,12 @@ pub trait Source {
     /// Size in bytes of the file at `path` (relative, with `/`); `None` if there is no such file.
     /// Costs a request at most, never the file.
     fn size<'a>(&'a self, path: &'a str) -> SourceFuture<'a, Option<u64>>;
+    /// Names of the files in `folder`, of which "" is the model itself; `None` where the source
+    /// cannot list.
+    fn list<'a>(&'a self, folder: &'a str) -> SourceFuture<'a, Option<Vec<String>>> {
+        let _ = folder;
+        Box::pin(async { Ok(None) })
+    }
     /// Reads the bytes of `range`, all of them.
     fn read<'a>(&'a self, path: &'a str, range: Range<u64>) -> SourceFuture<'a, Vec<u8>>;
     /// Announces the ranges that will be read, in this order, before the first of them is read. A

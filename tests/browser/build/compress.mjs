@@ -1,11 +1,14 @@
 // @ts-check
-/** The engine's module, and its compressed copies. */
+/**
+ * A WebAssembly module and its compressed copies. `node compress.mjs FILE` prints the three sizes.
+ * It needs no packages.
+ */
 import { createHash } from "node:crypto";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { brotliCompress, constants, gzip } from "node:zlib";
-import { WWW } from "./bundle.mjs";
 
 /**
  * @typedef {object} Engine
@@ -26,14 +29,15 @@ const BROTLI = {
 export const hashOf = (bytes) => createHash("sha256").update(bytes).digest("hex").slice(0, 8);
 
 /**
- * Reads the built engine and compresses it at each format's best level. That takes half a minute,
+ * Reads a module and compresses it at each format's best level. That takes half a minute or more,
  * so that the copies are cached in a hidden folder beside the module.
+ * @param {string} file
  * @returns {Promise<Engine>}
  */
-export async function readEngine() {
-  const bytes = await readFile(join(WWW, "pkg/darkroom_bg.wasm"));
+export async function readEngine(file) {
+  const bytes = await readFile(file);
   const hash = hashOf(bytes);
-  const cache = join(WWW, "pkg/.compressed");
+  const cache = join(dirname(file), ".compressed");
   const [gz, br] = ["gz", "br"].map((format) => join(cache, `${hash}.${format}`));
   const cached = await Promise.all([readFile(gz), readFile(br)]).catch(() => null);
   if (cached) return { bytes, hash, gzip: cached[0], brotli: cached[1] };
@@ -45,4 +49,9 @@ export async function readEngine() {
   await mkdir(cache, { recursive: true });
   await Promise.all([writeFile(gz, gzipped), writeFile(br, brotli)]);
   return { bytes, hash, gzip: gzipped, brotli };
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const { bytes, gzip, brotli } = await readEngine(process.argv[2]);
+  console.log(bytes.length, gzip.length, brotli.length);
 }

@@ -21,7 +21,6 @@ export const sourcesOf = (html) => ({
  * @property {string} style address of the page's style sheet
  * @property {Map<string, string>} scripts addresses of bundles, by source
  * @property {string} studioStyle address of the style sheet in the shadow root
- * @property {string} worker address of the engine's worker
  * @property {string} form contents of the shadow root
  */
 
@@ -29,14 +28,10 @@ export const sourcesOf = (html) => ({
  * @param {string} html
  * @param {Parts} parts
  */
-export function rewrite(html, { style, scripts, studioStyle, worker, form }) {
+export function rewrite(html, { style, scripts, studioStyle, form }) {
   const hasStudio = ELEMENT.test(html);
-  const hints = hasStudio
-    ? [
-        `<link rel="preload" href="${studioStyle}" as="style">`,
-        `<link rel="modulepreload" href="${worker}" as="worker">`,
-      ]
-    : [];
+  // No hint for the worker: a worker takes no preloaded file, so that it would be asked for twice.
+  const hints = hasStudio ? [`<link rel="preload" href="${studioStyle}" as="style">`] : [];
   let isFirst = true;
   const page = html
     .replace(PRELOAD, "")

@@ -19,7 +19,7 @@ const ENGINE = "pkg/darkroom_bg.wasm";
 /** Entry points of the npm package; the second may not exist yet. */
 const PACKAGE = ["darkroom-studio.js", "api.js"];
 
-const engine = await readEngine();
+const engine = await readEngine(join(WWW, ENGINE));
 const css = await bundleCss(await studioStyleFiles());
 for (const folder of [dist, npm, maps]) {
   await rm(folder, { recursive: true, force: true });
@@ -54,7 +54,7 @@ async function makePage() {
       ? await bundleInto(dist, { ...common, entries: scripts })
       : new Map();
     const form = template();
-    const parts = { style, scripts: bundled, studioStyle, worker: workerPath, form };
+    const parts = { style, scripts: bundled, studioStyle, form };
     const page = absolute(rewrite(html, parts), name, address);
     await write(dist, name, page);
     if (name !== "index.html") shell.add(name);

@@ -175,7 +175,9 @@ impl Target for Headers {
                 "{name}: {:?}",
                 info.range
             );
-            let Some(dtype) = info.dtype else { continue };
+            let Some(dtype) = info.dtype.weight() else {
+                continue;
+            };
             let elements = info.shape.iter().map(|&n| n as u128).product::<u128>();
             let bytes = elements * dtype.size() as u128;
             assert_eq!(

@@ -92,10 +92,10 @@ impl Target for Plans {
         };
         config.check()?;
         SamplerKind::from_config(&config.scheduler)?;
+        let size = config.default_size();
         assert!(
-            (1..=1 << 20).contains(&config.default_size()),
-            "{}",
-            config.default_size()
+            size.iter().all(|side| (1..=1 << 20).contains(side)),
+            "{size:?}"
         );
         for required in plan(&config)?.iter().flatten() {
             assert!(required.shape.iter().all(|&n| n > 0), "{required:?}");

@@ -13,6 +13,7 @@ const MERGES: &str = "tokenizer/merges.txt";
 const JSON: &str = "tokenizer/tokenizer.json";
 const CONFIG: &str = "tokenizer/tokenizer_config.json";
 const MAP: &str = "tokenizer/special_tokens_map.json";
+const ADDED: &str = "tokenizer/added_tokens.json";
 const PROMPT: &str = "prompt";
 
 pub struct Files {
@@ -26,7 +27,7 @@ pub struct Files {
 impl Files {
     pub fn new() -> Self {
         let models = MODELS.map(|model| {
-            let files = [VOCAB, MERGES, JSON, CONFIG, MAP];
+            let files = [VOCAB, MERGES, JSON, CONFIG, MAP, ADDED];
             let there = files.map(|name| Some((name, file(&format!("{model}/{name}"))?)));
             Input(there.into_iter().flatten().collect())
         });
@@ -49,6 +50,7 @@ impl Files {
             "model":{{"type":"BPE","end_of_word_suffix":"</w>","vocab":{vocab},
             "merges":[["a","b"],"ab c</w>"]}}}}"#
         );
+        let added = r#"{"<toy>":12,"<|endoftext|>":11}"#;
         let merges = "#version: 0.2\na b\nab c</w>\n";
         let input = |files: &[(&'static str, &str)]| {
             Input(
@@ -61,6 +63,7 @@ impl Files {
         let small = vec![
             input(&[(VOCAB, vocab), (MERGES, merges), (CONFIG, config)]),
             input(&[(VOCAB, vocab), (MERGES, merges), (MAP, map)]),
+            input(&[(VOCAB, vocab), (MERGES, merges), (MAP, map), (ADDED, added)]),
             input(&[(JSON, &json)]),
             input(&[(JSON, &json), (CONFIG, config), (MAP, map)]),
         ];
@@ -160,6 +163,7 @@ impl Target for Files {
             tokenizer_json: input.get(JSON),
             tokenizer_config: input.get(CONFIG),
             special_tokens_map: input.get(MAP),
+            added_tokens: input.get(ADDED),
         })?;
         let prompt = String::from_utf8_lossy(input.get(PROMPT).unwrap_or_default());
         text::check(&tokenizer, &prompt, false)

@@ -122,7 +122,10 @@ fn a_recorded_step_costs_the_host_less() {
     let pipeline = RandomModel::thin_sd15(8).load(&runtime);
     let (unet, width) = (pipeline.unet(), pipeline.config().unet.cross_attention_dim);
     let prompts = prompts(&runtime, 2, 77, width);
-    let (times, prompt) = (unet.times(&[500.0], &prompts), unet.cross_attn_kv(&prompts));
+    let (times, prompt) = (
+        unet.times(&[500.0], 1.0, &prompts),
+        unet.cross_attn_kv(&prompts),
+    );
     let predict = |latent, time: &Tensor<2>| unet.predict(latent, time, &prompt);
     let init = DeviceLatentInit {
         latent: vec![0.5; 4],

@@ -31,6 +31,7 @@ fn runtime(gpu: &Gpu, memory: TileMemory, dtype: DType) -> Runtime {
         name: format!("{memory:?} {dtype:?}"),
         software: true,
         buffer_limit: u64::MAX,
+        memory_limit: None,
     }
 }
 

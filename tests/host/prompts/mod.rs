@@ -27,6 +27,7 @@ fn clip(padding: &str) -> Tokenizer {
         tokenizer_config: Some(config.as_bytes()),
         special_tokens_map: None,
         tokenizer_json: None,
+        added_tokens: None,
     })
     .unwrap()
 }

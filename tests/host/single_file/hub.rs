@@ -307,11 +307,48 @@ fn a_revision_is_the_one_that_was_named() {
     let words = [&*hub.hub.address, "v9", "does not exist"];
     user.fails(&format!("{MODEL}@v9"), &environment, &words);
     user.fails("owner/other", &environment, &["owner/other", "404"]);
+    let words = [
+        "404",
+        "lives on as stable-diffusion-v1-5/stable-diffusion-v1-5",
+    ];
+    user.fails("runwayml/stable-diffusion-v1-5", &environment, &words);
     // What is on disk comes first.
     let before = hub.hub.received().len();
     std::fs::create_dir_all(user.0.0.join(MODEL)).expect("a folder");
     user.fails(MODEL, &environment, &[MODEL, "no such file"]);
     assert_eq!(hub.hub.received().len(), before);
+}
+
+/// `darkroom models` asks for configurations and headers, and for no weights.
+#[test]
+fn a_model_is_surveyed_without_a_download() {
+    let hub = Hub::start(vec![("main", files("sd1-pndm"))], ranges);
+    let user = User::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_darkroom"));
+    let output = command
+        .args(["models", MODEL, "--device", "cpu", "--json"])
+        .env("HF_HOME", user.home())
+        .env("DARKROOM_HUB", &hub.hub.address)
+        .envs(["NO_PROXY", "no_proxy"].map(|name| (name, "*")))
+        .output()
+        .expect("the command");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{message}");
+    let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let sizes = files("sd1-pndm");
+    let weights = sizes
+        .iter()
+        .filter(|(path, _)| path.ends_with(".safetensors"));
+    let bytes: usize = weights.map(|(_, bytes)| bytes.len()).sum();
+    assert_eq!(json["survey"]["file_bytes"], bytes);
+    assert!(whole(&hub.store).is_empty());
+    // The length and the JSON of three headers.
+    assert_eq!(hub.store.received().len(), 6);
+    assert!(
+        !user
+            .cached(&format!("snapshots/{}/{UNET}", commit("main")))
+            .exists()
+    );
 }
 
 #[test]

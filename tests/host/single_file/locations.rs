@@ -204,6 +204,76 @@ fn files_at_addresses_equal_the_file_on_disk() {
     );
 }
 
+/// Hosts of models give files addresses without a name, and redirect them to a store.
+#[test]
+fn addresses_without_an_ending_are_recognised_by_their_content() {
+    let scratch = Scratch::new();
+    let bytes = Arc::new(Kind::reduced("sd1", 862).file());
+    std::fs::write(scratch.0.join("model.safetensors"), &*bytes).expect("a file");
+    let vocab = golden().join("models/tokenizer");
+    let vocab = ["--vocab", vocab.to_str().expect("UTF-8")];
+    let expected = latent(&scratch.0, "model.safetensors", &vocab);
+
+    let file = bytes.clone();
+    let store = Server::start(move |request| match request.path.as_str() {
+        "/bucket/0a1b?signed=1" => ranges(request, &file),
+        _ => not_found(),
+    });
+    let to = format!("{}/bucket/0a1b?signed=1", store.address);
+    let (file, pickle) = (bytes.clone(), b"PK\x03\x04\0\0\x08\x08archive/data.pkl");
+    let site = Server::start(move |request| match request.path.as_str() {
+        "/api/download/models/8821" | "/api/download/models/8821?type=Model&format=SafeTensor" => {
+            response(
+                "307 Temporary Redirect",
+                &format!("Location: {to}\r\n"),
+                b"",
+            )
+        }
+        "/direct" | "/file.ckpt?download=true" => ranges(request, &file),
+        "/whole" => response("200 OK", "", &file),
+        "/pickle" => ranges(request, pickle),
+        "/private/1" => response("401 Unauthorized", "", b"{\"error\":\"Unauthorized\"}"),
+        "/page" => response("200 OK", "", b"<!doctype html><p>a model</p>"),
+        _ => not_found(),
+    });
+    for path in [
+        "/api/download/models/8821",
+        "/api/download/models/8821?type=Model&format=SafeTensor",
+        "/direct",
+        "/file.ckpt?download=true",
+        "/whole",
+    ] {
+        let address = format!("{}{path}", site.address);
+        assert_eq!(latent(&scratch.0, &address, &vocab), expected, "{path}");
+    }
+    check_headers(&site);
+    check_headers(&store);
+    let fails = |path: &str, words: &[&str]| {
+        fails(&scratch.0, &format!("{}{path}", site.address), words);
+    };
+    fails("/pickle", &["/pickle", "PyTorch pickle"]);
+    fails("/private/1", &["/private/1", "401", "with a browser"]);
+    // A page is taken for a folder, as a server may show one for it.
+    fails("/page", &["/page/unet/config.json", "no such file"]);
+    fails("/nowhere", &["/nowhere/unet/config.json", "no such file"]);
+}
+
+/// Some hosts want a key with every file.
+#[test]
+fn the_query_of_a_folders_address_goes_with_every_file() {
+    let scratch = Scratch::new();
+    let here = model();
+    let expected = latent(&scratch.0, here.to_str().expect("UTF-8"), &[]);
+    let server = Server::start(|request| match file_below("/model/", request) {
+        Some(bytes) if request.path.ends_with("?key=a/b") => ranges(request, &bytes),
+        _ => not_found(),
+    });
+    for end in ["", "/"] {
+        let address = format!("{}/model{end}?key=a/b", server.address);
+        assert_eq!(latent(&scratch.0, &address, &[]), expected);
+    }
+}
+
 /// SD2 files rarely name their prediction type. The engine then detects it and shows a warning.
 #[test]
 fn a_missing_prediction_type_is_detected_with_a_warning() {

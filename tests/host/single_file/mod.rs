@@ -16,9 +16,9 @@ use pollster::block_on;
 use crate::support::{cpu, repository};
 
 /// A checkpoint without its weights. Everything that comes before them can be read.
-struct HeaderOnly {
-    bytes: Vec<u8>,
-    size: u64,
+pub struct HeaderOnly {
+    pub bytes: Vec<u8>,
+    pub size: u64,
 }
 
 impl HeaderOnly {

@@ -2,7 +2,7 @@
 //! configuration that is derived from them is the published one.
 
 use darkroom::LoadOptions;
-use darkroom::config::{Activation, PredictionType};
+use darkroom::config::{Activation, MidBlockKind, ModelKind, PredictionType};
 use darkroom::weights::checkpoint::Checkpoint;
 use pollster::block_on;
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ fn configurations_are_the_published_ones() {
         assert_eq!(column(|block| block.up_attention.into()), [1, 1, 1, 0]);
         let heads = if sd1 { [8; 4] } else { [5, 10, 20, 20] };
         assert_eq!(column(|block| block.heads), heads);
-        assert!(unet.mid_attention && unet.flip_sin_to_cos);
+        assert!(unet.mid_block == MidBlockKind::Attention && unet.flip_sin_to_cos);
         assert_eq!((unet.in_channels, unet.out_channels), (4, 4));
         assert_eq!((unet.norm_num_groups, unet.norm_eps), (32, 1e-5));
         assert_eq!(unet.use_linear_projection, !sd1);
@@ -71,12 +71,12 @@ fn configurations_are_the_published_ones() {
         assert_eq!((vae.scaling_factor, vae.norm_num_groups), (0.18215, 32));
         assert!(vae.use_post_quant_conv && vae.mid_block_add_attention);
 
-        assert_eq!(config.default_size(), 512);
+        assert_eq!(config.default_size(), [512; 2]);
         assert_eq!(config.scheduler.class_name, "PNDMScheduler");
         let config = checkpoint
             .config(PredictionType::VPrediction)
             .expect("a model");
-        assert_eq!(config.default_size(), if sd1 { 512 } else { 768 });
+        assert_eq!(config.default_size(), [if sd1 { 512 } else { 768 }; 2]);
         assert_eq!(config.scheduler.class_name, "DDIMScheduler");
         assert_eq!(
             config.scheduler.prediction_type,
@@ -138,4 +138,43 @@ fn the_prediction_type_is_read_from_metadata_and_names() {
     let source = published("sd1", &["v_pred", "ztsnr"], Value::Null);
     let config = checkpoint(&source).config(PredictionType::VPrediction);
     assert!(config.expect("a model").scheduler.rescale_betas_zero_snr);
+}
+
+/// A latent consistency model has one tensor more; SD-Turbo's text encoder has another name.
+#[test]
+fn few_step_models_are_recognised() {
+    let of = |kind: &str, more: Option<&str>, [old, new]: [&str; 2]| {
+        let kind = Kind::read(kind);
+        let full = kind
+            .full
+            .iter()
+            .map(|(name, shape)| (name.replace(old, new), &shape[..]));
+        let full: Vec<_> = full.collect();
+        let more = more.map(|name| (name, "F16", &[320, 256][..]));
+        let tensors = full
+            .iter()
+            .map(|(name, shape)| (name.as_str(), "F16", *shape));
+        let (bytes, size) = header(tensors.chain(more), &Value::Null);
+        let checkpoint = checkpoint(&HeaderOnly { bytes, size });
+        let prediction = checkpoint.prediction();
+        let config = checkpoint.config(prediction.unwrap_or(PredictionType::VPrediction));
+        let config = config.unwrap_or_else(|e| panic!("{e}"));
+        (ModelKind::of(&config), prediction, config)
+    };
+    let same = ["", ""];
+    let cond_proj = "model.diffusion_model.time_embed.cond_proj.weight";
+    let epsilon = Some(PredictionType::Epsilon);
+    let (kind, prediction, config) = of("sd1", Some(cond_proj), same);
+    assert_eq!((kind, prediction), (ModelKind::Lcm, epsilon));
+    assert_eq!(config.unet.time_cond_proj_dim, Some(256));
+    assert_eq!(config.scheduler.class_name, "LCMScheduler");
+
+    let turbo = ["cond_stage_model.model.", "conditioner.embedders.0.model."];
+    let (kind, prediction, config) = of("sd2", None, turbo);
+    assert_eq!((kind, prediction), (ModelKind::Turbo, epsilon));
+    assert_eq!(config.scheduler.class_name, "EulerDiscreteScheduler");
+    assert_eq!(config.default_size(), [512; 2]);
+
+    assert_eq!(of("sd1", None, same).0, ModelKind::Standard);
+    assert_eq!(of("sd2", None, same).0, ModelKind::Standard);
 }

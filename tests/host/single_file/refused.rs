@@ -129,7 +129,10 @@ fn files_of_other_models_are_named_for_what_they_are() {
         (&["a U-Net alone"], &[(first, four)]),
         (&["a U-Net alone"], &[("input_blocks.0.0.weight", four)]),
         (&["without its text encoder"], &[(first, four), (vae, one)]),
-        (&["without its VAE"], &[(first, four), (clip, one)]),
+        (
+            &["without its VAE", "edition with the VAE"],
+            &[(first, four), (clip, one)],
+        ),
         (&["an empty file"], &[]),
         (
             &["something else", "2 tensors", "bias, weight"],
@@ -221,7 +224,7 @@ fn damaged_checkpoints_are_refused_with_the_tensor() {
     );
     assert_contains(
         &broken("sd1", &without(".input_blocks.5.")),
-        &["level 2 of 2", "1 residual"],
+        &["level 2 of 4", "1 residual"],
     );
     assert_contains(
         &broken("sd1", &without("input_blocks.4.1.")),

