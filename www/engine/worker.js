@@ -365,22 +365,9 @@ function free(held) {
   }
 }
 
-const turns = new MessageChannel();
-
-/**
- * Waits for the next turn of the event loop. A timer would do the same, but Firefox delays the
- * timers of workers that compute for long: a step took a minute.
- */
-function nextTurn() {
-  return new Promise((resolve) => {
-    turns.port1.onmessage = () => resolve(null);
-    turns.port2.postMessage(null);
-  });
-}
-
 /** Lets new messages arrive, and answers the quick ones. */
 async function handleMessages() {
-  await nextTurn();
+  await new Promise((resolve) => setTimeout(resolve));
   for (let at = queue.length - 1; at >= 0; at -= 1) {
     const message = queue[at];
     if (message.tag !== "count" && message.tag !== "plan") continue;
