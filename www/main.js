@@ -29,10 +29,11 @@ if (!(found instanceof DarkroomStudio)) throw new TypeError("the page has no stu
 const studio = found;
 
 let timer = 0;
-studio.addEventListener("settings", () => {
+studio.addEventListener("settings", (event) => {
+  const { detail } = /** @type {CustomEvent<import("./studio/settings.js").Settings>} */ (event);
   clearTimeout(timer);
   timer = window.setTimeout(
-    () => history.replaceState(null, "", toFragment(studio.linkSettings, UNSAID)),
+    () => history.replaceState(null, "", toFragment(detail, UNSAID)),
     WRITE_AFTER_MS,
   );
 });

@@ -37,21 +37,29 @@ describe("axe finds nothing", () => {
     return studio;
   }
 
-  /** @param {Studio} studio @param {string} state */
-  async function check(studio, state) {
+  /**
+   * @param {Studio} studio
+   * @param {string} state
+   * @param {string[]} [without] rules that do not hold there
+   */
+  async function check(studio, state, without = []) {
     await studio.page.evaluate(axe);
-    const found = await studio.page.evaluate(async (tags) => {
-      const { violations } = await /** @type {any} */ (globalThis).axe.run(document, {
-        runOnly: { type: "tag", values: tags },
-      });
-      return violations.map((/** @type {any} */ { id, nodes }) => {
-        const places = nodes.map(
-          (/** @type {any} */ { target, failureSummary }) =>
-            `${JSON.stringify(target)} ${failureSummary.split("\n").slice(1).join(" ").trim()}`,
-        );
-        return `${id}: ${places.join(" | ")}`;
-      });
-    }, TAGS);
+    const found = await studio.page.evaluate(
+      async ([tags, without]) => {
+        const { violations } = await /** @type {any} */ (globalThis).axe.run(document, {
+          runOnly: { type: "tag", values: tags },
+          rules: Object.fromEntries(without.map((rule) => [rule, { enabled: false }])),
+        });
+        return violations.map((/** @type {any} */ { id, nodes }) => {
+          const places = nodes.map(
+            (/** @type {any} */ { target, failureSummary }) =>
+              `${JSON.stringify(target)} ${failureSummary.split("\n").slice(1).join(" ").trim()}`,
+          );
+          return `${id}: ${places.join(" | ")}`;
+        });
+      },
+      /** @type {const} */ ([TAGS, without]),
+    );
     assert.deepEqual(found, [], state);
   }
 
@@ -113,7 +121,8 @@ describe("axe finds nothing", () => {
     await studio.close();
     const forced = await visit({ forcedColors: "active", reducedMotion: "reduce" });
     await forced.engine();
-    await check(forced, "forced colours");
+    // The system chooses these colours. Axe reads the page's own.
+    await check(forced, "forced colours", ["color-contrast"]);
     await forced.close();
     const context = await browser.newContext();
     await context.route("**/*.safetensors", () => {});

@@ -355,7 +355,8 @@ describe("the element", () => {
     assert.equal(await page.getByRole("button", { name: "Generate" }).count(), 1);
     assert.equal(await page.locator("[name=prompt]").inputValue(), "typed");
     assert.equal(await page.locator(".picture[data-state=finished]").count(), 1);
-    assert.match(await page.locator("[data-part=model]").innerText(), /saved for offline use/);
+    const about = await page.locator("[data-part=model]").textContent();
+    assert.match(about ?? "", /saved for offline use/);
     await withStudio(page, (studio) => studio.generate());
     await page.close();
   });

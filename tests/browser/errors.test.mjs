@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { launchChromium } from "./chromium.mjs";
 import { startServer } from "./server.mjs";
-import { Studio } from "./studio.mjs";
+import { ROOMY, Studio } from "./studio.mjs";
 
 const QUICK = { steps: "2", sampler: "euler" };
 
@@ -30,7 +30,7 @@ describe("errors on the page", () => {
    * @param {(route: import("playwright-core").Route) => unknown} answer
    */
   async function tamper(files, answer) {
-    const context = await browser.newContext();
+    const context = await browser.newContext({ viewport: ROOMY });
     await context.route(files, answer);
     const studio = new Studio(await context.newPage());
     await studio.page.goto(`${server.address}#prompt=typed+before&seed=7`);
@@ -174,7 +174,7 @@ describe("errors on the page", () => {
     assert.match(await studio.text("device"), /https/);
     assert.match(
       await studio.text("model"),
-      /not saved, because this browser offers no storage here/,
+      /not saved, because this page is not served over https/,
     );
     await works(studio);
   });
@@ -211,7 +211,8 @@ describe("errors on the page", () => {
     const studio = await Studio.visit(browser, server.address);
     await studio.engine();
     for (const [field, value, words] of [
-      ["width", "100", /multiple of 8 pixels, such as 104/],
+      ["width", "100", /multiple of 8 pixels up to 4096, such as 104/],
+      ["width", "100000000", /up to 4096, such as 4096/],
       ["height", "x", /multiple of 8/],
       ["steps", "0", /from 1 to 1000/],
       ["steps", "1000000", /from 1 to 1000/],
@@ -239,7 +240,7 @@ describe("errors on the page", () => {
    */
   async function failingStep({ kind, message }) {
     // The service worker would also request the engine, perhaps before the engine's worker does.
-    const context = await browser.newContext({ serviceWorkers: "block" });
+    const context = await browser.newContext({ viewport: ROOMY, serviceWorkers: "block" });
     let altered = false;
     await context.route("**/pkg/darkroom.js", async (route) => {
       const response = await route.fetch();
@@ -312,4 +313,163 @@ describe("errors on the page", () => {
     assert.equal(await studio.page.locator(".picture[data-state=finished]").count(), 1);
     await works(studio);
   });
+
+  test("a first visit asks for no file that does not exist", async () => {
+    const context = await browser.newContext({ viewport: ROOMY });
+    const studio = new Studio(await context.newPage());
+    /** @type {string[]} */
+    const refused = [];
+    context.on("response", (response) => {
+      if (response.status() >= 400) refused.push(`${response.status()} ${response.url()}`);
+    });
+    await studio.page.goto(server.address);
+    await studio.engine();
+    assert.deepEqual(refused, []);
+    assert.deepEqual(studio.errors, []);
+    await studio.close();
+  });
+
+  test("blocked storage is named, and pictures are made without it", async () => {
+    const context = await browser.newContext({ viewport: ROOMY, serviceWorkers: "block" });
+    const block = () =>
+      Object.defineProperty(globalThis, "caches", {
+        get() {
+          throw new DOMException("The operation is insecure.", "SecurityError");
+        },
+      });
+    await context.addInitScript(block);
+    await context.route("**/engine/worker.js", async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({ response, body: `${await response.text()}\n(${block})();\n` });
+    });
+    const studio = new Studio(await context.newPage());
+    await studio.page.goto(server.address);
+    await studio.engine();
+    assert.match(await studio.text("model"), /not saved, because the browser refuses storage/);
+    await studio.button("models").click();
+    await studio.page.locator("dialog.models").waitFor();
+    assert.match(await studio.text("storage"), /No models are saved: the browser refuses storage/);
+    await studio.page.locator("[data-act=close]").click();
+    assert.deepEqual(studio.errors, []);
+    await works(studio);
+  });
+
+  for (const file of ["pkg/darkroom.js", "pkg/darkroom_bg.wasm"])
+    test(`a page without ${file} says so, and works once it is there`, async () => {
+      const context = await browser.newContext({ viewport: ROOMY, serviceWorkers: "block" });
+      const missing = (/** @type {import("playwright-core").Route} */ route) =>
+        route.fulfill({ status: 404, body: "" });
+      await context.route(`**/${file}`, missing);
+      const studio = new Studio(await context.newPage());
+      await studio.page.goto(server.address);
+      await studio.engine("failed");
+      const words = await studio.problem();
+      assert.match(words, /A file of this page is missing/);
+      assert.match(words, new RegExp(`${file}: the server answered 404`));
+      await context.unroute(`**/${file}`, missing);
+      await studio.page.locator("[data-remedy=reload]").click();
+      await works(await ready(studio));
+    });
+
+  /** @param {Studio} studio */
+  async function ready(studio) {
+    await studio.engine();
+    return studio;
+  }
+
+  test("a change of the device during a picture takes effect after it", async () => {
+    const studio = await Studio.visit(browser, server.address);
+    await studio.engine();
+    await studio.fill({ steps: "6", sampler: "euler" });
+    await studio.button("generate").click();
+    await studio.page.waitForSelector(".picture[data-state=preview]");
+    await studio.fill({ device: "cpu" });
+    assert.match(await studio.text("device"), /The device changes after this picture/);
+    await studio.idle();
+    assert.equal((await studio.picture()).width, 128, "the picture was thrown away");
+    await studio.engine();
+    assert.match(await studio.text("device"), /CPU: Chosen by you/);
+    await works(studio);
+  });
+
+  test("a picture larger than WebAssembly's memory is refused before the first step", async () => {
+    const studio = await Studio.visit(browser, server.address);
+    await studio.engine();
+    await studio.generate({ ...QUICK, width: "4096", height: "4096" });
+    assert.match(
+      await studio.problem(),
+      /These settings don’t work\s+A picture of 4096.×.4096 needs \d\.\d\d GB .* at most 4\.29 GB/,
+    );
+    assert.equal(await studio.page.getAttribute("darkroom-studio", "data-engine"), "ready");
+    await studio.fill({ width: "64", height: "64" });
+    await studio.generate();
+    assert.equal((await studio.picture()).width, 64);
+    await studio.close();
+  });
+
+  test("two tabs download a model once, and both hear of its deletion", async () => {
+    const context = await browser.newContext({ viewport: ROOMY });
+    /** @type {string[]} */
+    const fetched = [];
+    context.on("request", (request) => {
+      const { range = "" } = request.headers();
+      if (request.method() === "GET" && /unet.*safetensors/.test(request.url()))
+        fetched.push(range);
+    });
+    const tabs = await Promise.all([0, 1].map(async () => new Studio(await context.newPage())));
+    await Promise.all(tabs.map(({ page }) => page.goto(server.address)));
+    await Promise.all(tabs.map((tab) => tab.engine()));
+    assert.equal(new Set(fetched).size, fetched.length, `fetched twice: ${fetched.join(", ")}`);
+    for (const tab of tabs) assert.match(await tab.text("model"), /saved for offline use/);
+    const [one, other] = tabs;
+    await one.button("models").click();
+    await one.page.locator("[data-act=delete]").first().click();
+    await other.page
+      .locator("[data-part=model]", { hasText: "deleted from the browser’s cache" })
+      .waitFor();
+    await one.page.locator("[data-act=close]").click();
+    for (const tab of tabs) await tab.generate(QUICK);
+    for (const tab of tabs) assert.equal((await tab.picture()).width, 128);
+    await context.close();
+  });
+});
+
+test("a GPU lost while weights are loaded is not the model's fault, and comes back", async () => {
+  const [server, browser] = await Promise.all([startServer(), launchChromium()]);
+  try {
+    const context = await browser.newContext({ viewport: ROOMY, serviceWorkers: "block" });
+    const session = await browser.newBrowserCDPSession();
+    let lost = 0;
+    await context.route("**/unet/*.safetensors", async (route) => {
+      const [start = 0] = (route.request().headers().range ?? "").match(/\d+/g)?.map(Number) ?? [];
+      if (start > 0 && lost === 0) {
+        lost = 1;
+        await session.send(/** @type {any} */ ("Browser.crashGpuProcess")).catch(() => {});
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+      }
+      await route.continue();
+    });
+    /** @type {string[]} */
+    const fetched = [];
+    context.on("request", (request) => {
+      if (/text_encoder.*safetensors/.test(request.url()) && request.method() === "GET")
+        fetched.push(request.headers().range ?? "");
+    });
+    const studio = new Studio(await context.newPage());
+    await studio.page.goto(`${server.address}#device=gpu&prompt=typed+before`);
+    const words = await studio.problem();
+    assert.equal(lost, 1);
+    assert.doesNotMatch(words, /This model cannot be used|Download again/);
+    assert.match(words, /The engine has stopped/);
+    await studio.engine();
+    assert.match(await studio.text("device"), /swiftshader/i);
+    assert.equal(await studio.page.locator("[name=prompt]").inputValue(), "typed before");
+    assert.equal(new Set(fetched).size, fetched.length, "cached bytes were fetched again");
+    await studio.generate(QUICK);
+    assert.equal((await studio.picture()).width, 128);
+    await studio.close();
+  } finally {
+    await browser.close();
+    await server.close();
+  }
 });

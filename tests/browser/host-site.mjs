@@ -104,8 +104,8 @@ export const CORS = {
 
 /** The strict policy of docs/embedding.md. */
 export const STRICT =
-  "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; object-src 'none'; " +
-  "base-uri 'none'; form-action 'none'";
+  "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; " +
+  "object-src 'none'; base-uri 'none'; form-action 'none'";
 
 /**
  * A page around some markup.

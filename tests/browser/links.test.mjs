@@ -9,7 +9,7 @@ import { Checkpoint } from "./checkpoints.mjs";
 import { launchChromium } from "./chromium.mjs";
 import { Hub, Site } from "./hub.mjs";
 import { pageModule } from "./modules.mjs";
-import { Studio } from "./studio.mjs";
+import { ROOMY, Studio } from "./studio.mjs";
 
 const { addressOf, checkAddress, isCheckpoint, nameOf } = await pageModule("studio/address.js");
 const { fromFragment, toFragment } = await pageModule("studio/settings.js");
@@ -222,7 +222,7 @@ describe("links on the page", () => {
   });
 
   test("a link to a large model on the page's own host asks, and states its size", async () => {
-    const context = await browser.newContext();
+    const context = await browser.newContext({ viewport: ROOMY });
     const studio = new Studio(await context.newPage());
     /** @type {string[]} */
     const loaded = [];

@@ -10,6 +10,8 @@ import { join } from "node:path";
 
 /** A correct run on a software GPU and a busy machine may take minutes. */
 const PATIENCE_MS = 300_000;
+/** A window in which the settings are open from the start. */
+export const ROOMY = { width: 1280, height: 900 };
 
 export class Studio {
   /** @param {Page} page */
@@ -29,7 +31,7 @@ export class Studio {
    */
   static async visit(browser, address, options = {}) {
     const context = await browser.newContext({
-      viewport: { width: 1280, height: 900 },
+      viewport: ROOMY,
       ...options,
     });
     const studio = new Studio(await context.newPage());

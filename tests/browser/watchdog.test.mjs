@@ -5,7 +5,7 @@ import { after, before, describe, test } from "node:test";
 import { launchChromium } from "./chromium.mjs";
 import { pageModule } from "./modules.mjs";
 import { startServer } from "./server.mjs";
-import { Studio } from "./studio.mjs";
+import { ROOMY, Studio } from "./studio.mjs";
 
 const { LIMITS, paceOf, Watchdog } = await pageModule("studio/watchdog.js");
 
@@ -110,7 +110,7 @@ describe("a worker without a sign of life", () => {
   });
 
   test("a step that never ends is reported, and a restart keeps all pictures", async () => {
-    const context = await browser.newContext();
+    const context = await browser.newContext({ viewport: ROOMY });
     const page = await context.newPage();
     await page.clock.install();
     const studio = new Studio(page);

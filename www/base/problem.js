@@ -19,10 +19,13 @@
  * - request: a setting is invalid
  * - engine: the picture failed
  * - crash: the worker has to be replaced
- * @typedef {"cancelled" | "device" | "network" | "missing" | "changed" | "damaged" | "disk" |
- *   "address" | "file" | "model" | "page" | "slow" | "start" | "request" | "engine" |
- *   "crash"} ProblemKind
+ * @typedef {FileProblem | ModelProblem | RunProblem} ProblemKind
  */
+// In parts: the compiler garbles the declaration of a union of several lines.
+/** @typedef {"network" | "missing" | "changed" | "damaged" | "disk"} FileProblem */
+/** @typedef {"address" | "file" | "model" | "page"} ModelProblem */
+/** @typedef {"device" | "start" | "request" | "slow" | "cancelled"} StartProblem */
+/** @typedef {StartProblem | "engine" | "crash"} RunProblem */
 
 /** @typedef {{kind: ProblemKind, message: string}} Problem */
 

@@ -10,13 +10,12 @@ import { emit } from "./events.js";
 import { FileInput } from "./file-input.js";
 import { rememberFold } from "./fold.js";
 import { SettingsForm } from "./form.js";
-import { Gallery } from "./gallery.js";
+import { listenToForm } from "./form-events.js";
 import { LiveNotes } from "./live-notes.js";
 import { ModelSwitch } from "./model-switch.js";
 import { ModelsPanel } from "./models.js";
 import { pictureFile, settingsOfFile } from "./picture-file.js";
 import { download } from "./png.js";
-import { useRemedy } from "./remedies.js";
 import { makeRun, until } from "./run.js";
 import { SessionView } from "./session-view.js";
 import { ATTRIBUTES, defaultOf, SettingElement, settingsOfAttributes } from "./setting-element.js";
@@ -24,6 +23,7 @@ import { DEFAULTS, fieldOf, randomSeed } from "./settings.js";
 import { languageOf, restyle, shadowRootOf } from "./shadow-root.js";
 import { Stage } from "./stage.js";
 import { partOf, StatusView, said } from "./status-view.js";
+import { Workplace } from "./workplace.js";
 
 /** @typedef {import("../engine/protocol.js").DeviceChoice} DeviceChoice */
 /** @typedef {import("../engine/protocol.js").Prediction} Prediction */
@@ -65,17 +65,21 @@ export class DarkroomStudio extends SettingElement {
     onSwitched: () => this.#changed(),
   });
   #session = this.#shown.session;
+  /** @type {Workplace} */ #work = new Workplace({
+    element: this,
+    session: this.#session,
+    fill: (settings) => this.#fill(settings),
+    openLink: (settings) => this.openLink(settings),
+    generate: (options) => this.#make(options),
+    make: (settings, options) => makeRun(this.#shown, settings, options),
+    onSeed: () => this.#changed(),
+    onState: () => this.#shown.showState(),
+    onShow: (frame) => this.#showFrame(frame),
+    onChoose: (frame) => this.#restoreFrame(frame),
+  });
   #switch = new ModelSwitch({
-    settings: () => this.#views.form.settings,
-    fill: (settings) => {
-      this.#views.form.fill(settings);
-      this.#changed();
-    },
-    name: (model) => {
-      this.#views.form.nameModel(model);
-      this.#changed();
-    },
-    forget: () => this.#views.form.forgetModel(),
+    form: () => this.#views.form,
+    changed: () => this.#changed(),
     open: () => this.#session.change(),
     loaded: () => this.#session.opened !== null,
     fallback: () => this.getAttribute("model") ?? "",
@@ -91,9 +95,9 @@ export class DarkroomStudio extends SettingElement {
     clearTimeout(this.#releaseTimer);
     this.adopt("settings", "showcase", "link");
     if (!this.#root) this.#build();
+    this.#work.connect();
     if (this.#session.engine === "closed") this.#stale = true;
     void this.#begin();
-    this.#connect();
   }
 
   /** Opens the first model: the one of a link, unless the visitor has to agree to it. */
@@ -104,9 +108,11 @@ export class DarkroomStudio extends SettingElement {
     this.#switch.begin();
     this.#open();
     this.#switch.showQuestion();
+    this.#connect();
   }
 
   disconnectedCallback() {
+    this.#work.disconnect();
     this.#releaseTimer = window.setTimeout(() => this.#session.close(), RELEASE_AFTER_MS);
   }
 
@@ -145,14 +151,16 @@ export class DarkroomStudio extends SettingElement {
    * @param {Partial<Settings>} settings
    */
   set settings(settings) {
-    if (!this.#root) {
-      Object.assign(this.#early, settings);
-      return;
-    }
+    if (this.#root) this.#fill(settings);
+    else Object.assign(this.#early, settings);
+  }
+
+  /** Fills the form, and opens another model. @param {Partial<Settings>} settings */
+  #fill(settings) {
     const { form } = this.#views;
     const before = form.settings;
     form.fill(settings);
-    if (settings.seed) form.lockSeed();
+    if (settings.seed) form.chooseSeed();
     this.#changed();
     const { device, model, prediction } = form.settings;
     const same =
@@ -218,21 +226,23 @@ export class DarkroomStudio extends SettingElement {
     await until(this.#connected, signal);
     // A model that was typed just now is examined first.
     if (!(await this.#switch.settled())) throw new DOMException("No model.", "AbortError");
-    do await this.#session.stop();
-    while (!this.#session.idle);
-    signal?.throwIfAborted();
-    const [invalid] = this.#views.form.invalid({ compare, wall }).values();
-    if (invalid) throw new DarkroomError("request", invalid);
-    this.#open();
-    // A comparison is about the picture there is: the same seed again.
-    if (!compare && !wall) this.#views.form.useSeed();
-    this.#changed();
-    return makeRun(this.#shown, this.settings, { compare, wall, signal });
+    return this.#work.instead(async () => {
+      do await this.#session.stop();
+      while (!this.#session.idle);
+      signal?.throwIfAborted();
+      const [invalid] = this.#views.form.invalid({ compare, wall }).values();
+      if (invalid) throw new DarkroomError("request", invalid);
+      this.#open();
+      // A comparison is about the picture there is: the same seed again.
+      if (!compare && !wall) this.#views.form.useSeed(new Set());
+      this.#changed();
+      return makeRun(this.#shown, this.settings, { compare, wall, signal });
+    });
   }
 
   /** Cancels the picture in progress after its current step. */
   cancel() {
-    this.#session.cancel();
+    this.#work.cancel();
   }
 
   /** Takes files that are dragged over the page beside the studio. @param {DragEvent} event */
@@ -245,14 +255,20 @@ export class DarkroomStudio extends SettingElement {
     const { root, declared } = shadowRootOf(this);
     this.#root = root;
     const status = new StatusView(root);
+    const linked = Object.keys({ ...this.#early, ...this.#link }).length > 0;
     const form = this.#buildForm(declared);
     this.#views = {
       status,
       form,
       notes: new LiveNotes(this.#session, form, status),
       pictures: this.#buildStage(root),
-      gallery: new Gallery(this.#part("gallery"), (frame) => this.#restoreFrame(frame)),
+      work: this.#work,
     };
+    if (this.#work.attach(root, form, linked) && this.#link) {
+      // A page that is loaded again goes on as it was left. A link's model is still asked about.
+      const { model, prediction } = this.#link;
+      this.#link = model === undefined ? null : { model, prediction: prediction ?? "auto" };
+    }
     this.#buildModels();
     this.#buildFiles(root);
     this.#views.pictures.describe(form.settings.model, this.#showcase);
@@ -288,7 +304,7 @@ export class DarkroomStudio extends SettingElement {
       ...this.#early,
       ...typed,
     });
-    if (this.#early.seed || typed.seed) form.lockSeed();
+    if (this.#early.seed || typed.seed) form.chooseSeed();
     form.review();
     return form;
   }
@@ -352,57 +368,17 @@ export class DarkroomStudio extends SettingElement {
   }
 
   #listen() {
-    const form = this.#form;
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      if (this.#session.idle) this.#make({});
+    listenToForm(this.#form, {
+      form: () => this.#views.form,
+      files: () => this.#files,
+      session: this.#session,
+      models: this.#switch,
+      make: (options) => this.#make(options),
+      cancel: () => this.#work.cancel(),
+      openModels: () => void this.#models.open(this.#address),
+      changed: (field) => this.#changed(field),
+      hideProblem: () => this.#shown.showProblem(null),
     });
-    form.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
-      if (event.key === "Escape") this.#session.cancel();
-    });
-    form.addEventListener("click", ({ target }) => {
-      const button = /** @type {HTMLElement} */ (target).closest("button");
-      if (button) this.#press(button.dataset);
-    });
-    form.addEventListener("input", ({ target }) => {
-      this.#views.form.apply(/** @type {HTMLInputElement} */ (target));
-      this.#changed();
-    });
-    form.addEventListener("change", ({ target }) => {
-      const { name } = /** @type {HTMLInputElement} */ (target);
-      if (name === "model") this.#switch.typed();
-      // The prediction type also decides on the model's default sampler and size.
-      if (name === "prediction") this.#views.form.resetModelDefaults();
-      if (name === "device" || name === "prediction") this.#session.change();
-    });
-  }
-
-  /** A button of the form. @param {DOMStringMap} data */
-  #press({ act, remedy }) {
-    if (act === "cancel") this.#session.cancel();
-    if (act === "compare" && this.#session.idle) this.#make({ compare: true });
-    if (act === "wall" && this.#session.idle) this.#make({ wall: true });
-    if (act === "change-model") this.#views.form.focus("model");
-    if (act === "new-seed") {
-      this.#views.form.newSeed();
-      this.#changed();
-    }
-    if (act === "models") void this.#models.open(this.#address);
-    if (act === "file" || act === "folder") this.#files?.choose(act);
-    if (remedy)
-      useRemedy(remedy, {
-        session: this.#session,
-        models: this.#switch,
-        files: this.#files,
-        model: () => this.settings.model,
-        useCpu: () => {
-          this.#views.form.fill({ device: "cpu" });
-          this.#changed();
-        },
-        focusModel: () => this.#views.form.focus("model"),
-        hide: () => this.#shown.showProblem(null),
-      });
   }
 
   /**
@@ -412,7 +388,7 @@ export class DarkroomStudio extends SettingElement {
   #make(options) {
     const [field] = this.#views.form.invalid(options).keys();
     if (field) this.#views.form.focus(field);
-    else this.generate(options).catch(() => {});
+    else void this.#work.generate(options, this.#switch.settled());
   }
 
   /** Restores the settings that a picture was made with. @param {File} picture */
@@ -425,12 +401,17 @@ export class DarkroomStudio extends SettingElement {
     if (this.#session.idle) status.say(said(strings().studio.status.restored(picture.name)));
   }
 
-  /** Shows a picture of the gallery, and restores its settings. @param {Frame} frame */
-  #restoreFrame(frame) {
+  /** Shows a picture of the gallery. @param {Frame} frame */
+  #showFrame(frame) {
     if (!this.#session.idle) return;
-    this.#restore(frame);
     this.#views.pictures.show(frame);
     this.#views.status.warn(frame.warnings);
+  }
+
+  /** Shows a picture of the gallery, and restores its settings. @param {Frame} frame */
+  #restoreFrame(frame) {
+    this.#restore(frame);
+    this.#showFrame(frame);
   }
 
   /** Restores a picture's settings, except for the device. @param {Frame} frame */
@@ -449,9 +430,13 @@ export class DarkroomStudio extends SettingElement {
     }
   }
 
-  /** Runs after any change by the visitor, by a link or by the page. */
-  #changed() {
+  /**
+   * Runs after any change by the visitor, by a link or by the page.
+   * @param {Field} [field] the one that was typed in
+   */
+  #changed(field) {
     this.#views.form.review();
+    this.#work.changed(field);
     this.#views.notes.soon();
     this.#views.pictures.describe(this.settings.model, this.#showcase);
     emit(this, "settings", this.settings);

@@ -26,6 +26,9 @@ export class SettingsForm {
   /** The model that the guidance scale was last set for. */ #guided = "";
   /** The seed of the last picture. The next picture gets another one unless the seed is locked. */
   #used = "";
+  /** Fields that were changed before the script ran. @type {Partial<Settings>} */ #early = {};
+  /** A seed that the visitor chose for one picture: typed, of a link or of an older picture. */
+  #chosen = "";
   /** @type {ModelInfo | null} */ #model = null;
   /**
    * Notes about prompts that are longer than a chunk.
@@ -62,6 +65,7 @@ export class SettingsForm {
       )
         typed[field] = control.value;
     }
+    this.#early = typed;
     return typed;
   }
 
@@ -113,7 +117,7 @@ export class SettingsForm {
    */
   apply({ name, value, dataset }) {
     this.fill(dataset.slider ? { [fieldOf(dataset.slider)]: value } : {});
-    if (name === "seed") this.lockSeed();
+    if (name === "seed") this.chooseSeed();
   }
 
   /** Shows a model's samplers and defaults. @param {ModelInfo} model */
@@ -158,8 +162,9 @@ export class SettingsForm {
     });
   }
 
-  lockSeed() {
-    this.#lock.checked = true;
+  /** The next picture gets the seed in the field, unless the visitor changes it. */
+  chooseSeed() {
+    this.#chosen = this.settings.seed;
     this.#used = "";
   }
 
@@ -167,10 +172,46 @@ export class SettingsForm {
     this.fill({ seed: randomSeed() });
   }
 
-  /** Uses the seed for a picture. A seed that is not locked is used once. */
-  useSeed() {
-    if (!this.#lock.checked && this.settings.seed === this.#used) this.newSeed();
-    this.#used = this.settings.seed;
+  /**
+   * Prepares the seed for a picture. One that is not locked serves once.
+   * @param {Set<string>} taken seeds of pictures that wait
+   */
+  useSeed(taken) {
+    const { seed } = this.settings;
+    if (!this.#lock.checked && (seed === this.#used || taken.has(seed))) this.newSeed();
+  }
+
+  /** There is a picture of a seed. @param {string} seed */
+  seedUsed(seed) {
+    this.#used = seed;
+    if (seed === this.#chosen) this.#chosen = "";
+    this.#showSeed();
+  }
+
+  /** The form as it is kept for the next visit. */
+  get draft() {
+    return { ...this.settings, locked: this.#lock.checked ? "yes" : "" };
+  }
+
+  /** @param {Record<string, string>} draft of an earlier visit */
+  restoreDraft({ locked, ...settings }) {
+    this.fill({ ...settings, ...this.#early });
+    this.#lock.checked = locked === "yes";
+    if (settings.seed) this.chooseSeed();
+    this.review();
+  }
+
+  /** Sizes are multiples of it. */
+  get sizeMultiple() {
+    return this.#model?.size_multiple ?? 8;
+  }
+
+  /** Explains the lock, and a seed that serves once. */
+  #showSeed() {
+    const state = this.#form.querySelector("[data-part=seed-state]");
+    const t = strings().gallery.seed;
+    const once = this.#chosen !== "" && this.#chosen === this.settings.seed;
+    if (state) state.textContent = this.#lock.checked ? t.locked : once ? t.once : "";
   }
 
   /**
@@ -190,6 +231,7 @@ export class SettingsForm {
     }
     if (Number(guidance_scale) <= 1)
       notes.set("negative_prompt", strings().studio.prompts.noEffect);
+    this.#showSeed();
     for (const field of FIELDS) {
       this.note(field, notes.get(field) ?? "");
       const control = this.#control(field);

@@ -16,10 +16,8 @@ import { questionAbout, remember } from "./consent.js";
 
 /**
  * @typedef {object} Host
- * @property {() => Settings} settings of the form
- * @property {(settings: Partial<Settings>) => void} fill the form; opens nothing
- * @property {(model: string) => void} name writes into the model field alone
- * @property {() => void} forget the sampler and the size of the model before
+ * @property {() => import("./form.js").SettingsForm} form
+ * @property {() => void} changed the form was filled
  * @property {() => void} open the model in the form, after the picture in progress
  * @property {() => boolean} loaded a model is loaded
  * @property {() => string} fallback the page's own model
@@ -72,15 +70,31 @@ export class ModelSwitch {
     this.#host = host;
   }
 
+  get #settings() {
+    return this.#host.form().settings;
+  }
+
+  /** Fills the form; opens nothing. @param {Partial<Settings>} settings */
+  #fill(settings) {
+    this.#host.form().fill(settings);
+    this.#host.changed();
+  }
+
+  /** Writes into the model field alone. @param {string} model */
+  #name(model) {
+    this.#host.form().nameModel(model);
+    this.#host.changed();
+  }
+
   /** Notes the model that is about to be opened first. */
   begin() {
-    this.#shown = own(this.#host.settings());
+    this.#shown = own(this.#settings);
   }
 
   /** Notes that the model in the form is loaded; true: it is another one than before. */
   ready() {
     const before = this.#shown;
-    this.#shown = this.#good = own(this.#host.settings());
+    this.#shown = this.#good = own(this.#settings);
     this.#refused = null;
     const { model, prediction } = this.#good;
     return before?.model !== model || before?.prediction !== prediction;
@@ -93,7 +107,7 @@ export class ModelSwitch {
 
   /** Takes the text that the visitor has typed into the model field. */
   typed() {
-    this.#begin(this.#host.settings().model.trim());
+    this.#begin(this.#settings.model.trim());
   }
 
   /** @param {string} text @param {Partial<Settings>} [settings] that belong to the model */
@@ -139,12 +153,12 @@ export class ModelSwitch {
   accept(model, settings = {}) {
     const host = this.#host;
     if (host.loaded() && this.#good)
-      this.#previous = { ...own(host.settings()), ...this.#named(this.#good) };
+      this.#previous = { ...own(this.#settings), ...this.#named(this.#good) };
     this.#refused = null;
     this.#asked = null;
-    host.fill({ model });
-    host.forget();
-    host.fill({ model, ...settings });
+    this.#fill({ model });
+    host.form().forgetModel();
+    this.#fill({ model, ...settings });
     host.open();
   }
 
@@ -159,7 +173,7 @@ export class ModelSwitch {
     host.say("");
     this.#refused = text;
     // Pictures are made with the model that is loaded: the field names it.
-    if (this.#good && host.loaded()) host.name(this.#good.model ?? "");
+    if (this.#good && host.loaded()) this.#name(this.#good.model ?? "");
     host.problem(problem, true);
   }
 
@@ -173,7 +187,7 @@ export class ModelSwitch {
 
   /** Puts the refused text back into the field. */
   edit() {
-    if (this.#refused !== null) this.#host.name(this.#refused);
+    if (this.#refused !== null) this.#name(this.#refused);
   }
 
   /** Checks the refused text again; false: there is none. */
@@ -192,7 +206,7 @@ export class ModelSwitch {
     const host = this.#host;
     const loaded = host.loaded();
     const before = this.#previous?.model ?? host.fallback();
-    const back = !loaded && before && before !== host.settings().model;
+    const back = !loaded && before && before !== this.#settings.model;
     const stays = loaded && HARMLESS.includes(kind) && this.#good?.model;
     return {
       back: back ? host.nameOf(before) : null,

@@ -11,7 +11,6 @@ import { figureTemplate } from "./template.js";
 /**
  * A finished picture and how it was made.
  * @typedef {object} Frame
- * @property {number} number counts this visit's pictures from 1
  * @property {Settings} settings
  * @property {HTMLCanvasElement} canvas
  * @property {number} seconds
@@ -38,11 +37,8 @@ function contextOf(canvas) {
 
 export class PictureView {
   #root;
-  /**
-   * The finished picture in each figure. It comes back where the next one is cancelled.
-   * @type {(Frame | null)[]}
-   */
-  #frames = [null];
+  /** The finished picture in each figure. @type {(Frame | null)[]} */ #frames = [null];
+  /** The pictures before the run in progress. @type {Frame[]} */ #before = [];
 
   /**
    * @param {HTMLElement} root
@@ -86,7 +82,9 @@ export class PictureView {
    * @param {Settings[]} settings
    */
   prepare(settings) {
+    this.#before = this.#frames.filter((frame) => frame !== null);
     this.#setCount(settings.length);
+    this.#frames.fill(null);
     this.#root.dataset.generating = "";
     this.#figures.forEach((figure, at) => {
       if (figure.dataset.state === "finished") figure.dataset.state = "waiting";
@@ -124,21 +122,29 @@ export class PictureView {
     );
   }
 
-  /** Ends a run. Figures without a new picture show their last one again. */
+  /**
+   * Ends a run. Without a new picture, the ones before it come back. Of a comparison that was
+   * cancelled, the picture that is finished remains.
+   */
   rest() {
     delete this.#root.dataset.generating;
-    for (const [at, figure] of this.#figures.entries()) {
-      const frame = this.#frames[at];
-      if (figure.dataset.state === "finished") continue;
-      if (frame) {
-        this.finish(at, frame, [frame.settings]);
-        continue;
-      }
+    const made = this.#frames.filter((frame) => frame !== null);
+    if (made.length === this.#frames.length) return;
+    if (made.length > 0) return this.#showAll(made);
+    if (this.#before.length > 0) return this.#showAll(this.#before);
+    for (const figure of this.#figures) {
       const { width, height } = /** @type {HTMLCanvasElement} */ (figure.querySelector("canvas"));
       this.#paint(figure, width, height).clearRect(0, 0, width, height);
       figure.dataset.state = "empty";
       this.#label(figure, "", null);
     }
+  }
+
+  /** @param {Frame[]} frames */
+  #showAll(frames) {
+    this.#setCount(frames.length);
+    const settings = frames.map((frame) => frame.settings);
+    for (const [at, frame] of frames.entries()) this.finish(at, frame, settings);
   }
 
   /** @param {Frame} frame */

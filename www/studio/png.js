@@ -2,18 +2,9 @@
 /**
  * Writes PNG files with generation parameters: a text chunk after the header of a finished file.
  */
+import { crc32 } from "./crc32.js";
 
 const SIGNATURE_AND_HEADER = 8 + 25;
-
-/** CRC-32 as in PNG (ISO 3309, reflected polynomial). @param {Uint8Array} bytes */
-function crc32(bytes) {
-  let crc = 0xffffffff;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit += 1) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
-  }
-  return (crc ^ 0xffffffff) >>> 0;
-}
 
 /**
  * @param {string} type four letters

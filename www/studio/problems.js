@@ -9,9 +9,9 @@ import { strings } from "../strings/index.js";
  * switch to the CPU; file: choose the file or folder again; edit: correct the address; wait: hide
  * the problem; restart: replace the engine; reload: reload the page; back: open the model that was
  * loaded before; load and stay: answers to the question about a link's model.
- * @typedef {"again" | "fresh" | "cpu" | "file" | "edit" | "wait" | "restart" | "reload" | "back" |
- *   "load" | "stay"} Remedy
+ * @typedef {"again" | "fresh" | "cpu" | "file" | "edit" | "wait" | "restart" | Way} Remedy
  */
+/** @typedef {"reload" | "back" | "load" | "stay"} Way */
 
 /** @type {Record<Exclude<ProblemKind, "cancelled">, Exclude<Remedy, "load" | "stay">[]>} */
 const REMEDIES = {

@@ -21,10 +21,10 @@ import { said } from "./status-view.js";
  * Views over the shadow root. They are replaced when the language changes.
  * @typedef {object} Views
  * @property {import("./form.js").SettingsForm} form
- * @property {import("./gallery.js").Gallery} gallery
  * @property {import("./live-notes.js").LiveNotes} notes
  * @property {import("./stage.js").Stage} pictures
  * @property {import("./status-view.js").StatusView} status
+ * @property {import("./workplace.js").Workplace} work
  */
 
 /** A demo model may be evicted when storage runs short. Models larger than this should not be. */
@@ -33,7 +33,9 @@ const ASK_TO_PERSIST_FROM = 200e6;
 export class SessionView {
   #host;
   #options;
-  /** Pictures of this visit, the oldest first. @type {Frame[]} */ #frames = [];
+  /** The last picture. @type {Frame | null} */ #last = null;
+  /** Time of the run's pictures so far. */ #seconds = 0;
+  /** Pictures that the gallery has. @type {WeakSet<Frame>} */ #kept = new WeakSet();
   /** @type {WeakMap<Frame, Promise<import("./run.js").Picture>>} */
   #published = new WeakMap();
   /** The call of `generate` in progress. @type {import("./run.js").Run | null} */ run = null;
@@ -84,9 +86,7 @@ export class SessionView {
 
   /** Shows everything in new views. */
   showAll() {
-    for (const frame of this.#frames) this.#views.gallery.add(frame);
-    const last = this.#frames.at(-1);
-    if (last) this.#views.pictures.show(last);
+    if (this.#last) this.#views.pictures.show(this.#last);
     const { opened } = this.session;
     if (opened) this.#welcome(opened);
     this.showState();
@@ -94,10 +94,13 @@ export class SessionView {
 
   /** Shows the session's state in the buttons, and as attributes for style sheets. */
   showState() {
-    const { engine, work, idle } = this.session;
+    const { engine, idle } = this.session;
+    // Between two runs of the queue the session is idle for a moment.
+    const work = idle && this.#views.work.busy ? "running" : this.session.work;
     this.#host.dataset.engine = engine;
     this.#host.dataset.work = work;
-    this.#views.status.buttons({ idle, work });
+    this.#views.status.buttons({ idle: work === "idle", work });
+    if (idle) this.#views.work.idle();
     this.#views.status.fallback(engine === "failed");
   }
 
@@ -107,6 +110,8 @@ export class SessionView {
    */
   showProblem(problem, typed = false) {
     this.run?.problem(problem);
+    // A run that is begun again leaves the reason on the page.
+    if (!problem && this.#views.work.retrying) return;
     const onCpu = this.#host.dataset.device === "cpu";
     const models = this.#options.models();
     const situation = problem ? models.situation(problem) : {};
@@ -172,10 +177,12 @@ export class SessionView {
     if (progress.warnings) status.warn(progress.warnings);
     status.say(stepText(progress, watch, at, all.length));
     const { call, calls, steps, done, preview } = progress;
+    const fraction = (at + call / calls) / all.length;
+    this.#views.work.progress(fraction);
     emit(this.#host, "step", {
       step: done ? steps : Math.min(call, steps),
       steps,
-      fraction: (at + call / calls) / all.length,
+      fraction,
       picture: at,
       pictures: all.length,
       preview,
@@ -184,15 +191,18 @@ export class SessionView {
 
   /** @param {Result} result @param {Job} job */
   #picture({ picture, warnings, seconds, device }, { at, all }) {
-    const { pictures, status } = this.#views;
+    const { pictures, status, work } = this.#views;
     status.warn(warnings);
     const settings = all[at];
     const canvas = canvasOf(picture);
-    const frame = { number: 0, settings, canvas, seconds, device, warnings };
+    const frame = { settings, canvas, seconds, device, warnings };
+    this.#last = frame;
+    work.finished(settings.seed);
     // A pair of a wall is kept when it is opened.
     if (this.run?.kind !== "wall") this.keep([frame]);
     pictures.finish(at, frame, all);
-    status.say(said(strings().studio.status.finished(seconds, device)));
+    this.#seconds = seconds + (at > 0 ? this.#seconds : 0);
+    status.say(said(strings().studio.status.finished(this.#seconds, device)));
     this.run?.finish((timings) => {
       const published = this.#publish(frame, timings);
       this.#published.set(frame, published);
@@ -207,10 +217,9 @@ export class SessionView {
    */
   keep(frames) {
     for (const frame of frames) {
-      if (this.#frames.includes(frame)) continue;
-      this.#frames.push(frame);
-      frame.number = this.#frames.length;
-      this.#views.gallery.add(frame);
+      if (this.#kept.has(frame)) continue;
+      this.#kept.add(frame);
+      this.#views.work.keep(frame);
     }
     return frames[frames.length - 1];
   }

@@ -38,6 +38,10 @@ export function settingsOfAttributes(host) {
   return settings;
 }
 
+const PROPERTIES = FIELDS.map((field) =>
+  field.replace(/_(.)/g, (_, letter) => letter.toUpperCase()),
+);
+
 /**
  * The property `settings`, which the subclass has.
  * @param {SettingElement} element
@@ -61,9 +65,11 @@ export class SettingElement extends Base {
 
   /**
    * Takes over properties that were set before the tag was defined.
-   * @param {string[]} names @protected
+   * @param {string[]} more besides those of the settings
+   * @protected
    */
-  adopt(...names) {
+  adopt(...more) {
+    const names = [...PROPERTIES, "hub", "name", ...more];
     for (const name of names.filter((each) => Object.hasOwn(this, each))) {
       const value = Reflect.get(this, name);
       Reflect.deleteProperty(this, name);

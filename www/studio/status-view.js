@@ -82,13 +82,13 @@ export class StatusView {
     slot?.toggleAttribute("hidden", !shown);
   }
 
-  /** Enables the buttons for this state of the run. @param {{idle: boolean, work: string}} state */
+  /** Shows the state of the run in the buttons. @param {{idle: boolean, work: string}} state */
   buttons({ idle, work }) {
-    for (const act of ["generate", "compare", "wall"])
-      this.#button(act).ariaDisabled = idle ? null : "true";
+    const t = strings().studio.actions;
+    const generate = idle ? t.generate : strings().gallery.tools.addToQueue;
+    this.#button("generate").textContent = generate;
     const cancel = this.#button("cancel");
     cancel.ariaDisabled = idle || work === "ending" ? "true" : null;
-    const t = strings().studio.actions;
     cancel.textContent = work === "stuck" ? t.stopNow : t.cancel;
   }
 

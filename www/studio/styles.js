@@ -10,6 +10,7 @@ export const STYLE_FILES = [
   "theme.css",
   "controls.css",
   "picture.css",
+  "gallery.css",
   "settings.css",
   "models.css",
   "studio.css",

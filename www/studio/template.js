@@ -6,6 +6,7 @@
  */
 import { strings } from "../strings/index.js";
 import { SAMPLER_NAMES } from "./settings.js";
+import { formTools, galleryTemplate, queueTemplate, workDialogs } from "./work-template.js";
 
 const dieIcon = `
   <svg viewBox="0 0 20 20" aria-hidden="true">
@@ -66,7 +67,6 @@ function prompts() {
     ${prompt("prompt", t.prompt, t.promptHint, t.promptExample)}
     ${prompt("negative-prompt", t.negative, t.negativeHint, t.negativeExample)}
     <slot name="words"></slot>
-    <div class="form-tools" data-part="form-tools"></div>
   </div>`;
 }
 
@@ -122,6 +122,7 @@ function seed() {
         ><span>${t.lock}</span></label>
     </div>
     <p class="note" id="seed-note" data-note="seed"></p>
+    <p class="report" data-part="seed-state" aria-live="polite"></p>
   </div>`;
 }
 
@@ -242,15 +243,6 @@ const stage = () => `
     </div>
   </section>`;
 
-function gallery() {
-  const t = strings().gallery;
-  return `
-  <section class="gallery" part="gallery" data-part="gallery" hidden>
-    <h2>${t.title} <span class="hint">${t.hint}</span></h2>
-    <ol></ol>
-  </section>`;
-}
-
 function models() {
   const t = strings().studio.models;
   return `
@@ -278,20 +270,22 @@ export const template = () => `
   <div class="desk" part="desk">
     ${prompts()}
     ${actions()}
-    <div class="queue" data-part="queue"></div>
+    ${formTools()}
+    ${queueTemplate()}
     ${problem()}
     ${modelLine()}
     ${seed()}
     ${settings()}
   </div>
   <div class="roll">
-    ${gallery()}
+    ${galleryTemplate()}
     <p class="no-pictures">${strings().stage.noPictures}</p>
   </div>
   <p class="drop" data-part="drop" aria-hidden="true"
     ><span>${strings().studio.picture.drop}</span></p>
 </form>
 ${models()}
+${workDialogs()}
 <slot name="footer"></slot>`;
 
 /** A picture and its caption. */

@@ -69,15 +69,18 @@ export class Wall {
     const button = document.createElement("button");
     button.type = "button";
     button.ariaDisabled = "true";
-    button.ariaLabel = strings().stage.cellPending(seed);
     const canvases = settings.map(() => document.createElement("canvas"));
     for (const canvas of canvases) canvas.width = canvas.height = 128;
     const caption = document.createElement("span");
     caption.className = "seed";
-    caption.textContent = seed;
+    caption.textContent = strings().studio.picture.seed(seed);
     const result = document.createElement("span");
     result.className = "result";
-    button.append(...canvases, caption, result);
+    // Only the share is seen. The other words are for screen readers.
+    const rest = document.createElement("span");
+    rest.className = "unseen";
+    rest.textContent = strings().stage.pending;
+    button.append(...canvases, caption, result, rest);
     /** @type {Cell} */
     const cell = { seed, settings, frames: [], difference: null, button };
     button.addEventListener("click", () => {
@@ -100,9 +103,9 @@ export class Wall {
     const same = amount === "nothing";
     cell.button.dataset.amount = amount;
     cell.button.ariaDisabled = null;
-    cell.button.ariaLabel = same ? t.cellSame(cell.seed) : t.cellChanged(cell.seed, share);
-    const result = /** @type {HTMLElement} */ (cell.button.querySelector(".result"));
+    const [, result, rest] = cell.button.querySelectorAll("span");
     result.textContent = same ? t.same : t.share(share);
+    rest.textContent = same ? "" : t.cellChanged;
   }
 
   /** Number of finished cells, and of those that changed. */

@@ -28,6 +28,8 @@ const KEYWORDS: [&str; 7] = [
 ];
 /// Description of the element's attributes, events and parts for editors.
 const ELEMENTS: &str = "custom-elements.json";
+/// Types of the package's main module, with the element's tag and its events.
+const TYPES: &str = "types/index.d.ts";
 
 pub struct Options {
     /// Bring the engine up to date first.
@@ -138,6 +140,7 @@ fn package(root: &Path, node: &Path, npm: &Path) -> Result<()> {
         copy_file(&own.join(ELEMENTS), &npm.join(ELEMENTS))?;
     }
     declarations(node, &npm.join("types"))?;
+    copy_file(&own.join("index.d.ts"), &npm.join(TYPES))?;
     let manifest = paths::read(&root.join("Cargo.toml"))?;
     let has_api = npm.join("api.js").is_file();
     let package = package_json(&manifest, has_api, has_elements)?;
@@ -207,9 +210,10 @@ fn package_json(manifest: &str, has_api: bool, has_elements: bool) -> Result<Str
     let value = |key| package_value(manifest, key);
     let repository = value("repository")?;
     let elements = format!("./{ELEMENTS}");
-    let mut exports = vec![(".".to_owned(), conditions(NAME))];
+    let main = conditions(TYPES, NAME);
+    let mut exports = vec![(".".to_owned(), main)];
     if has_api {
-        exports.push(("./api".to_owned(), conditions("api")));
+        exports.push(("./api".to_owned(), conditions("types/api.d.ts", "api")));
     }
     for file in ["./worker.js", "./package.json"] {
         let name = file.trim_end_matches(".js");
@@ -235,7 +239,7 @@ fn package_json(manifest: &str, has_api: bool, has_elements: bool) -> Result<Str
         ("license", json!(value("license")?).to_string()),
         ("type", json!("module").to_string()),
         ("main", json!(format!("./{NAME}.js")).to_string()),
-        ("types", json!(format!("./types/{NAME}.d.ts")).to_string()),
+        ("types", json!(format!("./{TYPES}")).to_string()),
     ];
     if has_elements {
         exports.push((elements.clone(), Json::from(elements.as_str()).to_string()));
@@ -257,8 +261,8 @@ fn package_json(manifest: &str, has_api: bool, has_elements: bool) -> Result<Str
 }
 
 /// The conditions of a module's export: the types come first, because the first match counts.
-fn conditions(name: &str) -> String {
-    format!(r#"{{ "types": "./types/{name}.d.ts", "default": "./{name}.js" }}"#)
+fn conditions(types: &str, name: &str) -> String {
+    format!(r#"{{ "types": "./{types}", "default": "./{name}.js" }}"#)
 }
 
 #[cfg(test)]

@@ -28,9 +28,8 @@ export const stage = {
     return `${changed} von ${all} haben sich geändert${rest}.`;
   },
   stopped: (made) => `Nach ${made} von 9 Seeds beendet.`,
-  cellPending: (seed) => `Seed ${seed}: noch nicht gemacht`,
-  cellChanged: (seed, share) => `Seed ${seed}: ${percent(share)} geändert`,
-  cellSame: (seed) => `Seed ${seed}: nichts zu entfernen`,
+  pending: "noch nicht gemacht",
+  cellChanged: "geändert",
   share: percent,
   same: "gleich",
   model: (name) => `Modell: ${name}`,

@@ -28,10 +28,8 @@ export const stage = {
     return `${changed} of ${all} changed${rest}.`;
   },
   stopped: (/** @type {number} */ made) => `Stopped after ${made} of 9 seeds.`,
-  cellPending: (/** @type {string} */ seed) => `Seed ${seed}: not made yet`,
-  cellChanged: (/** @type {string} */ seed, /** @type {number} */ share) =>
-    `Seed ${seed}: ${percent(share)} changed`,
-  cellSame: (/** @type {string} */ seed) => `Seed ${seed}: nothing to remove`,
+  pending: "not made yet",
+  cellChanged: "changed",
   share: percent,
   same: "same",
   model: (/** @type {string} */ name) => `Model: ${name}`,
