@@ -143,7 +143,8 @@ impl Checkpoint {
         Ok(config)
     }
 
-    /// `scheduler/scheduler_config.json` for a U-Net that predicts v or, otherwise, the noise.
+    /// `scheduler/scheduler_config.json` for a U-Net that predicts v or, otherwise, the noise. No
+    /// timestep spacing, as in the folders of these models: each sampler has its own default.
     fn scheduler(&self, v: bool) -> Value {
         json!({
             "_class_name": if v { "DDIMScheduler" } else { "PNDMScheduler" },
@@ -152,7 +153,6 @@ impl Checkpoint {
             "beta_end": 0.012,
             "beta_schedule": "scaled_linear",
             "prediction_type": if v { "v_prediction" } else { "epsilon" },
-            "timestep_spacing": "leading",
             "steps_offset": 1,
             "set_alpha_to_one": false,
             "skip_prk_steps": true,
