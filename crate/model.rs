@@ -4,7 +4,6 @@ use crate::config::{
     ModelConfig, PredictionType, SchedulerConfig, TextConfig, UnetConfig, VaeConfig,
 };
 use crate::error::{Error, Result};
-use crate::sampling::SamplerKind;
 use crate::text::tokenizer::{Tokenizer, TokenizerFiles};
 use crate::weights::checkpoint::Checkpoint;
 #[cfg(not(target_arch = "wasm32"))]
@@ -145,7 +144,6 @@ async fn read_config(source: &dyn Source) -> Result<ModelConfig> {
         scheduler: SchedulerConfig::from_json(&shown(scheduler), &read(scheduler).await?)?,
     };
     config.check()?;
-    SamplerKind::from_config(&config.scheduler)?;
     Ok(config)
 }
 

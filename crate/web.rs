@@ -228,10 +228,16 @@ impl Run {
         to_js(&self.generation.borrow().warnings())
     }
 
-    /// The sampler in use.
+    /// The sampler in use: a name of `ModelInfo.samplers`.
     #[wasm_bindgen(getter)]
     pub fn sampler(&self) -> String {
-        self.generation.borrow().sampler().name().into()
+        self.generation.borrow().sampler_name().into()
+    }
+
+    /// The schedule type in use: a name of `ModelInfo.schedules`.
+    #[wasm_bindgen(getter)]
+    pub fn schedule(&self) -> String {
+        self.generation.borrow().schedule().name().into()
     }
 
     /// Makes one U-Net call. Where `restarted` is true, the run started again with this call in

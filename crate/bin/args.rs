@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use darkroom::config::{FinalSigma, TimestepSpacing};
 use darkroom::device::memory::tiling::VaeTiling;
 use darkroom::device::tuning::TilingChoice;
-use darkroom::sampling::{Rng, SamplerKind};
+use darkroom::sampling::{Rng, SamplerName, ScheduleKind};
 use darkroom::text::prompt::PromptSyntax;
 use darkroom::text::prompt::emphasis::Emphasis;
 use darkroom::text::tokenizer::LongPrompt;
@@ -78,9 +79,24 @@ pub struct Generate {
         allow_negative_numbers = true
     )]
     pub guidance_scale: f64,
-    /// euler, euler-a, ddim, pndm, dpm++2m, dpm++2m-karras or unipc [default: the model's own]
+    /// euler, euler-a, heun, dpm2, dpm2-a, lms, ddim, ddpm, pndm, dpm++2m, dpm++2m-sde,
+    /// dpm++3m-sde, dpm++sde, dpm++2s, dpm++2s-a, deis, unipc, lcm or tcd, also as A1111 writes
+    /// them and with a schedule type behind [default: the model's own]
     #[arg(long)]
-    pub sampler: Option<SamplerKind>,
+    pub sampler: Option<SamplerName>,
+    /// Spacing of the noise levels: model, normal, karras, exponential, beta, sgm-uniform, simple
+    /// or ays [default: the one in the sampler's name, or the model's own]
+    #[arg(long)]
+    pub schedule: Option<ScheduleKind>,
+    /// Spacing of the timesteps: leading, linspace or trailing [default: the model's own]
+    #[arg(long)]
+    pub timestep_spacing: Option<TimestepSpacing>,
+    /// Begin at a timestep without any signal: true or false [default: the model's own]
+    #[arg(long, value_name = "BOOL")]
+    pub zero_snr: Option<bool>,
+    /// Sigma after the last step: zero or sigma_min [default: the model's own]
+    #[arg(long)]
+    pub final_sigma: Option<FinalSigma>,
     /// Width in pixels, a multiple of 8 [default: the model's own]
     #[arg(long, allow_negative_numbers = true)]
     pub width: Option<usize>,
@@ -137,6 +153,10 @@ impl Generate {
             steps: self.steps,
             guidance_scale: self.guidance_scale,
             sampler: self.sampler,
+            schedule: self.schedule,
+            timestep_spacing: self.timestep_spacing,
+            zero_snr: self.zero_snr,
+            final_sigma: self.final_sigma,
             width: self.width,
             height: self.height,
             rng: self.rng,

@@ -145,6 +145,7 @@ fn report(args: &Generate, run: &Finished) -> Result<serde_json::Value> {
         "out": args.out,
         "seed": run.request.seed,
         "sampler": run.generation.sampler().name(),
+        "schedule": run.generation.schedule().name(),
         "steps": run.request.steps,
         "calls": run.generation.calls(),
         "guidance_scale": run.request.guidance_scale,

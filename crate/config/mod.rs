@@ -17,7 +17,7 @@ mod text;
 mod unet;
 mod vae;
 
-pub use scheduler::{BetaSchedule, PredictionType, SchedulerConfig, TimestepSpacing};
+pub use scheduler::{BetaSchedule, FinalSigma, PredictionType, SchedulerConfig, TimestepSpacing};
 pub use text::{Activation, TextConfig};
 pub use unet::{PerBlock, UnetBlock, UnetConfig};
 pub use vae::VaeConfig;

@@ -12,6 +12,7 @@ use crate::device::Runtime;
 use crate::device::memory::MemoryPlan;
 use crate::error::{Error, Result};
 use crate::model::{Model, PredictionSetting};
+use crate::sampling::{OwnSampler, ScheduleKind, ineffective};
 use crate::text::encoder::TextEncoder;
 use crate::unet::Unet;
 use crate::vae::decoder::VaeDecoder;
@@ -63,6 +64,13 @@ pub(super) async fn load(
 
     let activation_dtypes = ActivationDtypes::new(runtime.dtype);
     let mut warnings = weights.warnings;
+    let own = OwnSampler::of(&config.scheduler);
+    warnings.extend(own.warning);
+    warnings.extend(ineffective(
+        own.kind,
+        ScheduleKind::Model,
+        &config.scheduler,
+    ));
     let preview = fit_preview(
         &config,
         &vae,

@@ -106,7 +106,7 @@ impl Pipeline {
     /// The model's defaults and limits.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for a scheduler class that Darkroom does not have.
+    /// None in practice: every scheduler file has a sampler.
     pub fn info(&self) -> Result<ModelInfo> {
         ModelInfo::of(self)
     }

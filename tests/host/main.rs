@@ -13,6 +13,7 @@ mod parity;
 mod precision;
 mod prompts;
 mod samplers;
+mod schedules;
 mod shaders;
 mod single_file;
 #[path = "../support/mod.rs"]
