@@ -324,7 +324,7 @@ fn impossible_requests_are_refused() {
             ["--seed", "18446744073709551616"],
             ["seed", "18446744073709551616"],
         ),
-        (["--sampler", "lms"], ["lms", "dpm++2m-karras"]),
+        (["--sampler", "rk45"], ["rk45", "dpm++2m-karras"]),
         (["--rng", "dice"], ["dice", "philox"]),
         (["--long-prompt", "fold"], ["fold", "truncate"]),
         (["--dtype", "f64"], ["f64", "f16"]),

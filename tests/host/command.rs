@@ -67,6 +67,7 @@ fn the_command_reads_samplers_as_other_programs_write_them() {
     let ignored = ["--sampler", "ddim", "--schedule", "karras"];
     let outcome = scratch.generate(&[&steps[..], &ignored].concat());
     outcome.warns(&["schedule type karras has no effect: ddim"]);
+    let scratch = Scratch::with_model("sd1-pndm");
     for (arguments, word) in [
         (["--sampler", "rk45"], "dpm++2m-sde"),
         (["--schedule", "polyexponential"], "sgm-uniform"),

@@ -44,6 +44,15 @@ impl Values {
     }
 }
 
+/// Largest relative error of a final latent. diffusers' classes of dpm2-a and deis take differences
+/// of nearly equal f32 values.
+fn limit(kind: SamplerKind) -> f64 {
+    match kind {
+        SamplerKind::Dpm2A | SamplerKind::Deis => 2e-4,
+        _ => 2e-5,
+    }
+}
+
 /// Runs `sampler` on the host to its end.
 fn final_latent(mut sampler: Sampler, seed: u64, elements: usize) -> Vec<f32> {
     let mut noise = Noise::new(Rng::Torch, seed);
@@ -97,7 +106,8 @@ impl Report {
     }
 }
 
-/// The largest difference between timesteps. diffusers computes some from sigmas in f32.
+/// The largest difference between timesteps. diffusers computes some from sigmas in f32, with an
+/// error of a few 1e-6 in their logarithms, which is 1e-3 timesteps.
 fn timestep_error(actual: &[f64], expected: &[f32]) -> f64 {
     let pairs = actual.iter().zip(expected);
     let differences = pairs.map(|(a, &e)| (a - f64::from(e)).abs());
@@ -133,13 +143,14 @@ fn every_sampler_with_every_schedule_equals_its_reference() {
                         let actual = &sampler.schedule().timesteps;
                         let error = timestep_error(actual, &expected);
                         assert!(
-                            error < 2e-4,
+                            error < 2e-3,
                             "{what}: timesteps {actual:?} for {expected:?}"
                         );
                     }
                     let expected = values.take(elements);
                     let latent = final_latent(sampler, seed, elements);
-                    report.add(name, what, relative_error(&latent, &expected), 2e-5);
+                    let error = relative_error(&latent, &expected);
+                    report.add(name, what, error, limit(kind));
                 }
             }
         }
@@ -174,7 +185,7 @@ fn every_sampler_with_every_scheduler_file_equals_diffusers() {
                 continue;
             }
             let error = relative_error(&latent, &values.take(elements));
-            report.add(name, what, error, 2e-5);
+            report.add(name, what, error, limit(kind));
         }
     }
     assert_eq!(values.position, values.values.len());
