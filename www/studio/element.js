@@ -125,7 +125,7 @@ export class DarkroomStudio extends SettingElement {
     if (before === value) return;
     if (name === "lang") this.#translate();
     else if (name === "hub") this.#openSoon();
-    else this.#takeAttribute(fieldOf(name), value);
+    else if (name !== "keep") this.#takeAttribute(fieldOf(name), value);
   }
 
   /** @param {boolean} disabled */
