@@ -310,6 +310,9 @@ describe("errors on the page", () => {
     await studio.engine();
     assert.equal(await studio.page.locator("[name=prompt]").inputValue(), "typed before");
     assert.equal(await studio.page.locator(".gallery li").count(), 1);
+    // The picture is begun again, until the visitor cancels it.
+    await studio.button("cancel").click();
+    await studio.idle();
     assert.equal(await studio.page.locator(".picture[data-state=finished]").count(), 1);
     await works(studio);
   });
@@ -347,9 +350,9 @@ describe("errors on the page", () => {
     await studio.engine();
     assert.match(await studio.text("model"), /not saved, because the browser refuses storage/);
     await studio.button("models").click();
-    await studio.page.locator("dialog.models").waitFor();
+    await studio.page.locator("dialog[data-part=models]").waitFor();
     assert.match(await studio.text("storage"), /No models are saved: the browser refuses storage/);
-    await studio.page.locator("[data-act=close]").click();
+    await studio.page.locator("[data-part=models] [data-act=close]").click();
     assert.deepEqual(studio.errors, []);
     await works(studio);
   });
@@ -427,7 +430,7 @@ describe("errors on the page", () => {
     await other.page
       .locator("[data-part=model]", { hasText: "deleted from the browser’s cache" })
       .waitFor();
-    await one.page.locator("[data-act=close]").click();
+    await one.page.locator("[data-part=models] [data-act=close]").click();
     for (const tab of tabs) await tab.generate(QUICK);
     for (const tab of tabs) assert.equal((await tab.picture()).width, 128);
     await context.close();

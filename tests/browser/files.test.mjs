@@ -178,7 +178,7 @@ describe("the visitor's own files", () => {
     assert.ok(decibels > CLOSE_DB, `${decibels} dB`);
     await studio.button("models").click();
     assert.match(
-      await studio.page.locator("dialog.models li").first().innerText(),
+      await studio.page.locator("dialog[data-part=models] li").first().innerText(),
       /tiny\.safetensors/,
     );
     console.log(`screenshot: ${await studio.screenshot("downloaded-checkpoint")}`);

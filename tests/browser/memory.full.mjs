@@ -11,7 +11,7 @@ import { describe, test } from "node:test";
 import { launchChromium, launchPersistent } from "./chromium.mjs";
 import { Hub, Site } from "./hub.mjs";
 import { Meter, measured } from "./meter.mjs";
-import { Studio } from "./studio.mjs";
+import { ROOMY, Studio } from "./studio.mjs";
 
 const HEAP_AT_MOST = 256e6;
 const PLANNED_WITHIN = 0.02;
@@ -46,6 +46,11 @@ describe("memory", () => {
     for (const path of files) await repository.link(path, join(folder, path));
     // A profile on the disk: a private window would hold its storage in memory.
     const context = await launchPersistent(profile);
+    // The visitor has agreed to this model: a link alone loads none from another host.
+    await context.addInitScript(
+      (model) => localStorage.setItem("darkroom-allowed-models", JSON.stringify([model])),
+      `${hub.address()}tests/sd15/resolve/main/`,
+    );
     try {
       const address =
         `${site.address()}?hub=${encodeURIComponent(hub.address())}` +
@@ -116,7 +121,7 @@ describe("memory", () => {
       measured(site);
       const browser = await launchChromium({ webgpu: device === "gpu" });
       try {
-        const page = await (await browser.newContext()).newPage();
+        const page = await (await browser.newContext({ viewport: ROOMY })).newPage();
         const studio = new Studio(page);
         const meter = await Meter.on(page);
         await page.goto(`${site.address()}#device=${device}&steps=2&sampler=euler`);

@@ -96,8 +96,8 @@ describe("security", () => {
     await studio.button("save").click();
     await download;
     await studio.button("models").click();
-    await studio.page.locator("dialog.models li").first().waitFor();
-    await studio.page.locator("[data-act=close]").click();
+    await studio.page.locator("dialog[data-part=models] li").first().waitFor();
+    await studio.page.locator("[data-part=models] [data-act=close]").click();
     assert.deepEqual(violations, []);
 
     // The policy is in force: an inline script and an inline handler do not run.
@@ -217,7 +217,7 @@ describe("security", () => {
       await cache.put(`${key}?darkroom=manifest`, new Response(bytes, { headers }));
     }, EVIL);
     await studio.button("models").click();
-    await studio.page.locator("dialog.models li", { hasText: "onerror" }).waitFor();
+    await studio.page.locator("dialog[data-part=models] li", { hasText: "onerror" }).waitFor();
     await clean(studio, "the name of a downloaded model");
     await studio.close();
   });

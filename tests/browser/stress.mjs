@@ -169,7 +169,7 @@ export async function stress(browser, address, count) {
  * @param {number} count
  */
 async function run(tab, at, count) {
-  const next = random(at + 5);
+  const next = random(Math.imul(at + 1, 0x9e3779b9));
   const outcomes = [];
   let level = 0;
   for (let number = 0; number < count; number += 1) {
