@@ -310,6 +310,9 @@ describe("errors on the page", () => {
     await studio.engine();
     assert.equal(await studio.page.locator("[name=prompt]").inputValue(), "typed before");
     assert.equal(await studio.page.locator(".gallery li").count(), 1);
+    // The picture is begun again, until the visitor cancels it.
+    await studio.button("cancel").click();
+    await studio.idle();
     assert.equal(await studio.page.locator(".picture[data-state=finished]").count(), 1);
     await works(studio);
   });
