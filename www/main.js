@@ -96,8 +96,11 @@ for (const link of links("[data-live]")) {
 }
 
 // Registered after the page has loaded: the first visit does not wait for the cache.
-window.addEventListener("load", () => {
+function workOffline() {
   navigator.serviceWorker
     ?.register("sw.js", { updateViaCache: "none" })
     .catch((error) => console.warn(`Not saved for offline use: ${error}`));
-});
+}
+// The page may have loaded while this script waited for the styles.
+if (document.readyState === "complete") workOffline();
+else window.addEventListener("load", workOffline);

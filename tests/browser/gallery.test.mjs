@@ -289,31 +289,27 @@ describe("the gallery", async () => {
     const studio = new Studio(await context.newPage());
     const session = await context.newCDPSession(studio.page);
     const { origin } = new URL(server.address);
-    await session.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: 90e6 });
+    const quota = (/** @type {number} */ quotaSize) =>
+      session.send("Storage.overrideQuotaForOrigin", { origin, quotaSize });
+    await quota(90e6);
     await studio.page.goto(server.address);
     await studio.engine();
     await make(studio, "61");
-    /** Fills the storage to the last kilobytes, or frees it. @param {boolean} full */
-    const fill = (full) =>
-      studio.page.evaluate(async (full) => {
-        const { Database } = await import(`${location.origin}/store/database.js`);
-        const database = new Database();
-        const put = (/** @type {number} */ size) =>
-          database
-            .run(["files"], "readwrite", (/** @type {any} */ store) => {
-              store("files").put(new Blob([new Uint8Array(size)]), `filler ${Math.random()}`);
-            })
-            .then(
-              () => true,
-              () => false,
-            );
-        for (const size of full ? [4e6, 1e6, 1e5, 1e4, 1e3] : []) while (await put(size));
-        if (full) return;
-        await database.run(["files"], "readwrite", (/** @type {any} */ store) => {
-          store("files").delete(IDBKeyRange.bound("filler", "filler~"));
-        });
-      }, full);
-    await fill(true);
+    // Up to the last kilobytes.
+    await studio.page.evaluate(async () => {
+      const { Database } = await import(`${location.origin}/store/database.js`);
+      const database = new Database();
+      const put = (/** @type {number} */ size) =>
+        database
+          .run(["files"], "readwrite", (/** @type {any} */ store) => {
+            store("files").put(new Blob([new Uint8Array(size)]), `filler ${Math.random()}`);
+          })
+          .then(
+            () => true,
+            () => false,
+          );
+      for (const size of [4e6, 1e6, 1e5, 1e4, 1e3]) while (await put(size));
+    });
     await make(studio, "62", "63");
     await count(studio, 3);
     const note = studio.page.locator("[data-part=gallery-note]");
@@ -322,7 +318,7 @@ describe("the gallery", async () => {
     console.log(`screenshot: ${await studio.screenshot("gallery-full-disk")}`);
     const file = await downloaded(studio, () => studio.button("gallery-download").click());
     assert.deepEqual(await studio.decode(await readFile(file.path)), await studio.picture());
-    await fill(false);
+    await quota(1e9);
     await tiles(studio).nth(2).focus();
     await studio.page.keyboard.press("Delete");
     await studio.page.locator(".gallery [data-unkept]").first().waitFor({

@@ -187,12 +187,11 @@ export class Gallery {
     this.#button("gallery-zip").textContent = t.downloadAll(all.length);
     this.#button("gallery-zip-starred").textContent = t.downloadStarred(starred);
     this.#button("gallery-clear").hidden = all.length - starred < 2;
-    this.#part("gallery-hint").textContent = this.#pictures.keeps
-      ? t.keptHint(all.length)
+    const { keeps, problem, unkept } = this.#pictures;
+    this.#part("gallery-hint").textContent = keeps
+      ? t.keptHint(all.length - unkept)
       : t.hint(all.length);
-    const { problem, unkept } = this.#pictures;
-    this.#part("gallery-note").textContent =
-      problem && this.#pictures.keeps ? t.problems[problem](unkept) : "";
+    this.#part("gallery-note").textContent = problem && keeps ? t.problems[problem](unkept) : "";
   }
 
   /** @param {string} act */

@@ -57,7 +57,7 @@ export function galleryTemplate() {
     <p class="toast"><span data-part="gallery-toast" role="status"></span>
       ${button("gallery-undo", t.undo, "hidden")}</p>
     <ol aria-label="${t.title}"></ol>
-    <div class="foot">
+    <div class="acts">
       <div class="row" role="group" aria-label="${t.selected}">
         ${button("gallery-star", `★ ${t.star}`, 'aria-pressed="false"')}
         ${button("gallery-download", t.download)}
