@@ -135,9 +135,11 @@ export class Studio {
     );
   }
 
-  /** @param {string} part */
-  text(part) {
-    return this.page.locator(`[data-part=${part}]`).innerText();
+  /** The text that a visitor reads; settings are opened for it. @param {string} part */
+  async text(part) {
+    const found = this.page.locator(`[data-part=${part}]`);
+    await this.unfold(found);
+    return found.innerText();
   }
 
   /** The text of the problem on the page, with its buttons. */

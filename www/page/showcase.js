@@ -61,6 +61,7 @@ export function listenToWords(studio) {
       studio.generate({ compare: true }).catch(() => {});
     });
   }
-  studio.addEventListener("settings", review);
+  // The model of a link is known when it begins to load, or fails.
+  for (const type of ["settings", "progress", "error"]) studio.addEventListener(type, review);
   review();
 }
