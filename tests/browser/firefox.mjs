@@ -18,9 +18,14 @@ export async function launchFirefox() {
     browser: "firefox",
     executablePath,
     headless: true,
-    // WebGPU is off in the versions that Debian ships; later ones have it, and this test is about
-    // the CPU path.
-    extraPrefsFirefox: { "dom.webgpu.enabled": false },
+    extraPrefsFirefox: {
+      // Off in the versions that Debian ships, on in later ones. The test is about the CPU path.
+      "dom.webgpu.enabled": false,
+      // The optimizing compiler works on the engine in the background. When the page is reloaded
+      // meanwhile, a busy machine with two cores leaves the new worker waiting for minutes. The
+      // other compiler's code is hardly slower here.
+      "javascript.options.wasm_optimizingjit": false,
+    },
     protocolTimeout: 300_000,
   });
 }

@@ -24,6 +24,16 @@ const fragment = `#${new URLSearchParams(
   Object.entries(SETTINGS).map(([name, value]) => [name.replaceAll("_", "-"), value]),
 )}`;
 
+/**
+ * A picture that came as text: WebDriver BiDi wraps every number of an array into an object.
+ * @param {{width: number, text: string}} encoded
+ * @returns {Picture}
+ */
+function pictureOf({ width, text }) {
+  const bytes = [...Buffer.from(text, "base64")];
+  return { width, height: bytes.length / 4 / width, bytes };
+}
+
 describe("Firefox", () => {
   /** @type {import("puppeteer-core").Browser} */ let browser;
   /** @type {import("./server.mjs").Server} */ let server;
@@ -75,14 +85,19 @@ describe("Firefox", () => {
     await page.locator("darkroom-studio >>> [data-act=generate]").click();
     await until(page, "work", "running");
     await until(page, "work", "idle");
-    return page.evaluate(() => {
-      const root = document.querySelector("darkroom-studio")?.shadowRoot;
-      const canvas = root?.querySelector(".picture[data-state=finished] canvas");
-      if (!(canvas instanceof HTMLCanvasElement)) throw new TypeError("no finished picture");
-      const { width, height } = canvas;
-      const data = canvas.getContext("2d")?.getImageData(0, 0, width, height).data;
-      return { width, height, bytes: [...(data ?? [])] };
-    });
+    return pictureOf(
+      await page.evaluate(() => {
+        const root = document.querySelector("darkroom-studio")?.shadowRoot;
+        const canvas = root?.querySelector(".picture[data-state=finished] canvas");
+        if (!(canvas instanceof HTMLCanvasElement)) throw new TypeError("no finished picture");
+        const { width, height } = canvas;
+        const data = canvas.getContext("2d")?.getImageData(0, 0, width, height).data ?? [];
+        return {
+          width,
+          text: btoa(Array.from(data, (byte) => String.fromCharCode(byte)).join("")),
+        };
+      }),
+    );
   }
 
   /** The native command's picture of the same settings. @param {Page} page */
@@ -96,7 +111,7 @@ describe("Firefox", () => {
     await promisify(execFile)(command, ["generate", ...args(options)]);
     const file = (await readFile(out)).toString("base64");
     await rm(folder, { recursive: true });
-    return page.evaluate(async (base64) => {
+    const decoded = await page.evaluate(async (base64) => {
       const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
       const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }), {
         colorSpaceConversion: "none",
@@ -104,9 +119,10 @@ describe("Firefox", () => {
       const { width, height } = bitmap;
       const context = new OffscreenCanvas(width, height).getContext("2d");
       context?.drawImage(bitmap, 0, 0);
-      const data = context?.getImageData(0, 0, width, height).data;
-      return { width, height, bytes: [...(data ?? [])] };
+      const data = context?.getImageData(0, 0, width, height).data ?? [];
+      return { width, text: btoa(Array.from(data, (byte) => String.fromCharCode(byte)).join("")) };
     }, file);
+    return pictureOf(decoded);
   }
 
   test("makes the native command's picture, and makes it again without a server", async () => {

@@ -29,7 +29,7 @@ describe("the manifest", async () => {
   test("names the attributes and members of the class", () => {
     assert.deepEqual(
       names(element.attributes),
-      [...DarkroomStudio.observedAttributes, "name", "keep"].sort(),
+      [...DarkroomStudio.observedAttributes, "name"].sort(),
     );
     /** @type {string[]} */
     const members = [];
@@ -37,7 +37,6 @@ describe("the manifest", async () => {
       members.push(...Object.getOwnPropertyNames(at).filter((name) => !USUAL.test(name)));
     assert.deepEqual(names(element.members), [...new Set(members)].sort());
     for (const { name, fieldName } of element.attributes) {
-      if (!fieldName) continue;
       const property = name.replace(/-(.)/g, (/** @type {string} */ _, /** @type {string} */ it) =>
         it.toUpperCase(),
       );
