@@ -130,7 +130,7 @@ describe("embedding", () => {
       {
         "content-security-policy":
           `default-src 'none'; script-src ${origin} 'wasm-unsafe-eval'; ` +
-          `worker-src blob: ${origin}; connect-src ${origin}`,
+          `worker-src blob: ${origin}; img-src blob:; connect-src ${origin}`,
       },
     );
     assert.deepEqual(await made(opened), [128, "image/png"]);

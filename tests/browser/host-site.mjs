@@ -105,7 +105,7 @@ export const CORS = {
 
 /** The strict policy of docs/embedding.md. */
 export const STRICT =
-  "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; " +
+  "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src blob:; " +
   "object-src 'none'; base-uri 'none'; form-action 'none'";
 
 /**

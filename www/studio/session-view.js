@@ -101,7 +101,7 @@ export class SessionView {
     this.#host.dataset.work = work;
     this.#views.status.buttons({ idle: work === "idle", work });
     if (idle) this.#views.work.idle();
-    this.#views.status.fallback(engine === "failed");
+    this.#views.status.fallback(engine === "failed" || typeof WebAssembly !== "object");
   }
 
   /**
