@@ -4,7 +4,6 @@ use crate::config::{
     ModelConfig, PredictionType, SchedulerConfig, TextConfig, UnetConfig, VaeConfig,
 };
 use crate::error::{Error, Result};
-use crate::sampling::SamplerKind;
 use crate::text::tokenizer::{Tokenizer, TokenizerFiles};
 use crate::weights::checkpoint::Checkpoint;
 use crate::weights::identify_folder::explain;
@@ -70,15 +69,19 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    /// Reads the model that `source` has.
+    /// Reads the model that `source` has. `vae` takes the place of its VAE.
     ///
     /// # Errors
     /// [`Error::File`] and [`Error::Config`] for missing, malformed or unsupported files; errors of
     /// `source`.
-    pub async fn read(source: &dyn Source, prediction: PredictionSetting) -> Result<Self> {
+    pub async fn read(
+        source: &dyn Source,
+        prediction: PredictionSetting,
+        vae: Option<&VaeConfig>,
+    ) -> Result<Self> {
         let model = match source.checkpoint() {
             None => {
-                let mut config = match read_config(source).await {
+                let mut config = match read_config(source, vae).await {
                     Ok(config) => config,
                     Err(error) => return Err(explain(source, error).await),
                 };
@@ -95,9 +98,10 @@ impl Model {
             Some(path) => {
                 let checkpoint = Checkpoint::open(source, &path).await?;
                 let decided = prediction.chosen().or(checkpoint.prediction());
+                let assumed = decided.unwrap_or(PredictionType::Epsilon);
                 let special_tokens_map = checkpoint.special_tokens_map();
                 Model {
-                    config: checkpoint.config(decided.unwrap_or(PredictionType::Epsilon))?,
+                    config: checkpoint.config_with(assumed, vae)?,
                     tokenizer: read_tokenizer(source, special_tokens_map).await?,
                     checkpoint: Some(checkpoint),
                     undecided: decided.is_none(),
@@ -134,8 +138,8 @@ impl Model {
     }
 }
 
-/// Reads and checks a model folder's JSON files.
-async fn read_config(source: &dyn Source) -> Result<ModelConfig> {
+/// Reads and checks a model folder's JSON files. `other_vae` takes the place of its VAE.
+async fn read_config(source: &dyn Source, other_vae: Option<&VaeConfig>) -> Result<ModelConfig> {
     let unet = "unet/config.json";
     let vae = "vae/config.json";
     let text = "text_encoder/config.json";
@@ -144,12 +148,14 @@ async fn read_config(source: &dyn Source) -> Result<ModelConfig> {
     let shown = |path: &str| source.describe(path);
     let config = ModelConfig {
         unet: UnetConfig::from_json(&shown(unet), &read(unet).await?)?,
-        vae: VaeConfig::from_json(&shown(vae), &read(vae).await?)?,
+        vae: match other_vae {
+            Some(vae) => vae.clone(),
+            None => VaeConfig::from_json(&shown(vae), &read(vae).await?)?,
+        },
         text: TextConfig::from_json(&shown(text), &read(text).await?)?,
         scheduler: SchedulerConfig::from_json(&shown(scheduler), &read(scheduler).await?)?,
     };
     config.check()?;
-    SamplerKind::from_config(&config.scheduler)?;
     Ok(config)
 }
 

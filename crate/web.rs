@@ -1,6 +1,7 @@
 //! The engine for JavaScript: the only module that knows wasm-bindgen. Its only caller is
 //! `www/engine/worker.js`.
 
+mod additions;
 mod console;
 mod convert;
 mod model_source;
@@ -21,7 +22,9 @@ use crate::error::{Error, Result};
 use crate::model::PredictionSetting;
 use crate::pipeline::{Generation, LoadOptions, Picture, Pipeline, Request};
 use crate::text::tokenizer::LongPrompt;
+use crate::weights::Source;
 use crate::weights::load::LoadProgress;
+use additions::Additions;
 use convert::{JsResult, js_error, json, to_js};
 use model_source::ModelSource;
 
@@ -71,6 +74,7 @@ pub struct DeviceInfo<'a> {
 pub struct Engine {
     runtime: Runtime,
     pipeline: Option<Rc<Pipeline>>,
+    additions: Additions,
 }
 
 #[wasm_bindgen]
@@ -87,6 +91,7 @@ impl Engine {
         Ok(Engine {
             runtime: runtime.map_err(js_error)?,
             pipeline: None,
+            additions: Additions::default(),
         })
     }
 
@@ -107,7 +112,7 @@ impl Engine {
 
     /// Loads a model. `progress` is called before each few megabytes, with bytes done, bytes in all
     /// and the part being read. `prediction` is "auto" (the default), "epsilon" or "v". `plan` is
-    /// called once before the weights are read.
+    /// called once before the weights are read. LoRAs and learned words stay if they fit the model.
     pub async fn load(
         &mut self,
         source: ModelSource,
@@ -129,18 +134,21 @@ impl Engine {
                 let _ = plan.call1(&JsValue::NULL, &memory);
             }
         };
-        let on_progress = move |p: LoadProgress<'_>| {
-            let (done, total) = (p.done as f64, p.total as f64);
-            let _ = progress.call3(&JsValue::NULL, &done.into(), &total.into(), &p.part.into());
-        };
+        let on_progress = report_to(progress);
+        let vae = self.additions.vae.clone();
         let options = LoadOptions {
             prediction,
             size: [None; 2],
+            vae: vae.as_deref(),
+            loras: Vec::new(),
             on_plan: Box::new(on_plan),
             on_progress: Box::new(on_progress),
         };
-        let pipeline = Pipeline::load(&source, &self.runtime, options).await;
-        self.pipeline = Some(pipeline.map_err(js_error)?);
+        let source: Rc<dyn Source> = Rc::new(source);
+        let pipeline = Pipeline::load(&*source, &self.runtime, options).await;
+        let mut pipeline = pipeline.map_err(js_error)?;
+        self.additions.apply_to(&mut pipeline, source);
+        self.pipeline = Some(pipeline);
         Ok(())
     }
 
@@ -212,6 +220,14 @@ impl Engine {
     }
 }
 
+/// A function that passes the progress of reading weights to `progress`.
+fn report_to(progress: Function) -> impl FnMut(LoadProgress<'_>) {
+    move |p| {
+        let (done, total) = (p.done as f64, p.total as f64);
+        let _ = progress.call3(&JsValue::NULL, &done.into(), &total.into(), &p.part.into());
+    }
+}
+
 /// A [`Generation`] in JavaScript's hands; the caller owns the loop.
 #[wasm_bindgen(js_name = Generation)]
 pub struct Run {
@@ -229,10 +245,16 @@ impl Run {
         to_js(&self.generation.borrow().warnings())
     }
 
-    /// The sampler in use.
+    /// The sampler in use: a name of `ModelInfo.samplers`.
     #[wasm_bindgen(getter)]
     pub fn sampler(&self) -> String {
-        self.generation.borrow().sampler().name().into()
+        self.generation.borrow().sampler_name().into()
+    }
+
+    /// The schedule type in use: a name of `ModelInfo.schedules`.
+    #[wasm_bindgen(getter)]
+    pub fn schedule(&self) -> String {
+        self.generation.borrow().schedule().name().into()
     }
 
     /// Makes one U-Net call. Where `restarted` is true, the run started again with this call in

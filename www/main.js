@@ -29,11 +29,10 @@ if (!(found instanceof DarkroomStudio)) throw new TypeError("the page has no stu
 const studio = found;
 
 let timer = 0;
-studio.addEventListener("settings", (event) => {
-  const { detail } = /** @type {CustomEvent<import("./studio/settings.js").Settings>} */ (event);
+studio.addEventListener("settings", () => {
   clearTimeout(timer);
   timer = window.setTimeout(
-    () => history.replaceState(null, "", toFragment(detail, UNSAID)),
+    () => history.replaceState(null, "", toFragment(studio.linkSettings, UNSAID)),
     WRITE_AFTER_MS,
   );
 });

@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use darkroom::config::{FinalSigma, TimestepSpacing};
 use darkroom::device::memory::tiling::VaeTiling;
 use darkroom::device::tuning::TilingChoice;
-use darkroom::sampling::{Rng, SamplerKind};
+use darkroom::sampling::{Rng, SamplerName, ScheduleKind};
 use darkroom::text::prompt::PromptSyntax;
 use darkroom::text::prompt::emphasis::Emphasis;
 use darkroom::text::tokenizer::LongPrompt;
 use darkroom::{ModelInfo, Precision, PredictionSetting, Request};
+
+use crate::additions::{EmbeddingArg, LoraArg};
 
 #[derive(Parser)]
 #[command(version, about = "Stable Diffusion with negative prompts")]
@@ -58,6 +61,9 @@ pub struct Prompt {
     /// built in]
     #[arg(long)]
     pub model: Option<String>,
+    /// A learned word (textual inversion) that the prompt may name; may be given several times
+    #[arg(long, value_name = "[NAME=]PATH")]
+    pub embedding: Vec<EmbeddingArg>,
     /// Meaning of brackets and capitals: a1111 (weights, schedules, BREAK, AND) or plain
     #[arg(long, default_value_t)]
     pub prompt_syntax: PromptSyntax,
@@ -79,6 +85,18 @@ pub struct Generate {
     /// in]
     #[arg(long)]
     pub vocab: Option<PathBuf>,
+    /// A VAE in place of the model's own: a file, a folder, an address or a name, as for --model
+    #[arg(long, value_name = "PATH_OR_NAME")]
+    pub vae: Option<String>,
+    /// A LoRA to merge into the model, with its weight (1 if none is given) or the weights of U-Net
+    /// and text encoder: a.safetensors:0.8 or a.safetensors:0.8,0.5; may be given several times.
+    /// With --prompt-syntax a1111 a tag such as <lora:a:0.6> in the prompt sets the weight instead
+    #[arg(long, value_name = "PATH_OR_NAME[:WEIGHT]")]
+    pub lora: Vec<LoraArg>,
+    /// A learned word (textual inversion) that prompts may name: a .safetensors, .pt or .bin file;
+    /// may be given several times
+    #[arg(long, value_name = "[NAME=]PATH")]
+    pub embedding: Vec<EmbeddingArg>,
     /// Text that the picture should show
     #[arg(long, default_value = "")]
     pub prompt: String,
@@ -95,9 +113,24 @@ pub struct Generate {
     /// 7.5, 8 for LCM, 1 for SD-Turbo]
     #[arg(long, alias = "guidance", allow_negative_numbers = true)]
     pub guidance_scale: Option<f64>,
-    /// euler, euler-a, ddim, pndm, dpm++2m, dpm++2m-karras or unipc [default: the model's own]
+    /// euler, euler-a, heun, dpm2, dpm2-a, lms, ddim, ddpm, pndm, dpm++2m, dpm++2m-sde,
+    /// dpm++3m-sde, dpm++sde, dpm++2s, dpm++2s-a, deis, unipc, lcm or tcd, also as A1111 writes
+    /// them and with a schedule type behind [default: the model's own]
     #[arg(long)]
-    pub sampler: Option<SamplerKind>,
+    pub sampler: Option<SamplerName>,
+    /// Spacing of the noise levels: model, normal, karras, exponential, beta, sgm-uniform, simple
+    /// or ays [default: the one in the sampler's name, or the model's own]
+    #[arg(long)]
+    pub schedule: Option<ScheduleKind>,
+    /// Spacing of the timesteps: leading, linspace or trailing [default: the model's own]
+    #[arg(long)]
+    pub timestep_spacing: Option<TimestepSpacing>,
+    /// Begin at a timestep without any signal: true or false [default: the model's own]
+    #[arg(long, value_name = "BOOL")]
+    pub zero_snr: Option<bool>,
+    /// Sigma after the last step: zero or sigma_min [default: the model's own]
+    #[arg(long)]
+    pub final_sigma: Option<FinalSigma>,
     /// Width in pixels, a multiple of 8 [default: the model's own]
     #[arg(long, allow_negative_numbers = true)]
     pub width: Option<usize>,
@@ -160,6 +193,10 @@ impl Generate {
                 .guidance_scale
                 .unwrap_or(defaults.default_guidance_scale),
             sampler: self.sampler,
+            schedule: self.schedule,
+            timestep_spacing: self.timestep_spacing,
+            zero_snr: self.zero_snr,
+            final_sigma: self.final_sigma,
             width: self.width,
             height: self.height,
             rng: self.rng,

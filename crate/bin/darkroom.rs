@@ -2,6 +2,7 @@
 //!
 //! Exit code 0: done; 1: something failed; 2: the request was impossible.
 
+mod additions;
 mod args;
 mod generate;
 mod models;

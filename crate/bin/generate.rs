@@ -13,6 +13,7 @@ use darkroom::weights::source::hub::{HubEvent, OnHubEvent};
 use darkroom::weights::source::locate;
 use darkroom::{Generation, LoadOptions, Picture, Pipeline, Request, Result, Runtime};
 
+use crate::additions::{Additions, embeddings, loras};
 use crate::args::{DeviceChoice, Generate};
 use crate::output::{Outputs, latents_file, png};
 use crate::progress_bar::ProgressBar;
@@ -55,7 +56,10 @@ pub async fn generate(args: &Generate) -> Result<()> {
         args.vocab.as_deref(),
         on_hub_event(bar.clone(), notices.clone()),
     )?;
+    let on_event = || on_hub_event(bar.clone(), notices.clone());
+    let additions = Additions::open(args, &on_event).await?;
     let mut warnings = notices.take();
+    warnings.extend(additions.warnings);
     let precision = args.dtype.into();
     let mut runtime = open_device(args.device, precision, args.stock, &mut warnings).await?;
     eprintln!("running on {}", runtime.name);
@@ -63,10 +67,13 @@ pub async fn generate(args: &Generate) -> Result<()> {
     let options = LoadOptions {
         prediction: args.prediction,
         size: [args.width, args.height],
+        vae: additions.vae.as_deref(),
+        loras: additions.loras,
         on_plan: Box::new(|plan| eprintln!("{plan}")),
         on_progress: Box::new(|p| bar.show(&loading_text(p))),
     };
-    let pipeline = Pipeline::load(&*source, &runtime, options).await?;
+    let mut pipeline = Pipeline::load(&*source, &runtime, options).await?;
+    pipeline.set_embeddings(&additions.words)?;
     seconds.load = begin.elapsed().as_secs_f64();
     warnings.extend_from_slice(pipeline.warnings());
     bar.warn(&warnings);
@@ -79,13 +86,7 @@ pub async fn generate(args: &Generate) -> Result<()> {
     bar.warn(generation.warnings());
     let shown = generation.warnings().len();
 
-    let begin = Instant::now();
-    while !generation.is_done() {
-        let p = generation.step().await?;
-        let left = begin.elapsed().as_secs_f64() / p.call as f64 * (p.calls - p.call) as f64;
-        bar.show(&format!("step {} of {}, {left:.0} s left", p.call, p.calls));
-    }
-    seconds.sample = begin.elapsed().as_secs_f64();
+    seconds.sample = sample(&mut generation, &bar).await?;
     // The latent is worth more than the picture: write it before decoding can fail.
     if let Some(latents) = &outputs.latents {
         latents.write(&latents_file(&generation, latents.shown())?)?;
@@ -119,6 +120,17 @@ pub async fn generate(args: &Generate) -> Result<()> {
         println!("{}", report(args, &finished)?);
     }
     Ok(())
+}
+
+/// Makes all steps, and shows the time that is left. Returns the seconds that they took.
+async fn sample(generation: &mut Generation, bar: &ProgressBar) -> Result<f64> {
+    let begin = Instant::now();
+    while !generation.is_done() {
+        let p = generation.step().await?;
+        let left = begin.elapsed().as_secs_f64() / p.call as f64 * (p.calls - p.call) as f64;
+        bar.show(&format!("step {} of {}, {left:.0} s left", p.call, p.calls));
+    }
+    Ok(begin.elapsed().as_secs_f64())
 }
 
 /// Checks that the disk has room for what the run will write.
@@ -159,6 +171,7 @@ fn report(args: &Generate, run: &Finished) -> Result<serde_json::Value> {
         "out": args.out,
         "seed": run.request.seed,
         "sampler": run.generation.sampler().name(),
+        "schedule": run.generation.schedule().name(),
         "steps": run.request.steps,
         "calls": run.generation.calls(),
         "guidance_scale": run.request.guidance_scale,
@@ -166,6 +179,8 @@ fn report(args: &Generate, run: &Finished) -> Result<serde_json::Value> {
         "prompt_syntax": run.request.prompt_syntax.to_string(),
         "emphasis": run.request.emphasis.to_string(),
         "prediction_type": run.pipeline.info()?.prediction_type,
+        "loras": loras(&run.pipeline),
+        "embeddings": embeddings(&run.pipeline),
         "width": width,
         "height": height,
         "adapter": runtime.name,

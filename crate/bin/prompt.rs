@@ -8,6 +8,7 @@ use darkroom::weights::source::locate;
 use darkroom::{Error, Result, model};
 use serde_json::Value;
 
+use crate::additions::open_embeddings;
 use crate::args::Prompt;
 
 /// Most sampling steps: the training timesteps of Stable Diffusion.
@@ -22,10 +23,11 @@ pub async fn prompt(args: &Prompt) -> Result<()> {
         let expected = format!("1 to {MAX_STEPS}");
         return Err(Error::request("steps", args.steps, expected));
     }
-    let tokenizer = match &args.model {
+    let mut tokenizer = match &args.model {
         Some(place) => model::tokenizer(&*locate::open(place, None)?).await?,
         None => model::clip_tokenizer()?,
     };
+    tokenizer.set_embeddings(&open_embeddings(&args.embedding).await?);
     let meaning = describe(&args.text, args.prompt_syntax, args.steps, &tokenizer)?;
     match args.json {
         true => println!("{meaning}"),

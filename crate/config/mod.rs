@@ -19,7 +19,7 @@ mod unet;
 mod vae;
 
 pub use kind::ModelKind;
-pub use scheduler::{BetaSchedule, PredictionType, SchedulerConfig, TimestepSpacing};
+pub use scheduler::{BetaSchedule, FinalSigma, PredictionType, SchedulerConfig, TimestepSpacing};
 pub use text::{Activation, TextConfig};
 pub use unet::{MidBlockKind, PerBlock, UnetBlock, UnetConfig};
 pub use vae::VaeConfig;

@@ -28,6 +28,7 @@ pub mod gpu;
 mod stock;
 
 pub use cpu::Cpu;
+pub(crate) use cpu::product;
 pub use gpu::Gpu;
 pub use stock::Stock;
 

@@ -9,13 +9,15 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use super::Pipeline;
 use super::request::Request;
 use crate::device::read;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, brief};
+use crate::text::encoder::EncodeOptions;
 use crate::text::prompt::PromptSyntax;
 use crate::text::prompt::chunks::Chunk;
 use crate::text::prompt::describe::problems;
 use crate::text::prompt::emphasis::{Emphasis, WeightedText};
 use crate::text::prompt::plan::{Plan, Reading};
 use crate::text::prompt::problem::Problem;
+use crate::text::prompt::tags::{self, Tagged};
 
 /// Texts that are encoded in one batch. A guided run without schedules has as many, so its kernels
 /// are compiled.
@@ -146,7 +148,11 @@ fn read_prompts(
         steps: request.steps,
         long_prompt: request.long_prompt,
     };
-    let mut positive = reading.prompt(&request.prompt)?;
+    let tagged = match request.prompt_syntax {
+        PromptSyntax::A1111 => tags::parse(&request.prompt),
+        PromptSyntax::Plain => Tagged::plain(&request.prompt),
+    };
+    let mut positive = reading.prompt(tagged.text.text())?;
     let mut negative = reading.negative_prompt(&request.negative_prompt)?;
     if positive.parts.len() > 1 {
         let expected = "a prompt without AND, which is not supported yet";
@@ -172,6 +178,7 @@ fn read_prompts(
     for (name, text, _) in prompts {
         warnings.extend(problem_warnings(name, text, request.prompt_syntax));
     }
+    warnings.extend(lora_warnings(pipeline, request, &tagged));
     // Both prompts on equal footing: the same number of chunks.
     let chunks = positive.chunks().max(negative.chunks());
     positive.pad(chunks, tokenizer);
@@ -197,6 +204,30 @@ fn without_effect(request: &Request, embedded: bool) -> Option<&'static str> {
         }
         _ => None,
     }
+}
+
+/// Warnings about LoRAs that a prompt names in vain.
+fn lora_warnings(pipeline: &Pipeline, request: &Request, tagged: &Tagged) -> Vec<String> {
+    let has = |name: &str| {
+        pipeline
+            .loras()
+            .iter()
+            .any(|applied| applied.lora.name() == name)
+    };
+    let unknown = tagged.loras.iter().filter(|tag| !has(&tag.name));
+    let mut warnings: Vec<String> = unknown
+        .map(|tag| {
+            let name = brief(&tag.name);
+            format!("the prompt names the LoRA “{name}”, which is not there; it has no effect")
+        })
+        .collect();
+    let negative = tags::parse(&request.negative_prompt);
+    if request.prompt_syntax == PromptSyntax::A1111 && !negative.loras.is_empty() {
+        warnings.push(
+            "a LoRA in the negative prompt is read as text; it belongs into the prompt".into(),
+        );
+    }
+    warnings
 }
 
 /// A warning for each part of the prompt `text` that does something other than what it looks like.
@@ -229,7 +260,13 @@ impl Encoder<'_> {
         let tokens = batch.len() / texts.len() * pipeline.tokenizer().max_length();
         let device = &pipeline.runtime().device;
         let encoder = pipeline.text_encoder();
-        let embeddings = encoder.forward_without(self.left_out, &batch, device, self.dtype)?;
+        let embeddings = {
+            let options = EncodeOptions {
+                left_out: self.left_out,
+                learned: &pipeline.learned,
+            };
+            encoder.forward_with(&batch, options, device, self.dtype)?
+        };
         Ok(embeddings.reshape([texts.len(), tokens, pipeline.config().text.hidden_size]))
     }
 

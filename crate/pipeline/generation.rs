@@ -13,7 +13,9 @@ use super::precision::overflow_warning;
 use super::request::Request;
 use crate::error::{Error, Result};
 use crate::sampling::update::Step;
-use crate::sampling::{Noise, Sampler, SamplerKind};
+use crate::sampling::{
+    Noise, OwnSampler, Sampler, SamplerKind, SamplerName, ScheduleKind, ineffective,
+};
 
 /// Largest width and height in pixels. A mistyped size would otherwise exhaust the memory.
 pub(super) const MAX_SIDE: usize = 4096;
@@ -24,7 +26,8 @@ pub(super) const MAX_SIDE: usize = 4096;
 pub struct Progress {
     /// U-Net calls done.
     pub call: usize,
-    /// U-Net calls in all. PNDM makes one more than there are steps.
+    /// U-Net calls in all. Some samplers make more than there are steps: see
+    /// [`Sampler::calls`].
     pub calls: usize,
     /// Timestep of the call just done.
     pub timestep: f64,
@@ -45,6 +48,7 @@ pub struct Generation {
     dtype: DType,
     sampler: Sampler,
     kind: SamplerKind,
+    schedule: ScheduleKind,
     noise: Noise,
     prompts: Prompts,
     denoiser: Denoiser,
@@ -70,13 +74,16 @@ impl Generation {
         }
         let [height, width] = latent_size(&pipeline, request)?;
         check_memory(&pipeline, [height, width])?;
-        let scheduler = &pipeline.config().scheduler;
-        let kind = match request.sampler {
-            Some(kind) => kind,
-            None => SamplerKind::from_config(scheduler)?,
+        let scheduler = &request.scheduler(&pipeline.config().scheduler);
+        let own = OwnSampler::of(scheduler).kind;
+        let (kind, schedule) = match request.sampler {
+            Some(name) => (name.kind, name.schedule(request.schedule, scheduler)),
+            None => (own, request.schedule.unwrap_or_default()),
         };
-        let sampler = Sampler::new(kind, scheduler, request.steps)?;
-        let mut warnings = Vec::new();
+        let sampler = Sampler::new(kind, schedule, scheduler, request.steps)?;
+        let mut warnings = ineffective(kind, schedule, scheduler);
+        // The model's warnings have those of its own sampler.
+        warnings.retain(|warning| !pipeline.warnings().contains(warning));
         let (embeddings, prompts) =
             Prompts::encode(&pipeline, request, dtype, &mut warnings).await?;
 
@@ -104,6 +111,7 @@ impl Generation {
             dtype,
             sampler,
             kind,
+            schedule,
             noise,
             warnings,
         })
@@ -138,7 +146,7 @@ impl Generation {
     async fn advance(&mut self) -> Result<Progress> {
         let (timestep, sigma) = (self.sampler.timestep(), self.sampler.sigma());
         let call = self.sampler.call();
-        if let Some(prompts) = self.prompts.change_at(call) {
+        if let Some(prompts) = self.prompts.change_at(self.sampler.step()) {
             self.denoiser.replace_prompts(self.pipeline.unet(), prompts);
         }
         let update = self.sampler.advance();
@@ -226,6 +234,19 @@ impl Generation {
     /// The sampler in use.
     pub fn sampler(&self) -> SamplerKind {
         self.kind
+    }
+
+    /// The sampler's name, with the schedule type where one name says both: a name of
+    /// [`ModelInfo::samplers`](super::ModelInfo::samplers).
+    pub fn sampler_name(&self) -> &'static str {
+        SamplerName::joined(self.kind, self.schedule())
+    }
+
+    /// The schedule type in use: the one that the request's "model" stands for, or
+    /// [`ScheduleKind::Model`] where it has no other name.
+    pub fn schedule(&self) -> ScheduleKind {
+        let config = &self.pipeline.config().scheduler;
+        self.schedule.resolve(self.kind, config)
     }
 
     /// Warnings about this request: prompts cut off, a negative prompt without effect, brackets

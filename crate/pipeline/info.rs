@@ -6,7 +6,7 @@ use super::Pipeline;
 use super::generation::MAX_SIDE;
 use crate::config::{ModelKind, PredictionType};
 use crate::error::Result;
-use crate::sampling::SamplerKind;
+use crate::sampling::{OwnSampler, SamplerKind, SamplerName, ScheduleKind};
 
 /// Defaults and limits of a loaded model.
 #[derive(Debug, Clone, Serialize)]
@@ -24,10 +24,16 @@ pub struct ModelInfo {
     pub default_clip_skip: usize,
     /// Number of the text encoder's layers: the largest clip skip leaves one of them.
     pub text_layers: usize,
-    /// Name of the model's own sampler.
+    /// Name of the model's own sampler, with its schedule type if `samplers` has both in one name.
     pub default_sampler: &'static str,
-    /// Names of all samplers.
+    /// The schedule type that the model's own sampler has; "model" where it has no other name.
+    pub default_schedule: &'static str,
+    /// Names of all samplers, and `dpm++2m-karras`, which is a sampler with a schedule type.
     pub samplers: Vec<&'static str>,
+    /// All samplers.
+    pub sampler_list: Vec<SamplerInfo>,
+    /// All schedule types; the first leaves the choice to the model.
+    pub schedules: Vec<ScheduleInfo>,
     /// Width of the pictures the model was trained on, in pixels.
     pub default_width: usize,
     /// Height of the pictures the model was trained on, in pixels.
@@ -51,16 +57,69 @@ pub struct ModelInfo {
     pub warnings: Vec<String>,
 }
 
+/// A sampler, for people and programs.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
+pub struct SamplerInfo {
+    /// Name in requests.
+    pub id: &'static str,
+    /// Name for people, as A1111's web UI writes it.
+    pub label: &'static str,
+    /// U-Net calls in a step; the last step takes one.
+    pub calls_per_step: usize,
+    /// True if each step adds fresh noise.
+    pub noisy: bool,
+    /// True if schedule types have an effect.
+    pub schedules: bool,
+}
+
+impl SamplerInfo {
+    /// Every sampler.
+    fn all() -> Vec<Self> {
+        let info = |kind: SamplerKind| SamplerInfo {
+            id: kind.name(),
+            label: kind.label(),
+            calls_per_step: kind.calls_per_step(),
+            noisy: kind.is_noisy(),
+            schedules: kind.has_schedules(),
+        };
+        SamplerKind::ALL.map(info).to_vec()
+    }
+}
+
+/// A schedule type, for people and programs.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
+pub struct ScheduleInfo {
+    /// Name in requests.
+    pub id: &'static str,
+    /// Name for people, as A1111's web UI writes it.
+    pub label: &'static str,
+}
+
+impl ScheduleInfo {
+    /// Every schedule type.
+    fn all() -> Vec<Self> {
+        let info = |kind: ScheduleKind| ScheduleInfo {
+            id: kind.name(),
+            label: kind.label(),
+        };
+        ScheduleKind::ALL.map(info).to_vec()
+    }
+}
+
 impl ModelInfo {
     /// Summarises `pipeline`.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for a scheduler class that Darkroom does not have.
+    /// None in practice: every scheduler file has a sampler.
     pub(super) fn of(pipeline: &Pipeline) -> Result<Self> {
         let config = pipeline.config();
         let [default_width, default_height] = config.default_size();
         let kind = ModelKind::of(config);
         let text = &config.text;
+        let own = OwnSampler::of(&config.scheduler).kind;
+        let schedule = ScheduleKind::Model.resolve(own, &config.scheduler);
         Ok(ModelInfo {
             kind: kind.name(),
             default_steps: kind.default_steps(),
@@ -68,8 +127,11 @@ impl ModelInfo {
             guidance_embedded: config.unet.time_cond_proj_dim.is_some(),
             default_clip_skip: text.own_clip_skip(),
             text_layers: text.num_hidden_layers,
-            default_sampler: SamplerKind::from_config(&config.scheduler)?.name(),
-            samplers: SamplerKind::ALL.iter().map(|kind| kind.name()).collect(),
+            default_sampler: SamplerName::joined(own, schedule),
+            default_schedule: schedule.name(),
+            samplers: SamplerName::all(),
+            sampler_list: SamplerInfo::all(),
+            schedules: ScheduleInfo::all(),
             default_width,
             default_height,
             size_multiple: config.pixels_per_latent(),

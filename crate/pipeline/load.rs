@@ -1,8 +1,12 @@
 //! Loading a pipeline: configuration, memory plan, weights, and kernels compiled meanwhile.
 
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use burn::tensor::Device;
 
 use super::Pipeline;
+use super::additions::ChangeableWeights;
 use super::detect_prediction::detect_prediction;
 use super::generation::MAX_SIDE;
 use super::precision::{ActivationDtypes, overflow_warning};
@@ -13,14 +17,24 @@ use crate::device::Runtime;
 use crate::device::memory::MemoryPlan;
 use crate::error::{Error, Result};
 use crate::model::{Model, PredictionSetting};
+use crate::sampling::{OwnSampler, ScheduleKind, ineffective};
+use crate::text::embedding::LearnedVectors;
 use crate::text::encoder::TextEncoder;
 use crate::unet::Unet;
 use crate::vae::decoder::VaeDecoder;
-use crate::weights::file::Part;
+use crate::weights::file::{Found, Part};
 use crate::weights::identify_folder::explain;
-use crate::weights::load::{LoadProgress, Weights, load_checkpoint, load_parts};
+use crate::weights::load::{
+    LoadProgress, Located, Reading, elements, locate_in_checkpoint, locate_parts,
+};
+use crate::weights::lora::{AppliedLora, Merges};
+use crate::weights::params::Loaded;
 use crate::weights::sizes::WeightSizes;
+use crate::weights::vae::ExternalVae;
 use crate::weights::{Source, VarBuilder, VarStore};
+
+/// The factor by which the VAEs of Stable Diffusion 1 and 2 scale latents.
+const USUAL_SCALE: f64 = 0.18215;
 
 /// Options of [`Pipeline::load`].
 pub struct LoadOptions<'a> {
@@ -28,6 +42,10 @@ pub struct LoadOptions<'a> {
     pub prediction: PredictionSetting,
     /// Width and height in pixels of the pictures to plan memory for, where they are known.
     pub size: [Option<usize>; 2],
+    /// A VAE in place of the model's own: its file, its folder, or another model.
+    pub vae: Option<&'a dyn Source>,
+    /// LoRAs that are merged while the weights are read.
+    pub loras: Vec<AppliedLora>,
     /// Called once before the weights are read, with the memory that they and pictures of that
     /// size, by default the model's own, will take.
     pub on_plan: Box<dyn FnMut(&MemoryPlan) + 'a>,
@@ -40,6 +58,8 @@ impl Default for LoadOptions<'_> {
         LoadOptions {
             prediction: PredictionSetting::Auto,
             size: [None; 2],
+            vae: None,
+            loras: Vec::new(),
             on_plan: Box::new(|_| ()),
             on_progress: Box::new(|_| ()),
         }
@@ -52,22 +72,37 @@ pub(super) async fn load(
     runtime: &Runtime,
     options: LoadOptions<'_>,
 ) -> Result<Pipeline> {
-    let model = Model::read(source, options.prediction).await?;
-    let (weights, read) = read_weights(source, runtime, &model, options).await?;
+    let other_vae = match options.vae {
+        Some(vae) => Some(ExternalVae::open(vae).await?),
+        None => None,
+    };
+    let vae_config = other_vae.as_ref().map(|vae| &vae.config);
+    let model = Model::read(source, options.prediction, vae_config).await?;
+    let loras = options.loras.clone();
+    let Read {
+        weights,
+        vae,
+        bytes,
+        sizes,
+        mut warnings,
+    } = read_weights(source, runtime, &model, other_vae.as_ref(), options).await?;
     let Model {
         config,
         tokenizer,
         checkpoint,
         undecided,
     } = model;
-    let mut loaded = weights.parts.into_iter();
-    let mut params = || VarStore::loaded(loaded.next().unwrap_or_default(), runtime.ops.clone());
-    let text_encoder = TextEncoder::new(params().root(), &config.text)?;
-    let unet = Unet::new(params().root(), &config.unet)?;
-    let vae = VaeDecoder::new(params().root(), &config.vae)?;
-
+    let (text_encoder, unet) = weights.networks(&config, runtime)?;
+    let vae = VarStore::loaded(vae, runtime.ops.clone());
+    let vae = VaeDecoder::new({ vae }.root(), &config.vae)?;
     let activation_dtypes = ActivationDtypes::new(runtime.dtype);
-    let mut warnings = weights.warnings;
+    let own = OwnSampler::of(&config.scheduler);
+    warnings.extend(own.warning);
+    warnings.extend(ineffective(
+        own.kind,
+        ScheduleKind::Model,
+        &config.scheduler,
+    ));
     let preview = fit_preview(
         &config,
         &vae,
@@ -81,29 +116,38 @@ pub(super) async fn load(
         tokenizer,
         text_encoder,
         unet,
-        vae,
+        vae: Rc::new(vae),
         preview,
         runtime: runtime.clone(),
         activation_dtypes,
-        weight_bytes: read.bytes,
-        weight_sizes: read.sizes,
+        weight_bytes: bytes,
+        weight_sizes: sizes,
         warnings,
+        weights,
+        loras,
+        embeddings: Vec::new(),
+        learned: LearnedVectors::default(),
     };
     if let Some(checkpoint) = checkpoint.filter(|_| undecided) {
         let (prediction_type, warning) = detect_prediction(&pipeline).await?;
-        pipeline.config = checkpoint.config(prediction_type)?;
+        let vae = pipeline.config.vae.clone();
+        pipeline.config = checkpoint.config_with(prediction_type, Some(&vae))?;
         pipeline.warnings.push(warning);
     }
     Ok(pipeline)
 }
 
-/// Size of the weights that were read.
-#[derive(Default)]
+/// The weights that were read.
 struct Read {
+    /// Tensors of text encoder and U-Net.
+    weights: ChangeableWeights,
+    /// Tensors of the VAE.
+    vae: HashMap<String, Loaded>,
     /// Bytes in the files.
     bytes: u64,
     /// Bytes in memory.
     sizes: WeightSizes,
+    warnings: Vec<String>,
 }
 
 /// Reads all weights of `model`. Kernels are compiled while the weights are on their way, one
@@ -112,40 +156,85 @@ async fn read_weights(
     source: &dyn Source,
     runtime: &Runtime,
     model: &Model,
+    other_vae: Option<&ExternalVae>,
     options: LoadOptions<'_>,
-) -> Result<(Weights, Read)> {
+) -> Result<Read> {
     let LoadOptions {
         size,
         mut on_plan,
         mut on_progress,
+        vae,
+        loras,
         ..
     } = options;
     let config = &model.config;
     let parts = parts(config, runtime)?;
+    let Located { found, warnings } = match locate(source, model, &parts, other_vae).await {
+        Ok(located) => located,
+        Err(error) if model.checkpoint.is_none() => return Err(explain(source, error).await),
+        Err(error) => return Err(error),
+    };
+    let merges = Merges::new(&loras, &found)?;
+    let storage = runtime.storage.of(elements(&found));
     let mut warmup = Warmup::new(config, runtime)?;
-    let mut read = None;
+    let (mut bytes, mut sizes) = (0, None);
     let mut progress = |p: LoadProgress<'_>| {
-        if read.is_none() {
+        if sizes.is_none() {
             let size = planned_size(config, size);
             on_plan(&MemoryPlan::new(config, &p.sizes, runtime, size));
         }
-        read = Some(Read {
-            bytes: p.total,
-            sizes: p.sizes,
-        });
+        (bytes, sizes) = (p.total, Some(p.sizes));
         warmup.compile_next();
         on_progress(p);
     };
-    let (device, storage) = (&runtime.device, runtime.storage);
-    let weights = match &model.checkpoint {
-        None => match load_parts(source, &parts, device, storage, &mut progress).await {
-            Ok(weights) => weights,
-            Err(error) => return Err(explain(source, error).await),
-        },
-        Some(file) => load_checkpoint(source, file, &parts, device, storage, &mut progress).await?,
+    let sources: Vec<&dyn Source> = [Some(source), vae].into_iter().flatten().collect();
+    let reading = Reading {
+        sources: &sources,
+        merges: &merges,
+        device: &runtime.device,
+        storage,
     };
+    let mut tensors = reading
+        .tensors(found.clone(), parts.len(), &mut progress)
+        .await?;
     while warmup.compile_next() {}
-    Ok((weights, read.unwrap_or_default()))
+    let vae = tensors.pop().unwrap_or_default();
+    Ok(Read {
+        weights: ChangeableWeights::new(tensors, &found, &merges, storage),
+        vae,
+        bytes,
+        sizes: sizes.unwrap_or_default(),
+        warnings,
+    })
+}
+
+/// Finds the tensors of all parts, those of the VAE in `other_vae` if there is one.
+async fn locate(
+    source: &dyn Source,
+    model: &Model,
+    parts: &[Part; 3],
+    other_vae: Option<&ExternalVae>,
+) -> Result<Located> {
+    let own = match other_vae {
+        Some(_) => &parts[..2],
+        None => &parts[..],
+    };
+    let mut located = match &model.checkpoint {
+        None => locate_parts(source, own).await?,
+        Some(file) => locate_in_checkpoint(source, file, own)?,
+    };
+    if let Some(vae) = other_vae {
+        let Located { found, warnings } = vae.locate(&parts[2])?;
+        located.warnings.extend(warnings);
+        located.warnings.extend(vae.warning(USUAL_SCALE));
+        let found = found.into_iter();
+        located.found.extend(found.map(|found| Found {
+            source: 1,
+            part: 2,
+            ..found
+        }));
+    }
+    Ok(located)
 }
 
 /// Width and height to plan memory for: the wanted ones, or the model's own. A size that cannot be
@@ -157,7 +246,7 @@ fn planned_size(config: &ModelConfig, size: [Option<usize>; 2]) -> [usize; 2] {
 }
 
 /// The three networks and the tensors that each needs.
-fn parts(config: &ModelConfig, runtime: &Runtime) -> Result<[Part; 3]> {
+pub(super) fn parts(config: &ModelConfig, runtime: &Runtime) -> Result<[Part; 3]> {
     let required = |build: &dyn Fn(VarBuilder) -> Result<()>| {
         let mut params = VarStore::recording(runtime.ops.clone());
         build(params.root())?;
@@ -183,7 +272,7 @@ fn parts(config: &ModelConfig, runtime: &Runtime) -> Result<[Part; 3]> {
 }
 
 /// Fits the map for previews to the decoder.
-async fn fit_preview(
+pub(super) async fn fit_preview(
     config: &ModelConfig,
     vae: &VaeDecoder,
     device: &Device,

@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+mod additions;
 mod conditioning;
 pub mod decode;
 mod denoise;
@@ -38,6 +39,7 @@ pub mod warmup;
 
 use std::rc::Rc;
 
+pub use additions::requested_loras;
 pub use generation::{Generation, Progress};
 pub use info::ModelInfo;
 pub use load::LoadOptions;
@@ -48,28 +50,37 @@ use crate::config::ModelConfig;
 use crate::device::Runtime;
 use crate::device::memory::MemoryPlan;
 use crate::error::Result;
+use crate::text::embedding::{Embedding, LearnedVectors};
 use crate::text::encoder::TextEncoder;
 use crate::text::tokenizer::Tokenizer;
 use crate::unet::Unet;
 use crate::vae::decoder::VaeDecoder;
 use crate::weights::Source;
+use crate::weights::lora::AppliedLora;
 use crate::weights::sizes::WeightSizes;
+use additions::ChangeableWeights;
 use precision::ActivationDtypes;
 use preview::LatentToRgb;
 
 /// A loaded model on a device.
+#[derive(Clone)]
 pub struct Pipeline {
     config: ModelConfig,
     tokenizer: Tokenizer,
-    text_encoder: TextEncoder,
-    unet: Unet,
-    vae: VaeDecoder,
+    text_encoder: Rc<TextEncoder>,
+    unet: Rc<Unet>,
+    vae: Rc<VaeDecoder>,
     preview: LatentToRgb,
     runtime: Runtime,
     activation_dtypes: ActivationDtypes,
     weight_bytes: u64,
     weight_sizes: WeightSizes,
     warnings: Vec<String>,
+    /// The weights that LoRAs may change.
+    weights: ChangeableWeights,
+    loras: Vec<AppliedLora>,
+    embeddings: Vec<Rc<Embedding>>,
+    learned: LearnedVectors,
 }
 
 impl Pipeline {
@@ -89,9 +100,10 @@ impl Pipeline {
     /// Checks `request`, encodes both prompts and draws the noise.
     ///
     /// # Errors
-    /// [`Error::Request`](crate::Error::Request) for a value out of range,
-    /// [`Error::Device`](crate::Error::Device) where the device fails.
+    /// [`Error::Request`](crate::Error::Request) for a value out of range, and after a change of
+    /// LoRAs that failed; [`Error::Device`](crate::Error::Device) where the device fails.
     pub async fn start(self: &Rc<Self>, request: &Request) -> Result<Generation> {
+        self.weights.check()?;
         Generation::new(self.clone(), self.activation_dtypes.networks.get(), request).await
     }
 
@@ -108,7 +120,7 @@ impl Pipeline {
     /// The model's defaults and limits.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for a scheduler class that Darkroom does not have.
+    /// None in practice: every scheduler file has a sampler.
     pub fn info(&self) -> Result<ModelInfo> {
         ModelInfo::of(self)
     }

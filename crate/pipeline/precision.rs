@@ -12,6 +12,7 @@ use burn::tensor::DType;
 use crate::error::{Error, Result};
 
 /// Element types of a model's activations.
+#[derive(Clone)]
 pub(super) struct ActivationDtypes {
     /// Type for the text encoder and the U-Net.
     pub networks: ActivationDtype,
@@ -37,6 +38,7 @@ impl ActivationDtypes {
 }
 
 /// The element type of one network's activations: the device's own, or f32 after an overflow.
+#[derive(Clone)]
 pub(super) struct ActivationDtype(Cell<DType>);
 
 impl ActivationDtype {

@@ -19,6 +19,7 @@ const SIDE: usize = 8;
 const PATCH: usize = 2;
 
 /// The map `rgb = matrix·latent + offset`, in −1 to 1.
+#[derive(Clone)]
 pub struct LatentToRgb {
     /// One row for each colour: a weight for each latent channel, then the offset.
     rows: [Vec<f64>; 3],

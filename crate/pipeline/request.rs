@@ -5,9 +5,10 @@ use std::fmt;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use crate::config::{FinalSigma, SchedulerConfig, TimestepSpacing};
 use crate::device::memory::tiling::VaeTiling;
 use crate::error::{Error, Result};
-use crate::sampling::{Rng, SamplerKind};
+use crate::sampling::{Rng, SamplerName, ScheduleKind};
 use crate::text::prompt::PromptSyntax;
 use crate::text::prompt::emphasis::Emphasis;
 use crate::text::tokenizer::LongPrompt;
@@ -32,10 +33,29 @@ pub struct Request {
     /// saved; below 1 the picture moves toward it. Latent consistency models read the scale
     /// themselves, and no negative prompt.
     pub guidance_scale: f64,
-    /// The sampler; `None`: the model's own.
+    /// The sampler, by its name or its label; `None`: the model's own.
     #[serde(deserialize_with = "sampler")]
     #[cfg_attr(target_arch = "wasm32", tsify(type = "string"))]
-    pub sampler: Option<SamplerKind>,
+    pub sampler: Option<SamplerName>,
+    /// The schedule type, by its name or its label; `None`: the one in the sampler's name, or the
+    /// model's own.
+    #[serde(deserialize_with = "schedule")]
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "string"))]
+    pub schedule: Option<ScheduleKind>,
+    /// Spacing of the timesteps; `None`: the model's own.
+    #[serde(deserialize_with = "timestep_spacing")]
+    #[cfg_attr(
+        target_arch = "wasm32",
+        tsify(type = "\"leading\" | \"linspace\" | \"trailing\"")
+    )]
+    pub timestep_spacing: Option<TimestepSpacing>,
+    /// True to begin at a timestep without any signal, for models that were trained so; `None`: as
+    /// the model's files say.
+    pub zero_snr: Option<bool>,
+    /// The sigma after the last step; `None`: the model's own.
+    #[serde(deserialize_with = "final_sigma")]
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "\"zero\" | \"sigma_min\""))]
+    pub final_sigma: Option<FinalSigma>,
     /// Width in pixels, a multiple of 8; `None`: the size the model was trained at.
     pub width: Option<usize>,
     /// Height in pixels, a multiple of 8; `None`: the size the model was trained at.
@@ -80,6 +100,10 @@ impl Default for Request {
             steps: 20,
             guidance_scale: 7.5,
             sampler: None,
+            schedule: None,
+            timestep_spacing: None,
+            zero_snr: None,
+            final_sigma: None,
             width: None,
             height: None,
             rng: Rng::Torch,
@@ -125,7 +149,33 @@ where
 
 fn sampler<'de, D: Deserializer<'de>>(
     input: D,
-) -> std::result::Result<Option<SamplerKind>, D::Error> {
+) -> std::result::Result<Option<SamplerName>, D::Error> {
+    optional(input)
+}
+
+fn schedule<'de, D: Deserializer<'de>>(
+    input: D,
+) -> std::result::Result<Option<ScheduleKind>, D::Error> {
+    optional(input)
+}
+
+fn timestep_spacing<'de, D: Deserializer<'de>>(
+    input: D,
+) -> std::result::Result<Option<TimestepSpacing>, D::Error> {
+    optional(input)
+}
+
+fn final_sigma<'de, D: Deserializer<'de>>(
+    input: D,
+) -> std::result::Result<Option<FinalSigma>, D::Error> {
+    optional(input)
+}
+
+fn optional<'de, D, T>(input: D) -> std::result::Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: std::str::FromStr<Err = Error>,
+{
     match Option::<String>::deserialize(input)? {
         Some(text) => text.parse().map(Some).map_err(serde::de::Error::custom),
         None => Ok(None),
@@ -155,6 +205,19 @@ fn vae_tiling<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<VaeTil
 }
 
 impl Request {
+    /// A model's scheduler configuration with the request's values in place of the model's.
+    pub(super) fn scheduler(&self, model: &SchedulerConfig) -> SchedulerConfig {
+        let mut config = model.clone();
+        if self.timestep_spacing.is_some() {
+            config.timestep_spacing = self.timestep_spacing;
+        }
+        if let Some(final_sigma) = self.final_sigma {
+            config.final_sigmas_type = Some(final_sigma.name().into());
+        }
+        config.rescale_betas_zero_snr = self.zero_snr.unwrap_or(model.rescale_betas_zero_snr);
+        config
+    }
+
     /// Reads a request from JSON, with defaults for what is absent.
     ///
     /// # Errors

@@ -46,7 +46,7 @@ pub async fn survey(
     runtime: &Runtime,
     size: [Option<usize>; 2],
 ) -> Result<Survey> {
-    let model = Model::read(source, PredictionSetting::Auto).await?;
+    let model = Model::read(source, PredictionSetting::Auto, None).await?;
     let headers = HeadersOnly {
         source,
         announced: RefCell::default(),

@@ -2,14 +2,14 @@
 //! `scheduling_ddim.py`.
 
 use super::noise_level::NoiseLevel;
-use super::schedule::{Schedule, check_sigmas};
-use super::solver::Solver;
+use super::schedule::{Schedule, check_signal};
+use super::solver::{Solver, clip, limit};
 use super::spacing::timesteps;
 use super::trained::{Trained, ZeroSnr};
 use super::update::Term::Denoised;
 use super::update::Update;
 use crate::config::{PredictionType, SchedulerConfig, TimestepSpacing};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 pub(super) struct Ddim {
     prediction_type: PredictionType,
@@ -28,19 +28,7 @@ impl Ddim {
         let spacing = config.timestep_spacing.unwrap_or(TimestepSpacing::Leading);
         let timesteps = timesteps(config, spacing, steps);
         let schedule = Schedule::in_timesteps(config, &trained, steps, timesteps)?;
-        // A prediction of noise says nothing about a picture that has no trace in the latent. A
-        // prediction of v does.
-        if config.prediction_type == PredictionType::Epsilon && schedule.sigmas[0].is_infinite() {
-            if !config.rescale_betas_zero_snr {
-                check_sigmas(config, &schedule.sigmas[..1], f64::MAX)?;
-            }
-            return Err(Error::config(
-                SchedulerConfig::FILE,
-                "rescale_betas_zero_snr",
-                true,
-                "false for ddim with prediction_type \"epsilon\"",
-            ));
-        }
+        check_signal("ddim", config, &schedule)?;
         let set_alpha_to_one = config.set_alpha_to_one.unwrap_or(true);
         let last = if set_alpha_to_one {
             1.0
@@ -51,10 +39,7 @@ impl Ddim {
             prediction_type: config.prediction_type,
             last_alpha_cumprod: last.into(),
             stride: (config.num_train_timesteps / steps) as i64,
-            clip: config
-                .clip_sample
-                .unwrap_or(true)
-                .then_some(config.clip_sample_range),
+            clip: limit(config).or(clip(config, true)),
             trained,
         };
         Ok((ddim, schedule))

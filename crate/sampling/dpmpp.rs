@@ -1,10 +1,12 @@
 //! DPM-Solver++ multistep: Lu et al. (arXiv 2211.01095), as in diffusers 0.42's
-//! `scheduling_dpmsolver_multistep.py` with `algorithm_type` "dpmsolver++".
+//! `scheduling_dpmsolver_multistep.py` with `algorithm_type` "dpmsolver++" or "sde-dpmsolver++".
+//! The third order of the stochastic equation is k-diffusion's `sample_dpmpp_3m_sde`: diffusers'
+//! has another sign in one coefficient.
 
 use super::noise_level::NoiseLevel;
 use super::schedule::Schedule;
-use super::solver::{Solver, one_of, solver_order};
-use super::update::Term::{Denoised, History, Latent};
+use super::solver::{Solver, limit, one_of, solver_order};
+use super::update::Term::{Denoised, History, Latent, Noise};
 use super::update::{Sum, Update};
 use crate::config::{PredictionType, SchedulerConfig};
 use crate::error::Result;
@@ -15,16 +17,15 @@ pub(super) struct DpmSolver {
     heun: bool,
     lower_order_final: bool,
     euler_at_final: bool,
+    limit: Option<f64>,
+    /// True for the stochastic equation, which adds noise in each step.
+    sde: bool,
 }
 
 impl DpmSolver {
+    /// The solver "2M", of the configuration's order.
     pub fn new(config: &SchedulerConfig) -> Result<Self> {
-        // diffusers reads "deis" and the names of other classes' solvers as its own defaults.
-        one_of(
-            "algorithm_type",
-            &config.algorithm_type,
-            &["dpmsolver++", "deis"],
-        )?;
+        // diffusers reads the names of other classes' solvers as its own default.
         let known = ["midpoint", "heun", "logrho", "bh1", "bh2"];
         Ok(DpmSolver {
             prediction_type: config.prediction_type,
@@ -32,7 +33,32 @@ impl DpmSolver {
             heun: one_of("solver_type", &config.solver_type, &known)? == Some("heun"),
             lower_order_final: config.lower_order_final.unwrap_or(true),
             euler_at_final: config.euler_at_final.unwrap_or(false),
+            limit: limit(config),
+            sde: false,
         })
+    }
+
+    /// The solver "2M SDE".
+    pub fn sde(config: &SchedulerConfig) -> Result<Self> {
+        let solver = DpmSolver::new(config)?;
+        Ok(DpmSolver {
+            order: solver.order.min(2),
+            sde: true,
+            ..solver
+        })
+    }
+
+    /// The solver "3M SDE", which has no settings.
+    pub fn sde_of_third_order(config: &SchedulerConfig) -> Self {
+        DpmSolver {
+            prediction_type: config.prediction_type,
+            order: 3,
+            heun: true,
+            lower_order_final: false,
+            euler_at_final: false,
+            limit: None,
+            sde: true,
+        }
     }
 
     /// The order of the step in this call: lower at the start, without a history, and at the end.
@@ -57,7 +83,9 @@ impl Solver for DpmSolver {
     fn step(&mut self, schedule: &Schedule, call: usize) -> Update {
         let level = |i: usize| NoiseLevel::from_sigma(schedule.sigmas[i]);
         let (now, next) = (level(call), level(call + 1));
-        let h = next.lambda() - now.lambda();
+        let step = next.lambda() - now.lambda();
+        // The stochastic equation goes down twice as far, and noise takes it up again.
+        let h = if self.sde { 2.0 * step } else { step };
         let decay = (-h).exp_m1();
         // Denoised latents, newest first. Each keeps its entry of the history until `order` newer
         // ones are there.
@@ -70,19 +98,24 @@ impl Solver for DpmSolver {
         let (d1, d2) = match self.order_at(call, schedule) {
             1 => (None, None),
             order => {
-                let r0 = (now.lambda() - level(call - 1).lambda()) / h;
+                let r0 = (now.lambda() - level(call - 1).lambda()) / step;
                 let d1 = 1.0 / r0 * (m(0) - m(1));
                 if order == 2 {
                     (Some(d1), None)
                 } else {
-                    let r1 = (level(call - 1).lambda() - level(call - 2).lambda()) / h;
+                    let r1 = (level(call - 1).lambda() - level(call - 2).lambda()) / step;
                     let before = 1.0 / r1 * (m(1) - m(2));
                     let d2 = 1.0 / (r0 + r1) * (d1 - before);
                     (Some(d1 + r0 * d2), Some(d2))
                 }
             }
         };
-        let mut latent = next.sigma / now.sigma * Latent - next.alpha * decay * m(0);
+        let (left, noise) = match self.sde {
+            true => ((-step).exp(), next.sigma * (-decay).max(0.0).sqrt()),
+            false => (1.0, 0.0),
+        };
+        let mut latent =
+            left * next.sigma / now.sigma * Latent - next.alpha * decay * m(0) + noise * Noise;
         if let Some(d1) = d1 {
             let weight = if self.heun || d2.is_some() {
                 decay / h + 1.0
@@ -96,6 +129,7 @@ impl Solver for DpmSolver {
             latent = latent - next.alpha * weight * d2;
         }
         Update {
+            limit: self.limit,
             history: vec![(entry(call), Denoised.into())],
             ..Update::new(now.denoised(self.prediction_type), latent)
         }

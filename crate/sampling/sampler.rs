@@ -1,12 +1,19 @@
 //! The one interface to all samplers.
 
+use super::consistency::Consistency;
 use super::ddim::Ddim;
+use super::ddpm::Ddpm;
+use super::deis::Deis;
 use super::dpmpp::DpmSolver;
 use super::euler::Euler;
-use super::kind::SamplerKind;
+use super::kind::{SamplerKind, Table};
+use super::lms::Lms;
+use super::names::ScheduleKind;
 use super::pndm::Pndm;
-use super::schedule::Schedule;
-use super::solver::Solver;
+use super::schedule::{Schedule, trained_sigmas};
+use super::singlestep::Singlestep;
+use super::solver::{Solver, clip};
+use super::two_calls::{Method, TwoCalls};
 use super::unipc::UniPc;
 use super::update::Update;
 use crate::config::SchedulerConfig;
@@ -32,38 +39,25 @@ impl Sampler {
     ///
     /// # Errors
     /// [`Error::Request`] for a number of steps that is zero, more than the model was trained with,
-    /// or impossible with its schedule; [`Error::Config`] for values of the configuration that are
-    /// not supported.
-    pub fn new(kind: SamplerKind, config: &SchedulerConfig, steps: usize) -> Result<Self> {
+    /// or impossible with its schedule; [`Error::Config`] for values of the configuration that the
+    /// sampler reads and does not have.
+    pub fn new(
+        kind: SamplerKind,
+        schedule: ScheduleKind,
+        config: &SchedulerConfig,
+        steps: usize,
+    ) -> Result<Self> {
         let most = config.num_train_timesteps;
         if steps == 0 || steps > most {
             return Err(Error::request("steps", steps, format!("1 to {most}")));
         }
-        let prediction_type = config.prediction_type;
-        let (solver, schedule): (Box<dyn Solver>, Schedule) = match kind {
-            SamplerKind::Euler | SamplerKind::EulerA => {
-                let euler = Euler {
-                    prediction_type,
-                    ancestral: kind == SamplerKind::EulerA,
-                };
-                (Box::new(euler), Schedule::in_sigma(kind, config, steps)?)
-            }
-            SamplerKind::Ddim => {
-                let (ddim, schedule) = Ddim::new(config, steps)?;
-                (Box::new(ddim), schedule)
-            }
-            SamplerKind::Pndm => {
-                let (pndm, schedule) = Pndm::new(config, steps)?;
-                (Box::new(pndm), schedule)
-            }
-            SamplerKind::Dpmpp2m | SamplerKind::Dpmpp2mKarras => (
-                Box::new(DpmSolver::new(config)?),
-                Schedule::in_sigma(kind, config, steps)?,
-            ),
-            SamplerKind::UniPc => (
-                Box::new(UniPc::new(config)?),
-                Schedule::in_sigma(kind, config, steps)?,
-            ),
+        let (solver, schedule) = match kind.table() {
+            Table::Timesteps => in_timesteps(kind, config, steps)?,
+            _ => in_sigma(
+                kind,
+                Schedule::in_sigma(kind, schedule, config, steps)?,
+                config,
+            )?,
         };
         Ok(Sampler {
             schedule,
@@ -83,7 +77,7 @@ impl Sampler {
     }
 
     /// Calls of the U-Net in all. Their number is that of the steps, but pndm has steps + 1 (steps
-    /// + 9 with its Runge–Kutta start).
+    /// + 9 with its Runge–Kutta start), and samplers with two calls a step have 2 · steps − 1.
     pub fn calls(&self) -> usize {
         self.schedule.timesteps.len()
     }
@@ -91,6 +85,11 @@ impl Sampler {
     /// Calls done so far.
     pub fn call(&self) -> usize {
         self.call
+    }
+
+    /// The step, counted from 0, that the coming call belongs to.
+    pub fn step(&self) -> usize {
+        self.solver.step_of(self.call)
     }
 
     /// True when all calls are done.
@@ -129,4 +128,65 @@ impl Sampler {
         self.call += 1;
         self.solver.step(&self.schedule, self.call - 1)
     }
+}
+
+/// The method of a sampler that counts in training timesteps, and its schedule.
+fn in_timesteps(
+    kind: SamplerKind,
+    config: &SchedulerConfig,
+    steps: usize,
+) -> Result<(Box<dyn Solver>, Schedule)> {
+    Ok(match kind {
+        SamplerKind::Pndm => boxed(Pndm::new(config, steps)?),
+        SamplerKind::Ddpm => boxed(Ddpm::new(config, steps)?),
+        SamplerKind::Lcm => boxed(Consistency::new(false, config, steps)?),
+        SamplerKind::Tcd => boxed(Consistency::new(true, config, steps)?),
+        _ => boxed(Ddim::new(config, steps)?),
+    })
+}
+
+/// The method of a sampler that counts in sigma, and the schedule of its calls.
+fn in_sigma(
+    kind: SamplerKind,
+    schedule: Schedule,
+    config: &SchedulerConfig,
+) -> Result<(Box<dyn Solver>, Schedule)> {
+    let prediction_type = config.prediction_type;
+    let two_calls = |method| {
+        let limit = match method {
+            Method::Heun => clip(config, false),
+            _ => None,
+        };
+        let trained = trained_sigmas(kind, config);
+        boxed(TwoCalls::new(
+            method,
+            prediction_type,
+            limit,
+            &trained,
+            &schedule,
+        ))
+    };
+    let solver: Box<dyn Solver> = match kind {
+        SamplerKind::Heun => return Ok(two_calls(Method::Heun)),
+        SamplerKind::Dpm2 => return Ok(two_calls(Method::Midpoint)),
+        SamplerKind::Dpm2A => return Ok(two_calls(Method::MidpointAncestral)),
+        SamplerKind::Dpmpp2sA => return Ok(two_calls(Method::SinglestepAncestral)),
+        SamplerKind::DpmppSde => return Ok(two_calls(Method::Sde)),
+        SamplerKind::Lms => Box::new(Lms { prediction_type }),
+        SamplerKind::Dpmpp2m => Box::new(DpmSolver::new(config)?),
+        SamplerKind::Dpmpp2mSde => Box::new(DpmSolver::sde(config)?),
+        SamplerKind::Dpmpp3mSde => Box::new(DpmSolver::sde_of_third_order(config)),
+        SamplerKind::Dpmpp2s => Box::new(Singlestep::new(config, &schedule)?),
+        SamplerKind::Deis => Box::new(Deis::new(config)?),
+        SamplerKind::UniPc => Box::new(UniPc::new(config)?),
+        _ => Box::new(Euler {
+            prediction_type,
+            ancestral: kind == SamplerKind::EulerA,
+        }),
+    };
+    Ok((solver, schedule))
+}
+
+fn boxed<S: Solver + 'static>((solver, schedule): (S, Schedule)) -> (Box<dyn Solver>, Schedule) {
+    (Box::new(solver), schedule)
 }

@@ -2,8 +2,8 @@
 
 use crate::config::{SchedulerConfig, TimestepSpacing};
 
-/// The timesteps of euler and euler-a (fractions kept, in f32 as diffusers keeps them), from the
-/// noisiest down.
+/// The timesteps of k-diffusion's samplers (fractions kept, in f32 as diffusers keeps them), from
+/// the noisiest down.
 pub(super) fn continuous_timesteps(
     config: &SchedulerConfig,
     spacing: TimestepSpacing,
@@ -19,7 +19,7 @@ pub(super) fn continuous_timesteps(
     }
 }
 
-/// The timesteps of ddim and pndm, from the noisiest down.
+/// The timesteps of ddim, ddpm and pndm, from the noisiest down.
 pub(super) fn timesteps(
     config: &SchedulerConfig,
     spacing: TimestepSpacing,
@@ -40,14 +40,14 @@ pub(super) fn timesteps(
     }
 }
 
-/// The timesteps of dpm++2m and unipc, from the noisiest down. They leave out timestep 0: sigma 0
-/// comes after the last one.
+/// The timesteps of multistep solvers, from the noisiest down, among the first `n` of the training.
+/// They leave out timestep 0: sigma 0 comes after the last one.
 pub(super) fn multistep_timesteps(
     config: &SchedulerConfig,
     spacing: TimestepSpacing,
     steps: usize,
+    n: usize,
 ) -> Vec<f64> {
-    let n = config.num_train_timesteps;
     match spacing {
         TimestepSpacing::Linspace => linspace(n - 1, steps + 1)
             .into_iter()

@@ -12,11 +12,11 @@ pub(super) struct Trained {
 /// The effect of `rescale_betas_zero_snr`, in which diffusers' scheduler classes differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ZeroSnr {
-    /// None: the class does not have the key (pndm).
+    /// None: the class does not have the key.
     Ignored,
-    /// The last timestep is pure noise, ᾱ = 0 (ddim).
+    /// The last timestep is pure noise, ᾱ = 0 (samplers that count in timesteps).
     Exact,
-    /// The last ᾱ is 2⁻²⁴, so that its sigma stays finite (all samplers that count in sigma).
+    /// The last ᾱ is 2⁻²⁴, so that its sigma stays finite (samplers that count in sigma).
     Finite,
 }
 
@@ -133,28 +133,6 @@ pub(super) fn interpolate(trained: &[f64], timestep: f64) -> f64 {
     let above = (below + 1).min(last);
     let slope = trained[above] - trained[below];
     slope * (timestep - below as f64).clamp(0.0, 1.0) + trained[below]
-}
-
-/// `count` sigmas from `max` to `min`, evenly spaced in their seventh root: Karras et al. (arXiv
-/// 2206.00364), equation 5.
-pub(super) fn karras(max: f64, min: f64, count: usize) -> Vec<f64> {
-    const RHO: f64 = 7.0;
-    let (max, min) = (max.powf(1.0 / RHO), min.powf(1.0 / RHO));
-    linspace_unit(count)
-        .map(|ramp| (max + ramp * (min - max)).powf(RHO))
-        .collect()
-}
-
-/// `np.linspace(0, 1, count)`.
-fn linspace_unit(count: usize) -> impl Iterator<Item = f64> {
-    let step = 1.0 / (count - 1).max(1) as f64;
-    (0..count).map(move |i| {
-        if i > 0 && i == count - 1 {
-            1.0
-        } else {
-            i as f64 * step
-        }
-    })
 }
 
 /// The timesteps at which the trained schedule has these sigmas, by linear interpolation of log

@@ -3,7 +3,7 @@
 
 use super::noise_level::NoiseLevel;
 use super::schedule::Schedule;
-use super::solver::{Solver, one_of, solver_order};
+use super::solver::{Solver, limit, one_of, solver_order};
 use super::update::Term::{Denoised, History, Latent};
 use super::update::{Sum, Term, Update};
 use crate::config::{PredictionType, SchedulerConfig};
@@ -15,6 +15,7 @@ pub(super) struct UniPc {
     /// B(h) = h instead of e^h − 1.
     bh1: bool,
     lower_order_final: bool,
+    limit: Option<f64>,
     /// The order of the last prediction.
     last_order: usize,
 }
@@ -28,6 +29,7 @@ impl UniPc {
             order: solver_order(config)?,
             bh1: one_of("solver_type", &config.solver_type, &known)? == Some("bh1"),
             lower_order_final: config.lower_order_final.unwrap_or(true),
+            limit: limit(config),
             last_order: 0,
         })
     }
@@ -146,6 +148,7 @@ impl Solver for UniPc {
         let latent = self.update(schedule, call, order, corrected, m, None);
         self.last_order = order;
         Update {
+            limit: self.limit,
             history: vec![(entry(call), Denoised.into()), (before, corrected)],
             ..Update::new(
                 NoiseLevel::from_sigma(schedule.sigmas[call]).denoised(self.prediction_type),

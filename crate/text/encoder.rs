@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
+use super::embedding::LearnedVectors;
 use crate::config::{Activation, TextConfig};
 use crate::error::{Error, Result};
 use crate::nn::layers::{LayerNormConfig, LayerNormLayer, LinearLayer};
@@ -33,6 +34,15 @@ struct EncoderLayer {
     heads: usize,
     activation: Activation,
     ops: Rc<dyn Ops>,
+}
+
+/// Options of [`TextEncoder::forward_with`].
+#[derive(Clone, Copy)]
+pub struct EncodeOptions<'a> {
+    /// Layers at the end that are not run: clip skip.
+    pub left_out: usize,
+    /// The vectors of learned words.
+    pub learned: &'a LearnedVectors,
 }
 
 impl TextEncoder {
@@ -74,20 +84,25 @@ impl TextEncoder {
     /// # Errors
     /// [`Error::File`] for an id beyond the token table: the tokenizer is not the text encoder's.
     pub fn forward(&self, chunks: &[Vec<u32>], device: &Device, dtype: DType) -> Result<Tensor<3>> {
-        self.forward_without(0, chunks, device, dtype)
+        let options = EncodeOptions {
+            left_out: 0,
+            learned: &LearnedVectors::default(),
+        };
+        self.forward_with(chunks, options, device, dtype)
     }
 
-    /// Encodes `chunks` as [`TextEncoder::forward`] does, without the last `left_out` layers.
+    /// Encodes `chunks` as [`TextEncoder::forward`] does, with `options`.
     ///
     /// # Errors
-    /// The same as those of [`TextEncoder::forward`].
-    pub fn forward_without(
+    /// Those of [`TextEncoder::forward`].
+    pub fn forward_with(
         &self,
-        left_out: usize,
         chunks: &[Vec<u32>],
+        options: EncodeOptions<'_>,
         device: &Device,
         dtype: DType,
     ) -> Result<Tensor<3>> {
+        let EncodeOptions { left_out, learned } = options;
         let beyond = |what: String, table: &str| {
             let what = format!("{what} is beyond the text encoder's {table} table");
             Error::file("tokenizer", what)
@@ -96,7 +111,8 @@ impl TextEncoder {
         let mut values = Vec::with_capacity(chunks.len() * t * self.width);
         for chunk in chunks {
             for (index, &id) in chunk.iter().enumerate() {
-                let token = self.token_embedding.row(id as usize);
+                let vector = learned.get(id).map(<[f32]>::to_vec);
+                let token = vector.or_else(|| self.token_embedding.row(id as usize));
                 let token = token.ok_or_else(|| beyond(format!("token id {id}"), "token"))?;
                 let position = self.position_embedding.row(index);
                 let position =

@@ -1,6 +1,7 @@
 //! Prompts to embeddings: [`tokenizer`] splits a prompt into token ids, [`encoder`] turns ids into
-//! vectors.
+//! vectors; [`embedding`] adds learned words.
 
+pub mod embedding;
 pub mod encoder;
 pub mod prompt;
 mod special_tokens;

@@ -5,6 +5,9 @@
 //! of whitespace become one space, letters become lower case. Words, single digits and runs of
 //! other characters are then merged by BPE.
 
+use std::rc::Rc;
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 use tokenizers::SplitDelimiterBehavior;
 use tokenizers::models::bpe::BPE;
@@ -13,6 +16,7 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 
+use super::embedding::{Embedding, Part, Words, split};
 use super::special_tokens::{ADDED_TOKENS, SPECIAL_TOKENS_MAP, SpecialTokens, TOKENIZER_CONFIG};
 use super::vocabulary::{MERGES, TOKENIZER_JSON, VOCAB, merges_of_text, model_of_json, vocabulary};
 use crate::error::{Error, Result};
@@ -84,14 +88,16 @@ pub struct Tokens {
     pub cut: Option<String>,
 }
 
-/// A model's tokenizer.
+/// A model's tokenizer. Clones share the vocabulary.
+#[derive(Clone)]
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    inner: Arc<tokenizers::Tokenizer>,
     start: u32,
     end: u32,
     padding: u32,
     max_length: usize,
     vocab_size: usize,
+    words: Words,
 }
 
 impl Tokenizer {
@@ -139,8 +145,20 @@ impl Tokenizer {
             padding,
             max_length: max_length(special.config.as_ref())?,
             vocab_size: largest.map_or(0, |id| id as usize + 1),
-            inner,
+            inner: Arc::new(inner),
+            words: Words::default(),
         })
+    }
+
+    /// Sets the learned words, in place of those set before. Their vectors have ids from
+    /// [`FIRST_ID`](super::embedding::FIRST_ID) on, in this order.
+    pub fn set_embeddings(&mut self, embeddings: &[Rc<Embedding>]) {
+        self.words = Words::new(embeddings);
+    }
+
+    /// Number of vectors of the learned word that begins with the token id `id`.
+    pub(super) fn learned_length(&self, id: u32) -> Option<usize> {
+        self.words.length_at(id)
     }
 
     /// Ids in a chunk: 77, of which 75 are content.
@@ -164,17 +182,10 @@ impl Tokenizer {
     /// [`Error::File`] if the vocabulary cannot express the text. A complete CLIP vocabulary can
     /// express any text.
     pub fn encode(&self, text: &str, long_prompt: LongPrompt) -> Result<Tokens> {
-        let encoding = self
-            .inner
-            .encode(text, false)
-            .map_err(|e| Error::file(VOCAB, e))?;
-        let ids = encoding.get_ids();
+        let (ids, starts): (Vec<u32>, Vec<usize>) = self.content(text)?.into_iter().unzip();
         let room = self.max_length - 2;
         if ids.len() <= room || long_prompt == LongPrompt::Truncate {
-            let cut = encoding
-                .get_offsets()
-                .get(room)
-                .map(|&(start, _)| rest(text, start));
+            let cut = starts.get(room).map(|&start| text[start..].to_string());
             return Ok(Tokens {
                 chunks: vec![self.chunk(&ids[..ids.len().min(room)])],
                 count: ids.len(),
@@ -196,6 +207,25 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::File`] when the vocabulary cannot express the text.
     pub fn content(&self, text: &str) -> Result<Vec<(u32, usize)>> {
+        if self.words.is_empty() {
+            return self.plain_content(text);
+        }
+        let mut content = Vec::new();
+        for part in split(text, &self.words) {
+            match part {
+                Part::Text(range) => {
+                    let start = range.start;
+                    let plain = self.plain_content(&text[range])?.into_iter();
+                    content.extend(plain.map(|(id, at)| (id, start + at)));
+                }
+                Part::Word(at, ids) => content.extend(ids.map(|id| (id, at))),
+            }
+        }
+        Ok(content)
+    }
+
+    /// [`Tokenizer::content`] of a text without learned words.
+    fn plain_content(&self, text: &str) -> Result<Vec<(u32, usize)>> {
         let encoding = self
             .inner
             .encode(text, false)
@@ -218,15 +248,6 @@ impl Tokenizer {
         ids.resize(self.max_length, self.padding);
         ids
     }
-}
-
-/// The text from byte `start` on. A token can begin within a character; then the text from that
-/// character on.
-fn rest(text: &str, start: usize) -> String {
-    let start = (0..=start.min(text.len()))
-        .rev()
-        .find(|&i| text.is_char_boundary(i));
-    text[start.unwrap_or(0)..].to_string()
 }
 
 /// Adds CLIP's normalization and splitting to a BPE model.

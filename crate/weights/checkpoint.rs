@@ -25,7 +25,8 @@ pub struct Checkpoint {
     shown: String,
     names: Ldm,
     unet: Value,
-    vae: Value,
+    /// Absent from files without a VAE.
+    vae: Option<Value>,
     text: Value,
 }
 
@@ -50,7 +51,15 @@ impl Checkpoint {
         refuse_others(&shown, &file.header)?;
         let (text_kind, text_prefix, text) = infer_text(&file.header, &shown)?;
         let (unet_level, unet) = infer_unet(&file.header, &shown, text_kind)?;
-        let (vae_levels, vae) = infer_vae(&file.header, &shown)?;
+        let has_vae = file
+            .header
+            .tensors
+            .keys()
+            .any(|name| name.starts_with(Ldm::VAE));
+        let (vae_levels, vae) = match has_vae {
+            true => infer_vae(&file.header, &shown, Ldm::VAE).map(|(n, vae)| (n, Some(vae)))?,
+            false => (0, None),
+        };
         let names = Ldm {
             unet_level,
             text_prefix,
@@ -119,8 +128,21 @@ impl Checkpoint {
     /// folder's files.
     ///
     /// # Errors
-    /// [`Error::Config`] and [`Error::File`] for sizes that no model of these kinds has.
+    /// [`Error::Config`] and [`Error::File`] for sizes that no model of these kinds has, and for a
+    /// file without a VAE.
     pub fn config(&self, prediction: PredictionType) -> Result<ModelConfig> {
+        self.config_with(prediction, None)
+    }
+
+    /// The configuration as [`Checkpoint::config`] gives it, with `vae` in place of the file's own.
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::config`].
+    pub fn config_with(
+        &self,
+        prediction: PredictionType,
+        vae: Option<&VaeConfig>,
+    ) -> Result<ModelConfig> {
         let file = |name: &str| format!("{}: {name}", self.shown);
         let text = |json: &Value| json.to_string().into_bytes();
         let v = prediction == PredictionType::VPrediction;
@@ -128,13 +150,13 @@ impl Checkpoint {
         // SD2 for 768×768 pixels predicts v; SD1 and SD2 for 512×512 predict the noise.
         let large = v && self.names.text == TextKind::OpenClip;
         unet["sample_size"] = if large { 96 } else { 64 }.into();
-        let mut vae = self.vae.clone();
-        let sd1 = self.names.text == TextKind::Clip;
-        vae["sample_size"] = if sd1 { 512 } else { 768 }.into();
         let scheduler = self.scheduler(v);
         let config = ModelConfig {
             unet: UnetConfig::from_json(&file("unet"), &text(&unet))?,
-            vae: VaeConfig::from_json(&file("vae"), &text(&vae))?,
+            vae: match vae {
+                Some(vae) => vae.clone(),
+                None => self.vae_config()?,
+            },
             text: TextConfig::from_json(&file("text encoder"), &text(&self.text))?,
             scheduler: SchedulerConfig::from_json(&file("scheduler"), &text(&scheduler))?,
         };
@@ -151,7 +173,28 @@ impl Checkpoint {
         Ok(config)
     }
 
-    /// `scheduler/scheduler_config.json` for a U-Net that predicts v or, otherwise, the noise.
+    /// The configuration of the file's own VAE.
+    ///
+    /// # Errors
+    /// [`Error::File`] for a file without one.
+    pub fn vae_config(&self) -> Result<VaeConfig> {
+        let Some(vae) = &self.vae else {
+            let what = "this checkpoint has no VAE (first_stage_model.…), which turns latents into \
+                        pictures; name one beside it, as --vae does: a VAE's file or folder, or \
+                        another model, such as stabilityai/sd-vae-ft-mse";
+            return Err(Error::file(&self.shown, what));
+        };
+        let mut vae = vae.clone();
+        let sd1 = self.names.text == TextKind::Clip;
+        vae["sample_size"] = if sd1 { 512 } else { 768 }.into();
+        VaeConfig::from_json(
+            &format!("{}: vae", self.shown),
+            &vae.to_string().into_bytes(),
+        )
+    }
+
+    /// `scheduler/scheduler_config.json` for a U-Net that predicts v or, otherwise, the noise. No
+    /// timestep spacing, as in the folders of these models: each sampler has its own default.
     fn scheduler(&self, v: bool) -> Value {
         let turbo = self.is_turbo_like() && !v;
         let lcm = !self.unet["time_cond_proj_dim"].is_null();
@@ -167,7 +210,8 @@ impl Checkpoint {
             "beta_end": 0.012,
             "beta_schedule": "scaled_linear",
             "prediction_type": if v { "v_prediction" } else { "epsilon" },
-            "timestep_spacing": if turbo { "trailing" } else { "leading" },
+            // SD-Turbo was trained for the last timestep of its one step.
+            "timestep_spacing": turbo.then_some("trailing"),
             "steps_offset": if lcm { 0 } else { 1 },
             "set_alpha_to_one": lcm,
             "skip_prk_steps": true,

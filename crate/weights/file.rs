@@ -28,10 +28,15 @@ pub struct WeightFile {
 }
 
 /// A required tensor and its location.
-pub(super) struct Found<'a> {
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    /// Index of the source that has it.
+    pub source: usize,
     /// Index of the part that requires it.
     pub part: usize,
-    pub required: &'a RequiredTensor,
+    /// Folder of that part.
+    pub folder: &'static str,
+    pub required: RequiredTensor,
     /// Name in the file.
     pub key: String,
     /// Path of the file within the source.

@@ -73,10 +73,18 @@ fn dotted(variant: &str) -> String {
     }
 }
 
+/// The path of the file `name` in `folder`; an empty folder is the source itself.
+fn inside(folder: &str, name: &str) -> String {
+    match folder {
+        "" => name.into(),
+        folder => format!("{folder}/{name}"),
+    }
+}
+
 /// The single file of a variant.
 async fn whole(source: &dyn Source, part: &Part, variant: &str) -> Result<Option<WeightFile>> {
     let Part { folder, stem, .. } = part;
-    let name = format!("{folder}/{stem}{}.safetensors", dotted(variant));
+    let name = inside(folder, &format!("{stem}{}.safetensors", dotted(variant)));
     match source.size(&name).await? {
         Some(size) => Ok(Some(read_header(source, name, size).await?)),
         None => Ok(None),
@@ -92,8 +100,8 @@ async fn sharded(
     let Part { folder, stem, .. } = part;
     let dotted = dotted(variant);
     let names = [
-        format!("{folder}/{stem}.safetensors.index{dotted}.json"),
-        format!("{folder}/{stem}{dotted}.safetensors.index.json"),
+        inside(folder, &format!("{stem}.safetensors.index{dotted}.json")),
+        inside(folder, &format!("{stem}{dotted}.safetensors.index.json")),
     ];
     let different = if variant.is_empty() { 1 } else { 2 };
     for name in &names[..different] {
@@ -102,7 +110,7 @@ async fn sharded(
         };
         let mut files = Vec::new();
         for shard in shards(&source.describe(name), &json)? {
-            let path = format!("{folder}/{shard}");
+            let path = inside(folder, &shard);
             let size = source.size(&path).await?.ok_or_else(|| {
                 let what = format!("no such file, but {name} lists it");
                 Error::file(source.describe(&path), what)
@@ -165,7 +173,7 @@ async fn missing(source: &dyn Source, part: &Part, listed: Option<Vec<String>>) 
         None => {
             let mut there = Vec::new();
             for name in usual_names(stem) {
-                if source.size(&format!("{folder}/{name}")).await?.is_some() {
+                if source.size(&inside(folder, &name)).await?.is_some() {
                     there.push(name);
                     break;
                 }
@@ -181,7 +189,7 @@ async fn missing(source: &dyn Source, part: &Part, listed: Option<Vec<String>>) 
         Some(other) => format!("no such file, nor a variant of it; {other}"),
         None => "no such file, no variant of it and no index of shards".into(),
     };
-    let path = source.describe(&format!("{folder}/{stem}.safetensors"));
+    let path = source.describe(&inside(folder, &format!("{stem}.safetensors")));
     Ok(Error::file(path, what))
 }
 

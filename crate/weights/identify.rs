@@ -32,8 +32,6 @@ const OTHERS: [(&str, &str); 14] = [
 ];
 const LORA: &str = "a LoRA: it changes a checkpoint and is not a model itself";
 const CONTROL_NET: &str = "a ControlNet: it guides a model and is not one itself";
-const NO_VAE: &str = "a checkpoint without its VAE: take the edition with the VAE, or the model's \
-    folder in diffusers' layout";
 const TEXTUAL_INVERSION: &str =
     "a textual inversion: it adds a word for prompts and is not a model";
 
@@ -73,9 +71,9 @@ pub fn refuse_others(shown: &str, header: &Header) -> Result<()> {
         (Some(what), _) => what,
         (None, None) => first_match(&PARTS).unwrap_or_else(|| describe_unknown(header)),
         (None, Some(4)) => match (text, has(Ldm::VAE)) {
-            (true, true) => return Ok(()),
+            // A file without a VAE takes another one.
+            (true, _) => return Ok(()),
             (false, true) => "a checkpoint without its text encoder".into(),
-            (true, false) => NO_VAE.into(),
             (false, false) => "a U-Net alone".into(),
         },
         (None, Some(5)) => {

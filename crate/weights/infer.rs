@@ -16,15 +16,15 @@ const SD1_HEADS: usize = 8;
 const SD2_TEXT_LAYERS: usize = 23;
 
 /// The tensors of a file that have names beginning with `prefix`.
-struct Tensors<'a> {
-    header: &'a Header,
+pub(super) struct Tensors<'a> {
+    pub header: &'a Header,
     /// The file's name in error messages.
-    shown: &'a str,
-    prefix: &'a str,
+    pub shown: &'a str,
+    pub prefix: &'a str,
 }
 
 impl Tensors<'_> {
-    fn has(&self, name: &str) -> bool {
+    pub fn has(&self, name: &str) -> bool {
         let name = format!("{}{name}", self.prefix);
         self.header.tensors.contains_key(&name)
     }
@@ -36,7 +36,7 @@ impl Tensors<'_> {
     }
 
     /// Returns a dimension of a tensor that every checkpoint has.
-    fn require_dim(&self, name: &str, axis: usize) -> Result<usize> {
+    pub fn require_dim(&self, name: &str, axis: usize) -> Result<usize> {
         self.dim(name, axis).ok_or_else(|| {
             let what = format!(
                 "tensor {}{name} is missing or has the wrong shape; every checkpoint of Stable \
@@ -56,7 +56,7 @@ impl Tensors<'_> {
     }
 
     /// Counts the names `name(0)`, `name(1)`, … up to the first that does not exist.
-    fn count(&self, name: impl Fn(usize) -> String) -> usize {
+    pub fn count(&self, name: impl Fn(usize) -> String) -> usize {
         (0..).take_while(|&i| self.has(&name(i))).count()
     }
 
@@ -210,12 +210,12 @@ fn check_levels(tensors: &Tensors, levels: &[Level]) -> Result<()> {
     Ok(())
 }
 
-/// Infers the number of levels of the VAE, and `vae/config.json`.
-pub(super) fn infer_vae(header: &Header, shown: &str) -> Result<(usize, Value)> {
+/// Infers the number of levels of the VAE, and `vae/config.json`. Its names begin with `prefix`.
+pub(super) fn infer_vae(header: &Header, shown: &str, prefix: &str) -> Result<(usize, Value)> {
     let tensors = Tensors {
         header,
         shown,
-        prefix: Ldm::VAE,
+        prefix,
     };
     let first_conv = |level: usize| format!("decoder.up.{level}.block.0.conv1.weight");
     let levels = tensors.count(first_conv);

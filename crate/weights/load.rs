@@ -7,7 +7,8 @@ use burn::tensor::Device;
 use super::checkpoint::Checkpoint;
 use super::file::{Found, Part, WeightFile, length};
 use super::find::find_files;
-use super::names::{Key, aliases};
+use super::lora::Merges;
+use super::names::{Key, Ldm, aliases};
 use super::params::{Loaded, RequiredTensor};
 use super::safetensors::{ElementType, TensorInfo};
 use super::sizes::WeightSizes;
@@ -38,6 +39,14 @@ pub struct Weights {
     pub warnings: Vec<String>,
 }
 
+/// The result of [`locate_parts`] and [`locate_in_checkpoint`].
+pub(crate) struct Located {
+    /// Location of every tensor.
+    pub found: Vec<Found>,
+    /// Warnings about the files, for the user.
+    pub warnings: Vec<String>,
+}
+
 /// Loads the tensors that `parts` require from a model folder onto `device`: matrices in the dtype
 /// of `storage`, vectors always in f32.
 ///
@@ -54,6 +63,22 @@ pub async fn load_parts(
     storage: Storage,
     progress: &mut dyn FnMut(LoadProgress<'_>),
 ) -> Result<Weights> {
+    let Located { found, warnings } = locate_parts(source, parts).await?;
+    let reading = Reading {
+        sources: &[source],
+        merges: &Merges::default(),
+        device,
+        storage,
+    };
+    let parts = reading.tensors(found, parts.len(), progress).await?;
+    Ok(Weights { parts, warnings })
+}
+
+/// Finds the tensors that `parts` require in a model folder.
+///
+/// # Errors
+/// Those of [`load_parts`] for names and shapes.
+pub(crate) async fn locate_parts(source: &dyn Source, parts: &[Part]) -> Result<Located> {
     let mut found = Vec::new();
     let mut warnings = Vec::new();
     for (index, part) in parts.iter().enumerate() {
@@ -71,8 +96,7 @@ pub async fn load_parts(
         warnings.extend(unexpected::warning(&path, &files, &used, &usual));
         found.extend(tensors);
     }
-    let parts = read_tensors(source, parts, found, device, storage, progress).await?;
-    Ok(Weights { parts, warnings })
+    Ok(Located { found, warnings })
 }
 
 /// Loads the tensors that `parts` require from a single file, as [`load_parts`] does from a folder.
@@ -84,6 +108,26 @@ pub async fn load_checkpoint(
     storage: Storage,
     progress: &mut dyn FnMut(LoadProgress<'_>),
 ) -> Result<Weights> {
+    let Located { found, warnings } = locate_in_checkpoint(source, checkpoint, parts)?;
+    let reading = Reading {
+        sources: &[source],
+        merges: &Merges::default(),
+        device,
+        storage,
+    };
+    let parts = reading.tensors(found, parts.len(), progress).await?;
+    Ok(Weights { parts, warnings })
+}
+
+/// Finds the tensors that `parts` require in a single file.
+///
+/// # Errors
+/// Those of [`load_parts`] for names and shapes.
+pub(crate) fn locate_in_checkpoint(
+    source: &dyn Source,
+    checkpoint: &Checkpoint,
+    parts: &[Part],
+) -> Result<Located> {
     let mut found = Vec::new();
     let files = std::slice::from_ref(checkpoint.file());
     let path = source.describe(&files[0].path);
@@ -95,11 +139,15 @@ pub async fn load_checkpoint(
             mismatch(&path, part, &wrong, &expected)
         })?);
     }
-    let usual = |name: &str| unexpected::usual_in_checkpoint(name, checkpoint.text_layers());
+    let replaced = |name: &str| {
+        let own = parts.iter().any(|part| part.folder == "vae");
+        !own && name.starts_with(Ldm::VAE)
+    };
+    let layers = checkpoint.text_layers();
+    let usual = |name: &str| replaced(name) || unexpected::usual_in_checkpoint(name, layers);
     let warning = unexpected::warning(&path, files, &keys(&found), &usual);
-    let parts = read_tensors(source, parts, found, device, storage, progress).await?;
-    Ok(Weights {
-        parts,
+    Ok(Located {
+        found,
         warnings: warning.into_iter().collect(),
     })
 }
@@ -109,46 +157,80 @@ fn keys(found: &[Found]) -> HashSet<String> {
     found.iter().map(|found| found.key.clone()).collect()
 }
 
-/// Reads the tensors `found`. Returns those of each part by name.
-async fn read_tensors(
-    source: &dyn Source,
-    parts: &[Part],
-    mut found: Vec<Found<'_>>,
-    device: &Device,
-    storage: Storage,
-    progress: &mut dyn FnMut(LoadProgress<'_>),
-) -> Result<Vec<HashMap<String, Loaded>>> {
-    // In the order of the files, so that requests cover long runs of adjacent ranges.
-    found.sort_by(|a, b| (&a.path, a.info.range.start).cmp(&(&b.path, b.info.range.start)));
-    let mut reader = WeightReader::new(source, parts, &found, device, storage, progress);
-    reader.begin();
-    let ranges = found
-        .iter()
-        .map(|f| (f.path.as_str(), f.info.range.clone()));
-    source.announce(&ranges.collect::<Vec<_>>()).await?;
-    let mut loaded: Vec<HashMap<String, Loaded>> = parts.iter().map(|_| HashMap::new()).collect();
-    for found in &found {
-        let tensor = reader.tensor(found).await?;
-        loaded[found.part].insert(found.required.name.clone(), tensor);
+/// Number of elements of the tensors `found`.
+pub(crate) fn elements(found: &[Found]) -> u64 {
+    let elements = |f: &Found| length(&f.info.range) / f.dtype.size() as u64;
+    found.iter().map(elements).sum()
+}
+
+/// Sources of tensors, and the form that they take in memory.
+pub(crate) struct Reading<'a> {
+    /// Sources that [`Found::source`] counts.
+    pub sources: &'a [&'a dyn Source],
+    /// Changes that are merged into the tensors.
+    pub merges: &'a Merges,
+    /// The device that the tensors are uploaded to.
+    pub device: &'a Device,
+    /// The types of tensors in memory.
+    pub storage: Storage,
+}
+
+impl Reading<'_> {
+    /// Reads the tensors `found`. Returns those of each of so many parts by name.
+    pub async fn tensors(
+        self,
+        mut found: Vec<Found>,
+        parts: usize,
+        progress: &mut dyn FnMut(LoadProgress<'_>),
+    ) -> Result<Vec<HashMap<String, Loaded>>> {
+        // In the order of the files, so that requests cover long runs of adjacent ranges.
+        let place = |f: &Found| (f.source, f.path.clone(), f.info.range.start);
+        found.sort_by_cached_key(place);
+        let mut loaded: Vec<HashMap<String, Loaded>> = (0..parts).map(|_| HashMap::new()).collect();
+        let keep = &mut |found: &Found, tensor| {
+            loaded[found.part].insert(found.required.name.clone(), tensor);
+        };
+        self.each(&found, keep, progress).await?;
+        Ok(loaded)
     }
-    reader.finish().await?;
-    Ok(loaded)
+
+    /// Reads the tensors `found`, in this order, and passes each to `keep`.
+    pub async fn each(
+        self,
+        found: &[Found],
+        keep: &mut dyn FnMut(&Found, Loaded),
+        progress: &mut dyn FnMut(LoadProgress<'_>),
+    ) -> Result<()> {
+        let mut reader = WeightReader::new(&self, found, progress);
+        reader.begin();
+        self.merges.announce().await?;
+        for (index, source) in self.sources.iter().enumerate() {
+            let of_source = found.iter().filter(|f| f.source == index);
+            let ranges = of_source.map(|f| (f.path.as_str(), f.info.range.clone()));
+            source.announce(&ranges.collect::<Vec<_>>()).await?;
+        }
+        for found in found {
+            let tensor = reader.tensor(found).await?;
+            keep(found, tensor);
+        }
+        reader.finish().await
+    }
 }
 
 /// Finds every required tensor of `part` in `files`. `keys` gives the possible names of a tensor.
 ///
 /// # Errors
 /// A description of each tensor that is missing or has the wrong shape or type.
-fn match_part<'a>(
+pub(super) fn match_part(
     index: usize,
-    part: &'a Part,
+    part: &Part,
     files: &[WeightFile],
     keys: &dyn Fn(&str) -> Vec<Key>,
-) -> std::result::Result<Vec<Found<'a>>, Vec<String>> {
+) -> std::result::Result<Vec<Found>, Vec<String>> {
     let mut found = Vec::new();
     let mut wrong = Vec::new();
     for required in &part.required {
-        match find_tensor(index, required, files, &keys(&required.name)) {
+        match find_tensor((index, part.folder), required, files, &keys(&required.name)) {
             Ok(tensor) => found.push(tensor),
             Err(what) => wrong.push(what),
         }
@@ -161,12 +243,12 @@ fn match_part<'a>(
 }
 
 /// Finds a tensor that part `index` requires, under the first of `keys` that a file has.
-fn find_tensor<'a>(
-    index: usize,
-    required: &'a RequiredTensor,
+fn find_tensor(
+    (part, folder): (usize, &'static str),
+    required: &RequiredTensor,
     files: &[WeightFile],
     keys: &[Key],
-) -> std::result::Result<Found<'a>, String> {
+) -> std::result::Result<Found, String> {
     let mut candidates = keys
         .iter()
         .flat_map(|key| files.iter().map(move |file| (key, file)));
@@ -204,8 +286,10 @@ fn find_tensor<'a>(
         ));
     }
     Ok(Found {
-        part: index,
-        required,
+        source: 0,
+        part,
+        folder,
+        required: required.clone(),
         key: key.name.clone(),
         path,
         info: key
@@ -243,7 +327,7 @@ fn rows(info: &TensorInfo, third: usize) -> TensorInfo {
 }
 
 /// Makes the error for the tensors of `part` that are `wrong`.
-fn mismatch(path: &str, part: &Part, wrong: &[String], expected: &str) -> Error {
+pub(super) fn mismatch(path: &str, part: &Part, wrong: &[String], expected: &str) -> Error {
     let named = 6.min(wrong.len());
     let mut list = wrong[..named].join("; ");
     if wrong.len() > named {

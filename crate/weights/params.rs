@@ -47,7 +47,7 @@ pub struct RequiredTensor {
 #[derive(Debug, Clone)]
 pub struct HostTable {
     /// `rows·columns` elements, row by row, little endian.
-    pub bytes: Vec<u8>,
+    pub bytes: Rc<Vec<u8>>,
     /// Their dtype.
     pub dtype: Dtype,
     /// Elements in a row.
@@ -64,7 +64,8 @@ impl HostTable {
     }
 }
 
-/// A loaded tensor.
+/// A loaded tensor. Clones share its memory.
+#[derive(Clone)]
 pub enum Loaded {
     /// [`Layout::Vector`]
     Vector(Tensor<1>),
@@ -176,7 +177,7 @@ impl VarStore {
                         Loaded::Matrix(self.placeholder.matrix([taps * shape[1], shape[0]]))
                     }
                     Layout::HostTable => Loaded::Table(HostTable {
-                        bytes: Vec::new(),
+                        bytes: Rc::default(),
                         dtype: Dtype::F32,
                         columns: shape[1],
                     }),

@@ -83,7 +83,7 @@ pub(super) fn convert(bytes: Vec<u8>, from: Dtype, to: Dtype) -> Option<Vec<u8>>
 }
 
 /// Converts little-endian elements of type `from` to f32.
-pub(super) fn to_f32(bytes: &[u8], from: Dtype) -> Vec<f32> {
+pub(crate) fn to_f32(bytes: &[u8], from: Dtype) -> Vec<f32> {
     let mut values = Vec::with_capacity(bytes.len() / from.size());
     each(bytes, from, |value| values.push(value));
     values

@@ -2,18 +2,19 @@
 //! tensor is in host memory as a whole, except tensors that stay there.
 
 use std::ops::Range;
+use std::rc::Rc;
 
 use burn::backend::wgpu::CubeBackend;
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Tensor, TensorData};
 use burn_cubecl::tensor::CubeTensor;
 use half::f16;
 
-use super::file::{Found, Part, length};
-use super::load::LoadProgress;
+use super::file::{Found, length};
+use super::load::{LoadProgress, Reading, elements};
+use super::lora::Delta;
 use super::params::{HostTable, Layout, Loaded};
 use super::safetensors::Dtype;
 use super::sizes::WeightSizes;
-use super::source::Source;
 use super::storage::{Storage, convert, to_f32};
 use crate::error::{Error, Result};
 use crate::ops::gpu::Upload;
@@ -23,9 +24,9 @@ pub const CHUNK: usize = 4 << 20;
 
 /// Reader of the tensors found in the files of `parts`.
 pub(super) struct WeightReader<'a> {
-    source: &'a dyn Source,
-    parts: &'a [Part],
-    device: &'a Device,
+    reading: &'a Reading<'a>,
+    /// Folders of the first and the last part.
+    ends: Option<[&'static str; 2]>,
     storage: Storage,
     /// Present if the device is a GPU.
     upload: Option<Upload>,
@@ -38,24 +39,24 @@ pub(super) struct WeightReader<'a> {
 impl<'a> WeightReader<'a> {
     /// Makes a reader of the tensors `found`; `progress` is called before each chunk.
     pub fn new(
-        source: &'a dyn Source,
-        parts: &'a [Part],
+        reading: &'a Reading<'a>,
         found: &[Found],
-        device: &'a Device,
-        storage: Storage,
         progress: &'a mut dyn FnMut(LoadProgress<'_>),
     ) -> Self {
-        let elements = found
-            .iter()
-            .map(|f| length(&f.info.range) / f.dtype.size() as u64)
-            .sum();
-        let storage = storage.of(elements);
+        let storage = reading.storage.of(elements(found));
+        let by_part = |found: &&Found| found.part;
+        let ends = [
+            found.iter().min_by_key(by_part),
+            found.iter().max_by_key(by_part),
+        ];
         WeightReader {
-            source,
-            parts,
-            device,
+            reading,
+            ends: match ends {
+                [Some(first), Some(last)] => Some([first.folder, last.folder]),
+                _ => None,
+            },
             storage,
-            upload: Upload::new(device, CHUNK),
+            upload: Upload::new(reading.device, CHUNK),
             progress,
             done: 0,
             total: found.iter().map(|f| length(&f.info.range)).sum(),
@@ -65,8 +66,8 @@ impl<'a> WeightReader<'a> {
 
     /// Reports the totals; to be called before the first tensor is read.
     pub fn begin(&mut self) {
-        if let Some(part) = self.parts.first() {
-            self.report(part.folder);
+        if let Some([first, _]) = self.ends {
+            self.report(first);
         }
     }
 
@@ -81,14 +82,15 @@ impl<'a> WeightReader<'a> {
     }
 
     /// Reads the tensor `found` and stores it on the device or the host.
-    pub async fn tensor(&mut self, found: &Found<'_>) -> Result<Loaded> {
+    pub async fn tensor(&mut self, found: &Found) -> Result<Loaded> {
         match found.required.layout {
             Layout::Vector => self.vector(found).await.map(Loaded::Vector),
             Layout::Matrix | Layout::Conv3x3 => {
                 let mut to = self.storage.matrix(found.dtype, found.required.shape[0]);
+                let deltas = self.reading.merges.deltas(found).await?;
                 loop {
                     let done = self.done;
-                    if let Some(matrix) = self.matrix(found, to).await? {
+                    if let Some(matrix) = self.matrix(found, to, &deltas).await? {
                         return Ok(Loaded::Matrix(matrix));
                     }
                     // A weight is beyond f16's range, which no sound model has: keep f32.
@@ -111,8 +113,8 @@ impl<'a> WeightReader<'a> {
 
     /// Waits for pending uploads; to be called after the last tensor.
     pub async fn finish(mut self) -> Result<()> {
-        if let Some(part) = self.parts.last() {
-            self.report(part.folder);
+        if let Some([_, last]) = self.ends {
+            self.report(last);
         }
         match self.upload {
             Some(upload) => upload.finish().await,
@@ -121,7 +123,7 @@ impl<'a> WeightReader<'a> {
     }
 
     /// Reads a vector in f32.
-    async fn vector(&mut self, found: &Found<'_>) -> Result<Tensor<1>> {
+    async fn vector(&mut self, found: &Found) -> Result<Tensor<1>> {
         let n = found.required.shape[0];
         let bytes = self.elements(found, 0..n).await?;
         let values = to_f32(&bytes, found.dtype);
@@ -129,14 +131,19 @@ impl<'a> WeightReader<'a> {
             Some(upload) => upload.vector(&values).await,
             None => {
                 let data = TensorData::new(values, [n]);
-                Ok(Tensor::from_data(data, (self.device, DType::F32)))
+                Ok(Tensor::from_data(data, (self.reading.device, DType::F32)))
             }
         }
     }
 
     /// Reads a matrix in dtype `to`: `[outputs, inputs, taps]` → `[taps·inputs, outputs]`. Returns
     /// `None` if a weight is beyond the range of `to`.
-    async fn matrix(&mut self, found: &Found<'_>, to: DType) -> Result<Option<Tensor<2>>> {
+    async fn matrix(
+        &mut self,
+        found: &Found,
+        to: DType,
+        deltas: &[Delta],
+    ) -> Result<Option<Tensor<2>>> {
         let shape = &found.required.shape;
         let (outputs, inner) = (shape[0], [shape[1], shape[2..].iter().product()]);
         let columns = inner[0] * inner[1];
@@ -144,7 +151,11 @@ impl<'a> WeightReader<'a> {
             DType::F16 => Dtype::F16,
             _ => Dtype::F32,
         };
-        let row = columns * stored.size().max(found.dtype.size());
+        let row = columns
+            * match deltas {
+                [] => stored.size().max(found.dtype.size()),
+                _ => Dtype::F32.size(),
+            };
         // An even number, because two rows in f16 share a word.
         let rows = (CHUNK / row / 2 * 2).max(2);
         let mut matrix = match &self.upload {
@@ -155,7 +166,14 @@ impl<'a> WeightReader<'a> {
         for first in (0..outputs).step_by(rows) {
             let range = first * columns..outputs.min(first + rows) * columns;
             let bytes = self.elements(found, range).await?;
-            let Some(bytes) = convert(bytes, found.dtype, stored) else {
+            let (bytes, dtype) = match deltas {
+                [] => (bytes, found.dtype),
+                _ => (
+                    changed(&bytes, found.dtype, deltas, first, columns),
+                    Dtype::F32,
+                ),
+            };
+            let Some(bytes) = convert(bytes, dtype, stored) else {
                 return Ok(None);
             };
             match (&mut matrix, &mut self.upload) {
@@ -177,12 +195,12 @@ impl<'a> WeightReader<'a> {
             Matrix::Half(values) => TensorData::new(values, shape),
             Matrix::Single(values) => TensorData::new(values, shape),
         };
-        Ok(Some(Tensor::from_data(data, (self.device, to))))
+        Ok(Some(Tensor::from_data(data, (self.reading.device, to))))
     }
 
     /// Reads a table that stays on the host, in type `to`. Returns `None` if an element is beyond
     /// the range of `to`.
-    async fn table(&mut self, found: &Found<'_>, to: Dtype) -> Result<Option<HostTable>> {
+    async fn table(&mut self, found: &Found, to: Dtype) -> Result<Option<HostTable>> {
         let [rows, columns] = [found.required.shape[0], found.required.shape[1]];
         let elements = rows * columns;
         let per_chunk = CHUNK / found.dtype.size();
@@ -197,21 +215,22 @@ impl<'a> WeightReader<'a> {
             }
         }
         Ok(Some(HostTable {
-            bytes,
+            bytes: Rc::new(bytes),
             dtype: to,
             columns,
         }))
     }
 
     /// Reads the bytes of a range of a tensor's elements.
-    async fn elements(&mut self, found: &Found<'_>, range: Range<usize>) -> Result<Vec<u8>> {
-        self.report(self.parts[found.part].folder);
+    async fn elements(&mut self, found: &Found, range: Range<usize>) -> Result<Vec<u8>> {
+        self.report(found.folder);
         let [start, end] = [range.start, range.end]
             .map(|index| found.info.range.start + (index * found.dtype.size()) as u64);
-        let bytes = self.source.read(&found.path, start..end).await?;
+        let source = self.reading.sources[found.source];
+        let bytes = source.read(&found.path, start..end).await?;
         if bytes.len() as u64 != end - start {
             return Err(Error::file(
-                self.source.describe(&found.path),
+                source.describe(&found.path),
                 format!(
                     "tensor {}: read {} bytes, expected {}",
                     found.required.name,
@@ -223,6 +242,18 @@ impl<'a> WeightReader<'a> {
         self.done += bytes.len() as u64;
         Ok(bytes)
     }
+}
+
+/// Rows of a matrix in f32 with `deltas` added; `first` is the number of the first one.
+fn changed(bytes: &[u8], from: Dtype, deltas: &[Delta], first: usize, columns: usize) -> Vec<u8> {
+    let mut values = to_f32(bytes, from);
+    for delta in deltas {
+        delta.add_to(&mut values, first, columns);
+    }
+    values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect()
 }
 
 /// Memory that the tensors `found` take. A matrix with a weight beyond f16's range, as in no sound

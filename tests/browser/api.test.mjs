@@ -170,12 +170,12 @@ describe("the api", () => {
       const aborted = end({ ...OPTIONS, signal: by.signal, onProgress: () => by.abort() });
       return [
         await aborted,
-        await end({ model: "darkroom/none" }),
+        await end({ model: "./darkroom/none" }),
         await end({ ...OPTIONS, signal: AbortSignal.abort(new RangeError("mine")) }),
       ];
     });
     assert.equal(ends[0][0], "AbortError");
-    assert.deepEqual(ends[1].slice(0, 3), ["DarkroomError", "missing", true]);
+    assert.deepEqual(ends[1].slice(0, 3), ["DarkroomError", "missing", true], ends[1][3]);
     assert.match(ends[1][3], /darkroom\/none/);
     assert.deepEqual(ends[2], ["RangeError", null, false, "mine"]);
     // Their workers end a moment later.

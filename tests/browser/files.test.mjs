@@ -305,10 +305,19 @@ describe("the visitor's own files", () => {
     const studio = await visit("#prompt=typed+before&seed=7&guidance-scale=2.5&sampler=unipc");
     await studio.engine();
     await studio.fill({ width: "64", height: "96" });
+    assert.match(
+      await studio.page.locator("[data-note=width]").innerText(),
+      /trained at 128.×.128\. Much smaller pictures/,
+    );
     await opening(
       studio,
       () => studio.page.locator("[data-part=folder]").setInputFiles(broken),
       "failed",
+    );
+    assert.equal(
+      await studio.page.locator("[name=sampler] option:checked").innerText(),
+      "Model default",
+      "the sampler box is blank while no model is loaded",
     );
     assert.match(await studio.problem(), /unet\/config\.json/);
     await studio.page.waitForTimeout(500);
@@ -407,6 +416,9 @@ describe("the visitor's own files", () => {
       await take();
       await studio.field("seed", settings.seed);
       assert.deepEqual(await fields(studio, Object.keys(settings)), settings);
+      await studio.page.waitForSelector(".picture[data-state=finished]");
+      assert.deepEqual(await studio.picture(), picture, "another picture is shown");
+      assert.equal(await studio.text("warnings"), "", "a note about the model in use");
     }
     await studio.generate();
     assert.deepEqual(await studio.picture(), picture, "the restored settings make another picture");

@@ -279,6 +279,15 @@ describe("the first visit", () => {
     await other.close();
   });
 
+  test("without its server the page still knows what the demo model draws", async () => {
+    const studio = await visit();
+    await studio.page.getByText("The demo model draws cartoon portraits").waitFor();
+    await studio.page.route("**/showcase.json", (route) => route.abort());
+    await studio.page.reload();
+    await studio.page.getByText("The demo model draws cartoon portraits").waitFor();
+    await studio.close();
+  });
+
   test("the first primary button of the page is the one that compares", async () => {
     const studio = await visit();
     await studio.engine();

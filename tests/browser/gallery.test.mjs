@@ -325,7 +325,10 @@ describe("the gallery", async () => {
     await fill(false);
     await tiles(studio).nth(2).focus();
     await studio.page.keyboard.press("Delete");
-    await studio.page.locator(".gallery [data-unkept]").first().waitFor({ state: "detached" });
+    await studio.page.locator(".gallery [data-unkept]").first().waitFor({
+      state: "detached",
+      timeout: 90_000,
+    });
     assert.equal(await note.innerText(), "");
     await studio.page.reload();
     await count(studio, 2);

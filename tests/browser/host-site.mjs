@@ -79,7 +79,8 @@ export class HostSite {
     const path = decodeURIComponent(pathname.slice(1)).replace(/(^|\/)$/, "$1index.html");
     this.log.push(path);
     const found = await this.#find(path);
-    if (!found) return void response.writeHead(404, { "content-type": "text/plain" }).end();
+    const plain = { "content-type": "text/plain" };
+    if (!found) return void response.writeHead(404, { ...this.headers(path), ...plain }).end();
     const [bytes, more] = found;
     const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "");
     const [from, to] = range

@@ -350,7 +350,7 @@ describe("a misbehaving hub", () => {
       ],
       [
         "missing",
-        /offers no storage here/,
+        /refuses storage to this page/,
         (page) =>
           page.evaluate(() => {
             CacheStorage.prototype.open = () =>

@@ -30,7 +30,7 @@ fn prompts_that_change_give_the_latent_of_the_cpu() {
                 negative_prompt: negative_prompt.into(),
                 seed: 7,
                 steps: 9,
-                sampler: Some(kind),
+                sampler: Some(kind.into()),
                 width: Some(64),
                 height: Some(48),
                 prompt_syntax: PromptSyntax::A1111,

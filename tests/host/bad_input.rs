@@ -285,12 +285,6 @@ fn unsupported_configurations_are_named() {
             "5",
         ),
         ("text_encoder/config.json", "model_type", json!("t5"), "t5"),
-        (
-            SCHEDULER,
-            "_class_name",
-            json!("LMSDiscreteScheduler"),
-            "LMSDiscreteScheduler",
-        ),
         (SCHEDULER, "beta_schedule", json!("sigmoid"), "sigmoid"),
         (SCHEDULER, "prediction_type", json!("sample"), "sample"),
         (SCHEDULER, "timestep_spacing", json!("random"), "random"),

@@ -27,6 +27,102 @@ fn the_command_shows_each_warning_once() {
     outcome.warns(&["lora_up.weight", "cut off", "guidance scale 1"]);
 }
 
+#[test]
+fn the_command_reads_samplers_as_other_programs_write_them() {
+    let scratch = Scratch::with_model("sd1-pndm");
+    let steps = ["--steps", "3", "--json"];
+    let cases: [(&[&str], &str, &str, u64); 6] = [
+        (&[], "pndm", "model", 4),
+        (&["--sampler", "dpm++2m-karras"], "dpm++2m", "karras", 3),
+        (
+            &["--sampler", "DPM++ 2M SDE Karras"],
+            "dpm++2m-sde",
+            "karras",
+            3,
+        ),
+        (
+            &["--sampler", "Heun", "--schedule", "Align Your Steps"],
+            "heun",
+            "ays",
+            5,
+        ),
+        (
+            &["--sampler", "dpm2-a", "--schedule", "sgm-uniform"],
+            "dpm2-a",
+            "sgm-uniform",
+            5,
+        ),
+        (&["--sampler", "lcm"], "lcm", "model", 3),
+    ];
+    for (arguments, sampler, schedule, calls) in cases {
+        let outcome = scratch.generate(&[&steps[..], arguments].concat());
+        outcome.warns(&[]);
+        let json = outcome.json();
+        assert_eq!(json["sampler"], sampler);
+        assert_eq!(
+            (&json["schedule"], &json["calls"]),
+            (&json!(schedule), &json!(calls))
+        );
+    }
+    let ignored = ["--sampler", "ddim", "--schedule", "karras"];
+    let outcome = scratch.generate(&[&steps[..], &ignored].concat());
+    outcome.warns(&["schedule type karras has no effect: ddim"]);
+    for (arguments, word) in [
+        (["--sampler", "rk45"], "dpm++2m-sde"),
+        (["--schedule", "polyexponential"], "sgm-uniform"),
+        (["--timestep-spacing", "even"], "trailing"),
+        (["--final-sigma", "one"], "sigma_min"),
+    ] {
+        scratch
+            .generate(&arguments)
+            .fails(USAGE, &[arguments[1], word]);
+    }
+}
+
+#[test]
+fn options_take_the_place_of_the_scheduler_files_values() {
+    let scratch = Scratch::with_model("sd1-pndm");
+    let picture = |more: &[&str]| {
+        let sampler = ["--steps", "3", "--sampler", "dpm++2m"];
+        scratch.generate(&[&sampler[..], more].concat()).succeeds();
+        std::fs::read(scratch.picture()).expect("a picture")
+    };
+    let plain = picture(&[]);
+    for option in [
+        ["--timestep-spacing", "trailing"],
+        ["--zero-snr", "true"],
+        ["--final-sigma", "sigma_min"],
+        ["--schedule", "beta"],
+    ] {
+        assert!(picture(&option) != plain, "{option:?} changed nothing");
+    }
+    for option in [
+        ["--zero-snr", "false"],
+        ["--final-sigma", "zero"],
+        ["--schedule", "model"],
+    ] {
+        assert!(picture(&option) == plain, "{option:?} changed the picture");
+    }
+}
+
+#[test]
+fn a_model_with_an_unknown_scheduler_takes_the_nearest_sampler() {
+    let scratch = Scratch::with_model("sd1-pndm");
+    for (class, sampler) in [
+        ("SASolverScheduler", "dpm++2m-sde"),
+        ("EDMEulerScheduler", "euler"),
+    ] {
+        scratch.edit("scheduler/scheduler_config.json", |json| {
+            json["_class_name"] = class.into()
+        });
+        let outcome = scratch.generate(&["--steps", "1", "--json"]);
+        outcome.warns(&[&format!(
+            "\"{class}\", which Darkroom does not have: the model's own sampler is {sampler}"
+        )]);
+        assert_eq!(outcome.json()["sampler"], sampler);
+    }
+}
+
 /// Runs `darkroom prompt`.
 fn prompt(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_darkroom"));

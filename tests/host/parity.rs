@@ -1,11 +1,14 @@
 //! Tiny models against diffusers, on the CPU.
 
 use darkroom::sampling::SamplerKind;
-use darkroom::{Precision, Runtime};
+use darkroom::{Precision, Request, Runtime};
+use serde_json::Value;
 
-use crate::support::models::MODELS;
+use crate::support::generate::sample;
+use crate::support::models::{MODELS, Model};
 use crate::support::parity::{CPU, Extent, compare, compare_seeds};
-use crate::support::{cpu, golden};
+use crate::support::safetensors::Tensors;
+use crate::support::{cpu, golden, read_json, relative_error, say};
 
 /// A model that is not listed would never be compared.
 #[test]
@@ -33,4 +36,29 @@ fn cpu_matches_diffusers() {
 #[test]
 fn cpu_same_seed_same_picture() {
     compare_seeds(&cpu(), &SamplerKind::ALL);
+}
+
+/// The samplers that `expected.json` does not have, and schedule types.
+#[test]
+fn further_samplers_match_diffusers() {
+    let folder = golden().join("models");
+    let golden: Value = read_json(&folder.join("samplers.json"));
+    let expected = Tensors::read(&folder.join("samplers.safetensors"));
+    let runtime = cpu();
+    let pipelines = ["sd1-pndm", "sd2-v"].map(|name| (name, Model::read(name).load(&runtime)));
+    for case in golden["cases"].as_array().expect("a list") {
+        let mut settings = golden["settings"].clone();
+        for key in ["sampler", "schedule", "seed"] {
+            settings[key] = case[key].clone();
+        }
+        let request = Request::from_json(&settings.to_string()).expect("a request");
+        let model = case["model"].as_str().expect("a name");
+        let pipeline = pipelines.iter().find(|(name, _)| *name == model);
+        let (_, pipeline) = pipeline.expect("a model of the list");
+        let what = format!("{model}.{}", case["sampler"].as_str().expect("a name"));
+        let sampled = sample(pipeline, &request).unwrap_or_else(|e| panic!("{what}: {e}"));
+        let error = relative_error(sampled.generation.latent(), &expected.f32(&what).1);
+        say(format_args!("{what}: final latent {error:.1e}"));
+        assert!(error < 1e-3, "{what}: off by {error:.1e}");
+    }
 }

@@ -49,7 +49,7 @@ fn the_command_decodes_in_tiles() {
     let picture = |tiling: &str| {
         let outcome = scratch.generate(&[&size[..], &["--vae-tiling", tiling]].concat());
         outcome.succeeds();
-        assert_contains(&outcome.message(), &["MB of memory for 64×64"]);
+        assert_contains(&outcome.message(), &["MB of memory for 128×96"]);
         let plan = &outcome.json()["memory"]["plan"];
         let bytes = |key: &str| plan[key].as_u64().expect("a number of bytes");
         assert_eq!(

@@ -5,16 +5,34 @@
 
 const MODEL = "models/portraits";
 
+/** Name of the last copy in the browser's storage: 2 kB, for visits without a network. */
+const STORED = "darkroom-showcase";
+
+/** @param {string} text */
+function store(text) {
+  try {
+    localStorage.setItem(STORED, text);
+  } catch {
+    // Without storage a visit without a network says less.
+  }
+}
+
+/** The file, from the server or from the last visit. */
+async function showcaseText() {
+  const answer = await fetch(`${MODEL}/showcase.json`).catch(() => null);
+  if (!answer?.ok) return localStorage.getItem(STORED) ?? "{}";
+  const text = await answer.text();
+  store(text);
+  return text;
+}
+
 /**
- * Gives the studio what is known about the demo model. Without it (offline, or where the file is
- * missing) the studio works, and says less.
+ * Gives the studio what is known about the demo model. Without it the studio works, and says less.
  * @param {DarkroomStudio} studio
  */
 export async function loadShowcase(studio) {
   try {
-    const answer = await fetch(`${MODEL}/showcase.json`);
-    if (answer.ok) studio.showcase = { model: MODEL, ...(await answer.json()) };
-    else console.warn(`${answer.url}: ${answer.status}`);
+    studio.showcase = { model: MODEL, ...JSON.parse(await showcaseText()) };
   } catch (error) {
     console.warn(`No showcase of the demo model: ${error}`);
   }

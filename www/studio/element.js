@@ -14,7 +14,7 @@ import { listenToForm } from "./form-events.js";
 import { LiveNotes } from "./live-notes.js";
 import { ModelSwitch } from "./model-switch.js";
 import { ModelsPanel } from "./models.js";
-import { pictureFile, settingsOfFile } from "./picture-file.js";
+import { frameOfFile, pictureFile, settingsOfFile } from "./picture-file.js";
 import { download } from "./png.js";
 import { makeRun, until } from "./run.js";
 import { SessionView } from "./session-view.js";
@@ -125,7 +125,7 @@ export class DarkroomStudio extends SettingElement {
     if (before === value) return;
     if (name === "lang") this.#translate();
     else if (name === "hub") this.#openSoon();
-    else this.#takeAttribute(fieldOf(name), value);
+    else if (name !== "keep") this.#takeAttribute(fieldOf(name), value);
   }
 
   /** @param {boolean} disabled */
@@ -398,6 +398,8 @@ export class DarkroomStudio extends SettingElement {
     this.#shown.showProblem(null);
     this.settings = found.settings;
     status.warn(found.notes);
+    const frame = await frameOfFile(picture, this.settings, found.notes);
+    if (frame) this.#showFrame(frame);
     if (this.#session.idle) status.say(said(strings().studio.status.restored(picture.name)));
   }
 

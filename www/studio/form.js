@@ -144,6 +144,7 @@ export class SettingsForm {
     const own =
       this.#model && withModelDefaults({ sampler: "", width: "", height: "" }, this.#model);
     this.#model = null;
+    this.#offerDefault();
     if (sampler === own?.sampler) this.fill({ sampler: "" });
     if (width === own?.width && height === own?.height) this.fill({ width: "", height: "" });
   }
@@ -153,6 +154,7 @@ export class SettingsForm {
    */
   forgetModel() {
     this.#model = null;
+    this.#offerDefault();
     this.fill({
       sampler: "",
       width: "",
@@ -160,6 +162,24 @@ export class SettingsForm {
       prediction: "auto",
       model: this.settings.model,
     });
+  }
+
+  /** Offers the default sampler of a model that is not known yet: the box is not empty then. */
+  #offerDefault() {
+    const box = /** @type {HTMLSelectElement} */ (
+      /** @type {unknown} */ (this.#control("sampler"))
+    );
+    if ([...box.options].every(({ value }) => value !== ""))
+      box.prepend(new Option(strings().studio.settings.samplerDefault, ""));
+  }
+
+  /** The note about pictures that are much smaller than those the model was trained with. */
+  #smallNote() {
+    if (!this.#model) return "";
+    const { width, height } = this.settings;
+    const { default_width, default_height } = this.#model;
+    if (Number(width) * Number(height) * 2 > default_width * default_height) return "";
+    return strings().problems.size.small(`${default_width}\u00a0×\u00a0${default_height}`);
   }
 
   /** The next picture gets the seed in the field, unless the visitor changes it. */
@@ -225,6 +245,8 @@ export class SettingsForm {
     asked?.toggleAttribute("hidden", !isCheckpoint(model) && prediction === "auto");
     const problems = invalidFields(this.settings, this.#model?.size_multiple);
     const notes = new Map(problems);
+    const small = this.#smallNote();
+    if (small && !notes.has("width") && !notes.has("height")) notes.set("width", small);
     for (const field of /** @type {const} */ (["prompt", "negative_prompt"])) {
       const long = this.#longPrompts[field];
       if (long) notes.set(field, long);

@@ -35,6 +35,9 @@ function contextOf(canvas) {
   return context;
 }
 
+/** The time that a picture took; nothing for one from a file. @param {Frame} frame */
+const spent = ({ seconds }) => (seconds ? ` · ${strings().studio.picture.seconds(seconds)}` : "");
+
 export class PictureView {
   #root;
   /** The finished picture in each figure. @type {(Frame | null)[]} */ #frames = [null];
@@ -115,9 +118,7 @@ export class PictureView {
     figure.dataset.state = "finished";
     this.#label(
       figure,
-      settings.length > 1
-        ? caption(settings, at)
-        : `${describe(frame.settings)} · ${strings().studio.picture.seconds(frame.seconds)}`,
+      settings.length > 1 ? caption(settings, at) : describe(frame.settings) + spent(frame),
       frame,
     );
   }

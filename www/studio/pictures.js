@@ -36,6 +36,8 @@ import { pictureFile } from "./picture-file.js";
  * remain, so that a page without storage does not grow without bound. Starred ones keep their file.
  */
 export const FILES_IN_MEMORY = 200;
+/** Time until pictures that found no room are stored again. */
+const AGAIN_MS = 5000;
 /** Pixels of a thumbnail's longer side: twice its size on the page, for dense screens. */
 const THUMBNAIL = 192;
 
@@ -46,6 +48,7 @@ export class Pictures {
   #atMost;
   /** By id. @type {Map<string, Entry>} */ #entries = new Map();
   /** Operations of the storage, one after the other. */ #work = Promise.resolve();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */ #timer;
   /** Why pictures are not stored; null: they are. @type {StoreReason | null} */ problem = null;
 
   /**
@@ -200,6 +203,9 @@ export class Pictures {
       this.#send({ about: "pictures", ids: [record.id] });
     }
     if (store && this.unkept === 0) this.problem = null;
+    // Browsers free space some time after a deletion.
+    clearTimeout(this.#timer);
+    if (this.problem === "full") this.#timer = setTimeout(() => void this.#keepAll(), AGAIN_MS);
     this.#bound();
     this.#onChange();
   }

@@ -6,7 +6,7 @@ import { DEFAULTS, FIELDS, fieldName } from "./settings.js";
 /** @typedef {import("./settings.js").Settings} Settings */
 
 /** Attributes of the settings, and those that change how the element works. */
-export const ATTRIBUTES = [...FIELDS.map(fieldName), "hub", "lang"];
+export const ATTRIBUTES = [...FIELDS.map(fieldName), "hub", "keep", "lang"];
 
 /** @type {Settings} */
 const NONE = {
@@ -187,6 +187,14 @@ export class SettingElement extends Base {
   }
   set hub(value) {
     this.setAttribute("hub", value);
+  }
+
+  /** Pictures, prompts, the form and the queue are kept in the browser. @type {boolean} */
+  get keep() {
+    return this.hasAttribute("keep");
+  }
+  set keep(value) {
+    this.toggleAttribute("keep", value);
   }
 
   /** Name of the picture in the form around the element. @type {string} */

@@ -52,24 +52,24 @@ export function galleryTemplate() {
   return `
   <section class="gallery" part="gallery" data-part="gallery" aria-labelledby="gallery-title"
     hidden>
-    <div class="head">
-      <h2 id="gallery-title">${t.title} <span class="hint" data-part="gallery-hint"></span></h2>
+    <h2 id="gallery-title">${t.title} <span class="hint" data-part="gallery-hint"></span></h2>
+    <p class="note" data-part="gallery-note" role="status"></p>
+    <p class="toast"><span data-part="gallery-toast" role="status"></span>
+      ${button("gallery-undo", t.undo, "hidden")}</p>
+    <ol aria-label="${t.title}"></ol>
+    <div class="foot">
       <div class="row" role="group" aria-label="${t.selected}">
         ${button("gallery-star", `★ ${t.star}`, 'aria-pressed="false"')}
         ${button("gallery-download", t.download)}
         ${button("gallery-copy", t.copy)}
         ${button("gallery-delete", t.delete)}
       </div>
-    </div>
-    <p class="note" data-part="gallery-note" role="status"></p>
-    <p class="toast"><span data-part="gallery-toast" role="status"></span>
-      ${button("gallery-undo", t.undo, "hidden")}</p>
-    <ol aria-label="${t.title}"></ol>
-    <div class="row every" role="group" aria-label="${t.every}">
-      ${button("gallery-filter", t.filter, 'aria-pressed="false"')}
-      ${button("gallery-zip", "")}
-      ${button("gallery-zip-starred", "")}
-      ${button("gallery-clear", t.clear)}
+      <div class="row" role="group" aria-label="${t.every}">
+        ${button("gallery-filter", t.filter, 'aria-pressed="false"')}
+        ${button("gallery-zip", "")}
+        ${button("gallery-zip-starred", "")}
+        ${button("gallery-clear", t.clear)}
+      </div>
     </div>
   </section>`;
 }

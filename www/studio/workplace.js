@@ -37,7 +37,7 @@ import { UndoHistory } from "./undo.js";
 
 /**
  * @typedef {object} Host
- * @property {HTMLElement} element
+ * @property {HTMLElement & {keep: boolean}} element
  * @property {Session} session
  * @property {(settings: Partial<Settings>) => void} fill fills the form, and opens another model
  * @property {(settings: Partial<Settings>) => Promise<void>} openLink fills the form, and asks
@@ -118,7 +118,7 @@ export class Workplace {
   attach(root, form, linked) {
     const again = this.#views !== null;
     const { element, fill } = this.#host;
-    this.#own ??= this.toolsOf(element.hasAttribute("keep"));
+    this.#own ??= this.toolsOf(element.keep);
     const dialog = (/** @type {string} */ name) => partOf(root, name, HTMLDialogElement);
     this.#views = {
       root,
@@ -136,7 +136,11 @@ export class Workplace {
       return false;
     }
     const draft = this.#own.drafts.reloaded;
-    if (draft) form.restoreDraft(draft);
+    if (draft) {
+      form.restoreDraft(draft);
+      // A page that is about to close may not have written it for other visits.
+      this.#own.drafts.note(draft);
+    }
     this.#undo.note(form.settings);
     if (!draft && !linked && this.#own.database) void this.#restorePage(form);
     void this.#load(draft !== null);

@@ -24,6 +24,15 @@ use norm::{Groups, group_norm, layer_norm};
 use product::Rows;
 use weights::Weights;
 
+/// Multiplies two matrices on the host, on all cores.
+///
+/// # Shapes
+/// left `[n, inner]`, right `[inner, columns]` → `[n, columns]`
+pub fn product(left: &[f32], right: &[f32], inner: usize) -> Vec<f32> {
+    let right = (Weights::Single(right), right.len() / inner);
+    linear(Rows::dense(left, inner), None, right, None, None)
+}
+
 /// Our own loops over the memory of Flex tensors.
 ///
 /// # Panics

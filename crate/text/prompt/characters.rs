@@ -7,7 +7,7 @@ pub(super) fn is_space(c: char) -> bool {
 }
 
 /// True for what can be part of a word. (Python leaves out signs that only combine with letters.)
-pub(super) fn is_word(c: char) -> bool {
+pub(in crate::text) fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 

@@ -1,8 +1,8 @@
 //! Token ids in chunks of 75, with a weight for each.
 //!
-//! Equal to `tokenize_line` of the web UI, without learned embeddings. Ids are those of the model's
-//! own tokenizer: it reads `!` in a text as padding where that is the padding token, as diffusers
-//! does with SD2.x; the web UI does not.
+//! Equal to `tokenize_line` of the web UI. A learned word is never divided between chunks. Ids are
+//! those of the model's own tokenizer: it reads `!` in a text as padding where that is the padding
+//! token, as diffusers does with SD2.x; the web UI does not.
 
 use super::attention::Run;
 use crate::error::Result;
@@ -65,6 +65,9 @@ pub fn chunks(runs: &[Run], tokenizer: &Tokenizer, comma_backtrack: usize) -> Re
             continue;
         }
         for (id, offset) in tokenizer.content(run.text.text())? {
+            if let Some(vectors) = tokenizer.learned_length(id) {
+                packer.make_room(vectors);
+            }
             packer.push(Token {
                 id,
                 weight: run.weight,
@@ -139,6 +142,13 @@ impl Packer {
             self.end_chunk(comma.map_or(full, |comma| comma + 1));
         }
         self.content.push(token);
+    }
+
+    /// Ends the chunk where a learned word of so many vectors does not fit.
+    fn make_room(&mut self, vectors: usize) {
+        if self.content.len() + vectors > self.special.room {
+            self.end_chunk(self.content.len());
+        }
     }
 
     /// Ends the chunk after `length` tokens; the others are carried over.

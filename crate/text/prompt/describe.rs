@@ -1,11 +1,13 @@
 //! A prompt as the host reads it, in JSON: for people who wonder what theirs means.
 
+use std::ops::Range;
+
 use serde_json::{Value, json};
 
 use super::chunks::{COMMA_BACKTRACK, chunks, plain_chunks};
 use super::problem::Problem;
 use super::schedule::Schedule;
-use super::{PromptSyntax, attention, composition};
+use super::{PromptSyntax, attention, composition, tags};
 use crate::error::Result;
 use crate::text::tokenizer::Tokenizer;
 
@@ -16,6 +18,7 @@ use crate::text::tokenizer::Tokenizer;
 ///  "schedule": [[last_step, text], …],   the whole text over the steps
 ///  "chunks": [[id, …], …],               token ids of the first step's text
 ///  "token_weights": [[weight, …], …],    a weight for each of them
+///  "loras": [[name, text encoder, U-Net], …], the LoRAs that are named, with their weights
 ///  "parts": [[text, weight], …],         the prompts joined by AND
 ///  "problems": [{"span": [from, to], "problem": text}, …]}   bytes of the text
 /// ```
@@ -28,6 +31,12 @@ pub fn describe(
     steps: usize,
     tokenizer: &Tokenizer,
 ) -> Result<Value> {
+    let whole = prompt;
+    let tagged = match syntax {
+        PromptSyntax::A1111 => tags::parse(prompt),
+        PromptSyntax::Plain => tags::Tagged::plain(prompt),
+    };
+    let prompt = tagged.text.text();
     let (runs, stages, parts) = match syntax {
         PromptSyntax::A1111 => {
             let stages = Schedule::parse(prompt).stages(steps);
@@ -52,16 +61,22 @@ pub fn describe(
         PromptSyntax::Plain => plain_chunks(first, tokenizer)?,
     };
     let chunks = chunks.chunks;
+    let loras: Vec<_> = tagged
+        .loras
+        .iter()
+        .map(|tag| (&tag.name, tag.text_encoder, tag.unet))
+        .collect();
     let weights: Vec<_> = runs
         .iter()
         .map(|run| (run.text.text(), run.weight))
         .collect();
-    let problems: Vec<_> = problems(prompt, syntax).iter().map(problem_json).collect();
+    let problems: Vec<_> = problems(whole, syntax).iter().map(problem_json).collect();
     Ok(json!({
         "weights": weights,
         "schedule": stages,
         "chunks": chunks.iter().map(|chunk| &chunk.ids).collect::<Vec<_>>(),
         "token_weights": chunks.iter().map(|chunk| &chunk.weights).collect::<Vec<_>>(),
+        "loras": loras,
         "parts": parts,
         "problems": problems,
     }))
@@ -72,8 +87,16 @@ pub fn problems(prompt: &str, syntax: PromptSyntax) -> Vec<Problem> {
     if syntax == PromptSyntax::Plain {
         return Vec::new();
     }
-    let mut problems = attention::parse(prompt).problems;
-    problems.extend(Schedule::parse(prompt).problem().cloned());
+    let tagged = tags::parse(prompt);
+    let text = tagged.text.text();
+    let mut problems = attention::parse(text).problems;
+    problems.extend(Schedule::parse(text).problem().cloned());
+    for problem in &mut problems {
+        let Range { start, end } = problem.span;
+        let end = tagged.text.source_of(end.saturating_sub(1)) + 1;
+        problem.span = tagged.text.source_of(start)..end;
+    }
+    problems.extend(tagged.problems);
     problems.sort_by_key(|problem| problem.span.start);
     problems
 }

@@ -7,12 +7,13 @@
 //! | `BREAK` | the rest goes on in a new chunk |
 //! | `[from:to:when]`, `[to:when]`, `[from::when]` | `from` up to step `when`, then `to` |
 //! | `[a\|b]` | `a` and `b` in turn, one a step |
+//! | `<lora:name:0.8>` | merges the LoRA of that name; the tag itself is no text |
 //! | `a AND b :0.5` | two prompts with a weight each; only in the prompt, not the negative one |
 //!
-//! A prompt goes through [`composition`] (`AND`), then [`schedule`] (which text at which step),
-//! then [`attention`] (weights and `BREAK`), then [`chunks`] (token ids with a weight each). The
-//! text encoder follows, and [`emphasis`] applies the weights to its output. [`plan`] does all of
-//! the host's part at once; [`describe`] shows it to people.
+//! A prompt goes through [`tags`] (LoRAs), [`composition`] (`AND`), then [`schedule`] (which text
+//! at which step), then [`attention`] (weights and `BREAK`), then [`chunks`] (token ids with a
+//! weight each). The text encoder follows, and [`emphasis`] applies the weights to its output.
+//! [`plan`] does all of the host's part after the tags at once; [`describe`] shows it to people.
 //!
 //! The rules are those of version 1.10.1 of the web UI, its odd ones included: a prompt should give
 //! the same picture in both. Each module names the few cases in which it differs.
@@ -29,7 +30,9 @@ pub mod plan;
 pub mod problem;
 pub mod schedule;
 mod spliced;
+pub mod tags;
 
+pub(super) use characters::is_word;
 pub use spliced::Spliced;
 
 use std::fmt;

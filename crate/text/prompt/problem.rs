@@ -27,6 +27,10 @@ pub enum ProblemKind {
     UnreadableWeight,
     /// `BREAK` within brackets: it is read as a word.
     BreakInBrackets,
+    /// `<lora:name:x>` with weights that are not numbers: it is left out.
+    UnreadableTag,
+    /// `<word:…>` of another kind: it is left out.
+    UnknownTag,
     /// `|` outside `[a|b]`, or a backslash before nothing: no schedule of this prompt has effect.
     ScheduleOff,
 }
@@ -43,6 +47,8 @@ impl fmt::Display for ProblemKind {
             ProblemKind::BreakInBrackets => {
                 "BREAK within brackets is read as a word and begins no chunk"
             }
+            ProblemKind::UnreadableTag => "the weight of this LoRA is not a number; it is left out",
+            ProblemKind::UnknownTag => "this tag is not supported; it is left out",
             ProblemKind::ScheduleOff => {
                 "because of this sign, [from:to:when] and [a|b] are read as text in this prompt"
             }

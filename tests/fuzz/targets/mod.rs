@@ -3,6 +3,7 @@
 mod checkpoint;
 mod config;
 mod header;
+mod lora;
 mod plan;
 mod request;
 mod schedule;
@@ -10,6 +11,7 @@ mod shards;
 mod source;
 mod text;
 mod tokenizer;
+mod words;
 
 pub use checkpoint::checkpoint_of;
 
@@ -32,6 +34,8 @@ pub fn all() -> Vec<(u64, Box<dyn Target>)> {
         (20, Box::new(tokenizer::Files::new())),
         (20, Box::new(text::Texts::new())),
         (130, Box::new(request::Requests::new())),
+        (60, Box::new(lora::Loras::new())),
+        (120, Box::new(words::Words::new())),
     ]
 }
 

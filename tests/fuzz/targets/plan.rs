@@ -2,7 +2,7 @@
 //! networks require.
 
 use darkroom::config::{ModelConfig, SchedulerConfig, TextConfig, UnetConfig, VaeConfig};
-use darkroom::sampling::SamplerKind;
+use darkroom::sampling::OwnSampler;
 use darkroom::text::encoder::TextEncoder;
 use darkroom::unet::Unet;
 use darkroom::vae::decoder::VaeDecoder;
@@ -91,7 +91,11 @@ impl Target for Plans {
             scheduler: SchedulerConfig::from_json(SCHEDULER, read(SCHEDULER)?)?,
         };
         config.check()?;
-        SamplerKind::from_config(&config.scheduler)?;
+        let own = OwnSampler::of(&config.scheduler);
+        assert!(
+            own.warning
+                .is_none_or(|text| text.contains(own.kind.name()))
+        );
         let size = config.default_size();
         assert!(
             size.iter().all(|side| (1..=1 << 20).contains(side)),

@@ -3,7 +3,7 @@
 use darkroom::Error;
 use darkroom::config::SchedulerConfig;
 use darkroom::sampling::update::Arrays;
-use darkroom::sampling::{Noise, Rng, Sampler, SamplerKind};
+use darkroom::sampling::{Noise, OwnSampler, Rng, Sampler, SamplerKind, ScheduleKind};
 
 use super::changed;
 use super::config::{SCHEDULER, seeds};
@@ -27,7 +27,9 @@ impl Schedules {
             "linspace" "trailing" "leading" "beta_schedule" "linear" "squaredcos_cap_v2"
             "rescale_betas_zero_snr" "use_karras_sigmas" "clip_sample_range" "skip_prk_steps"
             "steps_offset" "prediction_type" "epsilon" "v_prediction" "algorithm_type"
-            "dpmsolver++""#;
+            "dpmsolver++" "use_exponential_sigmas" "use_beta_sigmas" "use_lu_lambdas" "sigma_max"
+            "lambda_min_clipped" "thresholding" "original_inference_steps" "timestep_scaling"
+            "variance_type" "fixed_large""#;
         let files = seeds(SCHEDULER);
         Schedules {
             words: Words::of(files.iter().map(|bytes| &bytes[..]).chain([&keys[..]])),
@@ -72,21 +74,20 @@ impl Target for Schedules {
             .and_then(|bytes| bytes.first_chunk())
             .unwrap_or(&[0, 20]);
         let config = SchedulerConfig::from_json(SCHEDULER, json)?;
-        let own = SamplerKind::from_config(&config);
-        let kind = match usize::from(kind) % (SamplerKind::ALL.len() + 1) {
-            i if i < SamplerKind::ALL.len() => SamplerKind::ALL[i],
-            _ => own?,
-        };
-        let mut sampler = Sampler::new(kind, &config, steps.into())?;
+        let choice = usize::from(kind);
+        let own = OwnSampler::of(&config).kind;
+        let kind = SamplerKind::ALL.into_iter().nth(choice % 20).unwrap_or(own);
+        let schedule = ScheduleKind::ALL[choice / 20 % ScheduleKind::ALL.len()];
+        let mut sampler = Sampler::new(kind, schedule, &config, steps.into())?;
         let schedule = sampler.schedule();
         let last = config.num_train_timesteps as f64;
         assert!(
             schedule.timesteps.iter().all(|t| (0.0..=last).contains(t)),
             "{kind}: {schedule:?}"
         );
-        // ddim can begin at pure noise. Samplers that count in sigma cannot.
+        // Samplers that count in timesteps can begin at pure noise. Others cannot.
         let finite =
-            |sigma: f64| sigma.is_finite() || (kind == SamplerKind::Ddim && sigma == f64::INFINITY);
+            |sigma: f64| sigma.is_finite() || (!kind.has_schedules() && sigma == f64::INFINITY);
         let (last, sigmas) = schedule.sigmas.split_last().expect("the final sigma");
         assert!(
             sigmas.iter().all(|&sigma| finite(sigma) && sigma > 0.0),

@@ -5,9 +5,11 @@ Run by `cargo xtask golden host`. Seeds are fixed; versions are in ../requiremen
 
 import noise
 import sampling
+import schedules
 import tokens
 
 if __name__ == "__main__":
     tokens.write()
     noise.write()
     sampling.write()
+    schedules.write()

@@ -153,7 +153,7 @@ def predict(latent, timestep):
     y = np.roll(x, 1)
     w = timestep / 1000.0
     out = (w * x + 0.3 * (1.0 - w) * y) / (1.0 + 0.05 * x * x) + 0.1
-    return torch.from_numpy(out.astype(np.float32)).reshape(SHAPE)
+    return torch.from_numpy(out.astype(np.float32)).reshape(latent.shape)
 
 
 def run(sampler, config, steps, seed):

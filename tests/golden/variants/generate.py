@@ -113,7 +113,7 @@ CASES = {
         "runs": [run(clip_skip=skip) for skip in (1, 2, 3)],
     },
     "clip-skip-sd2": {"model": "sd2-v", "runs": [run(clip_skip=skip) for skip in (1, 2)]},
-    "clip-skip-narrow": {"model": "sd2-linear-v", "runs": [run(clip_skip=2)]},
+    "clip-skip-narrow": {"model": "sd2-five-heads", "runs": [run(clip_skip=2)]},
 }
 
 

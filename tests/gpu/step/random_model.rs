@@ -160,7 +160,7 @@ pub fn start(
         seed: 5,
         steps,
         guidance_scale,
-        sampler: Some(sampler),
+        sampler: Some(sampler.into()),
         width: Some(64),
         height: Some(64),
         ..Request::default()

@@ -8,7 +8,7 @@ use darkroom::device::read;
 use darkroom::ops::gpu::{DeviceLatent, DeviceLatentInit, TileMemory};
 use darkroom::ops::{self, Ops};
 use darkroom::sampling::update::Step;
-use darkroom::sampling::{Noise, Rng, Sampler, SamplerKind};
+use darkroom::sampling::{Noise, Rng, Sampler, SamplerKind, ScheduleKind};
 use pollster::block_on;
 
 use super::random_model::{HostLatent, RandomModel, finish_steps, start};
@@ -83,7 +83,8 @@ fn steps_go_on_after_a_recording_that_fails() {
         };
         let mut latent = DeviceLatent::new(start, &times);
         let config = Model::read("sd1-pndm").config().scheduler;
-        let mut sampler = Sampler::new(SamplerKind::Dpmpp2m, &config, 8).expect("a sampler");
+        let mut sampler =
+            Sampler::new(SamplerKind::Dpmpp2m, ScheduleKind::Model, &config, 8).expect("a sampler");
         let calls = Cell::new(0);
         let predict = |input: Tensor<4>, _: &Tensor<2>| {
             let tokens = input.reshape([2, 60, 4]);

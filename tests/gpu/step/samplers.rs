@@ -6,7 +6,7 @@ use burn::tensor::{DType, Tensor, TensorData};
 use darkroom::device::read;
 use darkroom::ops::gpu::{DeviceLatent, DeviceLatentInit};
 use darkroom::sampling::update::{Arrays, Step};
-use darkroom::sampling::{Noise, Rng, Sampler, SamplerKind, guide};
+use darkroom::sampling::{Noise, Rng, Sampler, SamplerKind, ScheduleKind, guide};
 use pollster::block_on;
 
 use crate::support::gpu::Gpu;
@@ -29,7 +29,8 @@ fn samplers_on_the_device_match_the_host() {
         let limit = if dtype == DType::F16 { 2e-3 } else { 1e-5 };
         for (model, kind) in cases.clone() {
             let config = Model::read(model).config().scheduler;
-            let mut sampler = Sampler::new(kind, &config, 12).expect("a sampler");
+            let mut sampler =
+                Sampler::new(kind, ScheduleKind::Model, &config, 12).expect("a sampler");
             let mut noise = Noise::new(Rng::Torch, 3);
             let mut normal = || noise.normal(h * w * c);
             let sigma = sampler.init_noise_sigma() as f32;

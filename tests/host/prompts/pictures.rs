@@ -5,7 +5,7 @@ use std::rc::Rc;
 use burn::tensor::{DType, Tensor, TensorData};
 use darkroom::device::read;
 use darkroom::sampling::update::Arrays;
-use darkroom::sampling::{Noise, Sampler, SamplerKind, guide};
+use darkroom::sampling::{Noise, Sampler, SamplerKind, ScheduleKind, guide};
 use darkroom::text::prompt::PromptSyntax;
 use darkroom::text::prompt::emphasis::Emphasis;
 use darkroom::text::tokenizer::LongPrompt;
@@ -68,7 +68,7 @@ fn embed(pipeline: &Pipeline, text: &str) -> Vec<f32> {
     block_on(read(embeddings.unwrap())).unwrap()
 }
 
-/// The final latent of a loop on the host; `prompts` has the embeddings of each call, negative,
+/// The final latent of a loop on the host; `prompts` has the embeddings of each step, negative,
 /// then positive.
 fn reference(
     pipeline: &Pipeline,
@@ -80,13 +80,14 @@ fn reference(
     let unit = config.pixels_per_latent();
     let [h, w] = [request.height, request.width].map(|pixels| pixels.unwrap() / unit);
     let c = config.unet.in_channels;
-    let mut sampler = Sampler::new(kind, &config.scheduler, request.steps).unwrap();
+    let mut sampler =
+        Sampler::new(kind, ScheduleKind::Model, &config.scheduler, request.steps).unwrap();
     let mut noise = Noise::new(request.rng, request.seed);
     let sigma = sampler.init_noise_sigma();
     let start = noise.normal(c * h * w).into_iter();
     let mut arrays = Arrays::new(start.map(|x| (x as f64 * sigma) as f32).collect());
     while !sampler.is_done() {
-        let prompts = prompts(sampler.call()).concat();
+        let prompts = prompts(sampler.step()).concat();
         let width = config.text.hidden_size;
         let shape = [2, prompts.len() / 2 / width, width];
         let prompts = Tensor::<3>::from_data(TensorData::new(prompts, shape), device);
@@ -216,7 +217,7 @@ fn a_schedule_changes_the_text_after_its_step_in_every_sampler() {
     let [negative, man, woman] = ["mustache", "a man", "a woman"].map(|t| embed(&pipeline, t));
     for kind in SamplerKind::ALL {
         let request = Request {
-            sampler: Some(kind),
+            sampler: Some(kind.into()),
             ..request("a [man:woman:2]")
         };
         // As in the web UI, a change comes one call later than the schedule says.

@@ -5,6 +5,8 @@
 use std::path::Path;
 use std::rc::Rc;
 
+use darkroom::config::SchedulerConfig;
+use darkroom::sampling::{Sampler, SamplerKind, ScheduleKind};
 use darkroom::weights::source::folder::Folder;
 use darkroom::weights::source::locate;
 use darkroom::{Pipeline, PredictionSetting};
@@ -61,6 +63,46 @@ fn file_and_folder_give_the_same_latents() {
             ));
             assert!(error < 1e-3, "relative error {error:.1e}");
             assert!(decibels > 40.0, "{decibels:.1} dB");
+        }
+    }
+}
+
+/// The spacing of the timesteps is the sampler's own where the scheduler file says none.
+#[test]
+fn file_and_folder_have_the_same_schedule_in_every_sampler() {
+    for name in KINDS {
+        let kind = Kind::reduced(name, 862);
+        for (prediction, case) in [
+            ("epsilon", PredictionSetting::Epsilon),
+            ("v_prediction", PredictionSetting::V),
+        ] {
+            if !kind.cases.iter().any(|case| case.prediction == prediction) {
+                continue;
+            }
+            let scratch = Scratch::new();
+            let vocab = golden().join("models/tokenizer");
+            let file = scratch.0.join("model.safetensors");
+            let single = load_file(&file, &kind.file(), Some(&vocab), case);
+            let folder = scratch.0.join(prediction);
+            kind.write_folder(&folder, prediction);
+            let text = std::fs::read(folder.join(SchedulerConfig::FILE)).expect("a file");
+            let folder = SchedulerConfig::from_json("", &text).expect("a scheduler");
+            for kind in SamplerKind::ALL {
+                let [file, folder] = [&single.config().scheduler, &folder].map(|config| {
+                    let sampler = Sampler::new(kind, ScheduleKind::Model, config, 6);
+                    sampler.expect("a sampler").schedule().clone()
+                });
+                let what = format!("{name} {prediction} {kind}");
+                assert_eq!(file.timesteps, folder.timesteps, "{what}");
+                assert_eq!(file.sigmas, folder.sigmas, "{what}");
+                if matches!(kind, SamplerKind::Euler | SamplerKind::EulerA) {
+                    assert_eq!(
+                        (file.timesteps[0], file.timesteps[5]),
+                        (999.0, 0.0),
+                        "{what}"
+                    );
+                }
+            }
         }
     }
 }

@@ -129,10 +129,6 @@ fn files_of_other_models_are_named_for_what_they_are() {
         (&["a U-Net alone"], &[(first, four)]),
         (&["a U-Net alone"], &[("input_blocks.0.0.weight", four)]),
         (&["without its text encoder"], &[(first, four), (vae, one)]),
-        (
-            &["without its VAE", "edition with the VAE"],
-            &[(first, four), (clip, one)],
-        ),
         (&["an empty file"], &[]),
         (
             &["something else", "2 tensors", "bias, weight"],
