@@ -26,6 +26,9 @@ export async function launchFirefox() {
       // other compiler's code is hardly slower here.
       "javascript.options.wasm_optimizingjit": false,
     },
+    args: ["--width=1280", "--height=900"],
+    // Firefox 140 lacks a command that a viewport of another size would need.
+    defaultViewport: null,
     protocolTimeout: 300_000,
   });
 }

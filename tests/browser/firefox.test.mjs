@@ -82,7 +82,8 @@ describe("Firefox", () => {
    * @returns {Promise<Picture>}
    */
   async function generate(page) {
-    await page.locator("darkroom-studio >>> [data-act=generate]").click();
+    const button = await page.waitForSelector("darkroom-studio >>> [data-act=generate]");
+    await button?.click();
     await until(page, "work", "running");
     await until(page, "work", "idle");
     return pictureOf(
@@ -140,10 +141,16 @@ describe("Firefox", () => {
     console.log(`compared with the native command: ${alike.toFixed(1)} dB`);
     assert.ok(alike > CLOSE_DB, `${alike} dB`);
 
-    await page.waitForFunction(
-      async () => (await caches.keys()).some((name) => name.startsWith("darkroom-shell-")),
-      { timeout: PATIENCE_S * 1000 },
-    );
+    // The note is written when all files are.
+    const hasEdition = () =>
+      page.evaluate(async () => {
+        const notes = await caches.open("darkroom-shell");
+        return Boolean(await notes.match(new URL("?note=newest", location.href)));
+      });
+    for (let tries = 0; !(await hasEdition()); tries += 1) {
+      assert.ok(tries < 1200, "the page was not saved for visits without a server");
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
     await server.close();
     await page.reload();
     await until(page, "engine", "ready");

@@ -15,4 +15,5 @@ if (studio) {
   if (hub && LOCAL.includes(location.hostname)) studio.setAttribute("hub", hub);
   Object.assign(studio, { link: fromFragment(location.hash) });
 }
-await studioStyles().catch(() => {});
+// The published page declares the form with its styles.
+if (!studio?.shadowRoot) await studioStyles().catch(() => {});

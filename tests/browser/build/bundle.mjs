@@ -1,7 +1,7 @@
 // @ts-check
 /** Bundles of the page's modules, by esbuild. */
 import { readFile } from "node:fs/promises";
-import { dirname, join, relative, resolve, sep } from "node:path";
+import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
 
@@ -44,11 +44,12 @@ export const WWW = new URL("../../../www/", import.meta.url).pathname;
  * @param {string} options.names esbuild's pattern for the names of outputs, such as "[name]-[hash]"
  * @param {string} [options.chunks] the pattern for code that several entries share
  * @param {Map<string, string>} options.places where files are in the output, by their path in www/
- * @param {string} options.css the studio's style sheet
+ * @param {string | null} options.css the studio's style sheet; null: it is a file, at its place
+ * @param {string[]} [options.unused] modules of texts that the entries do not read
  * @param {import("./compress.mjs").Engine} options.engine
  * @returns {Promise<{outputs: Output[], maps: Output[]}>}
  */
-export async function bundle({ entries, names, chunks, places, css, engine }) {
+export async function bundle({ entries, names, chunks, places, css, unused = [], engine }) {
   const folder = dirname(`./${names}`);
   const result = await build({
     ...COMMON,
@@ -57,7 +58,7 @@ export async function bundle({ entries, names, chunks, places, css, engine }) {
     chunkNames: chunks,
     splitting: chunks !== undefined,
     outdir: "/out",
-    plugins: [studioStyles(css), engineFiles(engine), addresses(folder, places)],
+    plugins: [addresses(folder, places, replacements(css, unused, engine))],
   });
   const entryOf = new Map(
     Object.entries(result.metafile?.outputs ?? {}).map(([path, { entryPoint }]) => [
@@ -118,61 +119,76 @@ export async function studioStyleFiles() {
 }
 
 /**
- * Puts the style sheet into the module that fetches it in development.
- * @param {string} css
- * @returns {import("esbuild").Plugin}
- */
-const studioStyles = (css) =>
-  replacing("studio/styles.js", () =>
-    [
-      "let sheet = null;",
-      "export const studioStyles = () =>",
-      `  (sheet ??= new CSSStyleSheet().replace(${JSON.stringify(css)}));`,
-    ].join("\n"),
-  );
-
-/**
- * Names the compressed copy of the engine in the module that knows the engine's files.
+ * Modules that differ from their sources, by their path in www/.
+ * @param {string | null} css
+ * @param {string[]} unused
  * @param {import("./compress.mjs").Engine} engine
- * @returns {import("esbuild").Plugin}
+ * @returns {Map<string, string>}
  */
-const engineFiles = ({ bytes }) =>
-  replacing("engine/engine-files.js", () =>
-    [
-      "export const ENGINE_FILES = {",
-      '  wasm: new URL("../pkg/darkroom_bg.wasm", import.meta.url),',
-      '  gzip: new URL("../pkg/darkroom_bg.wasm.gz", import.meta.url),',
-      `  bytes: ${bytes.length},`,
-      "};",
-    ].join("\n"),
-  );
-
-/** Modules that plugins replace, by their path in www/. @type {Map<string, () => string>} */
-const replacements = new Map();
+function replacements(css, unused, { bytes }) {
+  const text =
+    css === null
+      ? 'fetch(new URL("studio.css", import.meta.url)).then((answer) => answer.text())'
+      : `Promise.resolve(${JSON.stringify(css)})`;
+  const styles = `let sheet = null;
+    export const studioStyles = () =>
+      (sheet ??= ${text}.then((css) => new CSSStyleSheet().replace(css)));`;
+  const files = `export const ENGINE_FILES = {
+      wasm: new URL("../pkg/darkroom_bg.wasm", import.meta.url),
+      gzip: new URL("../pkg/darkroom_bg.wasm.gz", import.meta.url),
+      bytes: ${bytes.length},
+    };`;
+  const empty = unused.map((name) => {
+    const area = basename(name, ".js");
+    return /** @type {[string, string]} */ ([name, `export const ${area} = {};`]);
+  });
+  return new Map([["studio/styles.js", styles], ["engine/engine-files.js", files], ...empty]);
+}
 
 /**
- * @param {string} name relative to www/
- * @param {() => string} contents
- * @returns {import("esbuild").Plugin}
+ * Modules of texts that a worker's modules do not read: they name the areas that they do.
+ * @param {string} entry relative to www/
  */
-function replacing(name, contents) {
-  return { name, setup: () => void replacements.set(name, contents) };
+export async function unusedTexts(entry) {
+  const result = await build({
+    ...COMMON,
+    sourcemap: false,
+    entryPoints: [join(WWW, entry)],
+    outfile: "/out/worker.js",
+  });
+  const inputs = Object.keys(result.metafile?.inputs ?? {}).map((path) =>
+    relative(WWW, resolve(path)).split(sep).join("/"),
+  );
+  /** @type {Set<string>} */
+  const used = new Set();
+  for (const name of inputs.filter((name) => !name.startsWith("strings/"))) {
+    const source = await readFile(join(WWW, name), "utf8");
+    for (const [, area] of source.matchAll(/\bstrings\(\)(?:\.(\w+))?/g)) {
+      if (!area) throw new Error(`${name}: texts are read as strings().area.key`);
+      used.add(area);
+    }
+  }
+  return inputs.filter((name) => {
+    const area = /^strings\/\w+\/(\w+)\.js$/.exec(name)?.[1];
+    return area !== undefined && area !== "index" && !used.has(area);
+  });
 }
 
 /**
  * Rewrites the addresses of files beside modules: in the output they lie elsewhere.
  * @param {string} folder of the bundle
  * @param {Map<string, string>} places
+ * @param {Map<string, string>} replaced contents of modules that differ from their sources
  * @returns {import("esbuild").Plugin}
  */
-function addresses(folder, places) {
+function addresses(folder, places, replaced) {
   return {
     name: "addresses",
     setup({ onLoad }) {
       onLoad({ filter: /\.js$/ }, async ({ path }) => {
         const name = relative(WWW, path).split(sep).join("/");
         if (name.startsWith("..")) return null;
-        const source = replacements.get(name)?.() ?? (await readFile(path, "utf8"));
+        const source = replaced.get(name) ?? (await readFile(path, "utf8"));
         const contents = source.replaceAll(ADDRESS, (_, __, address) => {
           const target = new URL(address, pathToFileURL(path)).pathname.slice(WWW.length);
           const place = places.get(target);

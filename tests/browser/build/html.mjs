@@ -51,7 +51,9 @@ export function rewrite(html, { style, scripts, studioStyle, form }) {
   // The element renders its form again for visitors of another language.
   const english = form.trim().replace('<form class="studio"', '$& lang="en"');
   if (english === form.trim()) throw new Error("the studio’s template has no form");
-  return page.replace(ELEMENT, (tag) => `${tag}${root}${english}</template>`);
+  // The page's style sheet lays out what is in the element otherwise.
+  const marked = (/** @type {string} */ tag) => tag.replace(/>$/, " data-prerendered>");
+  return page.replace(ELEMENT, (tag) => `${marked(tag)}${root}${english}</template>`);
 }
 
 /** The picture of a page in previews of links to it. */

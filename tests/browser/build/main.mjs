@@ -5,7 +5,7 @@
  */
 import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
-import { bundle, bundleCss, pageModule, studioStyleFiles, WWW } from "./bundle.mjs";
+import { bundle, bundleCss, pageModule, studioStyleFiles, unusedTexts, WWW } from "./bundle.mjs";
 import { hashOf, readEngine } from "./compress.mjs";
 import { absolute, filesOf, rewrite, sourcesOf } from "./html.mjs";
 import { listed, serviceWorker } from "./shell.mjs";
@@ -21,6 +21,7 @@ const PACKAGE = ["darkroom-studio.js", "api.js"];
 
 const engine = await readEngine(join(WWW, ENGINE));
 const css = await bundleCss(await studioStyleFiles());
+const unused = await unusedTexts(WORKER);
 for (const folder of [dist, npm, maps]) {
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
@@ -36,12 +37,13 @@ async function makePage() {
   await write(dist, wasm, engine.bytes);
   await write(dist, `${wasm}.gz`, engine.gzip);
   await write(dist, `${wasm}.br`, engine.brotli);
-  const common = { names: "assets/[name]-[hash]", css, engine, places: assets };
-  const worker = await bundleInto(dist, { ...common, entries: [WORKER] });
+  const studioStyle = await writeHashed(dist, "assets/studio", "css", css);
+  assets.set("studio/studio.css", studioStyle);
+  const common = { names: "assets/[name]-[hash]", css: null, engine, places: assets };
+  const worker = await bundleInto(dist, { ...common, entries: [WORKER], unused });
   const workerPath = pathOf(worker, WORKER);
   assets.set(WORKER, workerPath);
 
-  const studioStyle = await writeHashed(dist, "assets/studio", "css", css);
   const { template } = await pageModule("studio/template.js");
   const copied = await copyRest(dist);
   /** @type {Set<string>} */
@@ -88,7 +90,7 @@ async function makePackage() {
   const existing = new Set(await readdir(WWW));
   const entries = PACKAGE.filter((name) => existing.has(name));
   const common = { names: "[name]", css, engine, places };
-  await bundleInto(npm, { ...common, entries: [WORKER] });
+  await bundleInto(npm, { ...common, entries: [WORKER], unused });
   await bundleInto(npm, { ...common, entries, chunks: "shared-[hash]" });
   await cp(join(WWW, "vocab"), join(npm, "vocab"), { recursive: true });
 }
