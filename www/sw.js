@@ -37,6 +37,7 @@ const SHELL = [
   "images/pair-with.webp",
   "images/pair-without.webp",
   "main.js",
+  "model-card.html",
   "page.css",
   "page/early.js",
   "page/language.js",

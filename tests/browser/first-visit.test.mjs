@@ -342,10 +342,21 @@ describe("the first visit", () => {
     const picture = new URL(image, WWW);
     assert.ok((await stat(picture)).size < 300_000);
     const studio = await visit();
-    const { width, height } = await studio.decode(await readFile(picture), "image/jpeg");
+    const { width, height } = await studio.decode(await readFile(picture));
     assert.deepEqual([width, height], [1200, 630]);
     for (const name of ["Source", "Help", "Licence", "Model card of the demo"])
       assert.ok(await studio.page.getByRole("link", { name }).count(), name);
+    await studio.close();
+  });
+
+  test("the model card has every sentence of the model's README", async () => {
+    const words = (/** @type {string} */ text) => text.match(/[\p{L}\d.,]*[\p{L}\d]/gu) ?? [];
+    const readme = await readFile(new URL("models/portraits/README.md", WWW), "utf8");
+    const studio = await visit();
+    await studio.page.goto(`${server.address}model-card.html`);
+    const card = words(await studio.page.locator("main").innerText());
+    const expected = words(readme.replace(/\]\([^)]*\)/g, "").replace(/[`*|#-]+/g, " "));
+    assert.deepEqual(card.filter(Boolean), expected);
     await studio.close();
   });
 

@@ -3,7 +3,7 @@
 //! | module | purpose |
 //! |---|---|
 //! | [`file`] | the files that such words are kept in |
-//! | [`words`] | finding their names in a prompt |
+//! | `words` | finding their names in a prompt |
 //!
 //! A vector takes the place of a token's embedding. Vectors have token ids of their own, from
 //! [`FIRST_ID`] on, above those of every vocabulary.

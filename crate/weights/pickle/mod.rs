@@ -2,8 +2,8 @@
 //!
 //! Such a file is a program for a stack machine that may call any function of Python. Here the
 //! program may build numbers, texts, lists, dictionaries and tensors; each request for anything
-//! else is an error ([`machine`]). The file is a ZIP archive with the program and the tensors'
-//! bytes, or, before PyTorch 1.6, a sequence of programs and bytes ([`container`]).
+//! else is an error (`machine`). The file is a ZIP archive with the program and the tensors'
+//! bytes, or, before PyTorch 1.6, a sequence of programs and bytes (`container`).
 
 mod container;
 mod machine;
