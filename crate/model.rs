@@ -4,7 +4,7 @@ use crate::config::{
     ModelConfig, PredictionType, SchedulerConfig, TextConfig, UnetConfig, VaeConfig,
 };
 use crate::error::{Error, Result};
-use crate::text::tokenizer::{Tokenizer, TokenizerFiles};
+use crate::text::tokenizer::{Tokenizer, TokenizerFiles, lists_added_tokens};
 use crate::weights::checkpoint::Checkpoint;
 use crate::weights::identify_folder::explain;
 #[cfg(not(target_arch = "wasm32"))]
@@ -202,7 +202,10 @@ async fn read_tokenizer(
         Some(map) => Some(map),
         None => read("special_tokens_map.json").await?,
     };
-    let added_tokens = read("added_tokens.json").await?;
+    let added_tokens = match lists_added_tokens(tokenizer_config.as_deref()) {
+        true => None,
+        false => read("added_tokens.json").await?,
+    };
     Tokenizer::from_files(&TokenizerFiles {
         vocab: vocab.as_deref(),
         merges: merges.as_deref(),

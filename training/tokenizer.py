@@ -91,6 +91,11 @@ def build(folder, seed=3):
         "do_lower_case": True,
         "errors": "replace",
         "add_prefix_space": False,
+        # With it, readers need not look for added_tokens.json.
+        "added_tokens_decoder": {
+            str(entries.index(name)): {"content": name} | content | {"special": True}
+            for name in dict.fromkeys(names.values())
+        },
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(config | names, indent=2))
     return CLIPTokenizer.from_pretrained(folder)

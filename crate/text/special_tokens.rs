@@ -18,6 +18,16 @@ const END: &str = "<|endoftext|>";
 /// memory per byte.
 const MAX_TOKEN_BYTES: usize = 128;
 
+/// Key of `tokenizer_config.json` that lists the added tokens by their ids.
+const DECODER: &str = "added_tokens_decoder";
+
+/// True if the file `tokenizer_config.json` lists the added tokens itself: `added_tokens.json` then
+/// has no effect and need not be read. A malformed file lists none.
+pub fn lists_added_tokens(tokenizer_config: Option<&[u8]>) -> bool {
+    let config = tokenizer_config.and_then(|json| serde_json::from_slice::<Value>(json).ok());
+    config.is_some_and(|config| config.get(DECODER).is_some())
+}
+
 /// The special tokens of a model folder's files.
 pub(super) struct SpecialTokens {
     /// Tokens listed with their ids, lowest id first.
@@ -84,7 +94,7 @@ impl SpecialTokens {
                 token,
             )?;
         }
-        let key = "added_tokens_decoder";
+        let key = DECODER;
         let of_config = self.config.as_ref();
         let of_config = of_config.and_then(|config| config.get(key)?.as_object());
         for (id, value) in of_config.into_iter().flatten() {
@@ -98,7 +108,7 @@ impl SpecialTokens {
     /// `special_tokens_map.json` nor `added_tokens.json`.
     fn is_complete(&self) -> bool {
         let config = self.config.as_ref();
-        config.is_some_and(|config| config.contains_key("added_tokens_decoder"))
+        config.is_some_and(|config| config.contains_key(DECODER))
     }
 
     /// True if a file gives `name` a role, or lists it among further special tokens.

@@ -17,6 +17,7 @@ use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 
 use super::embedding::{Embedding, Part, Words, split};
+pub use super::special_tokens::lists_added_tokens;
 use super::special_tokens::{ADDED_TOKENS, SPECIAL_TOKENS_MAP, SpecialTokens, TOKENIZER_CONFIG};
 use super::vocabulary::{MERGES, TOKENIZER_JSON, VOCAB, merges_of_text, model_of_json, vocabulary};
 use crate::error::{Error, Result};

@@ -442,11 +442,15 @@ test("a GPU lost while weights are loaded is not the model's fault, and comes ba
   try {
     const context = await browser.newContext({ viewport: ROOMY, serviceWorkers: "block" });
     const session = await browser.newBrowserCDPSession();
+    const studio = new Studio(await context.newPage());
     let lost = 0;
     await context.route("**/unet/*.safetensors", async (route) => {
       const [start = 0] = (route.request().headers().range ?? "").match(/\d+/g)?.map(Number) ?? [];
       if (start > 0 && lost === 0) {
         lost = 1;
+        // The model is fetched while the engine starts: the GPU is in use only later.
+        const loading = { hasText: "Loading the model" };
+        await studio.page.locator("[data-part=status]", loading).waitFor();
         await session.send(/** @type {any} */ ("Browser.crashGpuProcess")).catch(() => {});
         await new Promise((resolve) => setTimeout(resolve, 1000));
       }
@@ -458,7 +462,6 @@ test("a GPU lost while weights are loaded is not the model's fault, and comes ba
       if (/text_encoder.*safetensors/.test(request.url()) && request.method() === "GET")
         fetched.push(request.headers().range ?? "");
     });
-    const studio = new Studio(await context.newPage());
     await studio.page.goto(`${server.address}#device=gpu&prompt=typed+before`);
     const words = await studio.problem();
     assert.equal(lost, 1);

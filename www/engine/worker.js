@@ -290,11 +290,15 @@ async function withKind(kind, act) {
  * @returns {Promise<never>}
  */
 async function pageFailure(error) {
-  const url = ENGINE_FILES.wasm;
-  const answer = await fetch(url, { method: "HEAD", cache: "no-store" }).catch(() => null);
-  if (answer === null || answer.ok) throw error;
-  const status = `${answer.status} ${answer.statusText}`.trimEnd();
-  throw new DarkroomError("page", `${url}: the server answered ${status}.`);
+  const { script, wasm } = ENGINE_FILES;
+  for (const url of [script, wasm]) {
+    const head = { method: "HEAD", cache: /** @type {const} */ ("no-store") };
+    const answer = url && (await fetch(url, head).catch(() => null));
+    if (!answer || answer.ok) continue;
+    const status = `${answer.status} ${answer.statusText}`.trimEnd();
+    throw new DarkroomError("page", `${url}: the server answered ${status}.`);
+  }
+  throw error;
 }
 
 function loadedEngine() {

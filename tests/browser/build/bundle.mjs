@@ -137,6 +137,7 @@ function replacements(css, unused, { bytes }) {
       wasm: new URL("../pkg/darkroom_bg.wasm", import.meta.url),
       gzip: new URL("../pkg/darkroom_bg.wasm.gz", import.meta.url),
       bytes: ${bytes.length},
+      script: null,
     };`;
   const empty = unused.map((name) => {
     const area = basename(name, ".js");

@@ -48,7 +48,8 @@ async function makePage() {
   const copied = await copyRest(dist);
   /** @type {Set<string>} */
   const shell = new Set(["./", workerPath, wasm]);
-  for (const name of (await readdir(WWW)).filter((name) => name.endsWith(".html"))) {
+  const pages = (await readdir(WWW)).filter((name) => name.endsWith(".html"));
+  for (const name of pages) {
     const html = await readFile(join(WWW, name), "utf8");
     const { styles, scripts } = sourcesOf(html);
     const style = await writeHashed(dist, "assets/page", "css", await bundleCss(styles));
@@ -66,7 +67,8 @@ async function makePage() {
   const source = await readFile(join(WWW, "sw.js"), "utf8");
   for (const file of listed(source)) if (copied.has(file)) shell.add(file);
   for (const file of shell) {
-    const known = file === "./" || file.startsWith("assets/") || copied.has(file);
+    const made = file === "./" || file.startsWith("assets/") || pages.includes(file);
+    const known = made || copied.has(file);
     if (!known) throw new Error(`the page refers to ${file}, which is not in www/`);
   }
   const copies = { [wasm]: `${wasm}.gz` };
