@@ -93,7 +93,9 @@ def build(folder, seed=3):
         "add_prefix_space": False,
         # With it, readers need not look for added_tokens.json.
         "added_tokens_decoder": {
-            str(entries.index(name)): {"content": name} | content | {"special": True}
+            str(entries.index(name)): {"content": name}
+            | content
+            | {"normalized": name == names["bos_token"], "special": True}
             for name in dict.fromkeys(names.values())
         },
     }

@@ -91,7 +91,7 @@ describe("the gallery", async () => {
     await tiles(studio).nth(1).focus();
     await studio.page.keyboard.press("Delete");
     await count(studio, 2);
-    assert.match(await studio.page.locator(".toast").innerText(), /Picture deleted/);
+    await studio.page.locator(".toast", { hasText: "Picture deleted" }).waitFor();
     assert.match((await tiles(studio).nth(1).getAttribute("aria-label")) ?? "", /seed 21/);
     await studio.button("gallery-undo").click();
     await count(studio, 3);
@@ -102,7 +102,7 @@ describe("the gallery", async () => {
     await studio.page.keyboard.press("s");
     await studio.button("gallery-clear").click();
     await count(studio, 1);
-    assert.match(await studio.page.locator(".toast").innerText(), /2 pictures deleted/);
+    await studio.page.locator(".toast", { hasText: "2 pictures deleted" }).waitFor();
     await studio.page.reload();
     await count(studio, 1);
     assert.match((await tiles(studio).nth(0).getAttribute("aria-label")) ?? "", /seed 23/);
