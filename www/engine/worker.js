@@ -116,9 +116,18 @@ async function open(message) {
   const tell = (value) => send({ tag: "progress", id, value });
 
   tell({ stage: "device" });
-  // The engine and a model's first files are fetched at the same time: neither waits for the other.
-  const wasm = withKind("start", () => startEngine(tell)).catch(pageFailure);
-  let opening = new OpeningModel(message, wasm, tell);
+  // The engine and a model's first files are fetched at the same time, after the engine's first
+  // bytes: on a slow line these show that something moves.
+  let begin = () => {};
+  /** @type {Promise<void>} */
+  const begun = new Promise((resolve) => (begin = resolve));
+  const tellEngine = (/** @type {import("./protocol.js").OpenProgress} */ progress) => {
+    begin();
+    tell(progress);
+  };
+  const wasm = withKind("start", () => startEngine(tellEngine)).catch(pageFailure);
+  const after = Promise.race([begun, wasm.then(begin, begin)]);
+  let opening = new OpeningModel(message, wasm, after, tell);
   try {
     const { gpu } = /** @type {{gpu?: import("./device.js").Gpu}} */ (navigator);
     const [{ Engine, version }, device] = await Promise.all([wasm, probe(choice, gpu)]);
@@ -136,7 +145,7 @@ async function open(message) {
           ? "The model was replaced on the server while it was being read."
           : "A model file was corrupted in transit.";
       tell({ stage: "notice", text: `${text} Downloading it again.` });
-      opening = new OpeningModel({ ...message, fresh: false }, wasm, tell);
+      opening = new OpeningModel({ ...message, fresh: false }, wasm, after, tell);
       source = await opening.load(made);
     }
     if (source.problem) throw source.problem;
@@ -185,9 +194,10 @@ class OpeningModel {
   /**
    * @param {Open} message
    * @param {Promise<typeof import("../pkg/darkroom.js")>} wasm computes checksums
+   * @param {Promise<void>} after the files are fetched after it
    * @param {(progress: import("./protocol.js").OpenProgress) => void} tell
    */
-  constructor(message, wasm, tell) {
+  constructor(message, wasm, after, tell) {
     this.#message = message;
     this.#tell = tell;
     /** @type {typeof import("../pkg/darkroom.js") | null} */
@@ -196,17 +206,21 @@ class OpeningModel {
       (started) => (engine = started),
       () => {},
     );
-    this.#source = this.#open(() => {
+    this.#source = this.#open(after, () => {
       if (!engine) throw new DarkroomError("engine", "The engine has not started.");
       return new engine.Sha256();
     });
     this.#source.catch(() => {});
   }
 
-  /** @param {() => import("../pkg/darkroom.js").Sha256} createSha256 */
-  async #open(createSha256) {
+  /**
+   * @param {Promise<void>} after
+   * @param {() => import("../pkg/darkroom.js").Sha256} createSha256
+   */
+  async #open(after, createSha256) {
     const { model, fresh } = this.#message;
     if (typeof model !== "string") return new LocalSource(model);
+    await after;
     const source = await ModelSource.open(model, fresh, {
       notice: (text) => this.#tell({ stage: "notice", text }),
       fetched: (bytes) => {
