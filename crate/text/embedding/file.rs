@@ -9,7 +9,7 @@
 use crate::error::{Error, Result};
 use crate::weights::pickle::{Item, Pickle, PickledTensor, is_pickle};
 use crate::weights::safetensors::{Header, header_length};
-use crate::weights::source::Source;
+use crate::weights::source::{Source, locate_file};
 use crate::weights::storage::to_f32;
 
 /// Names of the file in a folder: diffusers'.
@@ -38,7 +38,7 @@ impl Embedding {
     /// [`Error::File`] for a file that holds no learned word, and for a pickle that asks for
     /// anything but tensors; errors of `source`.
     pub async fn open(name: Option<&str>, source: &dyn Source) -> Result<Self> {
-        let (path, size) = locate(source).await?;
+        let (path, size) = locate_file(source, &FILES, "a learned word").await?;
         let shown = source.describe(&path);
         if size > MAX_BYTES {
             let what = format!("has {size} bytes, expected a learned word of at most {MAX_BYTES}");
@@ -145,28 +145,6 @@ impl Embedding {
         }
         Ok(())
     }
-}
-
-/// The path and size of the file in `source`.
-async fn locate(source: &dyn Source) -> Result<(String, u64)> {
-    let single = source.checkpoint();
-    let paths = match &single {
-        Some(path) => vec![path.as_str()],
-        None => FILES.to_vec(),
-    };
-    for path in &paths {
-        if let Some(size) = source.size(path).await? {
-            return Ok((path.to_string(), size));
-        }
-    }
-    let what = match single {
-        Some(_) => "no such file".to_string(),
-        None => format!(
-            "no such file, nor {}, as a folder with a learned word has",
-            FILES[1]
-        ),
-    };
-    Err(Error::file(source.describe(paths[0]), what))
 }
 
 /// Names by the file and by what the file says.

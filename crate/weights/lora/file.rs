@@ -11,7 +11,7 @@ use super::merge::shape;
 use crate::error::{Error, Result, brief};
 use crate::weights::file::{WeightFile, read_header};
 use crate::weights::safetensors::TensorInfo;
-use crate::weights::source::{Source, read_text};
+use crate::weights::source::{Source, locate_file, read_text};
 use crate::weights::storage::to_f32;
 
 /// Names that LoRA files have in folders: diffusers' and PEFT's.
@@ -109,7 +109,7 @@ impl Lora {
     /// [`Error::File`] where there is no such file, where it is no LoRA, or where its kind is not
     /// supported; errors of `source`.
     pub async fn open(name: &str, source: Rc<dyn Source>) -> Result<Self> {
-        let (path, size) = locate(&*source).await?;
+        let (path, size) = locate_file(&*source, &FILES, "a LoRA").await?;
         let shown = source.describe(&path);
         let file = read_header(&*source, path, size).await?;
         let (modules, unknown) = modules(&shown, &file)?;
@@ -314,28 +314,6 @@ fn through_kernel(kernel: &[f32], factors: &Factors, taps: usize) -> Vec<f32> {
         }
     }
     down
-}
-
-/// The path and size of the file in `source`.
-async fn locate(source: &dyn Source) -> Result<(String, u64)> {
-    let single = source.checkpoint();
-    let paths = match &single {
-        Some(path) => vec![path.as_str()],
-        None => FILES.to_vec(),
-    };
-    for path in &paths {
-        if let Some(size) = source.size(path).await? {
-            return Ok((path.to_string(), size));
-        }
-    }
-    let what = match single {
-        Some(_) => "no such file".to_string(),
-        None => format!(
-            "no such file, nor {}, as a folder with a LoRA has",
-            FILES[1]
-        ),
-    };
-    Err(Error::file(source.describe(paths[0]), what))
 }
 
 /// PEFT's settings: in the file's metadata, or in a file beside it.

@@ -75,3 +75,33 @@ pub async fn require_text(source: &dyn Source, path: &str) -> Result<Vec<u8>> {
         )
     })
 }
+
+/// The path and size of the only file of a single-file source, or of the first of the `usual` files
+/// in a folder with `what`.
+///
+/// # Errors
+/// [`Error::File`] that names the usual files where there is none.
+pub(crate) async fn locate_file(
+    source: &dyn Source,
+    usual: &[&str],
+    what: &str,
+) -> Result<(String, u64)> {
+    let single = source.checkpoint();
+    let paths = match &single {
+        Some(path) => vec![path.as_str()],
+        None => usual.to_vec(),
+    };
+    for path in &paths {
+        if let Some(size) = source.size(path).await? {
+            return Ok((path.to_string(), size));
+        }
+    }
+    let missing = match single {
+        Some(_) => "no such file".to_string(),
+        None => format!(
+            "no such file, nor {}, as a folder with {what} has",
+            usual[1..].join(" nor ")
+        ),
+    };
+    Err(Error::file(source.describe(paths[0]), missing))
+}
