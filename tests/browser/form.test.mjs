@@ -125,9 +125,12 @@ describe("work on the form", () => {
     await studio.engine();
     await studio.page.keyboard.press("Alt+h");
     const items = studio.page.locator("[data-part=history] li");
+    // The list is read from the database after the dialog was asked for.
+    await items.nth(1).waitFor();
     assert.equal(await items.count(), 2);
     assert.match(await items.first().innerText(), /an old woman/);
     await studio.page.locator("[data-part=history] input").fill("GLASSES red");
+    await items.nth(1).waitFor({ state: "detached" });
     assert.equal(await items.count(), 1);
     console.log(`screenshot: ${await studio.screenshot("prompt-history")}`);
     await items.first().locator("[data-act=history-use]").click();
