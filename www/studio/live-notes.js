@@ -62,6 +62,7 @@ export class LiveNotes {
       this.#language.show(field, text, layout);
     }
     this.#form.review();
+    this.#language.review();
   }
 
   /** Shows the memory that pictures of this size take. */
