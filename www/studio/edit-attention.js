@@ -5,8 +5,8 @@
  * caret is meant, or else the word there.
  *
  * Where A1111's editor does nothing or makes a text of another meaning, this one differs: a word
- * within `[a|b]` or `[a:b:0.5]` gets brackets of its own, a part of a bracket's content, too, and
- * a sign after a backslash is no bracket.
+ * within `[a|b]` or `[a:b:0.5]` gets brackets of its own, a part of a bracket's content, too, a
+ * bracket that is selected whole gets no second one, and a sign after a backslash is no bracket.
  */
 
 /** Change of a weight by one key press; of a LoRA. */
@@ -40,7 +40,7 @@ const NUMBER_AT_END = /:\s*[+-]?[\d.]+\s*$/;
  * @returns {Edit | null} null: there is nothing that could have another weight
  */
 export function editAttention(text, start, end, up) {
-  const [from, to] = start === end ? around(text, start) : trimmed(text, start, end);
+  const [from, to] = start === end ? around(text, start) : selected(text, start, end);
   if (from === to) return null;
   const before = isBracket(text, from - 1) ? text[from - 1] : "";
   const after = text[to] ?? "";
@@ -161,8 +161,8 @@ function blockAround(text, caret, open, close) {
   return [from + 1, to - weight];
 }
 
-/** A selection without white space at its ends. */
-function trimmed(
+/** A selection without white space at its ends; the content of a bracket that is selected whole. */
+function selected(
   /** @type {string} */ text,
   /** @type {number} */ start,
   /** @type {number} */ end,
@@ -170,6 +170,10 @@ function trimmed(
   let [from, to] = [start, end];
   while (to > from && /\s/.test(text[to - 1])) to -= 1;
   while (from < to && /\s/.test(text[from])) from += 1;
+  for (const [open, close] of ["()", "<>"]) {
+    const content = isSign(text, from, open) && blockAround(text, from + 1, open, close);
+    if (content && text.indexOf(close, content[1]) === to - 1) return content;
+  }
   return /** @type {Range} */ ([from, to]);
 }
 

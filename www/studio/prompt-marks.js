@@ -113,7 +113,7 @@ export class PromptMarks {
   }
 
   #scroll() {
-    const { scrollLeft, scrollTop } = this.#field;
-    this.#sheet.style.transform = `translate(${-scrollLeft}px, ${-scrollTop}px)`;
+    this.#layer.scrollLeft = this.#field.scrollLeft;
+    this.#layer.scrollTop = this.#field.scrollTop;
   }
 }
