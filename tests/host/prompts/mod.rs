@@ -1,8 +1,8 @@
 //! The prompt language against reference values in `golden/prompts` (see its generate.py), made by
 //! running A1111's web UI; and properties that hold for every text.
 
-mod layout;
 mod joined;
+mod layout;
 mod pictures;
 mod properties;
 mod reference;
