@@ -89,9 +89,9 @@ const SHELL = [
   "studio/gallery.js",
   "studio/infotext.js",
   "studio/live-notes.js",
+  "studio/model-names.js",
   "studio/model-switch.js",
   "studio/models.css",
-  "studio/models.js",
   "studio/negative-hint.js",
   "studio/notify.js",
   "studio/picture-file.js",
@@ -116,6 +116,7 @@ const SHELL = [
   "studio/settings.js",
   "studio/advanced-settings.js",
   "studio/shadow-root.js",
+  "studio/shelf-door.js",
   "studio/shortcuts.js",
   "studio/showcase.js",
   "studio/stage.js",
@@ -152,8 +153,8 @@ const SHELL = [
  * @type {Record<string, string>}
  */
 const COPIES = {};
-/** Cached after their first use: 1.4 MB that most visitors do not need. */
-const WHEN_USED = "vocab/";
+/** Cached after their first use: the vocabulary has 1.4 MB, and most visitors need neither. */
+const WHEN_USED = ["vocab/", "catalogue.json", "studio/shelf"];
 const EDITION = "darkroom-shell-";
 /**
  * Cache of notes: the edition of each open page and worker, and the newest edition. Notes are small
@@ -185,13 +186,16 @@ worker.addEventListener("fetch", (event) => {
   if (request.mode === "navigate") event.waitUntil(served.then(renew, () => {}));
 });
 
+/** @param {string} name of a file */
+const isForLater = (name) => WHEN_USED.some((start) => name.startsWith(start));
+
 /** Cache key of a request; null where it is not for a file of the page. @param {Request} request */
 function fileOf({ method, url }) {
   const { origin, pathname } = new URL(url);
   const { origin: ours, pathname: folder } = new URL(scope());
   if (method !== "GET" || origin !== ours || !pathname.startsWith(folder)) return null;
   const name = pathname.slice(folder.length).replace(/^(index\.html)?$/, "./");
-  const isCached = cachedNames.has(name) || name.startsWith(WHEN_USED);
+  const isCached = cachedNames.has(name) || isForLater(name);
   return isCached ? new URL(name, scope()).href : null;
 }
 
@@ -224,8 +228,7 @@ async function cached(event, file) {
   const response = await cache.match(file);
   if (response) return response;
   const answer = await fetch(request);
-  if (answer.ok && file.startsWith(new URL(WHEN_USED, scope()).href))
-    await cache.put(file, answer.clone());
+  if (answer.ok && isForLater(file.slice(scope().length))) await cache.put(file, answer.clone());
   return answer;
 }
 

@@ -76,7 +76,7 @@ function modelLine() {
   return `
   <p class="model-line" part="model-line">
     <span data-part="draws"></span>
-    <button type="button" class="plain" data-act="change-model">${t.changeModel}</button>
+    <button type="button" class="plain" data-act="models">${t.changeModel}</button>
   </p>`;
 }
 
@@ -156,17 +156,18 @@ function devices() {
 
 function model() {
   const t = strings().studio.settings;
+  const { shelf } = strings().models;
   return `
   <div class="field">
     <div class="head">
       <label for="model">${t.model}</label>
       <span class="links">
+        <button type="button" class="plain" data-act="models" title="${shelf.openTitle}"
+          >${shelf.open}</button>
         <button type="button" class="plain" data-act="file" title="${t.fileTitle}"
           >${t.file}</button>
         <button type="button" class="plain" data-act="folder" title="${t.folderTitle}"
           >${t.folder}</button>
-        <button type="button" class="plain" data-act="models" title="${t.downloadedTitle}"
-          >${t.downloaded}</button>
       </span>
     </div>
     <input type="file" data-part="file" accept=".safetensors,.png,image/png" hidden>
@@ -230,24 +231,6 @@ const stage = () => `
     </div>
   </section>`;
 
-function models() {
-  const t = strings().studio.models;
-  return `
-  <dialog class="models" part="dialog" data-part="models" aria-labelledby="models-title">
-    <div class="title">
-      <h2 id="models-title">${t.title}</h2>
-      <button type="button" part="button" data-act="close" autofocus>${t.close}</button>
-    </div>
-    <p class="soft">${t.about}</p>
-    <ul></ul>
-    <div class="sum">
-      <p class="soft" data-part="storage"></p>
-      <button type="button" part="button" data-act="delete-all">${t.deleteAll}</button>
-    </div>
-    <p class="unseen" aria-live="polite" data-part="models-spoken"></p>
-  </dialog>`;
-}
-
 /** The contents of the shadow root. The host hides the slot "fallback" while all is well. */
 export const template = () => `
 <slot name="title"></slot>
@@ -271,7 +254,6 @@ export const template = () => `
   <p class="drop" data-part="drop" aria-hidden="true"
     ><span>${strings().studio.picture.drop}</span></p>
 </form>
-${models()}
 ${workDialogs()}
 <slot name="footer"></slot>`;
 

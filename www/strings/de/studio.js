@@ -74,8 +74,6 @@ const settings = {
   fileTitle: "Ein Checkpoint in einer .safetensors-Datei; er bleibt auf Ihrer Festplatte",
   folder: "Ordner…",
   folderTitle: "Ein Ordner im Aufbau von diffusers; er bleibt auf Ihrer Festplatte",
-  downloaded: "Gespeichert…",
-  downloadedTitle: "In diesem Browser gespeicherte Modelle",
   prediction: "Vorhersageart",
   predictionTitle: "Mit der falschen sind die Bilder Rauschen.",
   predictionAuto: "Auto",

@@ -74,8 +74,6 @@ const settings = {
   fileTitle: "A checkpoint in one .safetensors file; it stays on your disk",
   folder: "Folder…",
   folderTitle: "A folder in diffusers’ layout; it stays on your disk",
-  downloaded: "Downloaded…",
-  downloadedTitle: "Models saved in this browser",
   prediction: "Prediction type",
   predictionTitle: "With the wrong one, pictures are noise.",
   predictionAuto: "Auto",
