@@ -185,7 +185,7 @@ export class SettingsForm {
 
   /** Shows a model's samplers, schedule types and defaults. @param {ModelInfo} model */
   showModel(model) {
-    const { sampler, schedule, width, height } = this.settings;
+    const { sampler, schedule, width, height, clip_skip } = this.settings;
     const { isDefault } = strings().studio.settings;
     const own = samplerOf({ sampler: "" }, model);
     const option = (
@@ -206,6 +206,7 @@ export class SettingsForm {
     /** @type {HTMLInputElement} */ (clipSkip).placeholder = String(model.default_clip_skip);
     this.#model = model;
     this.fill({ sampler, schedule, width, height });
+    if (clip_skip === String(model.default_clip_skip)) this.fill({ clip_skip: "" });
     this.#takeDefaults();
   }
 

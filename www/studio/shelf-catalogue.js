@@ -22,10 +22,9 @@ export const CATALOGUE = new URL("../catalogue.json", import.meta.url).href;
  * @property {Defaults} defaults as texts for the form
  */
 
-/**
- * @typedef {Partial<Record<"steps" | "guidance_scale" | "width" | "height" | "clip_skip" |
- *   "sampler" | "schedule", string>>} Defaults
- */
+/** @typedef {"steps" | "guidance_scale" | "clip_skip"} Numbers */
+/** @typedef {Numbers | "width" | "height" | "sampler" | "schedule"} Default */
+/** @typedef {Partial<Record<Default, string>>} Defaults */
 
 const MOST_BYTES = 2 ** 20;
 const MOST_MODELS = 500;
