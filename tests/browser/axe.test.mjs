@@ -107,7 +107,7 @@ describe("axe finds nothing", () => {
     await studio.fill({ guidance_scale: "1", width: "3" });
     await check(studio, "notes");
     await studio.button("models").click();
-    await studio.page.locator("[data-part=models]").waitFor();
+    await studio.page.locator("[data-part=shelf-list] li").first().waitFor();
     await check(studio, "dialog");
     await studio.close();
   });
