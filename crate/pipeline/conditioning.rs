@@ -102,7 +102,7 @@ impl Prompts {
             dtype,
             width: pipeline.config().text.hidden_size,
         };
-        let embeddings = schedule.upload();
+        let embeddings = schedule.upload(&schedule.in_force);
         let schedule = Some(schedule);
         Ok((embeddings, Prompts { schedule }))
     }
@@ -117,14 +117,21 @@ impl Prompts {
             return None;
         }
         schedule.in_force = in_force;
-        Some(schedule.upload())
+        Some(schedule.upload(&schedule.in_force))
+    }
+
+    /// The embeddings for the U-Net call numbered `call`; `None` if all calls have the same.
+    pub fn at(&self, call: usize) -> Option<Tensor<3>> {
+        let schedule = self.schedule.as_ref()?;
+        let in_force = schedule.branches.iter().map(|branch| branch.at(call));
+        Some(schedule.upload(&in_force.collect::<Vec<_>>()))
     }
 }
 
 impl Schedule {
-    /// Uploads the texts in force.
-    fn upload(&self) -> Tensor<3> {
-        let texts = self.branches.iter().zip(&self.in_force);
+    /// Uploads a text of each branch.
+    fn upload(&self, in_force: &[usize]) -> Tensor<3> {
+        let texts = self.branches.iter().zip(in_force);
         let texts = texts.map(|(branch, &text)| &branch.embeddings[text][..]);
         let values = texts.collect::<Vec<_>>().concat();
         let branches = self.branches.len();

@@ -30,6 +30,24 @@ pub struct DenoiserInput {
     pub guidance_scale: f64,
 }
 
+/// Results of a U-Net call, for a recording.
+pub struct CallResults {
+    /// Predictions of all branches before guidance.
+    pub predictions: Predictions,
+    /// The guided prediction, `[channels, height, width]`.
+    pub guided: Vec<f32>,
+    /// The latent before the sampler's step, `[channels, height, width]`.
+    pub latent: Vec<f32>,
+}
+
+/// Predictions of all branches.
+pub enum Predictions {
+    /// On the device, channels-last: `[branches, height·width·channels]`.
+    Device(Box<Tensor<2>>),
+    /// On the host, `[branches, channels, height, width]`.
+    Host(Vec<f32>),
+}
+
 /// State of a denoising run.
 pub struct Denoiser {
     prompts: Tensor<3>,
@@ -43,6 +61,9 @@ pub struct Denoiser {
     /// Present latent and denoised prediction; on the host also the sampler's history.
     arrays: Arrays,
     device_latent: Option<DeviceLatent>,
+    /// True to keep the results of each call for [`Denoiser::take_results`].
+    kept: bool,
+    results: Option<CallResults>,
 }
 
 impl Denoiser {
@@ -58,6 +79,8 @@ impl Denoiser {
             input_scale: input.input_scale,
             arrays: Arrays::new(input.latent),
             device_latent: None,
+            kept: false,
+            results: None,
         };
         let (times, _) = run.times(unet, 0);
         let [branches, ..] = run.prompts.dims();
@@ -88,6 +111,24 @@ impl Denoiser {
         self.shape
     }
 
+    /// Keeps the results of the calls that follow for [`Denoiser::take_results`].
+    pub fn keep_results(&mut self) {
+        self.kept = true;
+        if let Some(device) = &mut self.device_latent {
+            device.keep_predictions();
+        }
+    }
+
+    /// The results of the last call, if they are kept and were not taken before.
+    pub fn take_results(&mut self) -> Option<CallResults> {
+        self.results.take()
+    }
+
+    /// Embeddings of the prompts in force, `[branches, 77·k, cross_attention_dim]`.
+    pub fn prompts(&self) -> &Tensor<3> {
+        &self.prompts
+    }
+
     /// Makes the call numbered `call` and the sampler's `step` with its prediction.
     ///
     /// # Errors
@@ -95,6 +136,7 @@ impl Denoiser {
     /// device fails.
     pub async fn step(&mut self, unet: &Unet, call: usize, step: &Step) -> Result<()> {
         let (times, row) = self.times(unet, call);
+        let before = self.kept.then(|| self.arrays.latent.clone());
         match &mut self.device_latent {
             Some(device) => {
                 let kv = &self.cross_attn_kv;
@@ -106,6 +148,13 @@ impl Denoiser {
                 let arrays = read(device.step(step, &noise, row, &predict)).await?;
                 let length = self.arrays.latent.len();
                 check(&arrays[..length], self.timesteps[call])?;
+                self.results = before
+                    .zip(device.predictions())
+                    .map(|(latent, predictions)| CallResults {
+                        predictions: Predictions::Device(Box::new(predictions)),
+                        guided: channels_first(&arrays[..length], channels),
+                        latent,
+                    });
                 self.arrays.denoised = channels_first(&arrays[length..2 * length], channels);
                 self.arrays.latent = channels_first(&arrays[2 * length..], channels);
             }
@@ -142,16 +191,19 @@ impl Denoiser {
         let dtype = self.prompts.dtype();
         let options = (&self.prompts.device(), dtype);
         let input = Tensor::from_data(data.convert_dtype(dtype), options);
-        let prediction = read(unet.predict(input, &time, &self.cross_attn_kv)).await?;
-        check(&prediction, self.timesteps[call])?;
+        let raw = read(unet.predict(input, &time, &self.cross_attn_kv)).await?;
+        check(&raw, self.timesteps[call])?;
         let length = self.arrays.latent.len();
-        let mut branches = prediction
-            .chunks(length)
-            .map(|p| channels_first(p, channels));
+        let mut branches = raw.chunks(length).map(|p| channels_first(p, channels));
         let prediction = match (branches.next(), branches.next()) {
             (Some(negative), Some(positive)) => guide(&positive, &negative, step.guidance),
             (positive, _) => positive.unwrap_or_default(),
         };
+        self.results = self.kept.then(|| CallResults {
+            predictions: Predictions::Host(branches_first(&raw, length, channels)),
+            guided: prediction.clone(),
+            latent: self.arrays.latent.clone(),
+        });
         step.update
             .apply(&mut self.arrays, &prediction, &step.noise);
         Ok(())
@@ -217,7 +269,16 @@ pub(super) fn channels_last(values: &[f32], channels: usize) -> Vec<f32> {
         .collect()
 }
 
+/// `[branches, positions, channels]` → `[branches, channels, positions]`, where a branch has
+/// `length` values
+pub(super) fn branches_first(values: &[f32], length: usize, channels: usize) -> Vec<f32> {
+    let branches = values.chunks(length);
+    branches
+        .flat_map(|branch| channels_first(branch, channels))
+        .collect()
+}
+
 /// `[positions, channels]` → `[channels, positions]`
-fn channels_first(values: &[f32], channels: usize) -> Vec<f32> {
+pub(super) fn channels_first(values: &[f32], channels: usize) -> Vec<f32> {
     channels_last(values, values.len() / channels)
 }

@@ -10,6 +10,7 @@ use super::decode::Decoding;
 use super::denoise::{Denoiser, DenoiserInput, channels_last};
 use super::picture::{Picture, to_rgba};
 use super::precision::overflow_warning;
+use super::recording::{AboutCall, Recording};
 use super::request::Request;
 use crate::error::{Error, Result};
 use crate::sampling::update::Step;
@@ -42,16 +43,17 @@ pub struct Progress {
 
 /// A picture in the making.
 pub struct Generation {
-    pipeline: Rc<Pipeline>,
-    request: Request,
+    pub(super) pipeline: Rc<Pipeline>,
+    pub(super) request: Request,
     /// Element type of activations.
-    dtype: DType,
+    pub(super) dtype: DType,
     sampler: Sampler,
     kind: SamplerKind,
     schedule: ScheduleKind,
     noise: Noise,
-    prompts: Prompts,
-    denoiser: Denoiser,
+    pub(super) prompts: Prompts,
+    pub(super) denoiser: Denoiser,
+    pub(super) recording: Option<Recording>,
     warnings: Vec<String>,
 }
 
@@ -113,6 +115,7 @@ impl Generation {
             kind,
             schedule,
             noise,
+            recording: None,
             warnings,
         })
     }
@@ -130,7 +133,11 @@ impl Generation {
         match self.advance().await {
             Err(Error::Numeric(reason)) if self.dtype == DType::F16 => {
                 self.pipeline.activation_dtypes.widen();
+                let recorded = self.recording.is_some();
                 *self = Self::new(self.pipeline.clone(), DType::F32, &self.request).await?;
+                if recorded {
+                    self.record();
+                }
                 self.warnings
                     .push(overflow_warning(&reason, "the run was started again"));
                 Ok(Progress {
@@ -146,9 +153,11 @@ impl Generation {
     async fn advance(&mut self) -> Result<Progress> {
         let (timestep, sigma) = (self.sampler.timestep(), self.sampler.sigma());
         let call = self.sampler.call();
-        if let Some(prompts) = self.prompts.change_at(self.sampler.step()) {
+        let prompt_step = self.sampler.step();
+        if let Some(prompts) = self.prompts.change_at(prompt_step) {
             self.denoiser.replace_prompts(self.pipeline.unet(), prompts);
         }
+        let input_scale = self.sampler.input_scale();
         let update = self.sampler.advance();
         let noise = match update.is_noisy() {
             true => self.noise.normal(self.denoiser.latent().len()),
@@ -163,6 +172,19 @@ impl Generation {
         self.denoiser
             .step(self.pipeline.unet(), call, &step)
             .await?;
+        if let (Some(recording), Some(results)) =
+            (&mut self.recording, self.denoiser.take_results())
+        {
+            let about = AboutCall {
+                call,
+                prompt_step,
+                timestep,
+                sigma,
+                guidance_scale: step.guidance,
+                input_scale,
+            };
+            recording.add(about, results, &step.update).await?;
+        }
         if self.sampler.is_done() {
             self.denoiser.release();
         }
@@ -184,20 +206,28 @@ impl Generation {
     /// [`Error::Numeric`] where the picture is not finite in f32 either, [`Error::Device`] where
     /// the device fails.
     pub async fn finish(&mut self) -> Result<Picture> {
+        let latent = self.denoiser.latent().to_vec();
+        self.decode(&latent).await
+    }
+
+    /// Decodes `latent`, `[channels, height, width]`, as [`Generation::finish`] does.
+    pub(super) async fn decode(&mut self, latent: &[f32]) -> Result<Picture> {
         let vae = &self.pipeline.activation_dtypes.vae;
-        let decoded = vae.compute(async |dtype| self.decode(dtype).await).await?;
+        let decoded = vae
+            .compute(async |dtype| self.decode_in(latent, dtype).await)
+            .await?;
         let ((picture, tiled), overflow) = decoded;
         let overflow = overflow.map(|reason| overflow_warning(&reason, "it was decoded again"));
         self.warnings.extend(overflow.into_iter().chain(tiled));
         Ok(picture)
     }
 
-    /// Decodes the latent with activations in `dtype`; returns a warning beside the picture where
+    /// Decodes `latent` with activations in `dtype`; returns a warning beside the picture where
     /// the device failed to decode it whole.
-    async fn decode(&self, dtype: DType) -> Result<(Picture, Option<String>)> {
+    async fn decode_in(&self, latent: &[f32], dtype: DType) -> Result<(Picture, Option<String>)> {
         let config = self.pipeline.config();
         let [channels, height, width] = self.denoiser.shape();
-        let latent = channels_last(self.denoiser.latent(), channels);
+        let latent = channels_last(latent, channels);
         let decoding = Decoding {
             vae: self.pipeline.vae(),
             config: &config.vae,

@@ -9,6 +9,7 @@ mod catalogue;
 mod command;
 mod cpu_ops;
 mod embedding;
+mod inspect;
 mod limits;
 mod lora;
 mod memory;
@@ -26,6 +27,7 @@ mod shaders;
 mod single_file;
 #[path = "../support/mod.rs"]
 mod support;
+mod token_maps;
 mod tokens;
 mod tuning;
 mod vae_tiles;

@@ -78,6 +78,8 @@ pub struct DeviceLatent {
     noise: CubeTensor,
     /// Prediction, denoised latent, latent, history: `[READ + HISTORY, h·w·c]`.
     arrays: CubeTensor,
+    /// The network's prediction for every branch, where it is kept: `[branches, h, w, c]`.
+    predictions: Option<CubeTensor>,
     /// `h·w·c`
     length: usize,
     recording: Option<Recording>,
@@ -117,10 +119,30 @@ impl DeviceLatent {
             scalars: upload(vec![0.0; SCALARS], [1, 1, 1, SCALARS], DType::F32),
             noise: upload(vec![0.0; length], [1, h, w, c], DType::F32),
             arrays: upload(arrays, [READ + HISTORY, h, w, c], DType::F32),
+            predictions: None,
             length,
             recording: None,
             attempts: 0,
         }
+    }
+
+    /// Keeps the predictions of every step from the next one on, for
+    /// [`DeviceLatent::predictions`]. Such a step has one launch more.
+    pub fn keep_predictions(&mut self) {
+        let shape = self.input.meta.shape().clone();
+        self.predictions = Some(empty(&self.input, shape, self.input.dtype));
+        self.forget_recording();
+    }
+
+    /// A copy of the last step's predictions, if they are kept.
+    ///
+    /// # Shapes
+    /// `[branches, h·w·c]` in the element type of the network
+    pub fn predictions(&self) -> Option<Tensor<2>> {
+        let kept = self.predictions.as_ref()?;
+        let branches = kept.meta.shape()[0];
+        let copy = copied(kept, branches, self.length);
+        Some(tensor(reshaped(&copy, [branches, self.length].into())))
     }
 
     /// Elements and types of the buffers that a run allocates besides the network's own: its state,
@@ -229,6 +251,9 @@ impl DeviceLatent {
         let time = tensor(self.time.clone());
         let prediction = contiguous(call(tensor(self.input.clone()), &time));
         let branches = self.input.meta.shape()[0];
+        if let Some(kept) = &self.predictions {
+            overwrite(kept, &prediction, branches, self.length);
+        }
         launch_into(
             kernel(prediction.dtype == DType::F16),
             &[&prediction, &self.scalars, &self.noise],

@@ -26,6 +26,7 @@ pub mod chunks;
 pub mod composition;
 pub mod describe;
 pub mod emphasis;
+pub mod locate;
 pub mod plan;
 pub mod problem;
 pub mod schedule;
