@@ -5,17 +5,17 @@
 
 use std::ops::Range;
 use std::rc::Rc;
-use std::time::Instant;
 
 use darkroom::error::printable;
-use darkroom::{Error, Picture, Pipeline, Request, Result};
+use darkroom::{Error, Picture, Request, Result};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::args::Generate;
 use crate::canvas::heat;
-use crate::generate::{Loaded, load, make_picture};
+use crate::generate::{Loaded, load};
 use crate::progress_bar::ProgressBar;
+use crate::series::Series;
 use crate::study::{make_folder, plain, write_json, write_png};
 
 /// A pixel is visibly changed if one of its colours differs by so much of 255 or more.
@@ -85,24 +85,18 @@ pub async fn ablate(args: &Generate, seeds: u64) -> Result<()> {
     let mut terms: Vec<Term> = spans.iter().map(term).collect();
     let pictures = seeds as usize * (1 + terms.len());
     eprintln!("{pictures} pictures: {seeds} seeds with all terms and without each");
-    let mut maker = Maker {
-        pipeline: &pipeline,
-        bar: &bar,
-        begin: Instant::now(),
-        done: 0,
-        pictures,
-    };
+    let mut series = Series::new(&pipeline, &bar, pictures);
     for number in 0..seeds {
         let seed = request.seed.wrapping_add(number);
         let request = Request {
             seed,
             ..request.clone()
         };
-        let all = maker.make(&request).await?;
+        let all = series.make(&request).await?;
         write_png(&args.out, &format!("{seed}-all.png"), &all)?;
         for (index, term) in terms.iter_mut().enumerate() {
             let negative_prompt = term.rest.clone();
-            let without = maker
+            let without = series
                 .make(&Request {
                     negative_prompt,
                     ..request.clone()
@@ -141,30 +135,6 @@ pub async fn ablate(args: &Generate, seeds: u64) -> Result<()> {
         false => print!("{}", table(&summary, seeds)),
     }
     Ok(())
-}
-
-/// Maker of pictures that shows its progress.
-struct Maker<'a> {
-    pipeline: &'a Rc<Pipeline>,
-    bar: &'a ProgressBar,
-    begin: Instant,
-    done: usize,
-    pictures: usize,
-}
-
-impl Maker<'_> {
-    async fn make(&mut self, request: &Request) -> Result<Picture> {
-        let picture = make_picture(self.pipeline, request).await?;
-        self.done += 1;
-        let left = self.pictures - self.done;
-        let seconds = self.begin.elapsed().as_secs_f64() / self.done as f64 * left as f64;
-        let text = format!(
-            "picture {} of {}, {seconds:.0} s left",
-            self.done, self.pictures
-        );
-        self.bar.show(&text);
-        Ok(picture)
-    }
 }
 
 /// Bytes of the terms of a negative prompt: what is between commas outside brackets.

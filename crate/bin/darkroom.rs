@@ -12,6 +12,7 @@ mod models;
 mod output;
 mod progress_bar;
 mod prompt;
+mod series;
 mod study;
 mod tuning_cache;
 

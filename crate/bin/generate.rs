@@ -152,18 +152,6 @@ pub async fn load(args: &Generate, bar: &Rc<ProgressBar>) -> Result<Loaded> {
     })
 }
 
-/// Makes the picture of `request`.
-///
-/// # Errors
-/// Those of the engine.
-pub async fn make_picture(pipeline: &Rc<Pipeline>, request: &Request) -> Result<Picture> {
-    let mut generation = pipeline.start(request).await?;
-    while !generation.is_done() {
-        generation.step().await?;
-    }
-    generation.finish().await
-}
-
 /// Makes all steps, and shows the time that is left. Returns the seconds that they took.
 async fn sample(generation: &mut Generation, bar: &ProgressBar) -> Result<f64> {
     let begin = Instant::now();

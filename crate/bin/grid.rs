@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::str::FromStr;
-use std::time::Instant;
 
 use darkroom::error::printable;
 use darkroom::{Error, Picture, Request, Result};
@@ -11,9 +10,10 @@ use serde_json::{Map, Value, json};
 
 use crate::args::Generate;
 use crate::canvas::{LETTER, blank, place, write};
-use crate::generate::{Loaded, load, make_picture};
+use crate::generate::{Loaded, load};
 use crate::output::{Outputs, png_with_text};
 use crate::progress_bar::ProgressBar;
+use crate::series::Series;
 
 /// Largest number of pictures. A mistyped range would otherwise run for days.
 const MAX_PICTURES: usize = 1000;
@@ -169,7 +169,8 @@ impl Axis {
                 vae_tiling,
             ]
         );
-        read.map(|_| changed).map_err(|e| e.to_string())
+        read.map(|_| changed)
+            .map_err(|e| format!("{}: {e}", self.label(value)))
     }
 
     /// The label of a value.
@@ -197,7 +198,7 @@ pub async fn grid(args: &Generate, grid: &GridArg) -> Result<()> {
         .y
         .as_ref()
         .map_or(vec![None], |y| y.values.iter().map(Some).collect());
-    let begin = Instant::now();
+    let mut series = Series::new(&pipeline, &bar, grid.pictures());
     // Settings can meet twice, such as a text that is replaced by itself.
     let mut made: HashMap<String, Picture> = HashMap::new();
     let mut cells = Vec::new();
@@ -210,18 +211,12 @@ pub async fn grid(args: &Generate, grid: &GridArg) -> Result<()> {
         for value in &grid.x.values {
             let request = grid.x.apply(&request, value).map_err(impossible)?;
             let key = format!("{request:?}");
-            if !made.contains_key(&key) {
-                let picture = make_picture(&pipeline, &request).await?;
-                made.insert(key.clone(), picture);
+            if made.contains_key(&key) {
+                series.count();
+            } else {
+                made.insert(key.clone(), series.make(&request).await?);
             }
             pictures.push(made[&key].clone());
-            let done = cells.len() * grid.x.values.len() + pictures.len();
-            let left = (grid.pictures() - done) as f64 * begin.elapsed().as_secs_f64();
-            let seconds = left / done as f64;
-            bar.show(&format!(
-                "picture {done} of {}, {seconds:.0} s left",
-                grid.pictures()
-            ));
         }
         cells.push(pictures);
     }

@@ -1,6 +1,6 @@
 //! Effects of the two prompts at each U-Net call of a recorded generation.
 //!
-//! The predictions for the empty prompt, and the [token maps](super::token_maps), come from a second
+//! The predictions for the empty prompt and the [token maps](super::token_maps) come from a second
 //! pass: recorded latents go through the network again.
 
 use burn::tensor::{Tensor, TensorData};

@@ -25,6 +25,7 @@ mod samplers;
 mod schedules;
 mod shaders;
 mod single_file;
+mod study;
 #[path = "../support/mod.rs"]
 mod support;
 mod token_maps;
