@@ -8,6 +8,7 @@ mod args;
 mod canvas;
 mod generate;
 mod grid;
+mod guidance;
 mod models;
 mod output;
 mod progress_bar;

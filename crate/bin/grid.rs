@@ -136,7 +136,7 @@ impl Axis {
         }
         let is_text = ["prompt", "negative_prompt", "seed"].contains(&&self.setting[..]);
         let json = match serde_json::from_str::<Value>(value) {
-            Ok(json) if !is_text && (json.is_number() || json.is_boolean()) => json,
+            Ok(json) if !is_text && !json.is_string() => json,
             _ => value.into(),
         };
         let fields = Map::from_iter([(self.setting.clone(), json)]);
@@ -154,6 +154,14 @@ impl Axis {
                 seed,
                 steps,
                 guidance_scale,
+                negative_strength,
+                negative_window,
+                negative_outside,
+                guidance_window,
+                guidance_schedule,
+                guidance_min_sigma,
+                guidance_stop,
+                guidance_kind,
                 sampler,
                 schedule,
                 timestep_spacing,

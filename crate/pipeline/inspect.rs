@@ -8,9 +8,10 @@ use burn::tensor::{Tensor, TensorData};
 use super::denoise::{channels_first, channels_last};
 use super::generation::Generation;
 use super::picture::Picture;
-use super::recording::{AboutCall, Denoising, RecordedCall, Recording, not_recorded};
+use super::recording::{Denoising, RecordedCall, Recording, not_recorded};
 use crate::device::read;
 use crate::error::Result;
+use crate::sampling::guidance::Role;
 use crate::text::encoder::EncodeOptions;
 
 /// A recorded U-Net call. Arrays are `[channels, height, width]` row by row.
@@ -28,9 +29,9 @@ pub struct Inspection {
     pub shape: [usize; 3],
     /// The latent before the call.
     pub latent: Vec<f32>,
-    /// The prediction for the prompt, p.
+    /// The prediction for the prompt, p; for several joined by `AND`, what guidance makes of them.
     pub positive: Vec<f32>,
-    /// The prediction for the negative prompt, n; `None` without guidance.
+    /// The prediction for the negative prompt, n; `None` where the call had none.
     pub negative: Option<Vec<f32>>,
     /// The prediction for the empty prompt, e, where it was
     /// [asked for](Generation::record_empty).
@@ -132,7 +133,9 @@ impl Generation {
             let unit = self.pipeline.config().pixels_per_latent();
             let shape = self.denoiser.shape();
             let [_, height, width] = shape;
-            let plan = self.pipeline.memory_plan(width * unit, height * unit);
+            let branches = self.guiding.most_branches();
+            let [width, height] = [width * unit, height * unit];
+            let plan = self.pipeline.memory_plan_of(branches, width, height);
             self.recording = Some(Recording::new(plan.recording, shape));
             self.denoiser.keep_results();
         }
@@ -152,28 +155,22 @@ impl Generation {
     pub async fn inspect(&self, call: usize) -> Result<Inspection> {
         let found = self.recorded(call)?;
         let predictions = found.predictions().await?;
-        // Negative, then positive; or positive alone.
-        let mut branches = predictions.chunks(found.latent.len()).map(<[f32]>::to_vec);
-        let (negative, positive) = match (branches.next(), branches.next()) {
-            (negative, Some(positive)) => (negative, positive),
-            (positive, None) => (None, positive.unwrap_or_default()),
+        let branches: Vec<&[f32]> = predictions.chunks(found.latent.len()).collect();
+        let about = &found.about;
+        let branch = |role| {
+            let index = about.roles.iter().position(|&each| each == role)?;
+            Some(branches[index].to_vec())
         };
-        let AboutCall {
-            timestep,
-            sigma,
-            guidance_scale,
-            ..
-        } = found.about;
         Ok(Inspection {
             call,
-            timestep,
-            sigma,
-            guidance_scale,
+            timestep: about.timestep,
+            sigma: about.sigma,
+            guidance_scale: about.guidance_scale,
             shape: found.shape,
             latent: found.latent.clone(),
-            positive,
-            negative,
-            empty: found.empty.clone(),
+            positive: positive(&about.roles, &branches),
+            negative: branch(Role::Negative),
+            empty: branch(Role::Empty).or_else(|| found.empty.clone()),
             guided: found.guided.clone(),
             denoising: found.denoising,
         })
@@ -220,11 +217,10 @@ impl Generation {
     /// [`Error::Request`] for a call that is not recorded, [`Error::Device`] where the device
     /// fails.
     pub async fn record_empty(&mut self, call: usize) -> Result<()> {
-        let found = self.recorded(call)?;
-        if found.empty.is_some() {
+        let inspection = self.inspect(call).await?;
+        if inspection.empty.is_some() {
             return Ok(());
         }
-        let inspection = self.inspect(call).await?;
         let empty = match inspection.negative {
             Some(negative) if self.request.negative_prompt.is_empty() => negative,
             _ => self.predict_empty(call).await?,
@@ -275,6 +271,29 @@ impl Generation {
             None => Err(not_recorded(call)),
         }
     }
+}
+
+/// The prediction for the prompts. Those joined by `AND` are one, as the guidance joins them: the
+/// first branch, and the weighted distances of the prompts' predictions from it.
+fn positive(roles: &[Role], branches: &[&[f32]]) -> Vec<f32> {
+    let prompts: Vec<(f64, &[f32])> = roles
+        .iter()
+        .zip(branches)
+        .filter_map(|(role, branch)| match role {
+            Role::Positive(weight) => Some((*weight, *branch)),
+            _ => None,
+        })
+        .collect();
+    if let [(1.0, only)] = prompts[..] {
+        return only.to_vec();
+    }
+    let joined = |(index, &base): (usize, &f32)| {
+        let base = f64::from(base);
+        let each = prompts.iter();
+        let moves = each.map(|(weight, branch)| weight * (f64::from(branch[index]) - base));
+        (base + moves.sum::<f64>()) as f32
+    };
+    branches[0].iter().enumerate().map(joined).collect()
 }
 
 /// `‖a − b‖`

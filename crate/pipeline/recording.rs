@@ -6,10 +6,11 @@
 //! happens beyond its limits. A generation that is not recorded makes the launches that it made
 //! before.
 
-use super::denoise::{CallResults, Predictions, branches_first};
+use super::denoise::{CallResults, KeptPredictions, branches_first};
 use crate::device::memory::RecordingPlan;
 use crate::device::read;
 use crate::error::{Error, Result};
+use crate::sampling::guidance::Role;
 use crate::sampling::update::{Term, Update};
 
 /// Recorded calls of a generation.
@@ -24,7 +25,7 @@ pub struct Recording {
 }
 
 /// Facts about a call.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct AboutCall {
     /// Number of the call, counted from 0.
     pub call: usize,
@@ -38,6 +39,8 @@ pub struct AboutCall {
     pub guidance_scale: f64,
     /// Factor on the latent for the network's input.
     pub input_scale: f64,
+    /// Text of each branch.
+    pub roles: Vec<Role>,
 }
 
 /// A recorded call.
@@ -50,7 +53,7 @@ pub struct RecordedCall {
     pub latent: Vec<f32>,
     /// The guided prediction.
     pub guided: Vec<f32>,
-    predictions: Predictions,
+    predictions: KeptPredictions,
     /// The prediction for the empty prompt, once it was asked for.
     pub empty: Option<Vec<f32>>,
     /// The denoised latent as a function of a prediction.
@@ -183,27 +186,29 @@ pub fn not_recorded(call: usize) -> Error {
 
 impl RecordedCall {
     fn is_on_device(&self) -> bool {
-        matches!(self.predictions, Predictions::Device(_))
+        matches!(self.predictions, KeptPredictions::Device(_))
     }
 
     fn prediction_bytes(&self) -> u64 {
         let bytes = match &self.predictions {
-            Predictions::Device(tensor) => tensor.shape().num_elements() * tensor.dtype().size(),
-            Predictions::Host(values) => size_of_val(&values[..]),
+            KeptPredictions::Device(tensor) => {
+                tensor.shape().num_elements() * tensor.dtype().size()
+            }
+            KeptPredictions::Host(values) => size_of_val(&values[..]),
         };
         bytes as u64
     }
 
     async fn move_to_host(&mut self) -> Result<()> {
-        self.predictions = Predictions::Host(self.predictions().await?);
+        self.predictions = KeptPredictions::Host(self.predictions().await?);
         Ok(())
     }
 
     /// The predictions of all branches, `[branches, channels, height, width]`.
     pub async fn predictions(&self) -> Result<Vec<f32>> {
         match &self.predictions {
-            Predictions::Host(values) => Ok(values.clone()),
-            Predictions::Device(tensor) => {
+            KeptPredictions::Host(values) => Ok(values.clone()),
+            KeptPredictions::Device(tensor) => {
                 let values = read(tensor.as_ref().clone()).await?;
                 Ok(branches_first(&values, self.latent.len(), self.shape[0]))
             }

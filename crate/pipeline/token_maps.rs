@@ -13,6 +13,7 @@ use super::enlarge::{Enlargement, enlarge};
 use super::generation::Generation;
 use crate::device::read;
 use crate::error::{Error, Result};
+use crate::sampling::guidance::Role;
 use crate::text::prompt::locate::{TokenPlace, locate};
 use crate::text::prompt::plan::Reading;
 use crate::unet::attention_maps::AttentionMaps;
@@ -24,7 +25,7 @@ pub struct TokenMaps {
     pub width: usize,
     /// Height of a map: the latent's.
     pub height: usize,
-    /// The negative prompt, then the prompt; or the prompt alone, without guidance.
+    /// The negative prompt, if a call had it; then the prompt.
     pub branches: Vec<BranchMaps>,
 }
 
@@ -55,7 +56,8 @@ type Key = (usize, usize, usize);
 
 /// Calls with the same tokens in force.
 struct Group {
-    places: Vec<Vec<TokenPlace>>,
+    /// The text of each branch, and its tokens.
+    branches: Vec<(Role, Vec<TokenPlace>)>,
     calls: Vec<usize>,
 }
 
@@ -84,25 +86,25 @@ impl Generation {
             return Err(Error::request("calls", "none", "recorded calls"));
         }
         let [_, height, width] = self.denoiser.shape();
-        let branches = self.denoiser.prompts().dims()[0];
-        let mut maps: Vec<BTreeMap<Key, (f64, Vec<f64>)>> = vec![BTreeMap::new(); branches];
+        // For the negative prompt, and for the prompts.
+        let mut maps: [BTreeMap<Key, (f64, Vec<f64>)>; 2] = Default::default();
         for group in self.groups(calls)? {
             let sums = self.attention_sums(&group).await?;
-            for (branch, places) in group.places.iter().enumerate() {
+            let weight = group.calls.len() as f64;
+            for (branch, (role, places)) in group.branches.iter().enumerate() {
                 let means = means(&sums, branch, places, [height, width]);
-                let weight = group.calls.len() as f64;
+                let maps = &mut maps[usize::from(*role != Role::Negative)];
                 for (key, mean) in keys(places).zip(means) {
-                    let (weights, sum) = maps[branch]
-                        .entry(key)
-                        .or_insert_with(|| (0.0, vec![0.0; height * width]));
+                    let zeros = || (0.0, vec![0.0; height * width]);
+                    let (weights, sum) = maps.entry(key).or_insert_with(zeros);
                     *weights += weight;
                     sum.iter_mut().zip(mean).for_each(|(sum, v)| *sum += v);
                 }
             }
         }
-        let first = 2 - branches.min(2);
-        let branches = maps.into_iter().enumerate().map(|(index, maps)| {
-            let negative = first + index == 0;
+        let branches = maps.into_iter().zip([true, false]);
+        let branches = branches.filter(|(maps, negative)| !negative || !maps.is_empty());
+        let branches = branches.map(|(maps, negative)| {
             let prompt = self.prompt_of(negative);
             let tokens = maps
                 .into_iter()
@@ -139,20 +141,28 @@ impl Generation {
             steps: self.request.steps,
             long_prompt: self.request.long_prompt,
         };
-        let guided = self.denoiser.prompts().dims()[0] > 1;
         let mut groups: Vec<Group> = Vec::new();
         for &call in calls {
-            let step = self.recorded(call)?.about.prompt_step;
-            let mut places = Vec::new();
-            for negative in [true, false] {
-                if guided || !negative {
-                    places.extend(locate(&reading, self.prompt_of(negative), negative, step)?);
-                }
-            }
-            match groups.iter_mut().find(|group| group.places == places) {
+            let about = &self.recorded(call)?.about;
+            let places = |negative| {
+                let prompt = self.prompt_of(negative);
+                locate(&reading, prompt, negative, about.prompt_step)
+            };
+            let mut negative = places(true)?.into_iter();
+            let mut positive = places(false)?.into_iter();
+            let branches = about.roles.iter().map(|&role| {
+                let places = match role {
+                    Role::Negative => negative.next(),
+                    Role::Positive(_) => positive.next(),
+                    Role::Empty => None,
+                };
+                (role, places.unwrap_or_default())
+            });
+            let branches: Vec<_> = branches.collect();
+            match groups.iter_mut().find(|group| group.branches == branches) {
                 Some(group) => group.calls.push(call),
                 None => groups.push(Group {
-                    places,
+                    branches,
                     calls: vec![call],
                 }),
             }
@@ -162,17 +172,18 @@ impl Generation {
 
     /// Feeds the recorded latents of `group` to the network again.
     async fn attention_sums(&self, group: &Group) -> Result<Sums> {
-        let positions = group.places.iter().flatten().map(|place| place.position);
+        let places = group.branches.iter().flat_map(|(_, places)| places);
+        let positions = places.map(|place| place.position);
         let tokens = positions.max().map_or(1, |last| last + 1);
         let unet = self.pipeline.unet();
         let mut sums = Sums::new();
         for &call in &group.calls {
             let recorded = self.recorded(call)?;
-            let about = recorded.about;
-            let prompts = self.prompts.at(about.prompt_step);
+            let about = &recorded.about;
+            let prompts = self.prompts.at(about.prompt_step, &about.roles);
             let prompts = prompts.unwrap_or_else(|| self.denoiser.prompts().clone());
             let input = self.network_input(recorded, prompts.dims()[0]);
-            let time = unet.times(&[about.timestep], about.guidance_scale, &prompts);
+            let time = unet.times(&[about.timestep], self.request.guidance_scale, &prompts);
             let kv = unet.cross_attn_kv(&prompts);
             let maps = AttentionMaps::new(tokens);
             drop(unet.predict_with_maps(input, &time, &kv, &maps));

@@ -8,8 +8,6 @@ use crate::config::ModelConfig;
 const DEVICE_LIMIT: u64 = 64 << 20;
 /// A recording takes at most this many bytes on the host.
 const HOST_LIMIT: u64 = 256 << 20;
-/// Branches of a guided call: negative and positive.
-const BRANCHES: u64 = 2;
 /// Arrays of the latent's size that the host keeps of a call: latent and guided prediction.
 const HOST_ARRAYS: u64 = 2;
 
@@ -34,9 +32,10 @@ pub struct RecordingPlan {
 }
 
 impl RecordingPlan {
-    /// Plans for latents of `size`, height and width, and predictions of `element` bytes an
-    /// element, or on the host if there are none. `room` is the memory that is left.
+    /// Plans for latents of `size`, height and width, and `branches` predictions a call of `element`
+    /// bytes an element, or on the host if there are none. `room` is the memory that is left.
     pub fn new(
+        branches: usize,
         config: &ModelConfig,
         [height, width]: [usize; 2],
         element: Option<usize>,
@@ -44,9 +43,10 @@ impl RecordingPlan {
     ) -> Self {
         let length = (config.unet.in_channels * height * width) as u64;
         let array = length * size_of::<f32>() as u64;
-        let moved = (HOST_ARRAYS + BRANCHES) * array;
+        let branches = branches as u64;
+        let moved = (HOST_ARRAYS + branches) * array;
         RecordingPlan {
-            device_call: element.map_or(0, |element| BRANCHES * length * element as u64),
+            device_call: element.map_or(0, |element| branches * length * element as u64),
             device_limit: element.map_or(0, |_| DEVICE_LIMIT),
             host_call: element.map_or(moved, |_| HOST_ARRAYS * array),
             host_call_moved: moved,
