@@ -32,8 +32,9 @@ pub struct RecordingPlan {
 }
 
 impl RecordingPlan {
-    /// Plans for latents of `size`, height and width, and `branches` predictions a call of `element`
-    /// bytes an element, or on the host if there are none. `room` is the memory that is left.
+    /// Plans for latents of `size`, height and width, and `branches` predictions a call. These have
+    /// `element` bytes an element on the device; without it they are on the host. `room` is the
+    /// memory that is left.
     pub fn new(
         branches: usize,
         config: &ModelConfig,
