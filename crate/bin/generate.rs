@@ -50,6 +50,75 @@ pub async fn generate(args: &Generate) -> Result<()> {
     let mut seconds = Seconds::default();
     let begin = Instant::now();
     let outputs = Outputs::check(&args.out, args.latents_out.as_deref(), args.json)?;
+    args.study.make_folders()?;
+    let Loaded {
+        pipeline,
+        kernel_tiling,
+        mut warnings,
+    } = load(args, &bar).await?;
+    seconds.load = begin.elapsed().as_secs_f64();
+
+    let request = args.request(&pipeline.info()?);
+    let begin = Instant::now();
+    let mut generation = pipeline.start(&request).await?;
+    if args.study.is_recorded() {
+        generation.record();
+    }
+    check_room(&outputs, &generation, &pipeline)?;
+    seconds.encode = begin.elapsed().as_secs_f64();
+    bar.warn(generation.warnings());
+    let shown = generation.warnings().len();
+
+    seconds.sample = sample(&mut generation, &bar).await?;
+    // The latent is worth more than the picture: write it before decoding can fail.
+    if let Some(latents) = &outputs.latents {
+        latents.write(&latents_file(&generation, latents.shown())?)?;
+    }
+    let begin = Instant::now();
+    let picture = generation.finish().await?;
+    seconds.decode = begin.elapsed().as_secs_f64();
+    // Steps and decoding may have added warnings.
+    bar.warn(&generation.warnings()[shown..]);
+    warnings.extend_from_slice(generation.warnings());
+    let out = &outputs.picture;
+    out.write(&png(&picture, out.shown())?)?;
+    args.study.write(&mut generation, &picture, &bar).await?;
+    bar.end();
+    eprintln!(
+        "{}: {}×{}, {:.1} s",
+        printable(out.shown()),
+        picture.width,
+        picture.height,
+        seconds.encode + seconds.sample + seconds.decode
+    );
+    let finished = Finished {
+        pipeline,
+        request,
+        generation,
+        picture,
+        kernel_tiling,
+        seconds,
+        warnings,
+    };
+    if args.json {
+        println!("{}", report(args, &finished)?);
+    }
+    Ok(())
+}
+
+/// A model on its device.
+pub struct Loaded {
+    pub pipeline: Rc<Pipeline>,
+    kernel_tiling: Option<ChosenTiling>,
+    /// Warnings of the device and the model, which were shown.
+    warnings: Vec<String>,
+}
+
+/// Loads the model that `args` name, with its additions, on the device that they name.
+///
+/// # Errors
+/// Those of the engine and of the places.
+pub async fn load(args: &Generate, bar: &Rc<ProgressBar>) -> Result<Loaded> {
     // The model's location first: a typing error there should not cost the set-up of a GPU.
     let notices = Rc::new(RefCell::new(Vec::new()));
     let source = locate::open_with(
@@ -75,52 +144,13 @@ pub async fn generate(args: &Generate) -> Result<()> {
     };
     let mut pipeline = Pipeline::load(&*source, &runtime, options).await?;
     pipeline.set_embeddings(&additions.words)?;
-    seconds.load = begin.elapsed().as_secs_f64();
     warnings.extend_from_slice(pipeline.warnings());
     bar.warn(&warnings);
-
-    let request = args.request(&pipeline.info()?);
-    let begin = Instant::now();
-    let mut generation = pipeline.start(&request).await?;
-    check_room(&outputs, &generation, &pipeline)?;
-    seconds.encode = begin.elapsed().as_secs_f64();
-    bar.warn(generation.warnings());
-    let shown = generation.warnings().len();
-
-    seconds.sample = sample(&mut generation, &bar).await?;
-    // The latent is worth more than the picture: write it before decoding can fail.
-    if let Some(latents) = &outputs.latents {
-        latents.write(&latents_file(&generation, latents.shown())?)?;
-    }
-    let begin = Instant::now();
-    let picture = generation.finish().await?;
-    seconds.decode = begin.elapsed().as_secs_f64();
-    // Steps and decoding may have added warnings.
-    bar.warn(&generation.warnings()[shown..]);
-    warnings.extend_from_slice(generation.warnings());
-    bar.end();
-    let out = &outputs.picture;
-    out.write(&png(&picture, out.shown())?)?;
-    eprintln!(
-        "{}: {}×{}, {:.1} s",
-        printable(out.shown()),
-        picture.width,
-        picture.height,
-        seconds.encode + seconds.sample + seconds.decode
-    );
-    let finished = Finished {
+    Ok(Loaded {
         pipeline,
-        request,
-        generation,
-        picture,
         kernel_tiling,
-        seconds,
         warnings,
-    };
-    if args.json {
-        println!("{}", report(args, &finished)?);
-    }
-    Ok(())
+    })
 }
 
 /// Makes all steps, and shows the time that is left. Returns the seconds that they took.

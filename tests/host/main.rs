@@ -10,6 +10,7 @@ mod command;
 mod cpu_ops;
 mod embedding;
 mod guidance;
+mod inspect;
 mod limits;
 mod lora;
 mod memory;
@@ -25,8 +26,10 @@ mod samplers;
 mod schedules;
 mod shaders;
 mod single_file;
+mod study;
 #[path = "../support/mod.rs"]
 mod support;
+mod token_maps;
 mod tokens;
 mod tuning;
 mod vae_tiles;
