@@ -85,6 +85,8 @@ const SHELL = [
   "studio/gallery-actions.js",
   "studio/gallery.css",
   "studio/gallery.js",
+  "studio/group.js",
+  "studio/groups.js",
   "studio/infotext.js",
   "studio/live-notes.js",
   "studio/model-switch.js",

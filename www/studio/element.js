@@ -11,6 +11,7 @@ import { FileInput } from "./file-input.js";
 import { rememberFold } from "./fold.js";
 import { SettingsForm } from "./form.js";
 import { listenToForm } from "./form-events.js";
+import { attachGroups } from "./groups.js";
 import { LiveNotes } from "./live-notes.js";
 import { ModelSwitch } from "./model-switch.js";
 import { ModelsPanel } from "./models.js";
@@ -295,6 +296,7 @@ export class DarkroomStudio extends SettingElement {
     const defaultGuidance = (/** @type {string} */ model) =>
       (model === (this.getAttribute("model") ?? "") && this.getAttribute("guidance-scale")) ||
       DEFAULTS.guidance_scale;
+    attachGroups(this.#form);
     const form = new SettingsForm(this.#form, defaultGuidance);
     const typed = declared ? form.typed() : {};
     form.fill({
@@ -375,6 +377,7 @@ export class DarkroomStudio extends SettingElement {
       models: this.#switch,
       make: (options) => this.#make(options),
       cancel: () => this.#work.cancel(),
+      fill: (settings) => this.#fill(settings),
       openModels: () => void this.#models.open(this.#address),
       changed: (field) => this.#changed(field),
       hideProblem: () => this.#shown.showProblem(null),

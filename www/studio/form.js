@@ -3,6 +3,7 @@
 import { strings } from "../strings/index.js";
 import { isCheckpoint } from "./address.js";
 import { ADVANCED_DEFAULTS, ADVANCED_FIELDS } from "./advanced-settings.js";
+import { unfold } from "./fold.js";
 import {
   FIELDS,
   fieldName,
@@ -19,6 +20,14 @@ export { withModelDefaults };
 /** @typedef {import("../engine/protocol.js").TokenCount} TokenCount */
 /** @typedef {import("./settings.js").Field} Field */
 /** @typedef {import("./settings.js").Settings} Settings */
+
+/**
+ * The form after a change: the detail of the form's event "review".
+ * @typedef {object} Review
+ * @property {Settings} settings
+ * @property {ReadonlyMap<Field, string>} problems messages about the invalid fields
+ * @property {ModelInfo | null} model null: it is not open yet
+ */
 
 export class SettingsForm {
   #form;
@@ -46,6 +55,11 @@ export class SettingsForm {
     this.#defaultGuidance = defaultGuidance;
     this.#lock = /** @type {HTMLInputElement} */ (form.querySelector("[data-part=lock]"));
     this.#addHiddenFields();
+    // A group of settings has got its fields.
+    form.addEventListener("grown", () => {
+      this.fill({});
+      this.review();
+    });
   }
 
   /** Adds a hidden field for each setting that the form does not show. */
@@ -271,6 +285,8 @@ export class SettingsForm {
       const control = this.#control(field);
       if (control instanceof HTMLElement) control.ariaInvalid = problems.has(field) ? "true" : null;
     }
+    const detail = { settings: this.settings, problems, model: this.#model };
+    this.#form.dispatchEvent(new CustomEvent("review", { detail }));
     return problems;
   }
 
@@ -313,9 +329,14 @@ export class SettingsForm {
 
   /** @param {Field} field */
   focus(field) {
+    const name = fieldName(field);
+    const slider = this.#form.querySelector(`[type=range][data-slider=${name}]`);
     const control = this.#control(field);
-    if (control instanceof Element) control.closest("details")?.setAttribute("open", "");
-    control.focus();
+    // A field without a text box is shown by its slider.
+    const isHidden = control instanceof HTMLInputElement && control.type === "hidden";
+    const shown = isHidden && slider instanceof HTMLElement ? slider : control;
+    if (shown instanceof Element) unfold(shown);
+    shown.focus();
   }
 
   /** @param {Field} field @returns {{value: string, focus(): void}} */

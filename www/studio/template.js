@@ -5,6 +5,7 @@
  * style sheet finds them by `part`.
  */
 import { strings } from "../strings/index.js";
+import { groupTemplates } from "./groups.js";
 import { SAMPLER_NAMES } from "./settings.js";
 import { formTools, galleryTemplate, queueTemplate, workDialogs } from "./work-template.js";
 
@@ -219,6 +220,7 @@ function settings() {
       ${devices()}
       ${model()}
       ${prediction()}
+      ${groupTemplates()}
     </div>
   </details>`;
 }
