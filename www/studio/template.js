@@ -5,7 +5,8 @@
  * style sheet finds them by `part`.
  */
 import { strings } from "../strings/index.js";
-import { expertFields, samplerFields } from "./sampler-template.js";
+import { groupTemplates } from "./groups.js";
+import { samplerFields } from "./sampler-template.js";
 import { formTools, galleryTemplate, queueTemplate, workDialogs } from "./work-template.js";
 
 const dieIcon = `
@@ -206,7 +207,7 @@ function settings() {
       ${devices()}
       ${model()}
       ${prediction()}
-      ${expertFields()}
+      ${groupTemplates()}
     </div>
   </details>`;
 }
