@@ -59,7 +59,14 @@ export class Studio {
 
   /** Opens the settings, if they are folded over a field. @param {Locator} field */
   async unfold(field) {
-    await field.evaluate((element) => element.closest("details")?.setAttribute("open", ""));
+    await field.evaluate((element) => {
+      for (
+        let at = element.closest("details");
+        at;
+        at = at.parentElement?.closest("details") ?? null
+      )
+        at.open = true;
+    });
   }
 
   /** Waits until a field has this value. @param {string} name @param {string} value */

@@ -5,8 +5,9 @@
  * style sheet finds them by `part`.
  */
 import { strings } from "../strings/index.js";
+import { groupTemplates } from "./groups.js";
 import { language, prompts } from "./prompt-template.js";
-import { expertFields, samplerFields } from "./sampler-template.js";
+import { samplerFields } from "./sampler-template.js";
 import { formTools, galleryTemplate, queueTemplate, workDialogs } from "./work-template.js";
 
 const dieIcon = `
@@ -180,7 +181,7 @@ function settings() {
       ${model()}
       ${prediction()}
       ${language()}
-      ${expertFields()}
+      ${groupTemplates()}
     </div>
   </details>`;
 }
