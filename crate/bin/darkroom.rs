@@ -4,6 +4,7 @@
 
 mod additions;
 mod args;
+mod batch;
 mod generate;
 mod models;
 mod output;

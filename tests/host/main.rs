@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod bad_network;
+mod batch;
 mod catalogue;
 mod command;
 mod cpu_ops;
@@ -22,6 +23,7 @@ mod precision;
 mod prompts;
 mod samplers;
 mod schedules;
+mod seeds;
 mod shaders;
 mod single_file;
 #[path = "../support/mod.rs"]
