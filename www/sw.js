@@ -109,6 +109,7 @@ const SHELL = [
   "studio/setting-element.js",
   "studio/settings.css",
   "studio/settings.js",
+  "studio/advanced-settings.js",
   "studio/shadow-root.js",
   "studio/shortcuts.js",
   "studio/showcase.js",

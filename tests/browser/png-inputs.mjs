@@ -169,6 +169,10 @@ const FORMS = {
   width: /^\d{1,5}$/,
   height: /^\d{1,5}$/,
   sampler: /^[a-z0-9+-]+$/,
+  clip_skip: /^\d{1,2}$/,
+  eta: /^[\d.]{1,10}$/,
+  rng: /^philox$/,
+  variation_seed: /^\d{1,20}$/,
 };
 
 /** @param {string} text */
@@ -247,6 +251,8 @@ export function thereAndBack(count, seed) {
       width: String(8 * (1 + random.number(200))),
       height: String(8 * (1 + random.number(200))),
     };
+    const more = random.of([{}, { clip_skip: "2", ensd: "-7" }, { rng: "philox", eta: "0.5" }]);
+    Object.assign(settings, more);
     const text = infotext({ ...settings, model: line(), device: "auto", prediction: "auto" });
     assert.deepEqual(fromInfotext(text).settings, settings, JSON.stringify(text));
   }

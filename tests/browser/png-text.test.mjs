@@ -45,11 +45,12 @@ Version: v1.9.4`;
       guidance_scale: "7",
       width: "512",
       height: "768",
+      clip_skip: "2",
       sampler: "dpm++2m-karras",
     },
     notes: [
       "Its noise came from another generator, so the same seed gives another picture.",
-      "Not applied here: Clip skip, Lora hashes.",
+      "Not applied here: Lora hashes.",
       "It was made with the model “v1-5”.",
     ],
   });

@@ -4,7 +4,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { pageModule } from "./modules.mjs";
 
-const { fromFragment, requestOf, toFragment } = await pageModule("studio/settings.js");
+const { complete, fromFragment, invalidFields, requestOf, toFragment } =
+  await pageModule("studio/settings.js");
+const { ADVANCED_DEFAULTS } = await pageModule("studio/advanced-settings.js");
 
 const SETTINGS = {
   prompt: "a man & a dog",
@@ -53,4 +55,41 @@ test("the engine's request has the same names as the settings", () => {
     width: 512,
     height: 768,
   });
+});
+
+test("advanced settings at their neutral values are in no request and no address", () => {
+  const settings = complete(SETTINGS);
+  assert.deepEqual(requestOf(settings), requestOf(SETTINGS));
+  assert.equal(toFragment(settings, ADVANCED_DEFAULTS), toFragment(SETTINGS, {}));
+});
+
+test("advanced settings have the engine's names and types in the request", () => {
+  const settings = complete({
+    ...SETTINGS,
+    clip_skip: "2",
+    zero_snr: "false",
+    negative_strength: "0.5",
+    negative_end: "0.4",
+    guidance_options: "phi=0.7, rescale = 0.5",
+    variation_seed: "18446744073709551615",
+    rng: "philox",
+  });
+  assert.deepEqual(requestOf(settings), {
+    ...requestOf(SETTINGS),
+    clip_skip: 2,
+    zero_snr: false,
+    negative_strength: 0.5,
+    negative_window: [0, 0.4],
+    guidance_options: { phi: 0.7, rescale: 0.5 },
+    variation_seed: "18446744073709551615",
+    rng: "philox",
+  });
+  assert.deepEqual(fromFragment(toFragment(settings, ADVANCED_DEFAULTS)).rng, "philox");
+});
+
+test("values of advanced settings that are out of range are named", () => {
+  const settings = { clip_skip: "0", negative_strength: "3", rng: "dice", ensd: "1.5" };
+  const problems = invalidFields(complete({ ...SETTINGS, ...settings }));
+  assert.deepEqual([...problems.keys()].sort(), Object.keys(settings).sort());
+  assert.match(problems.get("negative_strength"), /“3”.*0 to 2/);
 });

@@ -3,6 +3,7 @@
 import { DarkroomError } from "../base/problem.js";
 import { Client } from "../engine/client.js";
 import { addressOf } from "./address.js";
+import { ADVANCED_ROWS, propertyOf } from "./advanced-settings.js";
 import { pictureFile } from "./picture-file.js";
 import { until } from "./run.js";
 import { DEFAULTS, invalidFields, randomSeed, requestOf, withModelDefaults } from "./settings.js";
@@ -33,7 +34,7 @@ import { TimingRecorder } from "./timings.js";
  */
 
 /**
- * @typedef {object} PictureOptions
+ * @typedef {object} BasicOptions
  * @property {string} prompt
  * @property {string} [negativePrompt] default: none
  * @property {string | number | bigint} [seed] 0 … 2⁶⁴−1; default: a random one
@@ -45,6 +46,14 @@ import { TimingRecorder } from "./timings.js";
  * @property {AbortSignal} [signal] cancels: at once while the picture waits, else after a step
  * @property {(progress: StepProgress) => void} [onStep]
  */
+
+/** @typedef {import("./advanced-settings.js").AdvancedSettings} AdvancedSettings */
+/**
+ * Further settings, as numbers or as texts: `clipSkip`, `negativeStrength` and so on.
+ * @typedef {{[F in keyof AdvancedSettings as import("./advanced-settings.js").Property<F>]?:
+ *   string | number | bigint | boolean}} AdvancedOptions
+ */
+/** @typedef {BasicOptions & AdvancedOptions} PictureOptions */
 
 /**
  * Opens a model in a worker.
@@ -243,6 +252,10 @@ function located(model, hub) {
 function settingsOf(options, { model, device = "auto", prediction = "auto" }) {
   const text = (/** @type {unknown} */ value, /** @type {string} */ otherwise) =>
     value === undefined || value === null ? otherwise : String(value);
+  const advanced = ADVANCED_ROWS.map(([field, { neutral }]) => [
+    field,
+    text(Reflect.get(options, propertyOf(field)), neutral),
+  ]);
   return {
     prompt: text(options.prompt, ""),
     negative_prompt: text(options.negativePrompt, ""),
@@ -255,6 +268,7 @@ function settingsOf(options, { model, device = "auto", prediction = "auto" }) {
     device,
     model: typeof model === "string" ? model : model instanceof File ? model.name : "folder",
     prediction,
+    ...Object.fromEntries(advanced),
   };
 }
 

@@ -19,7 +19,7 @@ import { download } from "./png.js";
 import { makeRun, until } from "./run.js";
 import { SessionView } from "./session-view.js";
 import { ATTRIBUTES, defaultOf, SettingElement, settingsOfAttributes } from "./setting-element.js";
-import { DEFAULTS, fieldOf, randomSeed } from "./settings.js";
+import { complete, DEFAULTS, fieldOf, randomSeed } from "./settings.js";
 import { languageOf, restyle, shadowRootOf } from "./shadow-root.js";
 import { Stage } from "./stage.js";
 import { partOf, StatusView, said } from "./status-view.js";
@@ -418,8 +418,8 @@ export class DarkroomStudio extends SettingElement {
 
   /** Restores a picture's settings, except for the device. @param {Frame} frame */
   #restore({ settings: all }) {
-    const { device, model, ...settings } = all;
-    this.settings = model === this.settings.model ? settings : all;
+    const { device, model, ...settings } = complete(all);
+    this.settings = model === this.settings.model ? settings : { ...settings, device, model };
   }
 
   /** @param {Frame} frame */

@@ -2,6 +2,7 @@
 /** The form's fields: their values, and the notes beside them. */
 import { strings } from "../strings/index.js";
 import { isCheckpoint } from "./address.js";
+import { ADVANCED_DEFAULTS, ADVANCED_FIELDS } from "./advanced-settings.js";
 import {
   FIELDS,
   fieldName,
@@ -44,6 +45,17 @@ export class SettingsForm {
     this.#form = form;
     this.#defaultGuidance = defaultGuidance;
     this.#lock = /** @type {HTMLInputElement} */ (form.querySelector("[data-part=lock]"));
+    this.#addHiddenFields();
+  }
+
+  /** Adds a hidden field for each setting that the form does not show. */
+  #addHiddenFields() {
+    for (const field of ADVANCED_FIELDS.filter((one) => !this.#control(one))) {
+      const hidden = document.createElement("input");
+      Object.assign(hidden, { type: "hidden", name: fieldName(field) });
+      hidden.value = ADVANCED_DEFAULTS[field];
+      this.#form.append(hidden);
+    }
   }
 
   /** @returns {Settings} */

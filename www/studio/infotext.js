@@ -4,8 +4,10 @@
  * a PNG under "parameters".
  */
 import { ON_DISK, withoutQuery, withoutSlashes } from "./address.js";
+import { ADVANCED_ROWS, isValid } from "./advanced-settings.js";
 import { SAMPLER_NAMES, samplerName } from "./settings.js";
 
+/** @typedef {import("./advanced-settings.js").AdvancedSettings} AdvancedSettings */
 /** @typedef {import("./settings.js").Settings} Settings */
 
 const NEGATIVE = "Negative prompt:";
@@ -18,17 +20,7 @@ const OTHER_NAMES = {
   "dpm++ 2m karras": "dpm++2m-karras",
 };
 /** Settings of other programs that change the picture and do not exist here. */
-const UNKNOWN_HERE = [
-  "Clip skip",
-  "Denoising strength",
-  "Hires upscale",
-  "Lora hashes",
-  "TI hashes",
-  "Variation seed",
-  "Refiner",
-  "ENSD",
-  "Eta",
-];
+const UNKNOWN_HERE = ["Denoising strength", "Hires upscale", "Lora hashes", "TI hashes", "Refiner"];
 
 /**
  * @param {Settings} settings
@@ -44,6 +36,7 @@ export function infotext({
   width,
   height,
   model,
+  ...advanced
 }) {
   const name = shortName(model);
   const lines = [prompt];
@@ -55,12 +48,42 @@ export function infotext({
     Seed: seed,
     Size: `${width}x${height}`,
     Model: quoted(name),
-    RNG: "CPU",
+    RNG: advanced.rng === "philox" ? "NV" : "CPU",
+    ...advancedPairs(advanced),
     Version: "Darkroom",
   };
   const pairs = Object.entries(values).map(([key, value]) => `${key}: ${value}`);
   lines.push(pairs.join(", "));
   return lines.join("\n");
+}
+
+/**
+ * The advanced settings that are not neutral, by their keys.
+ * @param {Partial<AdvancedSettings>} settings
+ */
+function advancedPairs(settings) {
+  /** @type {Record<string, string>} */
+  const pairs = {};
+  for (const [field, { infotext: key, neutral }] of ADVANCED_ROWS) {
+    const value = settings[field] ?? neutral;
+    if (key && value !== neutral) pairs[key] = quoted(value);
+  }
+  return pairs;
+}
+
+/**
+ * The advanced settings that a text names with a valid value.
+ * @param {Map<string, string>} values
+ * @returns {Partial<AdvancedSettings>}
+ */
+function advancedSettings(values) {
+  /** @type {Partial<AdvancedSettings>} */
+  const settings = values.get("RNG") === "NV" ? { rng: "philox" } : {};
+  for (const [field, { infotext: key }] of ADVANCED_ROWS) {
+    const value = key && field !== "schedule" ? values.get(key) : undefined;
+    if (value !== undefined && isValid(field, value)) settings[field] = value;
+  }
+  return settings;
 }
 
 /** The name of a model in a PNG: the last part of its address. @param {string} model */
@@ -94,6 +117,7 @@ export function fromInfotext(text, inUse = "") {
     negative_prompt:
       from < 0 ? "" : lines.slice(from, last).join("\n").slice(NEGATIVE.length).replace(/^ /, ""),
     ...numbers(values),
+    ...advancedSettings(values),
   };
   const sampler = samplerOf(values);
   if (sampler) settings.sampler = sampler;
@@ -103,7 +127,7 @@ export function fromInfotext(text, inUse = "") {
     );
   const model = values.get("Model");
   if (values.get("Version") !== "Darkroom") {
-    if (values.get("RNG") !== "CPU")
+    if (!["CPU", "NV"].includes(values.get("RNG") ?? ""))
       notes.push("Its noise came from another generator, so the same seed gives another picture.");
     const others = UNKNOWN_HERE.filter((key) => values.has(key));
     if (others.length) notes.push(`Not applied here: ${others.join(", ")}.`);

@@ -1,5 +1,6 @@
 // @ts-check
 /** Properties and attributes of the element for the settings of its form. */
+import { ADVANCED_DEFAULTS, ADVANCED_FIELDS, propertyOf } from "./advanced-settings.js";
 import { DEFAULTS, FIELDS, fieldName } from "./settings.js";
 
 /** @typedef {import("./settings.js").Field} Field */
@@ -21,6 +22,7 @@ const NONE = {
   device: "",
   model: "",
   prediction: "",
+  ...ADVANCED_DEFAULTS,
 };
 
 /** A setting without an attribute. @param {Field} field */
@@ -38,9 +40,7 @@ export function settingsOfAttributes(host) {
   return settings;
 }
 
-const PROPERTIES = FIELDS.map((field) =>
-  field.replace(/_(.)/g, (_, letter) => letter.toUpperCase()),
-);
+const PROPERTIES = FIELDS.map(propertyOf);
 
 /**
  * The property `settings`, which the subclass has.
@@ -205,3 +205,16 @@ export class SettingElement extends Base {
     this.setAttribute("name", value);
   }
 }
+
+// The properties of the table's settings. Their types are in the package's index.d.ts.
+for (const field of ADVANCED_FIELDS)
+  Object.defineProperty(SettingElement.prototype, propertyOf(field), {
+    configurable: true,
+    enumerable: true,
+    get() {
+      return form(this).settings[field];
+    },
+    set(value) {
+      form(this).settings = { [field]: String(value) };
+    },
+  });

@@ -1,10 +1,19 @@
 // @ts-check
 /** Settings of a picture: in the form, in the address bar and in the engine's request. */
 import { strings } from "../strings/index.js";
+import {
+  ADVANCED_DEFAULTS,
+  ADVANCED_FIELDS,
+  advancedRequest,
+  isValid,
+  limits,
+} from "./advanced-settings.js";
+
+/** @typedef {import("./advanced-settings.js").AdvancedSettings} AdvancedSettings */
 
 /**
- * Settings as texts, as in the form's fields, valid or not.
- * @typedef {object} Settings
+ * The settings of every picture, as texts, as in the form's fields, valid or not.
+ * @typedef {object} BasicSettings
  * @property {string} prompt
  * @property {string} negative_prompt
  * @property {string} seed 0 … 2⁶⁴−1
@@ -18,6 +27,7 @@ import { strings } from "../strings/index.js";
  * @property {string} prediction prediction type of a checkpoint: auto, epsilon or v
  */
 
+/** @typedef {BasicSettings & AdvancedSettings} Settings */
 /** @typedef {keyof Settings} Field */
 
 export const FIELDS = /** @type {Field[]} */ ([
@@ -32,6 +42,7 @@ export const FIELDS = /** @type {Field[]} */ ([
   "device",
   "model",
   "prediction",
+  ...ADVANCED_FIELDS,
 ]);
 
 /** The name of a setting in the form and in the address bar. @param {Field} field */
@@ -50,7 +61,21 @@ export const fieldOf = (name) => /** @type {Field} */ (name.replaceAll("-", "_")
 const OLD_NAMES = { negative_prompt: "negative", guidance_scale: "guidance" };
 
 /** @satisfies {Partial<Settings>} */
-export const DEFAULTS = { steps: "20", guidance_scale: "7.5", device: "auto", prediction: "auto" };
+export const DEFAULTS = {
+  steps: "20",
+  guidance_scale: "7.5",
+  device: "auto",
+  prediction: "auto",
+  ...ADVANCED_DEFAULTS,
+};
+
+/**
+ * Settings of a picture, a link or an earlier version with neutral values for the advanced ones
+ * that they do not name.
+ * @template {Partial<Settings>} T
+ * @param {T} settings
+ */
+export const complete = (settings) => ({ ...ADVANCED_DEFAULTS, ...settings });
 
 const LARGEST_SEED = 2n ** 64n - 1n;
 const MOST_STEPS = 1000;
@@ -104,6 +129,9 @@ export function invalidFields(settings, multiple = 8) {
     if (!Number.isInteger(pixels) || !inside || pixels % multiple !== 0)
       problems.set(field, invalidSize(field, pixels, multiple));
   }
+  for (const field of ADVANCED_FIELDS)
+    if (!isValid(field, settings[field] ?? ADVANCED_DEFAULTS[field]))
+      problems.set(field, t.outOfRange(settings[field], limits(field)));
   return problems;
 }
 
@@ -146,6 +174,7 @@ export function requestOf({
   sampler,
   width,
   height,
+  ...advanced
 }) {
   return {
     prompt,
@@ -156,6 +185,7 @@ export function requestOf({
     ...(sampler && { sampler }),
     ...(width && { width: Number(width) }),
     ...(height && { height: Number(height) }),
+    ...advancedRequest(advanced),
   };
 }
 

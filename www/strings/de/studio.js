@@ -91,6 +91,10 @@ const invalid = {
   width: (/** @type {number} */ multiple) => `Die Breite ist ein Vielfaches von ${multiple} Pixeln`,
   height: (/** @type {number} */ multiple) => `Die Höhe ist ein Vielfaches von ${multiple} Pixeln`,
   suchAs: (/** @type {number} */ pixels) => `, zum Beispiel ${pixels}`,
+  outOfRange: (
+    /** @type {string} */ value,
+    /** @type {{min: number, max: number}} */ { min, max },
+  ) => `„${value}“ ist hier nicht möglich: ${min} bis ${max}.`,
 };
 
 const picture = {

@@ -91,6 +91,10 @@ const invalid = {
   width: (/** @type {number} */ multiple) => `The width is a multiple of ${multiple} pixels`,
   height: (/** @type {number} */ multiple) => `The height is a multiple of ${multiple} pixels`,
   suchAs: (/** @type {number} */ pixels) => `, such as ${pixels}`,
+  outOfRange: (
+    /** @type {string} */ value,
+    /** @type {{min: number, max: number}} */ { min, max },
+  ) => `“${value}” is not possible here: ${min} to ${max}.`,
 };
 
 const picture = {
