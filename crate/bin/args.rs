@@ -143,7 +143,7 @@ pub struct Generate {
     pub rng: Rng,
     /// A second noise to mix into the first one, with its share from 0 to 1: a variation of the
     /// picture of --seed
-    #[arg(long, value_name = "SEED:STRENGTH")]
+    #[arg(long, value_name = "SEED:STRENGTH", allow_hyphen_values = true)]
     pub variation: Option<VariationArg>,
     /// Number to add to the seed for the noise that the sampler adds in its steps, "eta noise seed
     /// delta" [default: 0, that noise continues the first one]

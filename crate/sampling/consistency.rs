@@ -1,5 +1,5 @@
 //! Samplers of distilled models, for few steps: LCM (Luo et al., arXiv 2310.04378) and TCD (Zheng
-//! et al., arXiv 2402.19159, with eta for its gamma), as in diffusers 0.42's `scheduling_lcm.py` and
+//! et al., arXiv 2402.19159, with its gamma as eta), as in diffusers 0.42's `scheduling_lcm.py` and
 //! `scheduling_tcd.py`.
 
 use super::noise_level::NoiseLevel;

@@ -97,6 +97,7 @@ export class SettingsForm {
         control.value = "auto";
       if (field === "sampler" && control.value !== value)
         control.value = this.#model?.default_sampler ?? "";
+      if (field === "rng" && control.value !== value) control.value = ADVANCED_DEFAULTS.rng;
     }
     for (const slider of /** @type {NodeListOf<HTMLInputElement>} */ (
       this.#form.querySelectorAll("[data-slider]")
@@ -202,6 +203,16 @@ export class SettingsForm {
 
   newSeed() {
     this.fill({ seed: randomSeed() });
+  }
+
+  /** Shows the seed of a picture of a series, unless the seed is locked. @param {string} seed */
+  followSeed(seed) {
+    if (!this.#lock.checked) this.fill({ seed });
+  }
+
+  lockSeed() {
+    this.#lock.checked = true;
+    this.review();
   }
 
   /**
@@ -313,9 +324,15 @@ export class SettingsForm {
 
   /** @param {Field} field */
   focus(field) {
+    this.unfold(field);
+    this.#control(field).focus();
+  }
+
+  /** Opens the folds around a field. @param {Field} field */
+  unfold(field) {
     const control = this.#control(field);
-    if (control instanceof Element) control.closest("details")?.setAttribute("open", "");
-    control.focus();
+    let fold = control instanceof Element ? control.closest("details") : null;
+    for (; fold; fold = fold.parentElement?.closest("details") ?? null) fold.open = true;
   }
 
   /** @param {Field} field @returns {{value: string, focus(): void}} */

@@ -1,10 +1,11 @@
 // @ts-check
 /** German texts. */
 import { gallery } from "./gallery.js";
+import { noise } from "./noise.js";
 import { page } from "./page.js";
 import { problems } from "./problems.js";
 import { stage } from "./stage.js";
 import { studio } from "./studio.js";
 
 /** @type {typeof import("../en/index.js").en} */
-export const de = { gallery, page, problems, stage, studio };
+export const de = { gallery, noise, page, problems, stage, studio };
