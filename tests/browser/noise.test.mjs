@@ -79,7 +79,7 @@ describe("Forever", async () => {
     return { queue, forever, ends, added: () => added };
   }
 
-  test("one run follows the other until it is stopped; the one in progress is finished", async () => {
+  test("one run follows the other until it is stopped, and the last one is finished", async () => {
     const { queue, forever, ends, added } = endless();
     forever.start();
     await settled();
