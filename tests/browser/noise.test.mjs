@@ -46,6 +46,53 @@ describe("seeds of a series", async () => {
   });
 });
 
+describe("a series from a form", async () => {
+  const { Series } = await pageModule("studio/variations.js");
+  /** A form; its seed is not locked. @param {Record<string, string>} settings */
+  function formOf(settings) {
+    /** @type {Record<string, string>} */
+    const neutral = { variation_seed: "", variation_strength: "0", model: "m" };
+    const form = {
+      settings: { ...neutral, ...settings },
+      valid: true,
+      isValid: () => form.valid,
+      useSeed() {},
+      followSeed(/** @type {string} */ seed) {
+        form.settings = { ...form.settings, seed };
+      },
+    };
+    return form;
+  }
+  const options = { again: true, random: false, taken: new Set() };
+
+  test("follows the form, whatever the visitor types meanwhile", () => {
+    const form = formOf({ seed: "1", steps: "20" });
+    const series = new Series();
+    assert.equal(series.next(form, { ...options, again: false }).seed, "1");
+    assert.equal(series.next(form, options).seed, "2");
+    assert.equal(form.settings.seed, "2", "the form shows it");
+    form.settings = { ...form.settings, steps: "", model: "mod" };
+    form.valid = false;
+    const { seed, steps, model } = series.next(form, options);
+    assert.deepEqual([seed, steps, model], ["3", "20", "m"], "what was valid before");
+    form.settings = { ...form.settings, steps: "30", seed: "100" };
+    form.valid = true;
+    const typed = series.next(form, options);
+    assert.deepEqual([typed.seed, typed.steps], ["100", "30"]);
+    assert.equal(series.next(form, options).seed, "101");
+  });
+
+  test("keeps an open variation seed open, and the seed that is varied", () => {
+    const form = formOf({ seed: "1", variation_strength: "0.1" });
+    const series = new Series();
+    const first = series.next(form, { ...options, again: false });
+    const second = series.next(form, options);
+    assert.deepEqual([first.seed, second.seed, form.settings.variation_seed], ["1", "1", ""]);
+    const after = (BigInt(first.variation_seed) + 1n) % 2n ** 64n;
+    assert.equal(second.variation_seed, String(after));
+  });
+});
+
 describe("Forever", async () => {
   const { Forever } = await pageModule("studio/forever.js");
   const { RunQueue } = await pageModule("studio/queue.js");

@@ -72,6 +72,7 @@ test("advanced settings have the engine's names and types in the request", () =>
     negative_end: "0.4",
     guidance_options: "phi=0.7, rescale = 0.5",
     variation_seed: "18446744073709551615",
+    variation_strength: "0.5",
     rng: "philox",
   });
   assert.deepEqual(requestOf(settings), {
@@ -82,9 +83,17 @@ test("advanced settings have the engine's names and types in the request", () =>
     negative_window: [0, 0.4],
     guidance_options: { phi: 0.7, rescale: 0.5 },
     variation_seed: "18446744073709551615",
+    variation_strength: 0.5,
     rng: "philox",
   });
   assert.deepEqual(fromFragment(toFragment(settings, ADVANCED_DEFAULTS)).rng, "philox");
+});
+
+test("a variation seed is sent with a strength, as 0 where it is left open", () => {
+  const request = (/** @type {object} */ some) => requestOf(complete({ ...SETTINGS, ...some }));
+  assert.deepEqual(request({ variation_seed: "9" }), requestOf(SETTINGS));
+  const open = request({ variation_strength: "0.1" });
+  assert.deepEqual([open.variation_seed, open.variation_strength], ["0", 0.1]);
 });
 
 test("values of advanced settings that are out of range are named", () => {

@@ -89,8 +89,8 @@ function advancedSettings(values) {
     const value = key && field !== "schedule" ? values.get(key) : undefined;
     if (value !== undefined && isValid(field, value)) settings[field] = value;
   }
-  const eta = values.get(ETA_DDIM) ?? "";
-  if (values.get("Sampler") === "DDIM" && isValid("eta", eta)) settings.eta = eta;
+  const eta = values.get("Sampler") === "DDIM" ? values.get(ETA_DDIM) : undefined;
+  if (eta !== undefined && isValid("eta", eta)) settings.eta = eta;
   return settings;
 }
 

@@ -53,6 +53,42 @@ export function following(form, before, last, random) {
   return { ...form, [field]: seed };
 }
 
+/** Settings of one picture after the other, from a form that may change meanwhile. */
+export class Series {
+  /** The form after the last picture was begun. @type {Settings | null} */ #shown = null;
+  /** Settings of the last picture. @type {Settings | null} */ last = null;
+
+  /**
+   * The settings of the next picture. Shows its seed in the form.
+   * @param {import("./form.js").SettingsForm} form
+   * @param {object} options
+   * @param {boolean} options.again it follows another one of the series
+   * @param {boolean} options.random
+   * @param {Set<string>} options.taken seeds of pictures that wait
+   * @returns {Settings}
+   */
+  next(form, { again, random, taken }) {
+    const { last } = this;
+    const shown = this.#shown;
+    if (!again || !last || !shown) {
+      form.useSeed(taken);
+      this.last = drawn(form.settings);
+    } else {
+      // The visitor may be typing: then the settings of the last picture hold.
+      const { seed, variation_seed } = shown;
+      const now = form.isValid({ quietly: true })
+        ? form.settings
+        : { ...last, seed, variation_seed };
+      // Another model ends the series. Its name may not be complete.
+      const { model, prediction } = last;
+      this.last = { ...following(now, shown, last, random), model, prediction };
+      if (form.settings.seed === seed) form.followSeed(this.last.seed);
+    }
+    this.#shown = form.settings;
+    return this.last;
+  }
+}
+
 /** The settings of a slight variation of a picture. @param {Settings} settings of the picture */
 export const variationOf = ({ seed }) => ({
   seed,

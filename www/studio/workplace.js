@@ -24,7 +24,7 @@ import { fieldOf } from "./settings.js";
 import { belongsTo, commandOf, isText, ShortcutSheet, stepped } from "./shortcuts.js";
 import { partOf } from "./status-view.js";
 import { UndoHistory } from "./undo.js";
-import { drawn, following, seriesOf, variationOf } from "./variations.js";
+import { Series, seriesOf, variationOf } from "./variations.js";
 
 /** @typedef {import("./form.js").SettingsForm} SettingsForm */
 /** @typedef {import("./picture-view.js").Frame} Frame */
@@ -82,8 +82,8 @@ export class Workplace {
     add: (again) => this.#addNext(again),
     onChange: () => this.#views?.tools.showForever(this.#forever),
   });
-  /** The last run of "Forever", and the form after it was begun. */
-  #series = /** @type {{last: Settings, form: Settings} | null} */ (null);
+  /** The variation seed of the last picture. */ #variation = "";
+  #series = new Series();
   /** The run in progress was begun before, and the engine crashed. */ retrying = false;
 
   /** @param {Host} host */
@@ -225,7 +225,12 @@ export class Workplace {
     // A comparison is about the picture there is: the same seed again.
     if (!compare && !wall) form.useSeed(this.#own.queue.seeds);
     this.#host.onSeed();
-    const { settings } = form;
+    // So it is with a variation seed that was left open.
+    const again = (compare || wall) && form.settings.variation_seed === "";
+    const settings = {
+      ...form.settings,
+      ...(again && this.#variation && { variation_seed: this.#variation }),
+    };
     const count = compare || wall ? 1 : tools.count;
     void this.#own.prompts.use(settings.prompt, settings.negative_prompt);
     this.#own.queue.add(
@@ -237,17 +242,14 @@ export class Workplace {
   /** Adds the next run of "Forever". @param {boolean} again it follows another one */
   #addNext(again) {
     const { form, tools } = /** @type {Views} */ (this.#views);
-    const before = again ? this.#series : null;
-    if (!before) form.useSeed(this.#own.queue.seeds);
-    // The visitor may be typing: then the settings of the last picture hold.
-    const now = before && !form.isValid({ quietly: true }) ? before.last : form.settings;
-    const { model, prediction } = before?.last ?? now;
-    const next = before ? following(now, before.form, before.last, tools.random) : drawn(now);
-    const settings = { ...next, model, prediction };
-    form.followSeed(settings.seed);
-    this.#series = { last: settings, form: form.settings };
+    const { last } = this.#series;
+    const options = { again, random: tools.random, taken: this.#own.queue.seeds };
+    const settings = this.#series.next(form, options);
+    if (again) this.#undo.follow(form.settings);
     this.#host.onSeed();
-    void this.#own.prompts.use(settings.prompt, settings.negative_prompt);
+    const { prompt, negative_prompt: negative } = settings;
+    if (!again || prompt !== last?.prompt || negative !== last.negative_prompt)
+      void this.#own.prompts.use(prompt, negative);
     const [id] = this.#own.queue.add([settings], "picture");
     return id;
   }
@@ -327,6 +329,7 @@ export class Workplace {
       await Promise.resolve();
     }
     this.#cancelling = false;
+    this.#variation = settings.variation_seed;
     this.retrying = tries > 1;
     /** @type {Outcome} */
     let outcome = "made";
