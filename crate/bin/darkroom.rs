@@ -6,6 +6,7 @@ mod additions;
 mod args;
 mod batch;
 mod generate;
+mod guidance;
 mod models;
 mod output;
 mod progress_bar;

@@ -16,6 +16,7 @@ use darkroom::{Generation, LoadOptions, Picture, Pipeline, Request, Result, Runt
 use crate::additions::{Additions, embeddings, loras};
 use crate::args::{DeviceChoice, Generate};
 use crate::batch::{Files, files};
+use crate::guidance::guidance;
 use crate::output::{Outputs, latents_file, png};
 use crate::progress_bar::ProgressBar;
 use crate::tuning_cache;
@@ -233,6 +234,7 @@ fn report(run: &Finished) -> Result<serde_json::Value> {
         "steps": request.steps,
         "calls": generation.calls(),
         "guidance_scale": request.guidance_scale,
+        "guidance": guidance(request, generation),
         "clip_skip": generation.clip_skip(),
         "prompt_syntax": request.prompt_syntax.to_string(),
         "rng": request.rng.to_string(),
