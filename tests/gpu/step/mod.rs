@@ -3,6 +3,7 @@
 
 mod counts;
 mod guidance;
+mod inspect;
 mod pictures;
 mod random_model;
 mod records;
