@@ -15,6 +15,7 @@ use darkroom::{ModelInfo, Precision, PredictionSetting, Request};
 use crate::additions::{EmbeddingArg, LoraArg};
 use crate::batch::VariationArg;
 use crate::guidance::GuidanceArgs;
+use crate::study::StudyArgs;
 
 #[derive(Parser)]
 #[command(version, about = "Stable Diffusion with negative prompts")]
@@ -199,7 +200,7 @@ pub struct Generate {
     /// Decode the picture in tiles: auto (where it does not fit in memory), always or never
     #[arg(long, alias = "vae-tiles", default_value_t)]
     pub vae_tiling: VaeTiling,
-    /// File for the picture (PNG); - writes it to standard output
+    /// File for the picture (PNG); - writes it to standard output; with --ablate a folder
     #[arg(long)]
     pub out: PathBuf,
     /// File for the final latent (safetensors, f32, [1, 4, h/8, w/8])
@@ -211,6 +212,8 @@ pub struct Generate {
     /// Use Burn's own operations instead of Darkroom's, for comparison
     #[arg(long)]
     pub stock: bool,
+    #[command(flatten)]
+    pub study: StudyArgs,
 }
 
 impl Generate {

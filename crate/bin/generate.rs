@@ -58,6 +58,52 @@ pub async fn generate(args: &Generate) -> Result<()> {
     let mut seconds = Seconds::default();
     let begin = Instant::now();
     let files = files(args)?;
+    args.study.make_folders()?;
+    let Loaded {
+        pipeline,
+        kernel_tiling,
+        warnings,
+    } = load(args, &bar).await?;
+    seconds.load = begin.elapsed().as_secs_f64();
+
+    let request = args.request(&pipeline.info()?);
+    let mut run = Finished {
+        pipeline,
+        made: Vec::new(),
+        last: None,
+        kernel_tiling,
+        seconds,
+        warnings,
+    };
+    let count = files.len();
+    for (index, files) in (0..).zip(files) {
+        let title = match count {
+            1 => String::new(),
+            _ => format!("picture {} of {count}, ", index + 1),
+        };
+        run.make(args, request.numbered(index), files, &bar, &title)
+            .await?;
+    }
+    bar.end();
+    if args.json {
+        println!("{}", report(&run)?);
+    }
+    Ok(())
+}
+
+/// A model on its device.
+pub struct Loaded {
+    pub pipeline: Rc<Pipeline>,
+    kernel_tiling: Option<ChosenTiling>,
+    /// Warnings of the device and the model, which were shown.
+    warnings: Vec<String>,
+}
+
+/// Loads the model that `args` name, with its additions, on the device that they name.
+///
+/// # Errors
+/// Those of the engine and of the places.
+pub async fn load(args: &Generate, bar: &Rc<ProgressBar>) -> Result<Loaded> {
     // The model's location first: a typing error there should not cost the set-up of a GPU.
     let notices = Rc::new(RefCell::new(Vec::new()));
     let source = locate::open_with(
@@ -83,39 +129,20 @@ pub async fn generate(args: &Generate) -> Result<()> {
     };
     let mut pipeline = Pipeline::load(&*source, &runtime, options).await?;
     pipeline.set_embeddings(&additions.words)?;
-    seconds.load = begin.elapsed().as_secs_f64();
     warnings.extend_from_slice(pipeline.warnings());
     bar.warn(&warnings);
-
-    let request = args.request(&pipeline.info()?);
-    let mut run = Finished {
+    Ok(Loaded {
         pipeline,
-        made: Vec::new(),
-        last: None,
         kernel_tiling,
-        seconds,
         warnings,
-    };
-    let count = files.len();
-    for (index, files) in (0..).zip(files) {
-        let title = match count {
-            1 => String::new(),
-            _ => format!("picture {} of {count}, ", index + 1),
-        };
-        run.make(request.numbered(index), files, &bar, &title)
-            .await?;
-    }
-    bar.end();
-    if args.json {
-        println!("{}", report(&run)?);
-    }
-    Ok(())
+    })
 }
 
 impl Finished {
     /// Makes the picture of `request` and writes its `files`. `title` begins the progress text.
     async fn make(
         &mut self,
+        args: &Generate,
         request: Request,
         files: Files,
         bar: &ProgressBar,
@@ -125,6 +152,9 @@ impl Finished {
         self.last = None;
         let start = Instant::now();
         let mut generation = self.pipeline.start(&request).await?;
+        if args.study.is_recorded() {
+            generation.record();
+        }
         check_room(outputs, &generation, &self.pipeline)?;
         let encoded = Instant::now();
         self.warn(generation.warnings(), bar);
@@ -140,9 +170,10 @@ impl Finished {
         let decoded = decoding.elapsed();
         // Steps and decoding may have added warnings.
         self.warn(generation.warnings(), bar);
-        bar.end();
         let out = &outputs.picture;
         out.write(&png(&picture, out.shown())?)?;
+        args.study.write(&mut generation, &picture, bar).await?;
+        bar.end();
         let [encode, sample] = [encoded - start, sampled - encoded];
         eprintln!(
             "{}: {}×{}, {:.1} s",

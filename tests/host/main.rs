@@ -11,6 +11,7 @@ mod command;
 mod cpu_ops;
 mod embedding;
 mod guidance;
+mod inspect;
 mod limits;
 mod lora;
 mod memory;
@@ -27,8 +28,10 @@ mod schedules;
 mod seeds;
 mod shaders;
 mod single_file;
+mod study;
 #[path = "../support/mod.rs"]
 mod support;
+mod token_maps;
 mod tokens;
 mod tuning;
 mod vae_tiles;

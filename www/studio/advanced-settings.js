@@ -30,7 +30,7 @@ export const ADVANCED = /** @satisfies {Record<string, Setting>} */ ({
     type: "whole",
     neutral: "",
     min: 1,
-    max: 12,
+    max: 32,
     infotext: "Clip skip",
     description: "Last layer of the text encoder that is read, counted from the end as A1111 does",
   },

@@ -11,7 +11,7 @@ import { fieldOf, randomSeed } from "./settings.js";
  * @property {import("./model-switch.js").ModelSwitch} models
  * @property {(options: {compare?: boolean, wall?: boolean}) => void} make
  * @property {() => void} cancel
- * @property {() => void} openModels opens the dialog of downloaded models
+ * @property {() => void} openModels opens the shelf of models
  * @property {(field?: import("./settings.js").Field) => void} changed `field`: typed in
  * @property {() => void} hideProblem
  */
@@ -29,7 +29,8 @@ export function listenToForm(element, host) {
   element.addEventListener("input", ({ target }) => {
     const input = /** @type {HTMLInputElement} */ (target);
     host.form().apply(input);
-    host.changed(fieldOf(input.name || input.dataset.slider || ""));
+    const { slider = "", switch: box = "" } = input.dataset;
+    host.changed(fieldOf(input.name || slider || box));
   });
   element.addEventListener("change", ({ target }) => {
     const { name } = /** @type {HTMLInputElement} */ (target);
@@ -45,7 +46,6 @@ function press({ act, remedy }, host) {
   const form = host.form();
   if (act === "cancel") host.cancel();
   if (act === "compare" || act === "wall") host.make({ [act]: true });
-  if (act === "change-model") form.focus("model");
   if (act === "new-seed") {
     form.newSeed();
     host.changed();
@@ -66,6 +66,7 @@ function press({ act, remedy }, host) {
       form.fill({ device: "cpu" });
       host.changed();
     },
+    openShelf: () => host.openModels(),
     focusModel: () => form.focus("model"),
     hide: () => host.hideProblem(),
   });

@@ -1,6 +1,8 @@
 // @ts-check
 /** German texts. */
 import { gallery } from "./gallery.js";
+import { library } from "./library.js";
+import { models } from "./models.js";
 import { noise } from "./noise.js";
 import { page } from "./page.js";
 import { problems } from "./problems.js";
@@ -8,4 +10,4 @@ import { stage } from "./stage.js";
 import { studio } from "./studio.js";
 
 /** @type {typeof import("../en/index.js").en} */
-export const de = { gallery, noise, page, problems, stage, studio };
+export const de = { gallery, library, models, noise, page, problems, stage, studio };
