@@ -105,6 +105,8 @@ const SHELL = [
   "studio/gallery-actions.js",
   "studio/gallery.css",
   "studio/gallery.js",
+  "studio/group.js",
+  "studio/groups.js",
   "studio/infotext.js",
   "studio/live-notes.js",
   "studio/model-names.js",
@@ -183,7 +185,7 @@ const SHELL = [
  */
 const COPIES = {};
 /** Cached after their first use: the vocabulary has 1.4 MB, and most visitors need neither. */
-const WHEN_USED = ["vocab/", "catalogue.json", "studio/shelf"];
+const WHEN_USED = ["vocab/", "catalogue.json", "studio/shelf", "studio/expert-panel.js"];
 const EDITION = "darkroom-shell-";
 /**
  * Cache of notes: the edition of each open page and worker, and the newest edition. Notes are small

@@ -81,7 +81,7 @@ pub async fn generate(args: &Generate) -> Result<()> {
             1 => String::new(),
             _ => format!("picture {} of {count}, ", index + 1),
         };
-        run.make(args, request.numbered(index), files, &bar, &title)
+        run.make(request.numbered(index), files, args, (&bar, &title))
             .await?;
     }
     bar.end();
@@ -139,14 +139,14 @@ pub async fn load(args: &Generate, bar: &Rc<ProgressBar>) -> Result<Loaded> {
 }
 
 impl Finished {
-    /// Makes the picture of `request` and writes its `files`. `title` begins the progress text.
+    /// Makes the picture of `request` and writes its `files`, and what `args` ask to record.
+    /// `title` begins the text of the progress bar.
     async fn make(
         &mut self,
-        args: &Generate,
         request: Request,
         files: Files,
-        bar: &ProgressBar,
-        title: &str,
+        args: &Generate,
+        (bar, title): (&ProgressBar, &str),
     ) -> Result<()> {
         let outputs = &files.outputs;
         self.last = None;
@@ -170,6 +170,7 @@ impl Finished {
         let decoded = decoding.elapsed();
         // Steps and decoding may have added warnings.
         self.warn(generation.warnings(), bar);
+        bar.end();
         let out = &outputs.picture;
         out.write(&png(&picture, out.shown())?)?;
         args.study.write(&mut generation, &picture, bar).await?;

@@ -362,6 +362,9 @@ describe("models on the page", () => {
       /moves toward the negative prompt/,
     );
     assert.equal(await studio.page.locator("[data-note=guidance-scale]").innerText(), "");
+    await studio.page.locator("[data-part=expert-fold] summary").click();
+    await studio.page.locator("#clip-skip").waitFor();
+    assert.equal(await studio.page.locator("#clip-skip").getAttribute("placeholder"), "1");
     await studio.fill({ clip_skip: "40" });
     assert.match(await studio.page.locator("[data-note=clip-skip]").innerText(), /40|1 to/);
     assert.deepEqual(studio.errors, []);

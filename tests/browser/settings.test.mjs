@@ -91,13 +91,6 @@ test("advanced settings have the engine's names and types in the request", () =>
   assert.deepEqual(fromFragment(toFragment(settings, ADVANCED_DEFAULTS)).rng, "philox");
 });
 
-test("a variation seed is sent with a strength, as 0 where it is left open", () => {
-  const request = (/** @type {object} */ some) => requestOf(complete({ ...SETTINGS, ...some }));
-  assert.deepEqual(request({ variation_seed: "9" }), requestOf(SETTINGS));
-  const open = request({ variation_strength: "0.1" });
-  assert.deepEqual([open.variation_seed, open.variation_strength], ["0", 0.1]);
-});
-
 test("sampler and schedule type are apart, and the one name of earlier versions is read", () => {
   const karras = model({ default_sampler: "dpm++2m-karras", default_schedule: "karras" });
   const plain = model({ default_sampler: "pndm", default_schedule: "model" });
@@ -142,6 +135,13 @@ test("progress counts calls, and names the step they belong to", () => {
   assert.deepEqual(of(3, 3), [0, 1, 2, 3]);
   assert.deepEqual(of(3, 5), [0, 0, 1, 1, 2, 3], "two calls in a step, one in the last");
   assert.deepEqual(of(3, 4), [0, 0, 1, 2, 3], "two calls in the first step");
+});
+
+test("a variation seed is sent with a strength, as 0 where it is left open", () => {
+  const request = (/** @type {object} */ some) => requestOf(complete({ ...SETTINGS, ...some }));
+  assert.deepEqual(request({ variation_seed: "9" }), requestOf(SETTINGS));
+  const open = request({ variation_strength: "0.1" });
+  assert.deepEqual([open.variation_seed, open.variation_strength], ["0", 0.1]);
 });
 
 test("values of advanced settings that are out of range are named", () => {

@@ -60,8 +60,12 @@ export class Studio {
   /** Opens the settings, if they are folded over a field. @param {Locator} field */
   async unfold(field) {
     await field.evaluate((element) => {
-      let fold = element.closest("details");
-      for (; fold; fold = fold.parentElement?.closest("details") ?? null) fold.open = true;
+      for (
+        let at = element.closest("details");
+        at;
+        at = at.parentElement?.closest("details") ?? null
+      )
+        at.open = true;
     });
   }
 

@@ -11,6 +11,7 @@ import { FileInput } from "./file-input.js";
 import { rememberFold } from "./fold.js";
 import { SettingsForm } from "./form.js";
 import { listenToForm } from "./form-events.js";
+import { attachGroups } from "./groups.js";
 import { LiveNotes } from "./live-notes.js";
 import { modelNames } from "./model-names.js";
 import { ModelSwitch } from "./model-switch.js";
@@ -311,6 +312,7 @@ export class DarkroomStudio extends SettingElement {
 
   /** @param {boolean} declared visitors may have typed into the form already */
   #buildForm(declared) {
+    attachGroups(this.#form);
     const { steps: _, guidance_scale: __, ...attributes } = settingsOfAttributes(this);
     const form = new SettingsForm(this.#form, (model) => ({
       ...ownDefaults(this, model),
@@ -385,6 +387,7 @@ export class DarkroomStudio extends SettingElement {
       models: this.#switch,
       make: (options) => this.#make(options),
       cancel: () => this.#work.cancel(),
+      fill: (settings) => this.#fill(settings),
       openModels: () => void this.#shelf.open(),
       changed: (field) => this.#changed(field),
       hideProblem: () => this.#shown.showProblem(null),

@@ -20,9 +20,12 @@ function stored(key) {
  * Opens the settings, and the folds within them, if they were open last, and keeps what the visitor
  * does.
  * @param {HTMLDetailsElement} fold
+ * @param {object} [options] of another fold than the settings
+ * @param {string} [options.key] its name in the browser's storage
+ * @param {boolean} [options.open] it is open on a first visit
  */
-export function rememberFold(fold) {
-  remember(fold, STORED, matchMedia(ROOMY).matches);
+export function rememberFold(fold, { key = STORED, open = matchMedia(ROOMY).matches } = {}) {
+  remember(fold, key, open);
   const inner = /** @type {NodeListOf<HTMLDetailsElement>} */ (
     fold.querySelectorAll("details[data-fold]")
   );
@@ -45,4 +48,10 @@ function remember(fold, key, first) {
       // Without storage the next visit begins with the default.
     }
   });
+}
+
+/** Opens all folds around an element. @param {Element} element */
+export function unfold(element) {
+  let fold = element.closest("details");
+  for (; fold; fold = fold.parentElement?.closest("details") ?? null) fold.open = true;
 }

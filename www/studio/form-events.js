@@ -11,6 +11,7 @@ import { fieldOf, randomSeed } from "./settings.js";
  * @property {import("./model-switch.js").ModelSwitch} models
  * @property {(options: {compare?: boolean, wall?: boolean}) => void} make
  * @property {() => void} cancel
+ * @property {(settings: Partial<import("./settings.js").Settings>) => void} fill
  * @property {() => void} openModels opens the shelf of models
  * @property {(field?: import("./settings.js").Field) => void} changed `field`: typed in
  * @property {() => void} hideProblem
@@ -42,8 +43,9 @@ export function listenToForm(element, host) {
 }
 
 /** @param {DOMStringMap} data of a button @param {Host} host */
-function press({ act, remedy }, host) {
+function press({ act, fill, remedy }, host) {
   const form = host.form();
+  if (fill) host.fill(JSON.parse(fill));
   if (act === "cancel") host.cancel();
   if (act === "compare" || act === "wall") host.make({ [act]: true });
   if (act === "new-seed") {

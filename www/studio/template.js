@@ -5,9 +5,10 @@
  * style sheet finds them by `part`.
  */
 import { strings } from "../strings/index.js";
+import { groupTemplates } from "./groups.js";
 import { noiseFold, seed } from "./noise-template.js";
 import { language, prompts } from "./prompt-template.js";
-import { expertFields, samplerFields } from "./sampler-template.js";
+import { samplerFields } from "./sampler-template.js";
 import { formTools, galleryTemplate, queueTemplate, workDialogs } from "./work-template.js";
 
 /**
@@ -152,7 +153,7 @@ function settings() {
       ${model()}
       ${prediction()}
       ${language()}
-      ${expertFields()}
+      ${groupTemplates()}
       ${noiseFold()}
     </div>
   </details>`;

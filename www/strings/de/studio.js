@@ -45,6 +45,8 @@ const actions = {
 
 const settings = {
   title: "Einstellungen",
+  reset: "Zurücksetzen",
+  resetGroup: (/** @type {string} */ title) => `Zurücksetzen: ${title}`,
   seed: "Seed",
   newSeed: "Neuer zufälliger Seed",
   lock: "Fest",

@@ -45,6 +45,8 @@ const actions = {
 
 const settings = {
   title: "Settings",
+  reset: "Reset",
+  resetGroup: (/** @type {string} */ title) => `Reset: ${title}`,
   seed: "Seed",
   newSeed: "New random seed",
   lock: "Lock",
