@@ -17,6 +17,7 @@ import { modelNames } from "./model-names.js";
 import { ModelSwitch } from "./model-switch.js";
 import { frameOfFile, pictureFile, settingsOfFile } from "./picture-file.js";
 import { download } from "./png.js";
+import { PromptLanguage } from "./prompt-language.js";
 import { makeRun, until } from "./run.js";
 import { SessionView } from "./session-view.js";
 import {
@@ -277,10 +278,12 @@ export class DarkroomStudio extends SettingElement {
     const status = new StatusView(root);
     const linked = Object.keys({ ...this.#early, ...this.#link }).length > 0;
     const form = this.#buildForm(declared);
+    const language = new PromptLanguage(root, form, () => this.#changed());
     this.#views = {
       status,
       form,
-      notes: new LiveNotes(this.#session, form, status),
+      notes: new LiveNotes(this.#session, form, language, status),
+      language,
       pictures: this.#buildStage(root),
       work: this.#work,
     };
@@ -449,6 +452,7 @@ export class DarkroomStudio extends SettingElement {
   #changed(field) {
     this.#views.form.review();
     this.#work.changed(field);
+    this.#views.language.review();
     this.#views.notes.soon();
     this.#views.pictures.describe(this.settings.model, this.#showcase);
     emit(this, "settings", this.settings);

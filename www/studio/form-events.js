@@ -1,7 +1,7 @@
 // @ts-check
 /** Answers of the form's fields and buttons. */
 import { useRemedy } from "./remedies.js";
-import { fieldOf } from "./settings.js";
+import { fieldOf, randomSeed } from "./settings.js";
 
 /**
  * @typedef {object} Host
@@ -30,7 +30,8 @@ export function listenToForm(element, host) {
   element.addEventListener("input", ({ target }) => {
     const input = /** @type {HTMLInputElement} */ (target);
     host.form().apply(input);
-    host.changed(fieldOf(input.name || input.dataset.slider || ""));
+    const { slider = "", switch: box = "" } = input.dataset;
+    host.changed(fieldOf(input.name || slider || box));
   });
   element.addEventListener("change", ({ target }) => {
     const { name } = /** @type {HTMLInputElement} */ (target);
@@ -49,6 +50,10 @@ function press({ act, fill, remedy }, host) {
   if (act === "compare" || act === "wall") host.make({ [act]: true });
   if (act === "new-seed") {
     form.newSeed();
+    host.changed();
+  }
+  if (act === "new-variation-seed") {
+    form.fill({ variation_seed: randomSeed() });
     host.changed();
   }
   if (act === "models") host.openModels();

@@ -6,36 +6,10 @@
  */
 import { strings } from "../strings/index.js";
 import { groupTemplates } from "./groups.js";
+import { noiseFold, seed } from "./noise-template.js";
+import { language, prompts } from "./prompt-template.js";
 import { samplerFields } from "./sampler-template.js";
 import { formTools, galleryTemplate, queueTemplate, workDialogs } from "./work-template.js";
-
-const dieIcon = `
-  <svg viewBox="0 0 20 20" aria-hidden="true">
-    <rect x="2.5" y="2.5" width="15" height="15" rx="3.5"/>
-    <g class="pips">
-      <circle cx="6.6" cy="6.6" r="1.3"/><circle cx="13.4" cy="6.6" r="1.3"/>
-      <circle cx="10" cy="10" r="1.3"/>
-      <circle cx="6.6" cy="13.4" r="1.3"/><circle cx="13.4" cy="13.4" r="1.3"/>
-    </g>
-  </svg>`;
-
-/**
- * @param {string} name
- * @param {string} title
- * @param {string} hint
- * @param {string} placeholder
- */
-const prompt = (name, title, hint, placeholder) => `
-  <div class="prompt ${name}">
-    <div class="prompt-head">
-      <label for="${name}">${title} <span class="hint">${hint}</span></label>
-      <span class="tokens" id="${name}-tokens" data-for="${name}"></span>
-    </div>
-    <textarea id="${name}" name="${name}" rows="2" spellcheck="false" autocapitalize="off"
-      part="field" placeholder="${placeholder}" aria-describedby="${name}-tokens ${name}-note"
-      ></textarea>
-    <p class="note" id="${name}-note" data-note="${name}"></p>
-  </div>`;
 
 /**
  * @param {string} name
@@ -60,16 +34,6 @@ const side = (name, label, placeholder) => `
 /** @param {string} value @param {string} title */
 const device = (value, title) =>
   `<label><input type="radio" name="device" value="${value}"><span>${title}</span></label>`;
-
-function prompts() {
-  const t = strings().studio.prompts;
-  return `
-  <div class="prompts" part="prompts">
-    ${prompt("prompt", t.prompt, t.promptHint, t.promptExample)}
-    ${prompt("negative-prompt", t.negative, t.negativeHint, t.negativeExample)}
-    <slot name="words"></slot>
-  </div>`;
-}
 
 /** The model in a line: what it draws, and the way to another one. */
 function modelLine() {
@@ -107,25 +71,6 @@ const problem = () => `
     <p class="advice"></p>
     <p class="remedies"></p>
   </section>`;
-
-function seed() {
-  const t = strings().studio.settings;
-  return `
-  <div class="field seed">
-    <label for="seed">${t.seed}</label>
-    <div class="row">
-      <input id="seed" name="seed" inputmode="numeric" autocomplete="off" spellcheck="false"
-        part="field" aria-describedby="seed-note">
-      <button type="button" class="icon" part="button" data-act="new-seed"
-        aria-label="${t.newSeed}" title="${t.newSeed}">${dieIcon}</button>
-      <label class="switch" title="${t.lockTitle}"
-        ><input type="checkbox" data-part="lock" aria-label="${t.lockSeed}"
-        ><span>${t.lock}</span></label>
-    </div>
-    <p class="note" id="seed-note" data-note="seed"></p>
-    <p class="report" data-part="seed-state" aria-live="polite"></p>
-  </div>`;
-}
 
 function size() {
   const t = strings().studio.settings;
@@ -207,7 +152,9 @@ function settings() {
       ${devices()}
       ${model()}
       ${prediction()}
+      ${language()}
       ${groupTemplates()}
+      ${noiseFold()}
     </div>
   </details>`;
 }
