@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use darkroom::config::{FinalSigma, TimestepSpacing};
 use darkroom::device::memory::tiling::VaeTiling;
 use darkroom::device::tuning::TilingChoice;
-use darkroom::sampling::{Rng, SamplerName, ScheduleKind};
+use darkroom::sampling::{Nag, Rng, SamplerName, ScheduleKind};
 use darkroom::text::prompt::PromptSyntax;
 use darkroom::text::prompt::emphasis::Emphasis;
 use darkroom::text::tokenizer::LongPrompt;
@@ -109,10 +109,20 @@ pub struct Generate {
     /// Sampling steps [default: the model's own: 20, fewer for LCM and SD-Turbo]
     #[arg(long, allow_negative_numbers = true)]
     pub steps: Option<usize>,
-    /// Guidance scale, 0 to 100; at 1 the negative prompt has no effect [default: the model's own:
-    /// 7.5, 8 for LCM, 1 for SD-Turbo]
+    /// Guidance scale, 0 to 100; at 1 the negative prompt has no effect without --nag [default: the
+    /// model's own: 7.5, 8 for LCM, 1 for SD-Turbo]
     #[arg(long, alias = "guidance", allow_negative_numbers = true)]
     pub guidance_scale: Option<f64>,
+    /// Normalized attention guidance (NAG): the negative prompt acts within the attention to the
+    /// prompt, at guidance scale 1 and with LCM and SD-Turbo too; 0 to 100, at most 1 is off
+    #[arg(long = "nag", value_name = "SCALE", default_value_t = 0.0, allow_negative_numbers = true)]
+    pub nag_scale: f64,
+    /// Largest growth of an attention's norm by NAG, 0 to 100
+    #[arg(long, value_name = "TAU", default_value_t = Nag::TAU, allow_negative_numbers = true)]
+    pub nag_tau: f64,
+    /// Share of the guided attention in NAG's result, 0 to 1
+    #[arg(long, value_name = "ALPHA", default_value_t = Nag::ALPHA, allow_negative_numbers = true)]
+    pub nag_alpha: f64,
     /// euler, euler-a, heun, dpm2, dpm2-a, lms, ddim, ddpm, pndm, dpm++2m, dpm++2m-sde,
     /// dpm++3m-sde, dpm++sde, dpm++2s, dpm++2s-a, deis, unipc, lcm or tcd, also as A1111 writes
     /// them and with a schedule type behind [default: the model's own]
@@ -192,6 +202,9 @@ impl Generate {
             guidance_scale: self
                 .guidance_scale
                 .unwrap_or(defaults.default_guidance_scale),
+            nag_scale: self.nag_scale,
+            nag_tau: self.nag_tau,
+            nag_alpha: self.nag_alpha,
             sampler: self.sampler,
             schedule: self.schedule,
             timestep_spacing: self.timestep_spacing,

@@ -16,7 +16,7 @@ use burn::tensor::{DType, Tensor};
 use burn_flex::FlexTensor;
 
 use super::fake::{fake_tensor, primitive};
-use super::{Attention, Conv3x3, GroupNorm, Linear, Ops};
+use super::{Attention, Conv3x3, GroupNorm, Linear, NagImage, Ops};
 use crate::config::Activation;
 
 /// Entry of the record.
@@ -143,6 +143,12 @@ impl Ops for Counting {
 
     fn attention(&self, args: Attention) -> Tensor<3> {
         self.like(&args.q)
+    }
+
+    fn attention_with_nag(&self, args: Attention, _nag: NagImage) -> Tensor<3> {
+        // The guided image attends to the negative prompt too.
+        let [n, t, c] = args.q.dims();
+        self.tensor([n + 1, t, c], args.q.dtype()).narrow(0, 0, n)
     }
 
     fn group_norm(&self, args: GroupNorm) -> Tensor<4> {

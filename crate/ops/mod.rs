@@ -19,6 +19,7 @@ use burn::tensor::activation::silu;
 use burn::tensor::{Device, Tensor};
 
 use crate::config::Activation;
+use crate::sampling::Nag;
 use gpu::{DeviceLatent, DeviceLatentInit, DryRun};
 
 pub(crate) mod counting;
@@ -119,6 +120,18 @@ pub struct Attention {
     pub causal: bool,
 }
 
+/// An image that normalized attention guidance moves away from a negative prompt, within the
+/// attention to the prompts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NagImage {
+    /// Index of the image, which attends to its own prompt.
+    pub image: usize,
+    /// Index of the negative prompt among the prompts.
+    pub prompt: usize,
+    /// Settings.
+    pub nag: Nag,
+}
+
 /// Hot operations. Results have the element type of their input; sums, norms and softmax are
 /// computed in f32.
 pub trait Ops {
@@ -131,6 +144,12 @@ pub trait Ops {
     fn geglu(&self, x: Tensor<3>, weight: &Tensor<2>, bias: &Tensor<1>) -> Tensor<3>;
     /// Attention; `[n, t, heads·d]`. Never holds more than [`MAX_SCORES`] scores at once.
     fn attention(&self, args: Attention) -> Tensor<3>;
+    /// Attention of n images to prompts, one of them with normalized attention guidance;
+    /// `[n, t, heads·d]`. Keys and values are of n prompts or more, of which the last n belong to
+    /// the images.
+    fn attention_with_nag(&self, args: Attention, nag: NagImage) -> Tensor<3> {
+        stock::attention_with_nag(&|args| self.attention(args), args, nag)
+    }
     /// GroupNorm; `[n, h, w, c+c']`.
     fn group_norm(&self, args: GroupNorm) -> Tensor<4>;
     /// LayerNorm over the last dimension of `[n, t, c]`.

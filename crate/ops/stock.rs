@@ -5,7 +5,7 @@ use burn::tensor::activation::{gelu, sigmoid, silu, softmax};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Int, Tensor, module};
 
-use super::{Attention, Conv3x3, GroupNorm, Linear, MAX_SCORES, Ops};
+use super::{Attention, Conv3x3, GroupNorm, Linear, MAX_SCORES, NagImage, Ops};
 use crate::config::Activation;
 
 /// Burn's own operations, on any device.
@@ -134,6 +134,35 @@ impl Ops for Stock {
         let x = x * weight.clone().unsqueeze() + bias.clone().unsqueeze();
         x.cast(dtype)
     }
+}
+
+/// Implements [`Ops::attention_with_nag`] by `attention` and Burn's element-wise operations.
+pub(super) fn attention_with_nag(
+    attention: &dyn Fn(Attention) -> Tensor<3>,
+    args: Attention,
+    guided: NagImage,
+) -> Tensor<3> {
+    let NagImage { image, prompt, nag } = guided;
+    let ([n, t, c], prompts) = (args.q.dims(), args.k.dims()[0]);
+    let part = |q: Tensor<3>, first: usize, count: usize| Attention {
+        q,
+        k: args.k.clone().narrow(0, first, count),
+        v: args.v.clone().narrow(0, first, count),
+        ..args
+    };
+    let z = attention(part(args.q.clone(), prompts - n, n));
+    let negative = attention(part(args.q.clone().narrow(0, image, 1), prompt, 1));
+    let dtype = z.dtype();
+    let positive = z.clone().narrow(0, image, 1).cast(DType::F32);
+    let negative = negative.cast(DType::F32);
+    let away = positive.clone() * nag.scale - negative * (nag.scale - 1.0);
+    let norm = |x: &Tensor<3>| x.clone().abs().sum_dim(2);
+    let limit = norm(&positive) * nag.tau;
+    // min(ρ, τ)/ρ; the divisor is never zero.
+    let shrink = limit.clone() / norm(&away).max_pair(limit).clamp_min(f32::MIN_POSITIVE);
+    let shrink = shrink * nag.alpha;
+    let guided = away * shrink + positive * (1.0 - nag.alpha);
+    z.slice_assign([image..image + 1, 0..t, 0..c], guided.cast(dtype))
 }
 
 /// The text encoder's activation in Burn's element-wise operations.

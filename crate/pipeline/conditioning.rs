@@ -15,13 +15,32 @@ use crate::text::prompt::PromptSyntax;
 use crate::text::prompt::chunks::Chunk;
 use crate::text::prompt::describe::problems;
 use crate::text::prompt::emphasis::{Emphasis, WeightedText};
+use crate::text::prompt::negative_weights::{negate, negated_rows};
 use crate::text::prompt::plan::{Plan, Reading};
 use crate::text::prompt::problem::Problem;
 use crate::text::prompt::tags::{self, Tagged};
+use crate::unet::{CrossAttnKv, Unet};
 
 /// Texts that are encoded in one batch. A guided run without schedules has as many, so its kernels
 /// are compiled.
 const TEXTS_AT_ONCE: usize = 2;
+
+/// Embeddings of the prompts in force.
+pub struct Context {
+    /// `[prompts, 77·k, hidden_size]`: negative, then positive; or positive alone.
+    pub embeddings: Tensor<3>,
+    /// The same with tokens of negative weight negated, where there are any: the values of the
+    /// cross-attentions are computed of these.
+    pub for_values: Option<Tensor<3>>,
+}
+
+impl Context {
+    /// Keys and values of every cross-attention.
+    pub fn cross_attn_kv(&self, unet: &Unet) -> CrossAttnKv {
+        let for_values = self.for_values.as_ref().unwrap_or(&self.embeddings);
+        unet.cross_attn_kv_with(&self.embeddings, for_values)
+    }
+}
 
 /// The prompts of a run, encoded.
 pub struct Prompts {
@@ -43,6 +62,8 @@ struct Schedule {
 struct Branch {
     plan: Plan,
     embeddings: Vec<Vec<f32>>,
+    /// Rows of negative weight of each text.
+    negated: Vec<Vec<usize>>,
 }
 
 impl Branch {
@@ -53,12 +74,9 @@ impl Branch {
 }
 
 impl Prompts {
-    /// Reads and encodes both prompts, with activations in `dtype`. At guidance scale 1 the
-    /// negative prompt has no effect, and only the positive one is encoded. Returns the embeddings
-    /// for the first call beside the prompts.
-    ///
-    /// # Shapes
-    /// → `[branches, 77·k, hidden_size]`: negative, then positive; or positive alone
+    /// Reads and encodes both prompts, with activations in `dtype`; the positive one alone where
+    /// neither guidance nor NAG uses the negative one. Returns the embeddings for the first call
+    /// beside the prompts.
     ///
     /// # Errors
     /// [`Error::Request`] for a prompt with `AND`, [`Error::File`] where the tokenizer does not fit
@@ -68,7 +86,7 @@ impl Prompts {
         request: &Request,
         dtype: DType,
         warnings: &mut Vec<String>,
-    ) -> Result<(Tensor<3>, Self)> {
+    ) -> Result<(Context, Self)> {
         let clip_skip = request
             .clip_skip
             .unwrap_or(pipeline.config().text.own_clip_skip());
@@ -86,14 +104,24 @@ impl Prompts {
         if !plans.iter().any(on_host) {
             let texts: Vec<_> = plans.iter().flat_map(|plan| &plan.texts).collect();
             let embeddings = encoder.texts(&texts)?;
-            return Ok((embeddings, Prompts { schedule: None }));
+            let context = Context {
+                embeddings,
+                for_values: None,
+            };
+            return Ok((context, Prompts { schedule: None }));
         }
         let mut branches = Vec::new();
         for plan in plans {
             let mut embeddings = encoder.on_host(&plan).await?;
             let width = pipeline.config().text.hidden_size;
             emphasize(request.emphasis, &plan, &mut embeddings, width);
-            branches.push(Branch { plan, embeddings });
+            let texts = plan.texts.iter().filter(|_| applied);
+            let negated = texts.map(|chunks| negated_rows(chunks)).collect();
+            branches.push(Branch {
+                plan,
+                embeddings,
+                negated,
+            });
         }
         let schedule = Schedule {
             in_force: branches.iter().map(|branch| branch.at(0)).collect(),
@@ -102,14 +130,14 @@ impl Prompts {
             dtype,
             width: pipeline.config().text.hidden_size,
         };
-        let embeddings = schedule.upload();
+        let context = schedule.upload();
         let schedule = Some(schedule);
-        Ok((embeddings, Prompts { schedule }))
+        Ok((context, Prompts { schedule }))
     }
 
     /// The embeddings for the U-Net call numbered `call`, if other texts are in force than at the
     /// call before.
-    pub fn change_at(&mut self, call: usize) -> Option<Tensor<3>> {
+    pub fn change_at(&mut self, call: usize) -> Option<Context> {
         let schedule = self.schedule.as_mut()?;
         let at = |branch: &Branch| branch.at(call);
         let in_force: Vec<usize> = schedule.branches.iter().map(at).collect();
@@ -123,14 +151,30 @@ impl Prompts {
 
 impl Schedule {
     /// Uploads the texts in force.
-    fn upload(&self) -> Tensor<3> {
-        let texts = self.branches.iter().zip(&self.in_force);
-        let texts = texts.map(|(branch, &text)| &branch.embeddings[text][..]);
-        let values = texts.collect::<Vec<_>>().concat();
+    fn upload(&self) -> Context {
         let branches = self.branches.len();
-        let shape = [branches, values.len() / branches / self.width, self.width];
-        let data = TensorData::new(values, shape).convert_dtype(self.dtype);
-        Tensor::from_data(data, (&self.device, self.dtype))
+        let texts = self.branches.iter().zip(&self.in_force);
+        let (mut embeddings, mut rows) = (Vec::new(), Vec::new());
+        for (branch, &text) in texts {
+            let before = embeddings.len() / self.width;
+            let negated = branch.negated.get(text).into_iter().flatten();
+            rows.extend(negated.map(|row| before + row));
+            embeddings.extend_from_slice(&branch.embeddings[text]);
+        }
+        let upload = |values: Vec<f32>| {
+            let shape = [branches, values.len() / branches / self.width, self.width];
+            let data = TensorData::new(values, shape).convert_dtype(self.dtype);
+            Tensor::from_data(data, (&self.device, self.dtype))
+        };
+        let for_values = (!rows.is_empty()).then(|| {
+            let mut negated = embeddings.clone();
+            negate(&mut negated, &rows, self.width);
+            upload(negated)
+        });
+        Context {
+            embeddings: upload(embeddings),
+            for_values,
+        }
     }
 }
 
@@ -172,9 +216,7 @@ fn read_prompts(
             )
         }));
     }
-    let embedded = pipeline.config().unet.time_cond_proj_dim.is_some();
-    let guided = request.guidance_scale != 1.0 && !embedded;
-    warnings.extend(without_effect(request, embedded).map(String::from));
+    warnings.extend(without_effect(request, pipeline).map(String::from));
     for (name, text, _) in prompts {
         warnings.extend(problem_warnings(name, text, request.prompt_syntax));
     }
@@ -183,22 +225,26 @@ fn read_prompts(
     let chunks = positive.chunks().max(negative.chunks());
     positive.pad(chunks, tokenizer);
     negative.pad(chunks, tokenizer);
-    Ok(match guided {
+    let negated = request.is_guided(pipeline.config()) || request.nag()?.is_some();
+    Ok(match negated {
         true => vec![negative, positive],
         false => vec![positive],
     })
 }
 
-/// A warning where one of the prompts has no effect. `embedded`: the U-Net reads the guidance scale
-/// itself.
-fn without_effect(request: &Request, embedded: bool) -> Option<&'static str> {
-    let negative = !request.negative_prompt.is_empty();
+/// A warning where one of the prompts has no effect.
+fn without_effect(request: &Request, pipeline: &Pipeline) -> Option<&'static str> {
+    let embedded = pipeline.config().unet.time_cond_proj_dim.is_some();
+    let negative = !request.negative_prompt.is_empty() && request.nag_scale <= 1.0;
     match request.guidance_scale {
         _ if embedded && negative => Some(
             "this model has its guidance built in (a latent consistency model): the negative \
-             prompt has no effect",
+             prompt has no effect without normalized attention guidance (NAG scale above 1)",
         ),
-        1.0 if negative => Some("at guidance scale 1 the negative prompt has no effect"),
+        1.0 if negative => Some(
+            "at guidance scale 1 the negative prompt has no effect without normalized attention \
+             guidance (NAG scale above 1)",
+        ),
         0.0 if !embedded && !request.prompt.is_empty() => {
             Some("at guidance scale 0 the prompt has no effect: the picture shows the negative one")
         }
@@ -283,17 +329,18 @@ impl Encoder<'_> {
     }
 }
 
-/// Applies the weights of `plan` to the embeddings of its texts, chunk by chunk: a mean is that of
-/// one chunk in the texts of all stages, as in the web UI.
+/// Applies the magnitudes of the weights of `plan` to the embeddings of its texts, chunk by chunk:
+/// a mean is that of one chunk in the texts of all stages, as in the web UI.
 fn emphasize(emphasis: Emphasis, plan: &Plan, embeddings: &mut [Vec<f32>], width: usize) {
+    let absolute = |chunk: &Chunk| chunk.weights.iter().map(|weight| weight.abs()).collect();
     let stages = plan.parts.iter().flat_map(|part| &part.stages);
     let mut uses = vec![0; plan.texts.len()];
     stages.for_each(|&(_, text)| uses[text] += 1);
     for index in 0..plan.chunks() {
-        let texts = plan.texts.iter().zip(embeddings.iter_mut()).zip(&uses);
+        let weights: Vec<Vec<f64>> = plan.texts.iter().map(|t| absolute(&t[index])).collect();
+        let texts = weights.iter().zip(embeddings.iter_mut()).zip(&uses);
         let mut chunks: Vec<_> = texts
-            .map(|((chunks, embeddings), &uses)| {
-                let weights = &chunks[index].weights[..];
+            .map(|((weights, embeddings), &uses)| {
                 let length = weights.len() * width;
                 WeightedText {
                     embeddings: &mut embeddings[index * length..][..length],

@@ -3,10 +3,12 @@
 
 use burn::tensor::{Tensor, TensorData};
 
+use super::conditioning::Context;
 use crate::device::read;
 use crate::error::{Error, Result};
+use crate::ops::NagImage;
 use crate::ops::gpu::{DeviceLatent, DeviceLatentInit};
-use crate::sampling::guide;
+use crate::sampling::{Nag, guide};
 use crate::sampling::update::{Arrays, Step};
 use crate::unet::{CrossAttnKv, Unet};
 
@@ -15,9 +17,12 @@ const TIMESTEP_BATCH: usize = 64;
 
 /// Start of a denoising run.
 pub struct DenoiserInput {
-    /// Embeddings `[branches, 77·k, cross_attention_dim]`: negative, then positive; or positive
-    /// alone.
-    pub prompts: Tensor<3>,
+    /// The prompts: negative, then positive; or positive alone.
+    pub prompts: Context,
+    /// Predictions of a call: of the last prompts, one each.
+    pub branches: usize,
+    /// Guidance within the attention to the last prompt, away from the first one.
+    pub nag: Option<Nag>,
     /// Scaled noise `[channels, height, width]`.
     pub latent: Vec<f32>,
     /// Shape of `latent`.
@@ -32,7 +37,10 @@ pub struct DenoiserInput {
 
 /// State of a denoising run.
 pub struct Denoiser {
+    /// Embeddings of the prompts; they name the device and the element type of all tensors.
     prompts: Tensor<3>,
+    branches: usize,
+    nag: Option<NagImage>,
     cross_attn_kv: CrossAttnKv,
     timesteps: Vec<f64>,
     guidance_scale: f64,
@@ -48,9 +56,16 @@ pub struct Denoiser {
 impl Denoiser {
     /// Starts a run, on the device where its operations allow it.
     pub fn new(unet: &Unet, input: DenoiserInput) -> Self {
+        let nag = input.nag.map(|nag| NagImage {
+            image: input.branches - 1,
+            prompt: 0,
+            nag,
+        });
         let mut run = Denoiser {
-            cross_attn_kv: unet.cross_attn_kv(&input.prompts),
-            prompts: input.prompts,
+            cross_attn_kv: input.prompts.cross_attn_kv(unet).with_nag(nag),
+            prompts: input.prompts.embeddings,
+            branches: input.branches,
+            nag,
             timesteps: input.timesteps,
             guidance_scale: input.guidance_scale,
             times: None,
@@ -60,11 +75,10 @@ impl Denoiser {
             device_latent: None,
         };
         let (times, _) = run.times(unet, 0);
-        let [branches, ..] = run.prompts.dims();
         let [channels, height, width] = run.shape;
         let init = DeviceLatentInit {
             latent: channels_last(&run.arrays.latent, channels),
-            shape: [branches, height, width, channels],
+            shape: [run.branches, height, width, channels],
             input_scale: run.input_scale,
         };
         run.device_latent = unet.ops().device_latent(init, &times);
@@ -133,7 +147,7 @@ impl Denoiser {
         time: Tensor<2>,
         step: &Step,
     ) -> Result<()> {
-        let [branches, ..] = self.prompts.dims();
+        let branches = self.branches;
         let [channels, height, width] = self.shape;
         let input = self.arrays.latent.iter();
         let input = input.map(|&x| (self.input_scale * f64::from(x)) as f32);
@@ -158,12 +172,12 @@ impl Denoiser {
     }
 
     /// Replaces the prompts for the calls that follow. `prompts` has the shape of the present ones.
-    pub fn replace_prompts(&mut self, unet: &Unet, prompts: Tensor<3>) {
+    pub fn replace_prompts(&mut self, unet: &Unet, prompts: Context) {
         if let Some(device) = &mut self.device_latent {
             device.forget_recording();
         }
-        self.cross_attn_kv = unet.cross_attn_kv(&prompts);
-        self.prompts = prompts;
+        self.cross_attn_kv = prompts.cross_attn_kv(unet).with_nag(self.nag);
+        self.prompts = prompts.embeddings;
     }
 
     /// Frees what the run holds on the device, after the last step.

@@ -84,7 +84,7 @@ impl Generation {
         let mut warnings = ineffective(kind, schedule, scheduler);
         // The model's warnings have those of its own sampler.
         warnings.retain(|warning| !pipeline.warnings().contains(warning));
-        let (embeddings, prompts) =
+        let (context, prompts) =
             Prompts::encode(&pipeline, request, dtype, &mut warnings).await?;
 
         let mut noise = Noise::new(request.rng, request.seed);
@@ -96,7 +96,9 @@ impl Generation {
             .map(|x| (x as f64 * sigma) as f32)
             .collect();
         let input = DenoiserInput {
-            prompts: embeddings,
+            prompts: context,
+            branches: 1 + usize::from(request.is_guided(pipeline.config())),
+            nag: request.nag()?,
             latent,
             shape: [channels, height, width],
             input_scale: sampler.input_scale(),

@@ -5,10 +5,10 @@ use std::fmt;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::config::{FinalSigma, SchedulerConfig, TimestepSpacing};
+use crate::config::{FinalSigma, ModelConfig, SchedulerConfig, TimestepSpacing};
 use crate::device::memory::tiling::VaeTiling;
 use crate::error::{Error, Result};
-use crate::sampling::{Rng, SamplerName, ScheduleKind};
+use crate::sampling::{Nag, Rng, SamplerName, ScheduleKind};
 use crate::text::prompt::PromptSyntax;
 use crate::text::prompt::emphasis::Emphasis;
 use crate::text::tokenizer::LongPrompt;
@@ -29,10 +29,18 @@ pub struct Request {
     pub seed: u64,
     /// Sampling steps, 1 to the model's training timesteps (1000).
     pub steps: usize,
-    /// Guidance scale, 0 to 100. At 1 the negative prompt has no effect, and half the work is
-    /// saved; below 1 the picture moves toward it. Latent consistency models read the scale
-    /// themselves, and no negative prompt.
+    /// Guidance scale, 0 to 100. At 1 the negative prompt has no effect but by NAG, and half the
+    /// work is saved; below 1 the picture moves toward it. Latent consistency models read the scale
+    /// themselves, and a negative prompt only by NAG.
     pub guidance_scale: f64,
+    /// Scale of normalized attention guidance (NAG), 0 to 100; at most 1: off. The negative prompt
+    /// then acts within the attention to the prompt, at guidance scale 1 and in latent consistency
+    /// models too.
+    pub nag_scale: f64,
+    /// Largest growth of an attention's norm by NAG, 0 to 100.
+    pub nag_tau: f64,
+    /// Share of the guided attention in NAG's result, 0 to 1.
+    pub nag_alpha: f64,
     /// The sampler, by its name or its label; `None`: the model's own.
     #[serde(deserialize_with = "sampler")]
     #[cfg_attr(target_arch = "wasm32", tsify(type = "string"))]
@@ -99,6 +107,9 @@ impl Default for Request {
             seed: 0,
             steps: 20,
             guidance_scale: 7.5,
+            nag_scale: 0.0,
+            nag_tau: Nag::TAU,
+            nag_alpha: Nag::ALPHA,
             sampler: None,
             schedule: None,
             timestep_spacing: None,
@@ -216,6 +227,19 @@ impl Request {
         }
         config.rescale_betas_zero_snr = self.zero_snr.unwrap_or(model.rescale_betas_zero_snr);
         config
+    }
+
+    /// True if the negative prompt has a prediction of its own with a model of `config`.
+    pub(super) fn is_guided(&self, config: &ModelConfig) -> bool {
+        self.guidance_scale != 1.0 && config.unet.time_cond_proj_dim.is_none()
+    }
+
+    /// Settings of normalized attention guidance; `None` if it is off.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a value out of range.
+    pub(super) fn nag(&self) -> Result<Option<Nag>> {
+        Nag::new(self.nag_scale, self.nag_tau, self.nag_alpha)
     }
 
     /// Reads a request from JSON, with defaults for what is absent.

@@ -83,12 +83,22 @@ impl Unet {
     /// # Shapes
     /// `[n, 77·k, cross_attention_dim]`
     pub fn cross_attn_kv(&self, prompts: &Tensor<3>) -> CrossAttnKv {
-        CrossAttnKv(
-            self.kv_projections
-                .iter()
-                .map(|projection| projection.forward(prompts))
+        self.cross_attn_kv_with(prompts, prompts)
+    }
+
+    /// Keys of `prompts`, and values of `for_values`: the same embeddings, with other signs where
+    /// a prompt has negative weights.
+    ///
+    /// # Shapes
+    /// `[n, 77·k, cross_attention_dim]` each
+    pub fn cross_attn_kv_with(&self, prompts: &Tensor<3>, for_values: &Tensor<3>) -> CrossAttnKv {
+        let projections = self.kv_projections.iter();
+        CrossAttnKv {
+            layers: projections
+                .map(|projection| projection.forward_with(prompts, for_values))
                 .collect(),
-        )
+            nag: None,
+        }
     }
 
     /// Projected timestep embeddings: the vectors that the residual blocks add at each of

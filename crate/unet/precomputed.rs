@@ -11,7 +11,7 @@ use burn::tensor::Tensor;
 use super::time::Projections;
 use super::transformer::{KeysValues, KvProjection};
 use crate::error::Result;
-use crate::ops::Ops;
+use crate::ops::{NagImage, Ops};
 use crate::weights::VarBuilder;
 
 /// Layers that are applied ahead of a run. Blocks add their layers here and keep the columns or the
@@ -41,7 +41,20 @@ impl Precomputed {
 /// Keys and values of every cross-attention for the prompts of a run, each
 /// `[n, 77·k, channels of its level]`.
 #[derive(Clone)]
-pub struct CrossAttnKv(pub(super) Vec<KeysValues>);
+pub struct CrossAttnKv {
+    pub(super) layers: Vec<KeysValues>,
+    /// The image that is guided within these attentions.
+    pub(super) nag: Option<NagImage>,
+}
+
+impl CrossAttnKv {
+    /// The same keys and values with normalized attention guidance. There may then be more prompts
+    /// than images: the last ones belong to the images.
+    #[must_use]
+    pub fn with_nag(self, nag: Option<NagImage>) -> Self {
+        CrossAttnKv { nag, ..self }
+    }
+}
 
 /// Inputs of a U-Net call besides the latent.
 pub struct Conditioning<'a> {
@@ -61,6 +74,6 @@ impl Conditioning<'_> {
 
     /// Keys and values of the cross-attention at `index`.
     pub fn keys_values(&self, index: usize) -> KeysValues {
-        self.prompt.0[index].clone()
+        self.prompt.layers[index].clone()
     }
 }

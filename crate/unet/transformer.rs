@@ -12,7 +12,7 @@ use crate::nn::layers::{
     GegluLayer, GroupNormConfig, GroupNormLayer, LayerNormConfig, LayerNormLayer, LinearLayer,
     tokens,
 };
-use crate::ops::{Attention, Ops};
+use crate::ops::{Attention, NagImage, Ops};
 use crate::weights::VarBuilder;
 
 /// Epsilon of the norm before the transformer layers, fixed in diffusers.
@@ -131,10 +131,10 @@ impl TransformerBlock {
     fn forward(&self, x: Tensor<3>, conditioning: &Conditioning) -> Tensor<3> {
         let h = self.norm1.forward(x.clone());
         let itself = self.attn1_kv.forward(&h);
-        let x = self.attn1.forward(h, itself, x);
+        let x = self.attn1.forward(h, itself, None, x);
         let h = self.norm2.forward(x.clone());
         let prompt = conditioning.keys_values(self.attn2_kv);
-        let x = self.attn2.forward(h, prompt, x);
+        let x = self.attn2.forward(h, prompt, conditioning.prompt.nag, x);
         let h = self.norm3.forward(x.clone());
         self.ff_out.forward(self.ff_in.forward(h), Some(x))
     }
@@ -167,9 +167,14 @@ impl KvProjection {
     /// # Shapes
     /// `[n, s, inputs]` → `[n, s, channels]` each
     pub fn forward(&self, x: &Tensor<3>) -> KeysValues {
+        self.forward_with(x, x)
+    }
+
+    /// Computes the keys of `x`, and the values of `for_values`, which has the same shape.
+    pub fn forward_with(&self, x: &Tensor<3>, for_values: &Tensor<3>) -> KeysValues {
         KeysValues {
             keys: self.to_k.forward(x.clone(), None),
-            values: self.to_v.forward(x.clone(), None),
+            values: self.to_v.forward(for_values.clone(), None),
         }
     }
 }
@@ -193,15 +198,26 @@ impl AttentionLayer {
         })
     }
 
-    /// Lets `x` attend to `context` and adds `residual`: `[n, t, c]` → `[n, t, c]`.
-    fn forward(&self, x: Tensor<3>, context: KeysValues, residual: Tensor<3>) -> Tensor<3> {
-        let h = self.ops.attention(Attention {
+    /// Lets `x` attend to `context`, one of its images guided by `nag`, and adds `residual`:
+    /// `[n, t, c]` → `[n, t, c]`.
+    fn forward(
+        &self,
+        x: Tensor<3>,
+        context: KeysValues,
+        nag: Option<NagImage>,
+        residual: Tensor<3>,
+    ) -> Tensor<3> {
+        let attention = Attention {
             q: self.to_q.forward(x, None),
             k: context.keys,
             v: context.values,
             heads: self.heads,
             causal: false,
-        });
+        };
+        let h = match nag {
+            Some(nag) => self.ops.attention_with_nag(attention, nag),
+            None => self.ops.attention(attention),
+        };
         self.to_out.forward(h, Some(residual))
     }
 }

@@ -1,10 +1,11 @@
 //! Attention in one pass over the keys.
 
 use burn::tensor::{DType, Tensor};
+use burn_cubecl::tensor::CubeTensor;
 
 use super::TileMemory;
 use super::launch::{Kernel, contiguous, launch, tensor};
-use crate::ops::Attention;
+use crate::ops::{Attention, NagImage};
 
 /// Division of work in the register kernel. Measured with heads of 40 on a loaded machine, in
 /// GFLOP/s of one core, for 1, 2 and 4 queries at a time: 2.7, 5.4 and 8.8 on lavapipe, 0.9, 1.5
@@ -157,7 +158,7 @@ pub fn possible(width: usize) -> bool {
 }
 
 /// A kernel, and the number of queries of one of its workgroups.
-fn kernel(memory: TileMemory, half: bool, width: usize) -> (Kernel, u32) {
+fn kernel(memory: TileMemory, half: bool, nag: bool, width: usize) -> (Kernel, u32) {
     let head = (width / 4) as u32;
     if memory == TileMemory::Workgroup && head <= workgroup::MAX_HEAD {
         let d = workgroup::Division::new(head);
@@ -168,6 +169,7 @@ fn kernel(memory: TileMemory, half: bool, width: usize) -> (Kernel, u32) {
             half,
             [
                 ("HEAD", head.into()),
+                ("NAG", nag.into()),
                 ("SIDE", d.side.into()),
                 ("STACK", d.stack.into()),
                 ("QUERIES", d.queries.into()),
@@ -190,6 +192,7 @@ fn kernel(memory: TileMemory, half: bool, width: usize) -> (Kernel, u32) {
             half,
             [
                 ("HEAD", head.into()),
+                ("NAG", nag.into()),
                 ("QUERIES", registers::QUERIES.into()),
                 ("KEYS", registers::KEYS.into()),
             ],
@@ -206,6 +209,7 @@ fn kernel(memory: TileMemory, half: bool, width: usize) -> (Kernel, u32) {
         half,
         [
             ("HEAD", head.into()),
+            ("NAG", nag.into()),
             ("PARTS", parts.into()),
             ("VECTORS", head.div_ceil(parts).into()),
             ("TEAMS", teams.into()),
@@ -219,36 +223,46 @@ fn kernel(memory: TileMemory, half: bool, width: usize) -> (Kernel, u32) {
 /// Kernels for each of `widths` of heads.
 #[cfg(feature = "testing")]
 pub fn variants(memory: TileMemory, widths: &[usize]) -> Vec<Kernel> {
-    widths
-        .iter()
-        .flat_map(|&width| [false, true].map(|half| kernel(memory, half, width).0))
-        .collect()
+    let of = |width: usize| {
+        (0..4).map(move |bits| kernel(memory, bits & 1 == 1, bits & 2 == 2, width).0)
+    };
+    widths.iter().flat_map(|&width| of(width)).collect()
 }
 
 /// Implements [`Ops::attention`](crate::ops::Ops::attention) for widths of heads that are
 /// [`possible`].
 pub fn attention(memory: TileMemory, args: Attention) -> Tensor<3> {
+    tensor(attentions(memory, args, None))
+}
+
+/// Attentions of all images; and behind them, with normalized attention guidance, that of the
+/// guided image to the negative prompt.
+pub fn attentions(memory: TileMemory, args: Attention, guided: Option<NagImage>) -> CubeTensor {
     let [n, t, c] = args.q.dims();
-    let keys = args.k.dims()[1];
+    let [prompts, keys, _] = args.k.dims();
     let width = c / args.heads;
     let dtype = args.q.dtype();
-    let (kernel, queries) = kernel(memory, dtype == DType::F16, width);
+    let (kernel, queries) = kernel(memory, dtype == DType::F16, guided.is_some(), width);
     let scale = std::f64::consts::LOG2_E / (width as f64).sqrt();
-    let params = [
+    let mut params = vec![
         t as u32,
         keys as u32,
         args.heads as u32,
         args.causal.into(),
         (scale as f32).to_bits(),
     ];
-    let groups = [t.div_ceil(queries as usize), args.heads, n];
+    if let Some(NagImage { image, prompt, .. }) = guided {
+        params.extend([n, image, prompts, prompt].map(|number| number as u32));
+    }
+    let results = n + usize::from(guided.is_some());
+    let groups = [t.div_ceil(queries as usize), args.heads, results];
     let (q, k, v) = (contiguous(args.q), contiguous(args.k), contiguous(args.v));
-    tensor(launch(
+    launch(
         kernel,
         &[&q, &k, &v],
-        [n, t, c],
+        [results, t, c],
         dtype,
         &params,
         groups,
-    ))
+    )
 }

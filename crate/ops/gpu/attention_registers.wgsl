@@ -14,6 +14,12 @@ struct Params {
     heads: u32,
     causal: u32,            // 1: a query sees the keys up to its own place only
     scale: f32,             // log2(e)/√d: softmax is computed in powers of two
+//% if NAG
+    images: u32,            // the guided one is computed a second time behind them
+    guided: u32,
+    prompts: u32,           // the last ones belong to the images
+    negative: u32,          // the prompt of the second time
+//% end
 }
 
 @group(0) @binding($SLOT) var<storage, read> q: array<vec4<$T>>;
@@ -26,11 +32,20 @@ const LOWEST = -3.0e38;
 
 @compute @workgroup_size($LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+//% if NAG
+    let again = group.z == p.images;
+    let image = select(group.z, p.guided, again);
+    let prompt = select(group.z + p.prompts - p.images, p.negative, again);
+//% else
+    let image = group.z;
+    let prompt = group.z;
+//% end
     let row = p.heads * $HEAD;              // of q, k, v and result, in vectors
-    let first_key = group.z * p.keys * row + group.y * $HEAD;
+    let shift = (group.z - image) * p.queries * row;    // of the result behind its queries
+    let first_key = prompt * p.keys * row + group.y * $HEAD;
 //% for r in 0..QUERIES
     let query$r = (group.x * $QUERIES + $r) * $LANES + lane;
-    let start$r = (group.z * p.queries + min(query$r, p.queries - 1)) * row + group.y * $HEAD;
+    let start$r = (image * p.queries + min(query$r, p.queries - 1)) * row + group.y * $HEAD;
     let seen$r = select(p.keys, min(p.keys, query$r + 1), p.causal == 1);
     var highest$r = LOWEST;
     var total$r = 0.0;
@@ -86,7 +101,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (query$r < p.queries) {
         let norm$r = 1.0 / total$r;
 //% for i in 0..HEAD
-        result[start$r + $i] = vec4<$T>(sum$r_$i * norm$r);
+        result[shift + start$r + $i] = vec4<$T>(sum$r_$i * norm$r);
 //% end
     }
 //% end

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `product_registers.wgsl`, `product_workgroup.wgsl` | matrix products with fused bias, residual and activation; 3×3 convolutions as nine products |
 //! | `attention_workgroup.wgsl`, `attention_registers.wgsl`, `attention_split.wgsl` | attention in one pass over the keys; scores are never stored |
+//! | `nag.wgsl` | normalized attention guidance, after an attention |
 //! | `group_statistics.wgsl`, `group_apply.wgsl` | GroupNorm with SiLU |
 //! | `layer_norm_registers.wgsl`, `layer_norm_workgroup.wgsl` | LayerNorm |
 //! | `activation.wgsl` | activations of the text encoder and of the timestep embedding |
@@ -24,6 +25,7 @@ mod group_norm;
 mod kernel_tiling;
 mod launch;
 mod layer_norm;
+mod nag;
 mod product;
 mod template;
 mod upload;
@@ -32,7 +34,7 @@ use std::ops::Range;
 
 use burn::tensor::{Device, Tensor};
 
-use super::{Attention, Conv3x3, GroupNorm, Linear, Ops, Stock};
+use super::{Attention, Conv3x3, GroupNorm, Linear, NagImage, Ops, Stock};
 use crate::config::Activation;
 
 pub use device_latent::{DeviceLatent, DeviceLatentInit};
@@ -85,6 +87,16 @@ impl Ops for Gpu {
             args.q
         } else {
             Stock.attention(args)
+        }
+    }
+
+    fn attention_with_nag(&self, args: Attention, guided: NagImage) -> Tensor<3> {
+        if attention::possible(args.q.dims()[2] / args.heads) {
+            nag::attention_with_nag(self.tiling.memory, args, guided)
+        } else if dry_run::in_progress() {
+            args.q
+        } else {
+            Stock.attention_with_nag(args, guided)
         }
     }
 
@@ -141,6 +153,7 @@ pub fn every_shader() -> Vec<(String, String)> {
         .flat_map(|memory| {
             let mut kernels = product::variants(memory);
             kernels.extend(attention::variants(memory, &HEADS));
+            kernels.extend(nag::variants(memory));
             kernels.extend(group_norm::variants(memory));
             kernels.extend(layer_norm::variants(memory));
             kernels
