@@ -115,7 +115,12 @@ pub struct Generate {
     pub guidance_scale: Option<f64>,
     /// Normalized attention guidance (NAG): the negative prompt acts within the attention to the
     /// prompt, at guidance scale 1 and with LCM and SD-Turbo too; 0 to 100, at most 1 is off
-    #[arg(long = "nag", value_name = "SCALE", default_value_t = 0.0, allow_negative_numbers = true)]
+    #[arg(
+        long = "nag",
+        value_name = "SCALE",
+        default_value_t = 0.0,
+        allow_negative_numbers = true
+    )]
     pub nag_scale: f64,
     /// Largest growth of an attention's norm by NAG, 0 to 100
     #[arg(long, value_name = "TAU", default_value_t = Nag::TAU, allow_negative_numbers = true)]

@@ -5,7 +5,7 @@ use burn::tensor::activation::{gelu, sigmoid, silu, softmax};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Int, Tensor, module};
 
-use super::{Attention, Conv3x3, GroupNorm, Linear, MAX_SCORES, NagImage, Ops};
+use super::{Attention, Conv3x3, GroupNorm, Linear, MAX_SCORES, NagImages, Ops};
 use crate::config::Activation;
 
 /// Burn's own operations, on any device.
@@ -68,6 +68,7 @@ impl Ops for Stock {
         } = args;
         let [n, t, c] = q.dims();
         let s = k.dims()[1];
+        let (k, v) = (k.narrow(0, 0, n), v.narrow(0, 0, n));
         let d = c / heads;
         let dtype = q.dtype();
         // q is scaled first, because SD2.1's scores q·kᵀ would exceed f16's 65504 otherwise.
@@ -140,29 +141,43 @@ impl Ops for Stock {
 pub(super) fn attention_with_nag(
     attention: &dyn Fn(Attention) -> Tensor<3>,
     args: Attention,
-    guided: NagImage,
+    guided: NagImages,
 ) -> Tensor<3> {
-    let NagImage { image, prompt, nag } = guided;
-    let ([n, t, c], prompts) = (args.q.dims(), args.k.dims()[0]);
-    let part = |q: Tensor<3>, first: usize, count: usize| Attention {
-        q,
-        k: args.k.clone().narrow(0, first, count),
-        v: args.v.clone().narrow(0, first, count),
+    let NagImages { first, prompt, nag } = guided;
+    let [n, t, c] = args.q.dims();
+    let [_, s, _] = args.k.dims();
+    let negative = |x: &Tensor<3>| x.clone().narrow(0, prompt, 1).expand([n - first, s, c]);
+    let negative = attention(Attention {
+        q: args.q.clone().narrow(0, first, n - first),
+        k: negative(&args.k),
+        v: negative(&args.v),
         ..args
-    };
-    let z = attention(part(args.q.clone(), prompts - n, n));
-    let negative = attention(part(args.q.clone().narrow(0, image, 1), prompt, 1));
+    });
+    let z = attention(args);
     let dtype = z.dtype();
-    let positive = z.clone().narrow(0, image, 1).cast(DType::F32);
+    let positive = z.clone().narrow(0, first, n - first).cast(DType::F32);
     let negative = negative.cast(DType::F32);
     let away = positive.clone() * nag.scale - negative * (nag.scale - 1.0);
     let norm = |x: &Tensor<3>| x.clone().abs().sum_dim(2);
     let limit = norm(&positive) * nag.tau;
     // min(ρ, τ)/ρ; the divisor is never zero.
     let shrink = limit.clone() / norm(&away).max_pair(limit).clamp_min(f32::MIN_POSITIVE);
-    let shrink = shrink * nag.alpha;
-    let guided = away * shrink + positive * (1.0 - nag.alpha);
-    z.slice_assign([image..image + 1, 0..t, 0..c], guided.cast(dtype))
+    let guided = away * (shrink * nag.alpha) + positive * (1.0 - nag.alpha);
+    z.slice_assign([first..n, 0..t, 0..c], guided.cast(dtype))
+}
+
+/// Implements [`Ops::attention_with_identity`] by `attention`.
+pub(super) fn attention_with_identity(
+    attention: &dyn Fn(Attention) -> Tensor<3>,
+    args: Attention,
+) -> Tensor<3> {
+    let last = args.q.dims()[0] - 1;
+    let itself = args.v.clone().narrow(0, last, 1);
+    let others = attention(Attention {
+        q: args.q.clone().narrow(0, 0, last),
+        ..args
+    });
+    Tensor::cat(vec![others, itself], 0)
 }
 
 /// The text encoder's activation in Burn's element-wise operations.

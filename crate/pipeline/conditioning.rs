@@ -27,7 +27,8 @@ const TEXTS_AT_ONCE: usize = 2;
 
 /// Embeddings of the prompts in force.
 pub struct Context {
-    /// `[prompts, 77·k, hidden_size]`: negative, then positive; or positive alone.
+    /// `[prompts, 77·k, hidden_size]`: negative, then positive; or positive alone, behind which NAG
+    /// needs the negative one.
     pub embeddings: Tensor<3>,
     /// The same with tokens of negative weight negated, where there are any: the values of the
     /// cross-attentions are computed of these.
@@ -225,10 +226,11 @@ fn read_prompts(
     let chunks = positive.chunks().max(negative.chunks());
     positive.pad(chunks, tokenizer);
     negative.pad(chunks, tokenizer);
-    let negated = request.is_guided(pipeline.config()) || request.nag()?.is_some();
-    Ok(match negated {
-        true => vec![negative, positive],
-        false => vec![positive],
+    let guided = request.is_guided(pipeline.config());
+    Ok(match (guided, request.nag()?) {
+        (true, _) => vec![negative, positive],
+        (false, Some(_)) => vec![positive, negative],
+        (false, None) => vec![positive],
     })
 }
 

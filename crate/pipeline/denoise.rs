@@ -6,10 +6,10 @@ use burn::tensor::{Tensor, TensorData};
 use super::conditioning::Context;
 use crate::device::read;
 use crate::error::{Error, Result};
-use crate::ops::NagImage;
+use crate::ops::NagImages;
 use crate::ops::gpu::{DeviceLatent, DeviceLatentInit};
-use crate::sampling::{Nag, guide};
 use crate::sampling::update::{Arrays, Step};
+use crate::sampling::{Nag, guide};
 use crate::unet::{CrossAttnKv, Unet};
 
 /// Timesteps that are embedded in one batch: 5 MB of f32 in SD1.5.
@@ -17,11 +17,11 @@ const TIMESTEP_BATCH: usize = 64;
 
 /// Start of a denoising run.
 pub struct DenoiserInput {
-    /// The prompts: negative, then positive; or positive alone.
+    /// The prompts of the branches, and behind them others that are attended to.
     pub prompts: Context,
-    /// Predictions of a call: of the last prompts, one each.
+    /// Predictions of a call.
     pub branches: usize,
-    /// Guidance within the attention to the last prompt, away from the first one.
+    /// Guidance within the attention to the prompt.
     pub nag: Option<Nag>,
     /// Scaled noise `[channels, height, width]`.
     pub latent: Vec<f32>,
@@ -40,7 +40,7 @@ pub struct Denoiser {
     /// Embeddings of the prompts; they name the device and the element type of all tensors.
     prompts: Tensor<3>,
     branches: usize,
-    nag: Option<NagImage>,
+    nag: Option<NagImages>,
     cross_attn_kv: CrossAttnKv,
     timesteps: Vec<f64>,
     guidance_scale: f64,
@@ -56,9 +56,11 @@ pub struct Denoiser {
 impl Denoiser {
     /// Starts a run, on the device where its operations allow it.
     pub fn new(unet: &Unet, input: DenoiserInput) -> Self {
-        let nag = input.nag.map(|nag| NagImage {
-            image: input.branches - 1,
-            prompt: 0,
+        let [prompts, ..] = input.prompts.embeddings.dims();
+        let nag = input.nag.map(|nag| NagImages {
+            first: input.branches - 1,
+            // The first of two branches, or behind the only one.
+            prompt: if prompts > input.branches { 1 } else { 0 },
             nag,
         });
         let mut run = Denoiser {

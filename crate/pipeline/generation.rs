@@ -84,8 +84,7 @@ impl Generation {
         let mut warnings = ineffective(kind, schedule, scheduler);
         // The model's warnings have those of its own sampler.
         warnings.retain(|warning| !pipeline.warnings().contains(warning));
-        let (context, prompts) =
-            Prompts::encode(&pipeline, request, dtype, &mut warnings).await?;
+        let (context, prompts) = Prompts::encode(&pipeline, request, dtype, &mut warnings).await?;
 
         let mut noise = Noise::new(request.rng, request.seed);
         let channels = pipeline.config().unet.in_channels;

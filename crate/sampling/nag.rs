@@ -23,6 +23,17 @@ pub struct Nag {
     pub alpha: f64,
 }
 
+impl Default for Nag {
+    /// The authors' scale, and the other settings for Stable Diffusion.
+    fn default() -> Self {
+        Nag {
+            scale: 5.0,
+            tau: Nag::TAU,
+            alpha: Nag::ALPHA,
+        }
+    }
+}
+
 impl Nag {
     /// τ for Stable Diffusion.
     pub const TAU: f64 = 2.5;
@@ -59,7 +70,11 @@ impl Nag {
         }
         let limit = self.tau * norm;
         // min(ρ, τ)/ρ
-        let shrink = if away_norm > limit { limit / away_norm } else { 1.0 };
+        let shrink = if away_norm > limit {
+            limit / away_norm
+        } else {
+            1.0
+        };
         let share = (self.alpha * shrink) as f32;
         let rest = (1.0 - self.alpha) as f32;
         for (p, &n) in positive.iter_mut().zip(negative) {

@@ -23,7 +23,7 @@ use precomputed::Conditioning;
 use time::Timesteps;
 use transformer::KvProjection;
 
-pub use precomputed::CrossAttnKv;
+pub use precomputed::{CrossAttnKv, Perturbation};
 
 /// The noise predictor.
 pub struct Unet {
@@ -98,6 +98,7 @@ impl Unet {
                 .map(|projection| projection.forward_with(prompts, for_values))
                 .collect(),
             nag: None,
+            perturbation: None,
         }
     }
 
@@ -114,7 +115,8 @@ impl Unet {
     }
 
     /// Predicts the noise, or v, in `latent`. `time` is a row of [`Unet::times`]; `prompt` has one
-    /// prompt for each latent.
+    /// prompt for each latent. Up to the middle block a perturbed latent is computed together with
+    /// the one before.
     ///
     /// # Shapes
     /// latent `[n, h, w, in_channels]`, time `[1, columns]` → `[n, h, w, out_channels]`
@@ -124,7 +126,13 @@ impl Unet {
             prompt,
             ops: &self.ops,
         };
-        let mut x = self.conv_in.forward(latent);
+        let mut x = self.conv_in.forward(match prompt.perturbation {
+            Some(_) => {
+                let shared = latent.dims()[0] - 1;
+                self.ops.first_images(latent, shared)
+            }
+            None => latent,
+        });
         let mut skips = vec![x.clone()];
         for block in &self.down_blocks {
             x = block.forward(x, &conditioning, &mut skips);

@@ -11,7 +11,8 @@ use burn::tensor::Tensor;
 use super::time::Projections;
 use super::transformer::{KeysValues, KvProjection};
 use crate::error::Result;
-use crate::ops::{NagImage, Ops};
+use crate::nn::layers::tokens;
+use crate::ops::{NagImages, Ops};
 use crate::weights::VarBuilder;
 
 /// Layers that are applied ahead of a run. Blocks add their layers here and keep the columns or the
@@ -43,17 +44,39 @@ impl Precomputed {
 #[derive(Clone)]
 pub struct CrossAttnKv {
     pub(super) layers: Vec<KeysValues>,
-    /// The image that is guided within these attentions.
-    pub(super) nag: Option<NagImage>,
+    /// The images that are guided within these attentions.
+    pub(super) nag: Option<NagImages>,
+    /// The change that makes the last image differ from the one before.
+    pub(super) perturbation: Option<Perturbation>,
 }
 
 impl CrossAttnKv {
-    /// The same keys and values with normalized attention guidance. There may then be more prompts
-    /// than images: the last ones belong to the images.
+    /// The same keys and values with normalized attention guidance. There may be more prompts than
+    /// images: the first ones belong to the images.
     #[must_use]
-    pub fn with_nag(self, nag: Option<NagImage>) -> Self {
+    pub fn with_nag(self, nag: Option<NagImages>) -> Self {
         CrossAttnKv { nag, ..self }
     }
+
+    /// The same keys and values for calls with a perturbed image: the last one, which has latent
+    /// and prompt of the one before.
+    #[must_use]
+    pub fn with_perturbation(self, perturbation: Option<Perturbation>) -> Self {
+        CrossAttnKv {
+            perturbation,
+            ..self
+        }
+    }
+}
+
+/// A change of the middle block's transformer that makes a prediction worse, so that guidance can
+/// move away from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Perturbation {
+    /// The identity as self-attention: PAG (Ahn et al., arXiv 2403.17377).
+    IdentityAttention,
+    /// No transformer layers: skip-layer guidance.
+    SkippedLayers,
 }
 
 /// Inputs of a U-Net call besides the latent.
@@ -70,6 +93,22 @@ impl Conditioning<'_> {
     /// The vector that a residual block adds for the timestep, `[1, outputs]`.
     pub fn time(&self, columns: Range<usize>) -> Tensor<2> {
         self.ops.columns(self.time, columns)
+    }
+
+    /// `x` with its last image again, which the perturbed one shares up to the middle block.
+    pub fn with_twin(&self, x: Tensor<4>) -> Tensor<4> {
+        let [n, h, w, c] = x.dims();
+        let x = tokens(x);
+        let with_twin = self.ops.append(x.clone(), &x, n - 1);
+        with_twin.reshape([n + 1, h, w, c])
+    }
+
+    /// `skip` of a down block, for all images.
+    pub fn for_all(&self, skip: Tensor<4>) -> Tensor<4> {
+        match self.prompt.perturbation {
+            Some(_) => self.with_twin(skip),
+            None => skip,
+        }
     }
 
     /// Keys and values of the cross-attention at `index`.

@@ -19,10 +19,12 @@ struct Params {
     causal: u32,            // 1: a query sees the keys up to its own place only
     scale: f32,             // log2(e)/√d: softmax is computed in powers of two
 //% if NAG
-    images: u32,            // the guided one is computed a second time behind them
-    guided: u32,
-    prompts: u32,           // the last ones belong to the images
+    images: u32,            // the guided ones are computed a second time behind them
+    first: u32,             // of the guided images
     negative: u32,          // the prompt of the second time
+//% end
+//% if IDENTITY
+    last: u32,              // the image with the identity as attention
 //% end
 }
 
@@ -49,12 +51,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let side = lane % $SIDE;
     let level = lane / $SIDE;
 //% if NAG
-    let again = group.z == p.images;
-    let image = select(group.z, p.guided, again);
-    let prompt = select(group.z + p.prompts - p.images, p.negative, again);
+    let again = group.z >= p.images;
+    let image = select(group.z, group.z - p.images + p.first, again);
+    let prompt = select(group.z, p.negative, again);
 //% else
     let image = group.z;
     let prompt = group.z;
+//% end
+//% if IDENTITY
+    let alone = image == p.last;            // each of its queries sees its own key only
 //% end
     let row = p.heads * $HEAD;              // of q, k, v and result, in vectors
     let shift = (group.z - image) * p.queries * row;    // of the result behind its queries
@@ -128,7 +133,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 //% for j in 0..4
         let key$j = block + side + $j * $SIDE;
 //% for r in 0..QUERIES
+//% if IDENTITY
+        let own$r_$j = !alone || key$j == query$r;
+        score$r_$j = select(LOWEST, score$r_$j, key$j < seen$r && own$r_$j);
+//% else
         score$r_$j = select(LOWEST, score$r_$j, key$j < seen$r);
+//% end
         peaks[$r] = max(peaks[$r], score$r_$j);
 //% end
 //% end

@@ -8,7 +8,7 @@
 //! | `group_statistics.wgsl`, `group_apply.wgsl` | GroupNorm with SiLU |
 //! | `layer_norm_registers.wgsl`, `layer_norm_workgroup.wgsl` | LayerNorm |
 //! | `activation.wgsl` | activations of the text encoder and of the timestep embedding |
-//! | `copy.wgsl` | copies of rows and columns into a larger matrix |
+//! | `copy.wgsl`, `append.wgsl` | copies of rows, columns and images into a larger tensor |
 //! | `sample.wgsl` | guidance and the sampler's step |
 //! | `transpose.wgsl` | transposition of weights from files |
 //!
@@ -34,8 +34,10 @@ use std::ops::Range;
 
 use burn::tensor::{Device, Tensor};
 
-use super::{Attention, Conv3x3, GroupNorm, Linear, NagImage, Ops, Stock};
+use super::{Attention, Conv3x3, GroupNorm, Linear, NagImages, Ops, Stock};
 use crate::config::Activation;
+use attention::Special;
+use launch::tensor;
 
 pub use device_latent::{DeviceLatent, DeviceLatentInit};
 pub use dry_run::{DryRun, Launch, distinct};
@@ -81,7 +83,11 @@ impl Ops for Gpu {
 
     fn attention(&self, args: Attention) -> Tensor<3> {
         if attention::possible(args.q.dims()[2] / args.heads) {
-            attention::attention(self.tiling.memory, args)
+            tensor(attention::attention(
+                self.tiling.memory,
+                args,
+                Special::None,
+            ))
         } else if dry_run::in_progress() {
             // Burn's kernels are not recorded; the result has this shape.
             args.q
@@ -90,7 +96,7 @@ impl Ops for Gpu {
         }
     }
 
-    fn attention_with_nag(&self, args: Attention, guided: NagImage) -> Tensor<3> {
+    fn attention_with_nag(&self, args: Attention, guided: NagImages) -> Tensor<3> {
         if attention::possible(args.q.dims()[2] / args.heads) {
             nag::attention_with_nag(self.tiling.memory, args, guided)
         } else if dry_run::in_progress() {
@@ -98,6 +104,28 @@ impl Ops for Gpu {
         } else {
             Stock.attention_with_nag(args, guided)
         }
+    }
+
+    fn attention_with_identity(&self, args: Attention) -> Tensor<3> {
+        if attention::possible(args.q.dims()[2] / args.heads) {
+            tensor(attention::attention(
+                self.tiling.memory,
+                args,
+                Special::Identity,
+            ))
+        } else if dry_run::in_progress() {
+            args.q
+        } else {
+            Stock.attention_with_identity(args)
+        }
+    }
+
+    fn first_images(&self, x: Tensor<4>, count: usize) -> Tensor<4> {
+        copy::first_images(x, count)
+    }
+
+    fn append(&self, x: Tensor<3>, from: &Tensor<3>, image: usize) -> Tensor<3> {
+        copy::append(x, from, image)
     }
 
     fn group_norm(&self, args: GroupNorm) -> Tensor<4> {

@@ -1,16 +1,16 @@
-// Normalized attention guidance of one image, in place: its attention to its own prompt is moved
-// away from that to the negative prompt, which lies behind the attentions of all images. TEAM
-// invocations for each token, and TEAMS teams in a workgroup.
+// Normalized attention guidance of the last images, in place: their attention to their own prompts
+// is moved away from that to the negative prompt, which lies behind the attentions of all images.
+// TEAM invocations for each token, and TEAMS teams in a workgroup.
 
 //% if HALF
 enable f16;
 //% end
 
 struct Params {
-    tokens: u32,            // of an image
+    tokens: u32,            // of the guided images
     vectors: u32,           // of a token
-    image: u32,
-    images: u32,
+    positive: u32,          // first token of the guided images
+    negative: u32,          // first of their tokens with the negative prompt
     scale: f32,
     tau: f32,
     alpha: f32,
@@ -33,8 +33,8 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) l
     let token = (id.x + id.y * 65535) * $TEAMS + lane / $TEAM;
     let member = lane % $TEAM;
     let inside = min(token, p.tokens - 1);
-    let positive = (p.image * p.tokens + inside) * p.vectors;
-    let negative = (p.images * p.tokens + inside) * p.vectors;
+    let positive = (p.positive + inside) * p.vectors;
+    let negative = (p.negative + inside) * p.vectors;
 
     var norm = vec2<f32>();
     for (var i = member; i < p.vectors; i += $TEAM) {

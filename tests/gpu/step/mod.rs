@@ -3,7 +3,7 @@
 
 mod counts;
 mod pictures;
-mod random_model;
+pub mod random_model;
 mod records;
 mod samplers;
 mod small;
