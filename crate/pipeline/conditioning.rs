@@ -1,93 +1,135 @@
 //! The prompts of a run: from their texts to the embeddings that each U-Net call takes.
 //!
 //! Prompts with weights or schedules are read back once, before the first call, and kept on the
-//! host: weights are applied there, and the texts in force are uploaded when they change. All other
-//! prompts stay on the device.
+//! host: weights are applied there, and the texts in force are uploaded when they change. So are
+//! those of guidance that changes over the run. All other prompts stay on the device.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::Pipeline;
+use super::read_prompts::ReadPrompts;
 use super::request::Request;
 use crate::device::read;
-use crate::error::{Error, Result, brief};
+use crate::error::{Error, Result};
+use crate::ops::NagImages;
+use crate::sampling::guidance::{Guidance, GuidanceKind, Guiding, Role};
 use crate::text::encoder::EncodeOptions;
-use crate::text::prompt::PromptSyntax;
 use crate::text::prompt::chunks::Chunk;
-use crate::text::prompt::describe::problems;
 use crate::text::prompt::emphasis::{Emphasis, WeightedText};
 use crate::text::prompt::negative_weights::{negate, negated_rows};
-use crate::text::prompt::plan::{Plan, Reading};
-use crate::text::prompt::problem::Problem;
-use crate::text::prompt::tags::{self, Tagged};
-use crate::unet::{CrossAttnKv, Unet};
+use crate::text::prompt::plan::Plan;
+use crate::unet::{CrossAttnKv, Perturbation, Unet};
 
 /// Texts that are encoded in one batch. A guided run without schedules has as many, so its kernels
 /// are compiled.
 const TEXTS_AT_ONCE: usize = 2;
 
-/// Embeddings of the prompts in force.
+/// The texts of a call, encoded, and their part in it.
 pub struct Context {
-    /// `[prompts, 77·k, hidden_size]`: negative, then positive; or positive alone, behind which NAG
-    /// needs the negative one.
+    /// A text for each branch, and behind them the negative prompt where only the attention reads
+    /// it: `[texts, 77·k, hidden_size]`.
     pub embeddings: Tensor<3>,
-    /// The same with tokens of negative weight negated, where there are any: the values of the
+    /// The same with tokens of negative weight negated, where there are any: the values of
     /// cross-attentions are computed of these.
-    pub for_values: Option<Tensor<3>>,
+    for_values: Option<Tensor<3>>,
+    nag: Option<NagImages>,
+    perturbation: Option<Perturbation>,
 }
 
 impl Context {
+    /// The encoded `texts` of a call with `guidance` of a `kind`.
+    fn new(
+        embeddings: Tensor<3>,
+        for_values: Option<Tensor<3>>,
+        texts: &[Text],
+        (guidance, kind): (&Guidance, GuidanceKind),
+    ) -> Self {
+        let negative = texts.iter().position(|text| text.is_negative());
+        let perturbed = matches!(guidance.roles.last(), Some(Role::Perturbed(_)));
+        Context {
+            embeddings,
+            for_values,
+            nag: guidance.nag.zip(negative).map(|(nag, prompt)| NagImages {
+                first: guidance.first_positive(),
+                prompt,
+                nag,
+            }),
+            perturbation: perturbed.then_some(match kind {
+                GuidanceKind::Slg => Perturbation::SkippedLayers,
+                _ => Perturbation::IdentityAttention,
+            }),
+        }
+    }
+
     /// Keys and values of every cross-attention.
     pub fn cross_attn_kv(&self, unet: &Unet) -> CrossAttnKv {
         let for_values = self.for_values.as_ref().unwrap_or(&self.embeddings);
-        unet.cross_attn_kv_with(&self.embeddings, for_values)
+        let kv = unet.cross_attn_kv_with(&self.embeddings, for_values);
+        kv.with_nag(self.nag).with_perturbation(self.perturbation)
     }
 }
 
 /// The prompts of a run, encoded.
 pub struct Prompts {
     /// Present if the host has the embeddings.
-    schedule: Option<Schedule>,
+    on_host: Option<OnHost>,
 }
 
 /// Prompts that change from call to call.
-struct Schedule {
-    branches: Vec<Branch>,
-    /// The text in force of each branch.
-    in_force: Vec<usize>,
+struct OnHost {
+    positive: Prompt,
+    negative: Prompt,
+    empty: Prompt,
+    /// The texts that were uploaded last.
+    in_force: Vec<Text>,
+    kind: GuidanceKind,
     device: Device,
     dtype: DType,
     width: usize,
 }
 
-/// A prompt with the embeddings of its texts, `[77·k, hidden_size]` each.
-struct Branch {
-    plan: Plan,
-    embeddings: Vec<Vec<f32>>,
-    /// Rows of negative weight of each text.
-    negated: Vec<Vec<usize>>,
+/// A text that a call reads.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Text {
+    Positive(usize),
+    Negative(usize),
+    Empty,
 }
 
-impl Branch {
-    /// The text in force at a U-Net call.
-    fn at(&self, call: usize) -> usize {
-        self.plan.at(call).next().unwrap_or(0)
+impl Text {
+    fn is_negative(self) -> bool {
+        matches!(self, Text::Negative(_))
     }
 }
 
+/// A prompt with its texts.
+struct Prompt {
+    plan: Plan,
+    texts: Vec<Encoded>,
+}
+
+/// A text's embeddings, `[77·k, hidden_size]`.
+struct Encoded {
+    embeddings: Vec<f32>,
+    /// The same with tokens of negative weight negated, where there are any.
+    for_values: Option<Vec<f32>>,
+}
+
 impl Prompts {
-    /// Reads and encodes both prompts, with activations in `dtype`; the positive one alone where
-    /// neither guidance nor NAG uses the negative one. Returns the embeddings for the first call
-    /// beside the prompts.
+    /// Encodes the prompts that were `read`, with activations in `dtype`; those alone that have an
+    /// effect. Returns what the `first` call reads beside the prompts.
     ///
     /// # Errors
-    /// [`Error::Request`] for a prompt with `AND`, [`Error::File`] where the tokenizer does not fit
-    /// the text encoder, [`Error::Device`] where the device fails.
+    /// [`Error::Request`] for a clip skip that the text encoder does not have, [`Error::Device`]
+    /// where the device fails.
     pub async fn encode(
         pipeline: &Pipeline,
         request: &Request,
         dtype: DType,
-        warnings: &mut Vec<String>,
+        read: ReadPrompts,
+        (guiding, first): (&Guiding, &Guidance),
     ) -> Result<(Context, Self)> {
+        check_strength(request.negative_strength)?;
         let clip_skip = request
             .clip_skip
             .unwrap_or(pipeline.config().text.own_clip_skip());
@@ -96,196 +138,155 @@ impl Prompts {
             dtype,
             left_out: pipeline.config().text.layers_left_out(clip_skip)?,
         };
-        let plans = read_prompts(pipeline, request, warnings)?;
-        let applied = request.emphasis != Emphasis::Ignore;
-        let on_host = |plan: &Plan| {
-            let mut chunks = plan.texts.iter().flatten();
-            plan.texts.len() > 1 || (applied && chunks.any(Chunk::is_weighted))
+        let strength = match guiding.reads_negative() {
+            true => request.negative_strength,
+            false => 1.0,
         };
-        if !plans.iter().any(on_host) {
-            let texts: Vec<_> = plans.iter().flat_map(|plan| &plan.texts).collect();
-            let embeddings = encoder.texts(&texts)?;
-            let context = Context {
-                embeddings,
-                for_values: None,
-            };
-            return Ok((context, Prompts { schedule: None }));
-        }
-        let mut branches = Vec::new();
-        for plan in plans {
-            let mut embeddings = encoder.on_host(&plan).await?;
-            let width = pipeline.config().text.hidden_size;
-            emphasize(request.emphasis, &plan, &mut embeddings, width);
-            let texts = plan.texts.iter().filter(|_| applied);
-            let negated = texts.map(|chunks| negated_rows(chunks)).collect();
-            branches.push(Branch {
-                plan,
-                embeddings,
-                negated,
+        let applied = request.emphasis != Emphasis::Ignore;
+        let changes = |plan: &Plan| {
+            let mut chunks = plan.texts.iter().flatten();
+            plan.changes() || (applied && chunks.any(Chunk::is_weighted))
+        };
+        let negative_changes = guiding.reads_negative() && changes(&read.negative);
+        let kind = guiding.options().kind();
+        let constant = guiding.is_constant() && strength == 1.0;
+        if constant && !negative_changes && !changes(&read.positive) {
+            let texts = texts_at(first, 0, &read.positive, &read.negative);
+            let chunks = texts.iter().map(|text| match text {
+                Text::Positive(text) => &read.positive.texts[*text],
+                Text::Negative(text) => &read.negative.texts[*text],
+                Text::Empty => &read.empty.texts[0],
             });
+            let embeddings = encoder.texts(&chunks.collect::<Vec<_>>())?;
+            let context = Context::new(embeddings, None, &texts, (first, kind));
+            return Ok((context, Prompts { on_host: None }));
         }
-        let schedule = Schedule {
-            in_force: branches.iter().map(|branch| branch.at(0)).collect(),
-            branches,
+        let width = pipeline.config().text.hidden_size;
+        let on_host = async |plan: Plan, used: bool| {
+            let mut embeddings = Vec::new();
+            if used {
+                embeddings = encoder.on_host(&plan).await?;
+                emphasize(request.emphasis, &plan, &mut embeddings, width);
+            }
+            let texts = plan.texts.iter().zip(embeddings);
+            let texts = texts
+                .map(|(chunks, embeddings)| Encoded {
+                    for_values: applied
+                        .then(|| negated(chunks, &embeddings, width))
+                        .flatten(),
+                    embeddings,
+                })
+                .collect();
+            Ok::<_, Error>(Prompt { plan, texts })
+        };
+        let with_empty = strength != 1.0 || guiding.has_empty();
+        let mut prompts = OnHost {
+            positive: on_host(read.positive, true).await?,
+            negative: on_host(read.negative, guiding.reads_negative()).await?,
+            empty: on_host(read.empty, with_empty).await?,
+            in_force: Vec::new(),
+            kind,
             device: pipeline.runtime().device.clone(),
             dtype,
-            width: pipeline.config().text.hidden_size,
+            width,
         };
-        let context = schedule.upload();
-        let schedule = Some(schedule);
-        Ok((context, Prompts { schedule }))
+        prompts.strengthen(strength);
+        prompts.in_force = prompts.texts_at(first, 0);
+        let context = prompts.upload(first);
+        let on_host = Some(prompts);
+        Ok((context, Prompts { on_host }))
     }
 
-    /// The embeddings for the U-Net call numbered `call`, if other texts are in force than at the
-    /// call before.
-    pub fn change_at(&mut self, call: usize) -> Option<Context> {
-        let schedule = self.schedule.as_mut()?;
-        let at = |branch: &Branch| branch.at(call);
-        let in_force: Vec<usize> = schedule.branches.iter().map(at).collect();
-        if in_force == schedule.in_force {
+    /// What a call of the step numbered `step` with this `guidance` reads, if other texts are in
+    /// force than at the call before.
+    pub fn change_at(&mut self, step: usize, guidance: &Guidance) -> Option<Context> {
+        let prompts = self.on_host.as_mut()?;
+        let in_force = prompts.texts_at(guidance, step);
+        if in_force == prompts.in_force {
             return None;
         }
-        schedule.in_force = in_force;
-        Some(schedule.upload())
+        prompts.in_force = in_force;
+        Some(prompts.upload(guidance))
     }
 }
 
-impl Schedule {
-    /// Uploads the texts in force.
-    fn upload(&self) -> Context {
-        let branches = self.branches.len();
-        let texts = self.branches.iter().zip(&self.in_force);
-        let (mut embeddings, mut rows) = (Vec::new(), Vec::new());
-        for (branch, &text) in texts {
-            let before = embeddings.len() / self.width;
-            let negated = branch.negated.get(text).into_iter().flatten();
-            rows.extend(negated.map(|row| before + row));
-            embeddings.extend_from_slice(&branch.embeddings[text]);
+/// The text of each branch of `guidance` at the step numbered `step`; and behind them the negative
+/// prompt, if only the attention reads it.
+fn texts_at(guidance: &Guidance, step: usize, positive: &Plan, negative: &Plan) -> Vec<Text> {
+    let mut parts = positive.at(step);
+    let first = || positive.at(step).next().unwrap_or(0);
+    let negative = Text::Negative(negative.at(step).next().unwrap_or(0));
+    let roles = guidance.roles.iter().map(|role| match role {
+        Role::Positive(_) => Text::Positive(parts.next().unwrap_or(0)),
+        Role::Perturbed(_) => Text::Positive(first()),
+        Role::Negative => negative,
+        Role::Empty => Text::Empty,
+    });
+    let mut texts: Vec<_> = roles.collect();
+    if guidance.nag.is_some() && !texts.contains(&negative) {
+        texts.push(negative);
+    }
+    texts
+}
+
+/// # Errors
+/// [`Error::Request`] for a strength out of its range.
+fn check_strength(strength: f64) -> Result<()> {
+    match (0.0..=2.0).contains(&strength) {
+        true => Ok(()),
+        false => Err(Error::request("negative strength", strength, "0 to 2")),
+    }
+}
+
+impl OnHost {
+    fn texts_at(&self, guidance: &Guidance, step: usize) -> Vec<Text> {
+        texts_at(guidance, step, &self.positive.plan, &self.negative.plan)
+    }
+
+    /// Moves the negative prompt's embeddings `n` along the line from the empty prompt's `e`:
+    /// `e + strength · (n − e)`.
+    fn strengthen(&mut self, strength: f64) {
+        if strength == 1.0 {
+            return;
         }
-        let upload = |values: Vec<f32>| {
-            let shape = [branches, values.len() / branches / self.width, self.width];
+        let [empty] = &self.empty.texts[..] else {
+            return;
+        };
+        let texts = self.negative.texts.iter_mut();
+        let vectors = texts.flat_map(|text| [Some(&mut text.embeddings), text.for_values.as_mut()]);
+        for negative in vectors.flatten() {
+            for (n, &e) in negative.iter_mut().zip(&empty.embeddings) {
+                let (from, to) = (f64::from(e), f64::from(*n));
+                *n = (from + strength * (to - from)) as f32;
+            }
+        }
+    }
+
+    /// Uploads the texts in force, for a call with `guidance`.
+    fn upload(&self, guidance: &Guidance) -> Context {
+        let texts = self.in_force.iter().map(|text| match text {
+            Text::Positive(text) => &self.positive.texts[*text],
+            Text::Negative(text) => &self.negative.texts[*text],
+            Text::Empty => &self.empty.texts[0],
+        });
+        let texts: Vec<&Encoded> = texts.collect();
+        let upload = |vectors: Vec<&[f32]>| {
+            let (count, values) = (vectors.len(), vectors.concat());
+            let shape = [count, values.len() / count / self.width, self.width];
             let data = TensorData::new(values, shape).convert_dtype(self.dtype);
             Tensor::from_data(data, (&self.device, self.dtype))
         };
-        let for_values = (!rows.is_empty()).then(|| {
-            let mut negated = embeddings.clone();
-            negate(&mut negated, &rows, self.width);
-            upload(negated)
+        let embeddings = upload(texts.iter().map(|text| &text.embeddings[..]).collect());
+        let negated = texts.iter().any(|text| text.for_values.is_some());
+        let for_values = negated.then(|| {
+            let own = texts
+                .iter()
+                .map(|text| text.for_values.as_ref().unwrap_or(&text.embeddings));
+            upload(own.map(|vectors| &vectors[..]).collect())
         });
-        Context {
-            embeddings: upload(embeddings),
-            for_values,
-        }
+        let guidance = (guidance, self.kind);
+        Context::new(embeddings, for_values, &self.in_force, guidance)
     }
-}
-
-/// Reads the prompts of `request`: negative, then positive; or positive alone. All their texts have
-/// the same number of chunks.
-fn read_prompts(
-    pipeline: &Pipeline,
-    request: &Request,
-    warnings: &mut Vec<String>,
-) -> Result<Vec<Plan>> {
-    let tokenizer = pipeline.tokenizer();
-    let reading = Reading {
-        tokenizer,
-        syntax: request.prompt_syntax,
-        steps: request.steps,
-        long_prompt: request.long_prompt,
-    };
-    let tagged = match request.prompt_syntax {
-        PromptSyntax::A1111 => tags::parse(&request.prompt),
-        PromptSyntax::Plain => Tagged::plain(&request.prompt),
-    };
-    let mut positive = reading.prompt(tagged.text.text())?;
-    let mut negative = reading.negative_prompt(&request.negative_prompt)?;
-    if positive.parts.len() > 1 {
-        let expected = "a prompt without AND, which is not supported yet";
-        return Err(Error::request("prompt", &request.prompt, expected));
-    }
-    let prompts = [
-        ("prompt", &request.prompt, &positive),
-        ("negative prompt", &request.negative_prompt, &negative),
-    ];
-    for (name, _, plan) in prompts {
-        let room = tokenizer.max_length() - 2;
-        warnings.extend(plan.cut.as_ref().map(|cut| {
-            format!(
-                "the {name} has {} tokens, the model reads {room}; cut off: “{}”",
-                cut.count,
-                cut.text.trim()
-            )
-        }));
-    }
-    warnings.extend(without_effect(request, pipeline).map(String::from));
-    for (name, text, _) in prompts {
-        warnings.extend(problem_warnings(name, text, request.prompt_syntax));
-    }
-    warnings.extend(lora_warnings(pipeline, request, &tagged));
-    // Both prompts on equal footing: the same number of chunks.
-    let chunks = positive.chunks().max(negative.chunks());
-    positive.pad(chunks, tokenizer);
-    negative.pad(chunks, tokenizer);
-    let guided = request.is_guided(pipeline.config());
-    Ok(match (guided, request.nag()?) {
-        (true, _) => vec![negative, positive],
-        (false, Some(_)) => vec![positive, negative],
-        (false, None) => vec![positive],
-    })
-}
-
-/// A warning where one of the prompts has no effect.
-fn without_effect(request: &Request, pipeline: &Pipeline) -> Option<&'static str> {
-    let embedded = pipeline.config().unet.time_cond_proj_dim.is_some();
-    let negative = !request.negative_prompt.is_empty() && request.nag_scale <= 1.0;
-    match request.guidance_scale {
-        _ if embedded && negative => Some(
-            "this model has its guidance built in (a latent consistency model): the negative \
-             prompt has no effect without normalized attention guidance (NAG scale above 1)",
-        ),
-        1.0 if negative => Some(
-            "at guidance scale 1 the negative prompt has no effect without normalized attention \
-             guidance (NAG scale above 1)",
-        ),
-        0.0 if !embedded && !request.prompt.is_empty() => {
-            Some("at guidance scale 0 the prompt has no effect: the picture shows the negative one")
-        }
-        _ => None,
-    }
-}
-
-/// Warnings about LoRAs that a prompt names in vain.
-fn lora_warnings(pipeline: &Pipeline, request: &Request, tagged: &Tagged) -> Vec<String> {
-    let has = |name: &str| {
-        pipeline
-            .loras()
-            .iter()
-            .any(|applied| applied.lora.name() == name)
-    };
-    let unknown = tagged.loras.iter().filter(|tag| !has(&tag.name));
-    let mut warnings: Vec<String> = unknown
-        .map(|tag| {
-            let name = brief(&tag.name);
-            format!("the prompt names the LoRA “{name}”, which is not there; it has no effect")
-        })
-        .collect();
-    let negative = tags::parse(&request.negative_prompt);
-    if request.prompt_syntax == PromptSyntax::A1111 && !negative.loras.is_empty() {
-        warnings.push(
-            "a LoRA in the negative prompt is read as text; it belongs into the prompt".into(),
-        );
-    }
-    warnings
-}
-
-/// A warning for each part of the prompt `text` that does something other than what it looks like.
-fn problem_warnings(name: &str, text: &str, syntax: PromptSyntax) -> Vec<String> {
-    let warning = |problem: Problem| {
-        let letter = 1 + text[..problem.span.start].chars().count();
-        let sign = &text[problem.span];
-        format!("the {name}, “{sign}” at letter {letter}: {}", problem.kind)
-    };
-    problems(text, syntax).into_iter().map(warning).collect()
 }
 
 /// The text encoder for one run.
@@ -329,6 +330,16 @@ impl Encoder<'_> {
         }
         Ok(embeddings)
     }
+}
+
+/// The embeddings of `chunks` with tokens of negative weight negated, if there are any.
+fn negated(chunks: &[Chunk], embeddings: &[f32], width: usize) -> Option<Vec<f32>> {
+    let rows = negated_rows(chunks);
+    (!rows.is_empty()).then(|| {
+        let mut for_values = embeddings.to_vec();
+        negate(&mut for_values, &rows, width);
+        for_values
+    })
 }
 
 /// Applies the magnitudes of the weights of `plan` to the embeddings of its texts, chunk by chunk:

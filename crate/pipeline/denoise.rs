@@ -6,10 +6,9 @@ use burn::tensor::{Tensor, TensorData};
 use super::conditioning::Context;
 use crate::device::read;
 use crate::error::{Error, Result};
-use crate::ops::NagImages;
 use crate::ops::gpu::{DeviceLatent, DeviceLatentInit};
+use crate::sampling::guidance::{Guided, Memory, Method, Predictions};
 use crate::sampling::update::{Arrays, Step};
-use crate::sampling::{Nag, guide};
 use crate::unet::{CrossAttnKv, Unet};
 
 /// Timesteps that are embedded in one batch: 5 MB of f32 in SD1.5.
@@ -17,12 +16,14 @@ const TIMESTEP_BATCH: usize = 64;
 
 /// Start of a denoising run.
 pub struct DenoiserInput {
-    /// The prompts of the branches, and behind them others that are attended to.
+    /// What the first call reads.
     pub prompts: Context,
-    /// Predictions of a call.
-    pub branches: usize,
-    /// Guidance within the attention to the prompt.
-    pub nag: Option<Nag>,
+    /// Largest number of branches of a call.
+    pub most_branches: usize,
+    /// True if the host combines predictions, whatever the device can.
+    pub on_host: bool,
+    /// True if the cosine of predictions is wanted.
+    pub watched: bool,
     /// Scaled noise `[channels, height, width]`.
     pub latent: Vec<f32>,
     /// Shape of `latent`.
@@ -37,10 +38,7 @@ pub struct DenoiserInput {
 
 /// State of a denoising run.
 pub struct Denoiser {
-    /// Embeddings of the prompts; they name the device and the element type of all tensors.
     prompts: Tensor<3>,
-    branches: usize,
-    nag: Option<NagImages>,
     cross_attn_kv: CrossAttnKv,
     timesteps: Vec<f64>,
     guidance_scale: f64,
@@ -50,38 +48,36 @@ pub struct Denoiser {
     input_scale: f64,
     /// Present latent and denoised prediction; on the host also the sampler's history.
     arrays: Arrays,
+    /// State of the guidance on the host.
+    memory: Memory,
     device_latent: Option<DeviceLatent>,
 }
 
 impl Denoiser {
     /// Starts a run, on the device where its operations allow it.
     pub fn new(unet: &Unet, input: DenoiserInput) -> Self {
-        let [prompts, ..] = input.prompts.embeddings.dims();
-        let nag = input.nag.map(|nag| NagImages {
-            first: input.branches - 1,
-            // The first of two branches, or behind the only one.
-            prompt: if prompts > input.branches { 1 } else { 0 },
-            nag,
-        });
         let mut run = Denoiser {
-            cross_attn_kv: input.prompts.cross_attn_kv(unet).with_nag(nag),
+            cross_attn_kv: input.prompts.cross_attn_kv(unet),
             prompts: input.prompts.embeddings,
-            branches: input.branches,
-            nag,
             timesteps: input.timesteps,
             guidance_scale: input.guidance_scale,
             times: None,
             shape: input.shape,
             input_scale: input.input_scale,
             arrays: Arrays::new(input.latent),
+            memory: Memory::default(),
             device_latent: None,
         };
+        if input.on_host {
+            return run;
+        }
         let (times, _) = run.times(unet, 0);
         let [channels, height, width] = run.shape;
         let init = DeviceLatentInit {
             latent: channels_last(&run.arrays.latent, channels),
-            shape: [run.branches, height, width, channels],
+            shape: [input.most_branches, height, width, channels],
             input_scale: run.input_scale,
+            watched: input.watched,
         };
         run.device_latent = unet.ops().device_latent(init, &times);
         run
@@ -104,14 +100,16 @@ impl Denoiser {
         self.shape
     }
 
-    /// Makes the call numbered `call` and the sampler's `step` with its prediction.
+    /// Makes the call numbered `call` and the sampler's `step` with its prediction. Returns the
+    /// cosine of the predictions for prompt and negative prompt, if the step wants it.
     ///
     /// # Errors
     /// [`Error::Numeric`] where prediction or latent is not finite, [`Error::Device`] where the
     /// device fails.
-    pub async fn step(&mut self, unet: &Unet, call: usize, step: &Step) -> Result<()> {
+    pub async fn step(&mut self, unet: &Unet, call: usize, step: &Step) -> Result<Option<f64>> {
         let (times, row) = self.times(unet, call);
-        match &mut self.device_latent {
+        let timestep = self.timesteps[call];
+        let similarity = match &mut self.device_latent {
             Some(device) => {
                 let kv = &self.cross_attn_kv;
                 let predict = |latent, time: &Tensor<2>| unet.predict(latent, time, kv);
@@ -121,23 +119,29 @@ impl Denoiser {
                 // would grow.
                 let arrays = read(device.step(step, &noise, row, &predict)).await?;
                 let length = self.arrays.latent.len();
-                check(&arrays[..length], self.timesteps[call])?;
+                if !is_zero(step) {
+                    check(&arrays[..length], timestep)?;
+                }
                 self.arrays.denoised = channels_first(&arrays[length..2 * length], channels);
-                self.arrays.latent = channels_first(&arrays[2 * length..], channels);
+                self.arrays.latent = channels_first(&arrays[2 * length..3 * length], channels);
+                let guided = step.guidance.watched && !step.guidance.is_off();
+                arrays
+                    .get(3 * length)
+                    .filter(|_| guided)
+                    .map(|&cosine| f64::from(cosine))
             }
             None => {
                 let time = times.narrow(0, row, 1);
-                self.step_on_host(unet, call, time, step).await?;
+                self.step_on_host(unet, timestep, time, step).await?
             }
-        }
+        };
         if let Some(bad) = self.arrays.latent.iter().find(|v| !v.is_finite()) {
-            let timestep = self.timesteps[call];
             return Err(Error::numeric(format!(
                 "the latent holds {bad} after timestep {timestep}"
             )));
         }
         self.input_scale = step.next_input_scale;
-        Ok(())
+        Ok(similarity)
     }
 
     /// Predicts on the device, and does guidance and the sampler's step on the host. `time` is the
@@ -145,11 +149,11 @@ impl Denoiser {
     async fn step_on_host(
         &mut self,
         unet: &Unet,
-        call: usize,
+        timestep: f64,
         time: Tensor<2>,
         step: &Step,
-    ) -> Result<()> {
-        let branches = self.branches;
+    ) -> Result<Option<f64>> {
+        let branches = step.guidance.branches();
         let [channels, height, width] = self.shape;
         let input = self.arrays.latent.iter();
         let input = input.map(|&x| (self.input_scale * f64::from(x)) as f32);
@@ -159,26 +163,32 @@ impl Denoiser {
         let options = (&self.prompts.device(), dtype);
         let input = Tensor::from_data(data.convert_dtype(dtype), options);
         let prediction = read(unet.predict(input, &time, &self.cross_attn_kv)).await?;
-        check(&prediction, self.timesteps[call])?;
+        check(&prediction, timestep)?;
         let length = self.arrays.latent.len();
-        let mut branches = prediction
-            .chunks(length)
-            .map(|p| channels_first(p, channels));
-        let prediction = match (branches.next(), branches.next()) {
-            (Some(negative), Some(positive)) => guide(&positive, &negative, step.guidance),
-            (positive, _) => positive.unwrap_or_default(),
+        let branches = prediction.chunks(length);
+        let branches: Vec<_> = branches.map(|p| channels_first(p, channels)).collect();
+        let predictions = Predictions {
+            branches: &branches,
+            latent: &self.arrays.latent,
+            update: &step.update,
+            channels,
         };
+        let Guided {
+            prediction,
+            similarity,
+        } = step.guidance.combine(&predictions, &mut self.memory);
         step.update
             .apply(&mut self.arrays, &prediction, &step.noise);
-        Ok(())
+        Ok(similarity)
     }
 
-    /// Replaces the prompts for the calls that follow. `prompts` has the shape of the present ones.
+    /// Replaces the prompts for the calls that follow; there may be more or fewer of them, up to
+    /// the largest number of branches.
     pub fn replace_prompts(&mut self, unet: &Unet, prompts: Context) {
         if let Some(device) = &mut self.device_latent {
             device.forget_recording();
         }
-        self.cross_attn_kv = prompts.cross_attn_kv(unet).with_nag(self.nag);
+        self.cross_attn_kv = prompts.cross_attn_kv(unet);
         self.prompts = prompts.embeddings;
     }
 
@@ -206,6 +216,11 @@ impl Denoiser {
             }
         }
     }
+}
+
+/// True if the guidance sets the prediction to zero.
+fn is_zero(step: &Step) -> bool {
+    matches!(step.guidance.method, Method::CfgZero(method) if method.zero)
 }
 
 /// Checks a prediction. Values that are not finite are an overflow; zeros throughout mean that the

@@ -32,6 +32,7 @@ mod load;
 mod picture;
 mod precision;
 mod preview;
+mod read_prompts;
 mod request;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod survey;
@@ -48,7 +49,7 @@ pub use request::Request;
 
 use crate::config::ModelConfig;
 use crate::device::Runtime;
-use crate::device::memory::MemoryPlan;
+use crate::device::memory::{MemoryPlan, UnetCall};
 use crate::error::Result;
 use crate::text::embedding::{Embedding, LearnedVectors};
 use crate::text::encoder::TextEncoder;
@@ -127,8 +128,16 @@ impl Pipeline {
 
     /// The memory that the model takes for pictures of `width` × `height` pixels.
     pub fn memory_plan(&self, width: usize, height: usize) -> MemoryPlan {
-        let size = [width, height];
-        MemoryPlan::new(&self.config, &self.weight_sizes, &self.runtime, size)
+        self.memory_plan_of(UnetCall::GUIDED, width, height)
+    }
+
+    /// The memory that the model takes for such pictures by calls such as `call`; no less than
+    /// guidance needs.
+    pub fn memory_plan_of(&self, call: UnetCall, width: usize, height: usize) -> MemoryPlan {
+        let (config, weights) = (&self.config, &self.weight_sizes);
+        let branches = call.branches.max(UnetCall::GUIDED.branches);
+        let call = UnetCall { branches, ..call };
+        MemoryPlan::of(call, config, weights, &self.runtime, [width, height])
     }
 
     /// Warnings about the model's files.

@@ -1,13 +1,17 @@
 //! The request: two prompts and the settings of a picture, as the page and the command give them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::config::{FinalSigma, ModelConfig, SchedulerConfig, TimestepSpacing};
+use crate::config::{FinalSigma, SchedulerConfig, TimestepSpacing};
 use crate::device::memory::tiling::VaeTiling;
 use crate::error::{Error, Result};
+use crate::sampling::guidance::{
+    GuidanceKind, GuidanceSchedule, GuidanceSettings, NegativeOutside, Window,
+};
 use crate::sampling::{Nag, Rng, SamplerName, ScheduleKind};
 use crate::text::prompt::PromptSyntax;
 use crate::text::prompt::emphasis::Emphasis;
@@ -41,6 +45,39 @@ pub struct Request {
     pub nag_tau: f64,
     /// Share of the guided attention in NAG's result, 0 to 1.
     pub nag_alpha: f64,
+    /// Strength of the negative prompt, 0 to 2: its embedding on the line from the empty prompt's
+    /// (0) through its own (1).
+    pub negative_strength: f64,
+    /// Shares of the steps from and up to which the negative prompt is in force.
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "[number, number]"))]
+    pub negative_window: Window,
+    /// Stand-in for the negative prompt in the other steps.
+    #[serde(deserialize_with = "negative_outside")]
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "\"empty\" | \"none\""))]
+    pub negative_outside: NegativeOutside,
+    /// Shares of the steps from and up to which there is guidance. The other steps take half the
+    /// work.
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "[number, number]"))]
+    pub guidance_window: Window,
+    /// Guidance scale over the steps.
+    #[serde(deserialize_with = "guidance_schedule")]
+    #[cfg_attr(
+        target_arch = "wasm32",
+        tsify(type = "\"constant\" | \"linear\" | \"cosine\"")
+    )]
+    pub guidance_schedule: GuidanceSchedule,
+    /// Sigma below which there is no guidance.
+    pub guidance_min_sigma: f64,
+    /// Cosine of the predictions for prompt and negative prompt from which on there is no guidance;
+    /// `None`: guidance to the end.
+    pub guidance_stop: Option<f64>,
+    /// The kind of guidance: a name of `ModelInfo.guidance_kinds`.
+    #[serde(deserialize_with = "guidance_kind")]
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "string"))]
+    pub guidance_kind: GuidanceKind,
+    /// Values of the kind's options, by name.
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "Record<string, number>"))]
+    pub guidance_options: BTreeMap<String, f64>,
     /// The sampler, by its name or its label; `None`: the model's own.
     #[serde(deserialize_with = "sampler")]
     #[cfg_attr(target_arch = "wasm32", tsify(type = "string"))]
@@ -110,6 +147,15 @@ impl Default for Request {
             nag_scale: 0.0,
             nag_tau: Nag::TAU,
             nag_alpha: Nag::ALPHA,
+            negative_strength: 1.0,
+            negative_window: Window::ALL,
+            negative_outside: NegativeOutside::Empty,
+            guidance_window: Window::ALL,
+            guidance_schedule: GuidanceSchedule::Constant,
+            guidance_min_sigma: 0.0,
+            guidance_stop: None,
+            guidance_kind: GuidanceKind::Plain,
+            guidance_options: BTreeMap::new(),
             sampler: None,
             schedule: None,
             timestep_spacing: None,
@@ -215,7 +261,45 @@ fn vae_tiling<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<VaeTil
     parsed(input, "vae_tiling")
 }
 
+fn negative_outside<'de, D: Deserializer<'de>>(
+    input: D,
+) -> std::result::Result<NegativeOutside, D::Error> {
+    parsed(input, "negative_outside")
+}
+
+fn guidance_schedule<'de, D: Deserializer<'de>>(
+    input: D,
+) -> std::result::Result<GuidanceSchedule, D::Error> {
+    parsed(input, "guidance_schedule")
+}
+
+fn guidance_kind<'de, D: Deserializer<'de>>(
+    input: D,
+) -> std::result::Result<GuidanceKind, D::Error> {
+    parsed(input, "guidance_kind")
+}
+
 impl Request {
+    /// The request's settings of the guidance.
+    pub(super) fn guidance(&self) -> GuidanceSettings {
+        GuidanceSettings {
+            scale: self.guidance_scale,
+            schedule: self.guidance_schedule,
+            window: self.guidance_window,
+            negative_window: self.negative_window,
+            negative_outside: self.negative_outside,
+            min_sigma: self.guidance_min_sigma,
+            stop: self.guidance_stop,
+            kind: self.guidance_kind,
+            options: self.guidance_options.clone(),
+            nag: Nag {
+                scale: self.nag_scale,
+                tau: self.nag_tau,
+                alpha: self.nag_alpha,
+            },
+        }
+    }
+
     /// A model's scheduler configuration with the request's values in place of the model's.
     pub(super) fn scheduler(&self, model: &SchedulerConfig) -> SchedulerConfig {
         let mut config = model.clone();
@@ -227,19 +311,6 @@ impl Request {
         }
         config.rescale_betas_zero_snr = self.zero_snr.unwrap_or(model.rescale_betas_zero_snr);
         config
-    }
-
-    /// True if the negative prompt has a prediction of its own with a model of `config`.
-    pub(super) fn is_guided(&self, config: &ModelConfig) -> bool {
-        self.guidance_scale != 1.0 && config.unet.time_cond_proj_dim.is_none()
-    }
-
-    /// Settings of normalized attention guidance; `None` if it is off.
-    ///
-    /// # Errors
-    /// [`Error::Request`] for a value out of range.
-    pub(super) fn nag(&self) -> Result<Option<Nag>> {
-        Nag::new(self.nag_scale, self.nag_tau, self.nag_alpha)
     }
 
     /// Reads a request from JSON, with defaults for what is absent.

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Nag {
-    /// φ, more than 1.
+    /// φ; at most 1 is off.
     pub scale: f64,
     /// τ, the largest growth of the norm.
     pub tau: f64,
@@ -44,15 +44,15 @@ impl Nag {
     ///
     /// # Errors
     /// [`Error::Request`] for a value out of range.
-    pub fn new(scale: f64, tau: f64, alpha: f64) -> Result<Option<Self>> {
+    pub fn checked(self) -> Result<Option<Self>> {
         let within = |field, value: f64, highest: f64| match (0.0..=highest).contains(&value) {
             true => Ok(()),
             false => Err(Error::request(field, value, format!("0 to {highest}"))),
         };
-        within("NAG scale", scale, 100.0)?;
-        within("NAG tau", tau, 100.0)?;
-        within("NAG alpha", alpha, 1.0)?;
-        Ok((scale > 1.0).then_some(Nag { scale, tau, alpha }))
+        within("NAG scale", self.scale, 100.0)?;
+        within("NAG tau", self.tau, 100.0)?;
+        within("NAG alpha", self.alpha, 1.0)?;
+        Ok((self.scale > 1.0).then_some(self))
     }
 
     /// Guides the attention of one token to the prompt, in place.
@@ -88,13 +88,13 @@ mod tests {
     use super::Nag;
 
     fn nag(scale: f64, tau: f64, alpha: f64) -> Nag {
-        Nag::new(scale, tau, alpha).expect("valid").expect("on")
+        Nag { scale, tau, alpha }
     }
 
     #[test]
     fn a_scale_of_at_most_1_is_off() {
         for scale in [0.0, 0.5, 1.0] {
-            assert_eq!(Nag::new(scale, 2.5, 0.25).expect("valid"), None);
+            assert_eq!(nag(scale, 2.5, 0.25).checked().expect("valid"), None);
         }
     }
 
@@ -109,7 +109,7 @@ mod tests {
             [5.0, 2.5, 1.1],
             [5.0, 2.5, f64::NAN],
         ] {
-            let error = Nag::new(scale, tau, alpha).expect_err("out of range");
+            let error = nag(scale, tau, alpha).checked().expect_err("out of range");
             assert!(error.to_string().contains("NAG"), "{error}");
         }
     }

@@ -19,7 +19,16 @@ fn guidance_within_the_attention_matches_diffusers() {
     let Some(gpu) = Gpu::new("guidance within the attention") else {
         return;
     };
-    let cases = ["nag-0", "nag-3", "nag-4", "weights-1", "weights-3"];
+    let cases = [
+        "nag-0",
+        "nag-3",
+        "nag-4",
+        "weights-1",
+        "weights-3",
+        "pag-0",
+        "pag-1",
+        "slg-4",
+    ];
     compare(&gpu.runtime(Precision::F32), 1e-4, |name| {
         cases.contains(&name)
     });

@@ -2,6 +2,7 @@
 //! unless `DARKROOM_NO_GPU_TESTS=1` leaves them out.
 
 mod attention;
+mod guidance;
 mod kernels;
 mod lora;
 mod memory;

@@ -23,6 +23,78 @@ fn negative_weights_negate_values_and_not_keys() {
     compare(&cpu(), 1e-4, |name| name.starts_with("weights"));
 }
 
+#[test]
+fn perturbed_attention_and_skip_layer_guidance_match_diffusers() {
+    compare(&cpu(), 1e-4, |name| {
+        name.starts_with("pag") || name.starts_with("slg")
+    });
+}
+
+/// The perturbed branch has no weight at scale 0, and a prompt with AND has no single twin.
+#[test]
+fn perturbed_guidance_is_off_at_scale_0_and_refuses_and() {
+    let pipeline = Model::named("sd1-pndm").load(&cpu());
+    let request = |settings: &str| {
+        let settings = format!(
+            r#"{{"prompt": "a man", "negative_prompt": "mustache", "steps": 2, {settings}}}"#
+        );
+        Request::from_json(&settings).expect("a request")
+    };
+    let plain = generate(&pipeline, &request(r#""guidance_kind": "plain""#));
+    for kind in ["pag", "slg"] {
+        let off = format!(r#""guidance_kind": "{kind}", "guidance_options": {{"scale": 0}}"#);
+        assert!(generate(&pipeline, &request(&off)).latent == plain.latent);
+        let composed = Request {
+            prompt: "a man AND a hat".into(),
+            prompt_syntax: PromptSyntax::A1111,
+            ..request(&format!(r#""guidance_kind": "{kind}""#))
+        };
+        let error = block_on(pipeline.start(&composed)).err().expect("an error");
+        assert_contains(&error.to_string(), &["guidance kind", kind, "AND"]);
+    }
+}
+
+/// Outside its window the negative prompt acts nowhere.
+#[test]
+fn nag_ends_with_the_negative_prompts_window() {
+    let pipeline = Model::named("sd1-pndm").load(&cpu());
+    let run = |nag: &str| {
+        let settings = format!(
+            r#"{{"prompt": "a man", "negative_prompt": "mustache", "guidance_scale": 1,
+                "steps": 4, {nag}}}"#
+        );
+        let request = Request::from_json(&settings).expect("a request");
+        generate(&pipeline, &request).latent
+    };
+    let plain = run(r#""nag_scale": 0"#);
+    let never = run(r#""nag_scale": 5, "negative_window": [0.5, 0.5]"#);
+    assert!(relative_error(&never, &plain) < 1e-6);
+    let half = run(r#""nag_scale": 5, "negative_window": [0, 0.5]"#);
+    let whole = run(r#""nag_scale": 5"#);
+    assert!(relative_error(&half, &plain) > 1e-3);
+    assert!(relative_error(&half, &whole) > 1e-3);
+}
+
+/// At strength 0 the negative prompt is the empty one, its negative weights included.
+#[test]
+fn strength_0_takes_away_negative_weights_too() {
+    let pipeline = Model::named("sd1-pndm").load(&cpu());
+    let run = |negative_prompt: &str, negative_strength: f64| {
+        let request = Request {
+            prompt: "a man".into(),
+            negative_prompt: negative_prompt.into(),
+            negative_strength,
+            steps: 2,
+            prompt_syntax: PromptSyntax::A1111,
+            ..Request::default()
+        };
+        generate(&pipeline, &request).latent
+    };
+    let error = relative_error(&run("(hat:-1)", 0.0), &run("", 1.0));
+    assert!(error < 1e-6, "{error:.1e}");
+    assert!(relative_error(&run("(hat:-1)", 1.0), &run("", 1.0)) > 1e-3);
+}
+
 /// The negative prompt acts without a prediction of its own.
 #[test]
 fn at_guidance_scale_1_the_negative_prompt_acts_by_nag_alone() {

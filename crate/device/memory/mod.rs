@@ -57,10 +57,41 @@ pub struct MemoryPlan {
 /// page, and 64 launches.
 const UNIFORMS: u64 = 1 << 20;
 
+/// A U-Net call whose memory is counted.
+#[derive(Debug, Clone, Copy)]
+pub struct UnetCall {
+    /// Predictions of the call.
+    pub branches: usize,
+    /// True with guidance within the attention to the prompt.
+    pub nag: bool,
+    /// True if the last branch is perturbed.
+    pub perturbed: bool,
+}
+
+impl UnetCall {
+    /// A guided call: for the negative prompt and for the prompt.
+    pub const GUIDED: UnetCall = UnetCall {
+        branches: 2,
+        nag: false,
+        perturbed: false,
+    };
+}
+
 impl MemoryPlan {
-    /// Plans the memory for pictures of `size` (width and height in pixels) with a model of
+    /// Plans the memory for guided pictures of `size` (width and height in pixels) with a model of
     /// `config` on `runtime`.
     pub fn new(
+        config: &ModelConfig,
+        weights: &WeightSizes,
+        runtime: &Runtime,
+        size: [usize; 2],
+    ) -> Self {
+        MemoryPlan::of(UnetCall::GUIDED, config, weights, runtime, size)
+    }
+
+    /// Plans the memory for such pictures by calls such as `call`.
+    pub fn of(
+        call: UnetCall,
         config: &ModelConfig,
         weights: &WeightSizes,
         runtime: &Runtime,
@@ -74,7 +105,7 @@ impl MemoryPlan {
         let taken = |pools: &Pools| if gpu { pools.reserved() } else { pools.peak() };
 
         let counted = if gpu { Counted::Gpu } else { Counted::Cpu };
-        let mut run = CountedRun::start(config, counted, dtype, limit);
+        let mut run = CountedRun::start(config, counted, dtype, limit, call);
         match runtime.ops.has_kernels() {
             true => run.step_on_device(&config.unet, size),
             false => run.steps_on_host(&config.unet, size),

@@ -9,6 +9,7 @@
 //! | `layer_norm_registers.wgsl`, `layer_norm_workgroup.wgsl` | LayerNorm |
 //! | `activation.wgsl` | activations of the text encoder and of the timestep embedding |
 //! | `copy.wgsl`, `append.wgsl` | copies of rows, columns and images into a larger tensor |
+//! | `guidance.wgsl` | factors of guidance that depends on the whole latent |
 //! | `sample.wgsl` | guidance and the sampler's step |
 //! | `transpose.wgsl` | transposition of weights from files |
 //!
@@ -18,6 +19,7 @@
 mod activation;
 mod attention;
 mod copy;
+mod device_guidance;
 mod device_latent;
 mod dry_run;
 mod graph;
@@ -188,6 +190,7 @@ pub fn every_shader() -> Vec<(String, String)> {
         })
         .chain(activation::variants())
         .chain(copy::variants())
+        .chain(device_guidance::variants())
         .chain(device_latent::variants())
         .chain(upload::variants())
         .map(|kernel| {
