@@ -117,7 +117,7 @@ struct Encoded {
 
 impl Prompts {
     /// Encodes the prompts that were `read`, with activations in `dtype`; those alone that have an
-    /// effect. Returns what the `first` call reads beside the prompts.
+    /// effect. Returns the texts of the `first` call beside the prompts.
     ///
     /// # Errors
     /// [`Error::Request`] for a clip skip that the text encoder does not have, [`Error::Device`]
@@ -197,8 +197,8 @@ impl Prompts {
         Ok((context, Prompts { on_host }))
     }
 
-    /// What a call of the step numbered `step` with this `guidance` reads, if other texts are in
-    /// force than at the call before.
+    /// The texts of a call of the step numbered `step` with this `guidance`, if others are in force
+    /// than at the call before.
     pub fn change_at(&mut self, step: usize, guidance: &Guidance) -> Option<Context> {
         let prompts = self.on_host.as_mut()?;
         let in_force = prompts.texts_at(guidance, step);

@@ -16,7 +16,7 @@ const TIMESTEP_BATCH: usize = 64;
 
 /// Start of a denoising run.
 pub struct DenoiserInput {
-    /// What the first call reads.
+    /// Texts of the first call.
     pub prompts: Context,
     /// Largest number of branches of a call.
     pub most_branches: usize,

@@ -108,7 +108,7 @@ impl Transformer {
         self.proj_out.forward(h, Some(tokens(x))).reshape(shape)
     }
 
-    /// Applies the transformer layers; with `identity` in place of the last image's self-attentions.
+    /// Applies the transformer layers. With `identity` the last image's self-attentions are that.
     fn blocks(&self, h: Tensor<3>, conditioning: &Conditioning, identity: bool) -> Tensor<3> {
         let blocks = self.transformer_blocks.iter();
         blocks.fold(h, |h, block| block.forward(h, conditioning, identity))

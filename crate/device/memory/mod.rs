@@ -57,7 +57,7 @@ pub struct MemoryPlan {
 /// page, and 64 launches.
 const UNIFORMS: u64 = 1 << 20;
 
-/// A U-Net call whose memory is counted.
+/// A U-Net call to count the memory of.
 #[derive(Debug, Clone, Copy)]
 pub struct UnetCall {
     /// Predictions of the call.

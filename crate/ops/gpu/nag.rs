@@ -1,6 +1,6 @@
 //! Normalized attention guidance: attention to the prompts, and a kernel that moves that of some
-//! images away from a negative prompt. The norm of a token is over all heads, and a workgroup of the
-//! attention has one of them; so the guidance is a launch of its own.
+//! images away from a negative prompt. The norm of a token is over all heads, and a workgroup of
+//! the attention has one of them; so the guidance is a launch of its own.
 
 use burn::tensor::{DType, Tensor};
 
