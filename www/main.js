@@ -6,7 +6,8 @@ import "./page/early.js";
 import { DarkroomStudio } from "./darkroom-studio.js";
 import { wipePair } from "./page/pair.js";
 import { listenToWords, loadShowcase } from "./page/showcase.js";
-import { fromFragment, toFragment } from "./studio/settings.js";
+import { ADVANCED_DEFAULTS } from "./studio/advanced-settings.js";
+import { complete, fromFragment, toFragment } from "./studio/settings.js";
 
 const MODEL = "models/portraits";
 /**
@@ -20,6 +21,7 @@ const UNSAID = {
   device: "auto",
   model: MODEL,
   prediction: "auto",
+  ...ADVANCED_DEFAULTS,
 };
 /** Browsers refuse to change the address at every key press. */
 const WRITE_AFTER_MS = 300;
@@ -65,7 +67,7 @@ const links = (/** @type {string} */ selector) =>
 // An experiment is a link to its settings. A click also makes the picture.
 for (const link of links(".experiment a")) {
   onPress(link, () => {
-    studio.settings = { sampler: "", width: "", height: "", ...fromFragment(link.hash) };
+    studio.settings = complete({ sampler: "", width: "", height: "", ...fromFragment(link.hash) });
     studio.scrollIntoView();
     studio.generate().catch(() => {});
   });
@@ -88,7 +90,7 @@ void loadShowcase(studio);
 // The finished pair, made again on this machine.
 for (const link of links("[data-live]")) {
   onPress(link, () => {
-    const { seed, ...settings } = fromFragment(link.hash);
+    const { seed, ...settings } = complete(fromFragment(link.hash));
     // A seed that is set is also locked.
     studio.settings = seed === studio.settings.seed ? settings : { seed, ...settings };
     studio.generate({ compare: true }).catch(() => {});

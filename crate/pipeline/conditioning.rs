@@ -25,6 +25,7 @@ use crate::unet::{CrossAttnKv, Perturbation, Unet};
 const TEXTS_AT_ONCE: usize = 2;
 
 /// The texts of a call, encoded, and their part in it.
+#[derive(Clone)]
 pub struct Context {
     /// A text for each branch, and behind them the negative prompt where only the attention reads
     /// it: `[texts, 77·k, hidden_size]`.
@@ -192,7 +193,7 @@ impl Prompts {
         };
         prompts.strengthen(strength);
         prompts.in_force = prompts.texts_at(first, 0);
-        let context = prompts.upload(first);
+        let context = prompts.upload(&prompts.in_force, first);
         let on_host = Some(prompts);
         Ok((context, Prompts { on_host }))
     }
@@ -206,7 +207,14 @@ impl Prompts {
             return None;
         }
         prompts.in_force = in_force;
-        Some(prompts.upload(guidance))
+        Some(prompts.upload(&prompts.in_force, guidance))
+    }
+
+    /// The texts of a call of the step numbered `step` with this `guidance`; `None` if all calls
+    /// have the same.
+    pub fn at(&self, step: usize, guidance: &Guidance) -> Option<Context> {
+        let prompts = self.on_host.as_ref()?;
+        Some(prompts.upload(&prompts.texts_at(guidance, step), guidance))
     }
 }
 
@@ -262,9 +270,9 @@ impl OnHost {
         }
     }
 
-    /// Uploads the texts in force, for a call with `guidance`.
-    fn upload(&self, guidance: &Guidance) -> Context {
-        let texts = self.in_force.iter().map(|text| match text {
+    /// Uploads the texts `in_force`, for a call with `guidance`.
+    fn upload(&self, in_force: &[Text], guidance: &Guidance) -> Context {
+        let texts = in_force.iter().map(|text| match text {
             Text::Positive(text) => &self.positive.texts[*text],
             Text::Negative(text) => &self.negative.texts[*text],
             Text::Empty => &self.empty.texts[0],
@@ -285,7 +293,7 @@ impl OnHost {
             upload(own.map(|vectors| &vectors[..]).collect())
         });
         let guidance = (guidance, self.kind);
-        Context::new(embeddings, for_values, &self.in_force, guidance)
+        Context::new(embeddings, for_values, in_force, guidance)
     }
 }
 

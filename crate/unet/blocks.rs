@@ -106,9 +106,11 @@ impl MidBlock {
         let Some((attention, last)) = &self.rest else {
             return x;
         };
+        // Its map is the coarsest, and is left out of token maps; see `attention_maps.rs`.
+        let without_maps = conditioning.without_maps();
         let x = match conditioning.prompt.perturbation {
-            Some(perturbation) => attention.forward_perturbed(x, perturbation, conditioning),
-            None => attention.forward(x, conditioning),
+            Some(perturbation) => attention.forward_perturbed(x, perturbation, &without_maps),
+            None => attention.forward(x, &without_maps),
         };
         last.forward(x, None, conditioning)
     }

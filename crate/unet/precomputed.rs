@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use burn::tensor::Tensor;
 
+use super::attention_maps::AttentionMaps;
 use super::time::Projections;
 use super::transformer::{KeysValues, KvProjection};
 use crate::error::Result;
@@ -87,6 +88,8 @@ pub struct Conditioning<'a> {
     pub prompt: &'a CrossAttnKv,
     /// Operations that take columns of `time`.
     pub ops: &'a Rc<dyn Ops>,
+    /// Collects the maps of cross-attentions, where they are wanted.
+    pub maps: Option<&'a AttentionMaps>,
 }
 
 impl Conditioning<'_> {
@@ -108,6 +111,14 @@ impl Conditioning<'_> {
         match self.prompt.perturbation {
             Some(_) => self.with_twin(skip),
             None => skip,
+        }
+    }
+
+    /// The same without maps.
+    pub fn without_maps(&self) -> Self {
+        Conditioning {
+            maps: None,
+            ..*self
         }
     }
 

@@ -75,6 +75,9 @@ impl Transformer {
     /// `[n, h, w, c]` → `[n, h, w, c]`
     pub fn forward(&self, x: Tensor<4>, conditioning: &Conditioning) -> Tensor<4> {
         let shape = x.dims();
+        if let Some(maps) = conditioning.maps {
+            maps.enter([shape[1], shape[2]]);
+        }
         let h = tokens(self.norm.forward(x.clone(), None));
         let h = self.proj_in.forward(h, None);
         let h = self.blocks(h, conditioning, false);
@@ -170,6 +173,10 @@ impl TransformerBlock {
             });
         let h = self.norm2.forward(x.clone());
         let prompt = conditioning.keys_values(self.attn2_kv);
+        if let Some(maps) = conditioning.maps {
+            let q = self.attn2.to_q.forward(h.clone(), None);
+            maps.add(self.attn2_kv, &q, &prompt.keys, self.attn2.heads);
+        }
         let nag = conditioning.prompt.nag;
         let x = self.attn2.forward(h, prompt, x, |ops, args| match nag {
             Some(nag) => ops.attention_with_nag(args, nag),

@@ -68,6 +68,8 @@ describe("axe finds nothing", () => {
       const studio = await visit({ colorScheme });
       await studio.engine();
       await check(studio, "first visit");
+      await studio.unfold(studio.page.locator("[name=ensd]"));
+      await check(studio, "noise settings");
       await studio.fill({ steps: "40" });
       await studio.button("generate").click();
       await studio.page.waitForSelector(".picture[data-state=preview]");
@@ -107,10 +109,31 @@ describe("axe finds nothing", () => {
     await studio.fill({ guidance_scale: "1", width: "3" });
     await check(studio, "notes");
     await studio.button("models").click();
-    await studio.page.locator("[data-part=models]").waitFor();
+    await studio.page.locator("[data-part=shelf-list] li").first().waitFor();
     await check(studio, "dialog");
     await studio.close();
   });
+
+  for (const colorScheme of /** @type {const} */ (["light", "dark"]))
+    test(`marked prompts, the offer, and the dialog of sets, ${colorScheme}`, async () => {
+      const marked = "#prompt-syntax=a1111&prompt=a+(cat:1.6)+[dog:wolf:0.5]+(open";
+      const studio = await visit({ colorScheme }, marked);
+      await studio.engine();
+      await studio.page.locator("[data-marks=prompt] .problem").waitFor();
+      await check(studio, "marked prompts");
+      await studio.button("library").click();
+      await studio.page.locator("[data-part=library-save] input").fill("a set");
+      await studio.page.keyboard.press("Enter");
+      await studio.page.locator("[data-act=library-rename]").click();
+      await check(studio, "dialog of sets");
+      await studio.page.keyboard.press("Escape");
+      const box = studio.page.locator("[data-switch=prompt-syntax]");
+      await studio.unfold(box);
+      await box.uncheck();
+      await studio.page.locator("[data-part=brackets-offer]").waitFor();
+      await check(studio, "offer to read brackets");
+      await studio.close();
+    });
 
   test("on a phone, in German, with forced colours, without a model yet", async () => {
     const phone = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };

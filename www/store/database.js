@@ -38,9 +38,13 @@ const STEPS = [
     database.createObjectStore("prompts", { keyPath: "key" });
     database.createObjectStore("queue", { keyPath: "id" });
   },
+  (database) => {
+    // Named sets of prompts.
+    database.createObjectStore("sets", { keyPath: "name" });
+  },
 ];
 
-/** @typedef {"pictures" | "files" | "drafts" | "prompts" | "queue"} StoreName */
+/** @typedef {"pictures" | "files" | "drafts" | "prompts" | "queue" | "sets"} StoreName */
 
 /** Some browsers never answer where storage is blocked. */
 const OPEN_WITHIN_MS = 5000;

@@ -3,9 +3,10 @@
 import { DarkroomError } from "../base/problem.js";
 import { Client } from "../engine/client.js";
 import { addressOf } from "./address.js";
+import { ADVANCED_ROWS, propertyOf } from "./advanced-settings.js";
 import { pictureFile } from "./picture-file.js";
 import { until } from "./run.js";
-import { DEFAULTS, invalidFields, randomSeed, requestOf, withModelDefaults } from "./settings.js";
+import { invalidFields, randomSeed, requestOf, withModelDefaults } from "./settings.js";
 import { TimingRecorder } from "./timings.js";
 
 /** @typedef {import("../engine/protocol.js").DeviceChoice} DeviceChoice */
@@ -33,7 +34,7 @@ import { TimingRecorder } from "./timings.js";
  */
 
 /**
- * @typedef {object} PictureOptions
+ * @typedef {object} BasicOptions
  * @property {string} prompt
  * @property {string} [negativePrompt] default: none
  * @property {string | number | bigint} [seed] 0 … 2⁶⁴−1; default: a random one
@@ -45,6 +46,14 @@ import { TimingRecorder } from "./timings.js";
  * @property {AbortSignal} [signal] cancels: at once while the picture waits, else after a step
  * @property {(progress: StepProgress) => void} [onStep]
  */
+
+/** @typedef {import("./advanced-settings.js").AdvancedSettings} AdvancedSettings */
+/**
+ * Further settings, as numbers or as texts: `clipSkip`, `negativeStrength` and so on.
+ * @typedef {{[F in keyof AdvancedSettings as import("./advanced-settings.js").Property<F>]?:
+ *   string | number | bigint | boolean}} AdvancedOptions
+ */
+/** @typedef {BasicOptions & AdvancedOptions} PictureOptions */
 
 /**
  * Opens a model in a worker.
@@ -145,7 +154,7 @@ export class Darkroom {
    */
   async #make(options, signal, timings) {
     const { model, device } = await until(this.opened, signal);
-    const settings = withModelDefaults(settingsOf(options, this.#options), model);
+    const settings = withModelDefaults(settingsOf(options, this.#options, model), model);
     const [invalid] = invalidFields(settings, model.size_multiple).values();
     if (invalid) throw new DarkroomError("request", invalid);
     timings.begin();
@@ -238,23 +247,29 @@ function located(model, hub) {
  * The options of a picture as settings, which are texts.
  * @param {PictureOptions} options
  * @param {DarkroomOptions} about
+ * @param {ModelInfo} info
  * @returns {Settings}
  */
-function settingsOf(options, { model, device = "auto", prediction = "auto" }) {
+function settingsOf(options, { model, device = "auto", prediction = "auto" }, info) {
   const text = (/** @type {unknown} */ value, /** @type {string} */ otherwise) =>
     value === undefined || value === null ? otherwise : String(value);
+  const advanced = ADVANCED_ROWS.map(([field, { neutral }]) => [
+    field,
+    text(Reflect.get(options, propertyOf(field)), neutral),
+  ]);
   return {
     prompt: text(options.prompt, ""),
     negative_prompt: text(options.negativePrompt, ""),
     seed: text(options.seed, randomSeed()),
-    steps: text(options.steps, DEFAULTS.steps),
-    guidance_scale: text(options.guidanceScale, DEFAULTS.guidance_scale),
+    steps: text(options.steps, String(info.default_steps)),
+    guidance_scale: text(options.guidanceScale, String(info.default_guidance_scale)),
     sampler: text(options.sampler, ""),
     width: text(options.width, ""),
     height: text(options.height, ""),
     device,
     model: typeof model === "string" ? model : model instanceof File ? model.name : "folder",
     prediction,
+    ...Object.fromEntries(advanced),
   };
 }
 

@@ -4,31 +4,17 @@
  * a PNG under "parameters".
  */
 import { ON_DISK, withoutQuery, withoutSlashes } from "./address.js";
-import { SAMPLER_NAMES, samplerName } from "./settings.js";
+import { ADVANCED_ROWS, effectiveVariation, isValid } from "./advanced-settings.js";
+import { pairOf, readSampler, samplerName, scheduleName } from "./sampler-names.js";
 
+/** @typedef {import("./advanced-settings.js").AdvancedSettings} AdvancedSettings */
 /** @typedef {import("./settings.js").Settings} Settings */
 
 const NEGATIVE = "Negative prompt:";
 /** Beginning of the last line, in every version of the format. */
 const LAST = /^Steps: *\d/;
-/** Names of samplers in other programs. @type {Readonly<Record<string, string>>} */
-const OTHER_NAMES = {
-  plms: "pndm",
-  "euler ancestral": "euler-a",
-  "dpm++ 2m karras": "dpm++2m-karras",
-};
 /** Settings of other programs that change the picture and do not exist here. */
-const UNKNOWN_HERE = [
-  "Clip skip",
-  "Denoising strength",
-  "Hires upscale",
-  "Lora hashes",
-  "TI hashes",
-  "Variation seed",
-  "Refiner",
-  "ENSD",
-  "Eta",
-];
+const UNKNOWN_HERE = ["Denoising strength", "Hires upscale", "Lora hashes", "TI hashes", "Refiner"];
 
 /**
  * @param {Settings} settings
@@ -44,23 +30,65 @@ export function infotext({
   width,
   height,
   model,
+  ...advanced
 }) {
   const name = shortName(model);
+  const by = pairOf({ sampler, schedule: advanced.schedule });
   const lines = [prompt];
   if (negative_prompt) lines.push(`${NEGATIVE} ${negative_prompt}`);
   const values = {
     Steps: steps,
-    Sampler: samplerName(sampler),
+    Sampler: samplerName(by.sampler),
+    ...(by.schedule && { "Schedule type": scheduleName(by.schedule) }),
     "CFG scale": guidance_scale,
     Seed: seed,
     Size: `${width}x${height}`,
     Model: quoted(name),
-    RNG: "CPU",
+    RNG: advanced.rng === "philox" ? "NV" : "CPU",
+    ...advancedPairs(advanced, sampler),
     Version: "Darkroom",
   };
   const pairs = Object.entries(values).map(([key, value]) => `${key}: ${value}`);
   lines.push(pairs.join(", "));
   return lines.join("\n");
+}
+
+/** A1111's key for the eta of this sampler. */
+const ETA_DDIM = "Eta DDIM";
+
+/**
+ * The advanced settings that are not neutral, by their keys.
+ * @param {Partial<AdvancedSettings>} settings
+ * @param {string} sampler
+ */
+function advancedPairs(settings, sampler) {
+  const set = { ...settings, variation_seed: effectiveVariation(settings) };
+  /** @type {Record<string, string>} */
+  const pairs = {};
+  for (const [field, { infotext, neutral }] of ADVANCED_ROWS) {
+    const value = set[field] ?? neutral;
+    const key = field === "eta" && sampler === "ddim" ? ETA_DDIM : infotext;
+    // A schedule type belongs to the sampler.
+    if (key && value !== neutral && field !== "schedule") pairs[key] = quoted(value);
+  }
+  return pairs;
+}
+
+/**
+ * The advanced settings that a text names with a valid value.
+ * @param {Map<string, string>} values
+ * @returns {Partial<AdvancedSettings>}
+ */
+function advancedSettings(values) {
+  /** @type {Partial<AdvancedSettings>} */
+  const settings = values.get("RNG") === "NV" ? { rng: "philox" } : {};
+  for (const [field, { infotext: key }] of ADVANCED_ROWS) {
+    const value = key && field !== "schedule" ? values.get(key) : undefined;
+    if (value !== undefined && isValid(field, value)) settings[field] = value;
+  }
+  const eta = values.get("Sampler") === "DDIM" ? values.get(ETA_DDIM) : undefined;
+  if (eta !== undefined && isValid("eta", eta)) settings.eta = eta;
+  return settings;
 }
 
 /** The name of a model in a PNG: the last part of its address. @param {string} model */
@@ -94,16 +122,12 @@ export function fromInfotext(text, inUse = "") {
     negative_prompt:
       from < 0 ? "" : lines.slice(from, last).join("\n").slice(NEGATIVE.length).replace(/^ /, ""),
     ...numbers(values),
+    ...advancedSettings(values),
   };
-  const sampler = samplerOf(values);
-  if (sampler) settings.sampler = sampler;
-  else if (values.has("Sampler"))
-    notes.push(
-      `There is no sampler “${excerpt(values.get("Sampler"))}” here: the chosen one stays.`,
-    );
+  notes.push(...takeSampler(values, settings));
   const model = values.get("Model");
   if (values.get("Version") !== "Darkroom") {
-    if (values.get("RNG") !== "CPU")
+    if (!["CPU", "NV"].includes(values.get("RNG") ?? ""))
       notes.push("Its noise came from another generator, so the same seed gives another picture.");
     const others = UNKNOWN_HERE.filter((key) => values.has(key));
     if (others.length) notes.push(`Not applied here: ${others.join(", ")}.`);
@@ -137,19 +161,23 @@ function numbers(values) {
   return width ? { ...settings, width, height } : settings;
 }
 
-/** @param {Map<string, string>} values @returns {string | null} */
-function samplerOf(values) {
-  const name = values.get("Sampler")?.toLowerCase() ?? "";
-  const known =
-    (Object.hasOwn(OTHER_NAMES, name) && OTHER_NAMES[name]) ||
-    Object.entries(SAMPLER_NAMES).find(
-      ([key, shown]) => name === key || name === shown.toLowerCase(),
-    )?.[0];
-  // Since 2024 the schedule has a key of its own. "Automatic" is Karras for DPM++ 2M and the plain
-  // schedule for the other samplers.
-  const schedule = values.get("Schedule type")?.toLowerCase() ?? "";
-  if (known === "dpm++2m" && /^(karras|automatic)$/.test(schedule)) return "dpm++2m-karras";
-  return known && /^(|automatic|uniform|normal)$/.test(schedule) ? known : null;
+/**
+ * Takes over the sampler and its schedule type.
+ * @param {Map<string, string>} values
+ * @param {Partial<Settings>} settings
+ * @returns {string[]} notes
+ */
+function takeSampler(values, settings) {
+  const name = values.get("Sampler");
+  const found = readSampler(name, values.get("Schedule type"));
+  if (!found)
+    return name === undefined
+      ? []
+      : [`There is no sampler “${excerpt(name)}” here: the chosen one stays.`];
+  settings.sampler = found.sampler;
+  if (found.schedule) settings.schedule = found.schedule;
+  if (found.unknown === undefined) return [];
+  return [`There is no schedule type “${excerpt(found.unknown)}” here: the model’s own is used.`];
 }
 
 /**

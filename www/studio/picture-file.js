@@ -5,6 +5,7 @@ import { strings } from "../strings/index.js";
 import { fromInfotext, infotext } from "./infotext.js";
 import { pngOf } from "./png.js";
 import { textOf } from "./png-text.js";
+import { complete } from "./settings.js";
 
 /** @typedef {import("./settings.js").Settings} Settings */
 
@@ -58,6 +59,6 @@ export async function frameOfFile(picture, settings, warnings) {
 export async function settingsOfFile(picture, model) {
   const text = await textOf(new Uint8Array(await picture.arrayBuffer()), "parameters");
   const found = text === null ? null : fromInfotext(text, model);
-  if (found) return found;
+  if (found) return { ...found, settings: complete(found.settings) };
   throw new DarkroomError("request", strings().studio.status.noParameters(picture.name));
 }

@@ -7,7 +7,7 @@ import { DarkroomError, problemOf } from "../base/problem.js";
 import { Client } from "../engine/client.js";
 import { language, strings } from "../strings/index.js";
 import { withModelDefaults } from "./form.js";
-import { Stopwatch } from "./progress.js";
+import { Stopwatch, stepsDone } from "./progress.js";
 import { requestOf } from "./settings.js";
 import { Watchdog } from "./watchdog.js";
 
@@ -259,9 +259,13 @@ export class Session {
     this.#host.onProblem({ kind: "slow", message: `${message} ${who}` });
   }
 
-  /** The tokens of a prompt; null while no model is loaded. @param {string} text */
-  async count(text) {
-    return this.#opened && this.#client.count(text).catch(() => null);
+  /**
+   * Parts of a prompt as the engine reads it; null while no model is loaded.
+   * @param {string} text
+   * @param {import("../engine/protocol.js").LayoutOptions} options
+   */
+  async layout(text, options) {
+    return this.#opened && this.#client.layout(text, options).catch(() => null);
   }
 
   /**
@@ -369,8 +373,9 @@ export class Session {
   }
 
   /** @param {StepProgress} progress */
-  #beat({ call, steps }) {
-    this.#step = { at: Math.min(call + 1, steps), of: steps };
+  #beat(progress) {
+    const { call, steps } = progress;
+    this.#step = { at: Math.min(stepsDone(progress) + 1, steps), of: steps };
     // The first message comes before the first step.
     if (call > 0) this.#watchdog.beat();
     else this.#watchdog.alive();

@@ -1,12 +1,13 @@
 // @ts-check
 /** Properties and attributes of the element for the settings of its form. */
+import { ADVANCED_DEFAULTS, ADVANCED_FIELDS, propertyOf } from "./advanced-settings.js";
 import { DEFAULTS, FIELDS, fieldName } from "./settings.js";
 
 /** @typedef {import("./settings.js").Field} Field */
 /** @typedef {import("./settings.js").Settings} Settings */
 
 /** Attributes of the settings, and those that change how the element works. */
-export const ATTRIBUTES = [...FIELDS.map(fieldName), "hub", "keep", "lang"];
+export const ATTRIBUTES = [...FIELDS.map(fieldName), "hub", "catalogue", "keep", "lang"];
 
 /** @type {Settings} */
 const NONE = {
@@ -21,6 +22,7 @@ const NONE = {
   device: "",
   model: "",
   prediction: "",
+  ...ADVANCED_DEFAULTS,
 };
 
 /** A setting without an attribute. @param {Field} field */
@@ -38,9 +40,20 @@ export function settingsOfAttributes(host) {
   return settings;
 }
 
-const PROPERTIES = FIELDS.map((field) =>
-  field.replace(/_(.)/g, (_, letter) => letter.toUpperCase()),
-);
+/**
+ * Steps and guidance scale that a host's attributes give. They are meant for the attribute's model.
+ * @param {Element} host
+ * @param {string} model
+ * @returns {{steps?: string, guidance_scale?: string}}
+ */
+export function ownDefaults(host, model) {
+  if (model !== (host.getAttribute("model") ?? "")) return {};
+  const steps = host.getAttribute("steps");
+  const scale = host.getAttribute("guidance-scale");
+  return { ...(steps && { steps }), ...(scale && { guidance_scale: scale }) };
+}
+
+const PROPERTIES = FIELDS.map(propertyOf);
 
 /**
  * The property `settings`, which the subclass has.
@@ -69,7 +82,7 @@ export class SettingElement extends Base {
    * @protected
    */
   adopt(...more) {
-    const names = [...PROPERTIES, "hub", "name", ...more];
+    const names = [...PROPERTIES, "hub", "catalogue", "name", ...more];
     for (const name of names.filter((each) => Object.hasOwn(this, each))) {
       const value = Reflect.get(this, name);
       Reflect.deleteProperty(this, name);
@@ -125,7 +138,7 @@ export class SettingElement extends Base {
     form(this).settings = { steps: String(value) };
   }
 
-  /** Guidance scale, 1 … 100. @type {string} */
+  /** Guidance scale, 0 … 100. @type {string} */
   get guidanceScale() {
     return form(this).settings.guidance_scale;
   }
@@ -189,6 +202,14 @@ export class SettingElement extends Base {
     this.setAttribute("hub", value);
   }
 
+  /** Address of a list of models for the shelf; empty: the project's list. @type {string} */
+  get catalogue() {
+    return this.getAttribute("catalogue") ?? "";
+  }
+  set catalogue(value) {
+    this.setAttribute("catalogue", value);
+  }
+
   /** Pictures, prompts, the form and the queue are kept in the browser. @type {boolean} */
   get keep() {
     return this.hasAttribute("keep");
@@ -205,3 +226,16 @@ export class SettingElement extends Base {
     this.setAttribute("name", value);
   }
 }
+
+// The properties of the table's settings. Their types are in the package's index.d.ts.
+for (const field of ADVANCED_FIELDS)
+  Object.defineProperty(SettingElement.prototype, propertyOf(field), {
+    configurable: true,
+    enumerable: true,
+    get() {
+      return form(this).settings[field];
+    },
+    set(value) {
+      form(this).settings = { [field]: String(value) };
+    },
+  });

@@ -11,6 +11,32 @@ export type { Timings } from "./studio/timings.js";
 
 declare module "./studio/element.js" {
   interface DarkroomStudio {
+    schedule: string;
+    clipSkip: string;
+    timestepSpacing: string;
+    zeroSnr: string;
+    finalSigma: string;
+    promptSyntax: string;
+    emphasis: string;
+    negativeStrength: string;
+    negativeStart: string;
+    negativeEnd: string;
+    negativeOutside: string;
+    guidanceStart: string;
+    guidanceEnd: string;
+    guidanceSchedule: string;
+    guidanceMinSigma: string;
+    guidanceStop: string;
+    guidanceKind: string;
+    guidanceOptions: string;
+    nagScale: string;
+    nagTau: string;
+    nagAlpha: string;
+    variationSeed: string;
+    variationStrength: string;
+    rng: string;
+    ensd: string;
+    eta: string;
     addEventListener<K extends keyof StudioEventMap>(
       type: K,
       listener: (this: DarkroomStudio, event: StudioEventMap[K]) => unknown,

@@ -86,6 +86,8 @@ pub struct DeviceLatent {
     noise: CubeTensor,
     /// Prediction, denoised latent, latent, the cosine if it is wanted, history.
     arrays: CubeTensor,
+    /// The network's prediction for every branch, where it is kept: `[branches, h, w, c]`.
+    predictions: Option<CubeTensor>,
     /// `h·w·c`
     length: usize,
     /// True if the cosine may be wanted.
@@ -131,6 +133,7 @@ impl DeviceLatent {
             scalars: upload(vec![0.0; count], [1, 1, 1, count], DType::F32),
             noise: upload(vec![0.0; length], [1, h, w, c], DType::F32),
             arrays: upload(arrays, [1, 1, 1, all], DType::F32),
+            predictions: None,
             length,
             watched,
             measures: None,
@@ -151,6 +154,24 @@ impl DeviceLatent {
         if MEMORY_FOR.replace(sizes) != sizes {
             let _ = self.input.client.memory_cleanup();
         }
+    }
+
+    /// Keeps the predictions of every step from the next one on, for
+    /// [`DeviceLatent::predictions`]. Such a step has one launch more.
+    pub fn keep_predictions(&mut self) {
+        self.predictions = Some(empty(&self.input, self.input_shape(), self.input.dtype));
+        self.forget_recording();
+    }
+
+    /// A copy of the last step's predictions, if they are kept.
+    ///
+    /// # Shapes
+    /// `[branches, h·w·c]` in the element type of the network
+    pub fn predictions(&self) -> Option<Tensor<2>> {
+        let kept = self.predictions.as_ref()?;
+        let shape = [self.branches, self.length];
+        let kept = reshaped(kept, shape.into());
+        Some(tensor(copied(&kept, self.branches, self.length)))
     }
 
     fn input_shape(&self) -> [usize; 4] {
@@ -287,6 +308,9 @@ impl DeviceLatent {
         copy_row(&self.times, columns, (&self.scalars, ROW), &self.time);
         let time = tensor(self.time.clone());
         let prediction = contiguous(call(tensor(self.branches_of_input()), &time));
+        if let Some(kept) = &self.predictions {
+            overwrite(kept, &prediction, self.branches, self.length);
+        }
         let guidance = DeviceGuidance::of(&step.guidance);
         let first = step.guidance.first_positive();
         let sizes = [self.length, self.branches, first, self.input_shape()[0]];

@@ -46,6 +46,20 @@ impl Spliced {
         &self.text
     }
 
+    /// The slices of the other text that the bytes `range` of this one come from, in order.
+    pub fn sources_of(&self, range: Range<usize>) -> impl Iterator<Item = Range<usize>> + '_ {
+        let first = self.pieces.partition_point(|&(at, _)| at <= range.start);
+        let ends = self.pieces.iter().skip(1).map(|&(at, _)| at);
+        let ends = ends.chain([self.text.len()]);
+        let pieces = self.pieces.iter().zip(ends).skip(first.saturating_sub(1));
+        pieces
+            .map_while(move |(&(at, from), end)| {
+                let (start, end) = (range.start.max(at), range.end.min(end));
+                (at < range.end).then_some((start + from - at)..(end + from - at))
+            })
+            .filter(|slice| !slice.is_empty())
+    }
+
     /// The byte of the other text that byte `offset` of this one comes from. The end of this text
     /// gives the end of its last slice.
     pub fn source_of(&self, offset: usize) -> usize {
@@ -54,6 +68,15 @@ impl Spliced {
         match piece.checked_sub(1) {
             Some(i) => self.pieces[i].1 + (offset - self.pieces[i].0),
             None => 0,
+        }
+    }
+
+    /// The bytes of the other text from the first to the last byte of `range` of this one.
+    pub fn source_of_range(&self, range: &Range<usize>) -> Range<usize> {
+        let start = self.source_of(range.start);
+        match range.end.checked_sub(1).filter(|_| !range.is_empty()) {
+            Some(last) => start..self.source_of(last) + 1,
+            None => start..start,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! memory from picture to picture, and kernels that are compiled while loading.
 
 mod counts;
+mod inspect;
 mod pictures;
 pub mod random_model;
 mod records;
