@@ -3,6 +3,7 @@
 
 use burn::tensor::{Tensor, TensorData};
 
+use super::conditioning::Context;
 use crate::device::read;
 use crate::error::{Error, Result};
 use crate::ops::gpu::{DeviceLatent, DeviceLatentInit};
@@ -15,8 +16,8 @@ const TIMESTEP_BATCH: usize = 64;
 
 /// Start of a denoising run.
 pub struct DenoiserInput {
-    /// Embeddings of the first call's branches, `[branches, 77·k, cross_attention_dim]`.
-    pub prompts: Tensor<3>,
+    /// Texts of the first call.
+    pub prompts: Context,
     /// Largest number of branches of a call.
     pub most_branches: usize,
     /// True if the host combines predictions, whatever the device can.
@@ -35,9 +36,27 @@ pub struct DenoiserInput {
     pub guidance_scale: f64,
 }
 
+/// Results of a U-Net call, for a recording.
+pub struct CallResults {
+    /// Predictions of all branches before guidance.
+    pub predictions: KeptPredictions,
+    /// The guided prediction, `[channels, height, width]`.
+    pub guided: Vec<f32>,
+    /// The latent before the sampler's step, `[channels, height, width]`.
+    pub latent: Vec<f32>,
+}
+
+/// Predictions of all branches.
+pub enum KeptPredictions {
+    /// On the device, channels-last: `[branches, height·width·channels]`.
+    Device(Box<Tensor<2>>),
+    /// On the host, `[branches, channels, height, width]`.
+    Host(Vec<f32>),
+}
+
 /// State of a denoising run.
 pub struct Denoiser {
-    prompts: Tensor<3>,
+    context: Context,
     cross_attn_kv: CrossAttnKv,
     timesteps: Vec<f64>,
     guidance_scale: f64,
@@ -50,14 +69,17 @@ pub struct Denoiser {
     /// State of the guidance on the host.
     memory: Memory,
     device_latent: Option<DeviceLatent>,
+    /// True to keep the results of each call for [`Denoiser::take_results`].
+    kept: bool,
+    results: Option<CallResults>,
 }
 
 impl Denoiser {
     /// Starts a run, on the device where its operations allow it.
     pub fn new(unet: &Unet, input: DenoiserInput) -> Self {
         let mut run = Denoiser {
-            cross_attn_kv: unet.cross_attn_kv(&input.prompts),
-            prompts: input.prompts,
+            cross_attn_kv: input.prompts.cross_attn_kv(unet),
+            context: input.prompts,
             timesteps: input.timesteps,
             guidance_scale: input.guidance_scale,
             times: None,
@@ -66,6 +88,8 @@ impl Denoiser {
             arrays: Arrays::new(input.latent),
             memory: Memory::default(),
             device_latent: None,
+            kept: false,
+            results: None,
         };
         if input.on_host {
             return run;
@@ -99,6 +123,24 @@ impl Denoiser {
         self.shape
     }
 
+    /// Keeps the results of the calls that follow for [`Denoiser::take_results`].
+    pub fn keep_results(&mut self) {
+        self.kept = true;
+        if let Some(device) = &mut self.device_latent {
+            device.keep_predictions();
+        }
+    }
+
+    /// The results of the last call, if they are kept and were not taken before.
+    pub fn take_results(&mut self) -> Option<CallResults> {
+        self.results.take()
+    }
+
+    /// The texts in force.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
     /// Makes the call numbered `call` and the sampler's `step` with its prediction. Returns the
     /// cosine of the predictions for prompt and negative prompt, if the step wants it.
     ///
@@ -107,6 +149,7 @@ impl Denoiser {
     /// device fails.
     pub async fn step(&mut self, unet: &Unet, call: usize, step: &Step) -> Result<Option<f64>> {
         let (times, row) = self.times(unet, call);
+        let before = self.kept.then(|| self.arrays.latent.clone());
         let timestep = self.timesteps[call];
         let similarity = match &mut self.device_latent {
             Some(device) => {
@@ -121,6 +164,13 @@ impl Denoiser {
                 if !is_zero(step) {
                     check(&arrays[..length], timestep)?;
                 }
+                self.results = before
+                    .zip(device.predictions())
+                    .map(|(latent, predictions)| CallResults {
+                        predictions: KeptPredictions::Device(Box::new(predictions)),
+                        guided: channels_first(&arrays[..length], channels),
+                        latent,
+                    });
                 self.arrays.denoised = channels_first(&arrays[length..2 * length], channels);
                 self.arrays.latent = channels_first(&arrays[2 * length..3 * length], channels);
                 let guided = step.guidance.watched && !step.guidance.is_off();
@@ -158,8 +208,8 @@ impl Denoiser {
         let input = input.map(|&x| (self.input_scale * f64::from(x)) as f32);
         let input = channels_last(&input.collect::<Vec<_>>(), channels).repeat(branches);
         let data = TensorData::new(input, [branches, height, width, channels]);
-        let dtype = self.prompts.dtype();
-        let options = (&self.prompts.device(), dtype);
+        let dtype = self.context.embeddings.dtype();
+        let options = (&self.context.embeddings.device(), dtype);
         let input = Tensor::from_data(data.convert_dtype(dtype), options);
         let prediction = read(unet.predict(input, &time, &self.cross_attn_kv)).await?;
         check(&prediction, timestep)?;
@@ -176,6 +226,11 @@ impl Denoiser {
             prediction,
             similarity,
         } = step.guidance.combine(&predictions, &mut self.memory);
+        self.results = self.kept.then(|| CallResults {
+            predictions: KeptPredictions::Host(branches.concat()),
+            guided: prediction.clone(),
+            latent: self.arrays.latent.clone(),
+        });
         step.update
             .apply(&mut self.arrays, &prediction, &step.noise);
         Ok(similarity)
@@ -183,12 +238,12 @@ impl Denoiser {
 
     /// Replaces the prompts for the calls that follow; there may be more or fewer of them, up to
     /// the largest number of branches.
-    pub fn replace_prompts(&mut self, unet: &Unet, prompts: Tensor<3>) {
+    pub fn replace_prompts(&mut self, unet: &Unet, prompts: Context) {
         if let Some(device) = &mut self.device_latent {
             device.forget_recording();
         }
-        self.cross_attn_kv = unet.cross_attn_kv(&prompts);
-        self.prompts = prompts;
+        self.cross_attn_kv = prompts.cross_attn_kv(unet);
+        self.context = prompts;
     }
 
     /// Frees what the run holds on the device, after the last step.
@@ -206,7 +261,7 @@ impl Denoiser {
             _ => {
                 let end = self.timesteps.len().min(first + TIMESTEP_BATCH);
                 let timesteps = &self.timesteps[first..end];
-                let times = unet.times(timesteps, self.guidance_scale, &self.prompts);
+                let times = unet.times(timesteps, self.guidance_scale, &self.context.embeddings);
                 if let Some(device) = &mut self.device_latent {
                     device.replace_times(&times);
                 }
@@ -247,7 +302,16 @@ pub(super) fn channels_last(values: &[f32], channels: usize) -> Vec<f32> {
         .collect()
 }
 
+/// `[branches, positions, channels]` → `[branches, channels, positions]`, where a branch has
+/// `length` values
+pub(super) fn branches_first(values: &[f32], length: usize, channels: usize) -> Vec<f32> {
+    let branches = values.chunks(length);
+    branches
+        .flat_map(|branch| channels_first(branch, channels))
+        .collect()
+}
+
 /// `[positions, channels]` → `[channels, positions]`
-fn channels_first(values: &[f32], channels: usize) -> Vec<f32> {
+pub(super) fn channels_first(values: &[f32], channels: usize) -> Vec<f32> {
     channels_last(values, values.len() / channels)
 }

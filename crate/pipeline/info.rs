@@ -17,9 +17,11 @@ pub struct ModelInfo {
     pub kind: &'static str,
     /// Sampling steps to start with.
     pub default_steps: usize,
-    /// Guidance scale to start with. At 1 the negative prompt has no effect.
+    /// Guidance scale to start with. At 1 the negative prompt has no effect without normalized
+    /// attention guidance (NAG).
     pub default_guidance_scale: f64,
-    /// True if the U-Net reads the guidance scale itself: a negative prompt never has an effect.
+    /// True if the U-Net reads the guidance scale itself: a negative prompt has an effect by
+    /// normalized attention guidance (NAG) alone.
     pub guidance_embedded: bool,
     /// Clip skip of the model's training, as the web UI of A1111 counts: 1 for SD1, 2 for SD2.
     pub default_clip_skip: usize,
@@ -74,6 +76,9 @@ pub struct SamplerInfo {
     pub noisy: bool,
     /// True if schedule types have an effect.
     pub schedules: bool,
+    /// Amount of fresh noise that a request may change; `null` where it may not.
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "number | null"))]
+    pub eta: Option<f64>,
 }
 
 impl SamplerInfo {
@@ -85,6 +90,7 @@ impl SamplerInfo {
             calls_per_step: kind.calls_per_step(),
             noisy: kind.is_noisy(),
             schedules: kind.has_schedules(),
+            eta: kind.own_eta(),
         };
         SamplerKind::ALL.map(info).to_vec()
     }

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::sampling::guidance::{
     GuidanceKind, GuidanceSchedule, GuidanceSettings, NegativeOutside, Window,
 };
-use crate::sampling::{Rng, SamplerName, ScheduleKind};
+use crate::sampling::{Nag, Rng, SamplerName, ScheduleKind, Seeds};
 use crate::text::prompt::PromptSyntax;
 use crate::text::prompt::emphasis::Emphasis;
 use crate::text::tokenizer::LongPrompt;
@@ -33,10 +33,18 @@ pub struct Request {
     pub seed: u64,
     /// Sampling steps, 1 to the model's training timesteps (1000).
     pub steps: usize,
-    /// Guidance scale, 0 to 100. At 1 the negative prompt has no effect, and half the work is
-    /// saved; below 1 the picture moves toward it. Latent consistency models read the scale
-    /// themselves, and no negative prompt.
+    /// Guidance scale, 0 to 100. At 1 the negative prompt has no effect but by NAG, and half the
+    /// work is saved; below 1 the picture moves toward it. Latent consistency models read the scale
+    /// themselves, and a negative prompt only by NAG.
     pub guidance_scale: f64,
+    /// Scale of normalized attention guidance (NAG), 0 to 100; at most 1: off. The negative prompt
+    /// then acts within the attention to the prompt, at guidance scale 1 and in latent consistency
+    /// models too.
+    pub nag_scale: f64,
+    /// Largest growth of an attention's norm by NAG, 0 to 100.
+    pub nag_tau: f64,
+    /// Share of the guided attention in NAG's result, 0 to 1.
+    pub nag_alpha: f64,
     /// Strength of the negative prompt, 0 to 2: its embedding on the line from the empty prompt's
     /// (0) through its own (1).
     pub negative_strength: f64,
@@ -101,6 +109,17 @@ pub struct Request {
     #[serde(deserialize_with = "rng")]
     #[cfg_attr(target_arch = "wasm32", tsify(type = "\"torch\" | \"philox\""))]
     pub rng: Rng,
+    /// Seed of a second noise that is mixed into the first one, as `seed`.
+    #[serde(deserialize_with = "seed")]
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "string | number"))]
+    pub variation_seed: u64,
+    /// Share of the second noise, 0 (none) to 1 (nothing else).
+    pub variation_strength: f64,
+    /// "Eta noise seed delta" of A1111's web UI: the sampler draws the noise of its steps from
+    /// `seed` + `ensd`. With 0 it continues the stream of the first noise.
+    pub ensd: i64,
+    /// Amount of fresh noise in the sampler's steps, 0 to 1; `None`: the sampler's own.
+    pub eta: Option<f64>,
     /// Treatment of prompts of more than 75 tokens.
     #[serde(deserialize_with = "long_prompt")]
     #[cfg_attr(target_arch = "wasm32", tsify(type = "\"chunk\" | \"truncate\""))]
@@ -136,6 +155,9 @@ impl Default for Request {
             seed: 0,
             steps: 20,
             guidance_scale: 7.5,
+            nag_scale: 0.0,
+            nag_tau: Nag::TAU,
+            nag_alpha: Nag::ALPHA,
             negative_strength: 1.0,
             negative_window: Window::ALL,
             negative_outside: NegativeOutside::Empty,
@@ -153,6 +175,10 @@ impl Default for Request {
             width: None,
             height: None,
             rng: Rng::Torch,
+            variation_seed: 0,
+            variation_strength: 0.0,
+            ensd: 0,
+            eta: None,
             long_prompt: LongPrompt::Chunk,
             prompt_syntax: PromptSyntax::Plain,
             emphasis: Emphasis::Original,
@@ -269,6 +295,31 @@ fn guidance_kind<'de, D: Deserializer<'de>>(
 }
 
 impl Request {
+    /// The seeds of the picture.
+    pub fn seeds(&self) -> Seeds {
+        Seeds {
+            rng: self.rng,
+            seed: self.seed,
+            variation_seed: self.variation_seed,
+            variation_strength: self.variation_strength,
+            ensd: self.ensd,
+        }
+    }
+
+    /// The request for the picture numbered `index`, from 0, of a batch: see [`Seeds::numbered`].
+    pub fn numbered(&self, index: u64) -> Self {
+        let Seeds {
+            seed,
+            variation_seed,
+            ..
+        } = self.seeds().numbered(index);
+        Request {
+            seed,
+            variation_seed,
+            ..self.clone()
+        }
+    }
+
     /// The request's settings of the guidance.
     pub(super) fn guidance(&self) -> GuidanceSettings {
         GuidanceSettings {
@@ -281,6 +332,11 @@ impl Request {
             stop: self.guidance_stop,
             kind: self.guidance_kind,
             options: self.guidance_options.clone(),
+            nag: Nag {
+                scale: self.nag_scale,
+                tau: self.nag_tau,
+                alpha: self.nag_alpha,
+            },
         }
     }
 

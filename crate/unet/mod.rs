@@ -4,6 +4,7 @@
 //! Matches diffusers 0.42 `models/unets/unet_2d_condition.py`, `UNet2DConditionModel`, for the
 //! block types of SD1.x and SD2.x in any order.
 
+pub mod attention_maps;
 mod blocks;
 mod precomputed;
 mod time;
@@ -18,12 +19,13 @@ use crate::error::Result;
 use crate::nn::layers::{ConvLayer, GroupNormConfig, GroupNormLayer, Silu};
 use crate::ops::Ops;
 use crate::weights::VarBuilder;
+use attention_maps::AttentionMaps;
 use blocks::{BlockBuilder, DownBlock, MidBlock, UpBlock};
 use precomputed::Conditioning;
 use time::Timesteps;
 use transformer::KvProjection;
 
-pub use precomputed::CrossAttnKv;
+pub use precomputed::{CrossAttnKv, Perturbation};
 
 /// The noise predictor.
 pub struct Unet {
@@ -83,12 +85,23 @@ impl Unet {
     /// # Shapes
     /// `[n, 77·k, cross_attention_dim]`
     pub fn cross_attn_kv(&self, prompts: &Tensor<3>) -> CrossAttnKv {
-        CrossAttnKv(
-            self.kv_projections
-                .iter()
-                .map(|projection| projection.forward(prompts))
+        self.cross_attn_kv_with(prompts, prompts)
+    }
+
+    /// Keys of `prompts`, and values of `for_values`: the same embeddings, with other signs where
+    /// a prompt has negative weights.
+    ///
+    /// # Shapes
+    /// `[n, 77·k, cross_attention_dim]` each
+    pub fn cross_attn_kv_with(&self, prompts: &Tensor<3>, for_values: &Tensor<3>) -> CrossAttnKv {
+        let projections = self.kv_projections.iter();
+        CrossAttnKv {
+            layers: projections
+                .map(|projection| projection.forward_with(prompts, for_values))
                 .collect(),
-        )
+            nag: None,
+            perturbation: None,
+        }
     }
 
     /// Projected timestep embeddings: the vectors that the residual blocks add at each of
@@ -104,26 +117,61 @@ impl Unet {
     }
 
     /// Predicts the noise, or v, in `latent`. `time` is a row of [`Unet::times`]; `prompt` has one
-    /// prompt for each latent.
+    /// prompt for each latent. Up to the middle block a perturbed latent is computed together with
+    /// the one before.
     ///
     /// # Shapes
     /// latent `[n, h, w, in_channels]`, time `[1, columns]` → `[n, h, w, out_channels]`
     pub fn predict(&self, latent: Tensor<4>, time: &Tensor<2>, prompt: &CrossAttnKv) -> Tensor<4> {
-        let conditioning = Conditioning {
-            time,
-            prompt,
-            ops: &self.ops,
-        };
-        let mut x = self.conv_in.forward(latent);
+        self.run(
+            latent,
+            &Conditioning {
+                time,
+                prompt,
+                ops: &self.ops,
+                maps: None,
+            },
+        )
+    }
+
+    /// Predicts as [`Unet::predict`] does, and adds the attention to each token to `maps`.
+    pub fn predict_with_maps(
+        &self,
+        latent: Tensor<4>,
+        time: &Tensor<2>,
+        prompt: &CrossAttnKv,
+        maps: &AttentionMaps,
+    ) -> Tensor<4> {
+        self.run(
+            latent,
+            &Conditioning {
+                time,
+                prompt,
+                ops: &self.ops,
+                maps: Some(maps),
+            },
+        )
+    }
+
+    fn run(&self, latent: Tensor<4>, conditioning: &Conditioning) -> Tensor<4> {
+        let mut x = self
+            .conv_in
+            .forward(match conditioning.prompt.perturbation {
+                Some(_) => {
+                    let shared = latent.dims()[0] - 1;
+                    self.ops.first_images(latent, shared)
+                }
+                None => latent,
+            });
         let mut skips = vec![x.clone()];
         for block in &self.down_blocks {
-            x = block.forward(x, &conditioning, &mut skips);
+            x = block.forward(x, conditioning, &mut skips);
         }
         if let Some(block) = &self.mid_block {
-            x = block.forward(x, &conditioning);
+            x = block.forward(x, conditioning);
         }
         for block in &self.up_blocks {
-            x = block.forward(x, &conditioning, &mut skips);
+            x = block.forward(x, conditioning, &mut skips);
         }
         let x = self.conv_norm_out.forward(x, None);
         self.conv_out.forward(x)

@@ -68,6 +68,10 @@ describe("axe finds nothing", () => {
       const studio = await visit({ colorScheme });
       await studio.engine();
       await check(studio, "first visit");
+      await studio.page.locator("[data-part=fold] > summary").click();
+      await studio.page.locator("[data-part=noise-fold] > summary").click();
+      await studio.page.locator("#ensd").waitFor();
+      await check(studio, "noise settings");
       await studio.fill({ steps: "40" });
       await studio.button("generate").click();
       await studio.page.waitForSelector(".picture[data-state=preview]");
@@ -107,7 +111,7 @@ describe("axe finds nothing", () => {
     await studio.fill({ guidance_scale: "1", width: "3" });
     await check(studio, "notes");
     await studio.button("models").click();
-    await studio.page.locator("[data-part=models]").waitFor();
+    await studio.page.locator("[data-part=shelf-list] li").first().waitFor();
     await check(studio, "dialog");
     await studio.close();
   });

@@ -46,7 +46,8 @@ Version: v1.9.4`;
       width: "512",
       height: "768",
       clip_skip: "2",
-      sampler: "dpm++2m-karras",
+      sampler: "dpm++2m",
+      schedule: "karras",
     },
     notes: [
       "Its noise came from another generator, so the same seed gives another picture.",
@@ -56,26 +57,55 @@ Version: v1.9.4`;
   });
   const sampler = (/** @type {string} */ words) =>
     fromInfotext(`x\nSteps: 1, Sampler: ${words}, RNG: CPU`);
-  for (const [words, name] of [
+  for (const [words, name, schedule] of [
     ["Euler a", "euler-a"],
     ["PLMS", "pndm"],
     ["UniPC", "unipc"],
-    ["DPM++ 2M Karras", "dpm++2m-karras"],
-    ["DPM++ 2M, Schedule type: Automatic", "dpm++2m-karras"],
-    ["DPM++ 2M, Schedule type: Uniform", "dpm++2m"],
+    ["DPM++ 2M", "dpm++2m"],
+    ["DPM++ 2M Karras", "dpm++2m", "karras"],
+    ["DPM++ 2M SDE Karras", "dpm++2m-sde", "karras"],
+    ["DPM++ 2M SDE Exponential", "dpm++2m-sde", "exponential"],
+    ["DPM2 a Karras", "dpm2-a", "karras"],
+    ["LMS Karras", "lms", "karras"],
+    ["DPM++ 2M, Schedule type: Automatic", "dpm++2m", "karras"],
+    ["DPM++ 3M SDE, Schedule type: Automatic", "dpm++3m-sde", "exponential"],
+    ["DPM++ SDE Karras, Schedule type: Automatic", "dpm++sde", "karras"],
+    ["DPM++ 2M, Schedule type: Uniform", "dpm++2m", "normal"],
     ["Euler, Schedule type: Automatic", "euler"],
+    ["Euler, Schedule type: SGM Uniform", "euler", "sgm-uniform"],
+    ["DPM++ 2S a, Schedule type: Align Your Steps", "dpm++2s-a", "ays"],
+    // It has timesteps of its own: A1111 writes a type that has no effect.
+    ["DDIM, Schedule type: Karras", "ddim"],
   ]) {
-    assert.deepEqual(
-      sampler(words),
-      { settings: { prompt: "x", negative_prompt: "", steps: "1", sampler: name }, notes: [] },
-      words,
-    );
+    const settings = {
+      prompt: "x",
+      negative_prompt: "",
+      steps: "1",
+      sampler: name,
+      ...(schedule && { schedule }),
+    };
+    assert.deepEqual(sampler(words), { settings, notes: [] }, words);
   }
-  for (const words of ["DPM++ SDE", "Euler, Schedule type: Karras"]) {
-    const { settings, notes } = sampler(words);
-    assert.equal(settings.sampler, undefined);
-    assert.match(notes[0], /There is no sampler/);
-  }
+  const unknown = sampler("DPM adaptive");
+  assert.equal(unknown.settings.sampler, undefined);
+  assert.match(unknown.notes[0], /There is no sampler “DPM adaptive”/);
+  const type = sampler("Euler, Schedule type: Polyexponential");
+  assert.equal(type.settings.sampler, "euler");
+  assert.equal(type.settings.schedule, undefined);
+  assert.match(type.notes[0], /no schedule type “Polyexponential”/);
+  const eta = "x\nSteps: 1, Sampler: DDIM, RNG: NV, Eta DDIM: 0.5, Variation seed: 3, ";
+  const { settings, notes } = fromInfotext(`${eta}Variation seed strength: 0.1, ENSD: 31337`);
+  const { prompt: _prompt, negative_prompt: _negative, ...rest } = settings;
+  assert.deepEqual(rest, {
+    steps: "1",
+    sampler: "ddim",
+    rng: "philox",
+    eta: "0.5",
+    variation_seed: "3",
+    variation_strength: "0.1",
+    ensd: "31337",
+  });
+  assert.deepEqual(notes, []);
   for (const none of ["", "a man", "{}", "Negative prompt: x", "Steps: many"])
     assert.equal(fromInfotext(none), null, none);
 });

@@ -83,7 +83,8 @@ export async function examineRemote(address, name, signal) {
   if ((await cachedModels()).some((model) => model.address === address && model.complete)) return;
   const answer = await examineAddress(address, signal).catch((error) => {
     if (signal.aborted) throw new DarkroomError("cancelled", "Cancelled.");
-    throw new DarkroomError("network", `${address}: ${error.message}.`);
+    const kind = error instanceof DarkroomError ? error.kind : "network";
+    throw new DarkroomError(kind, `${address}: ${error.message}.`);
   });
   if (answer.found === "nothing") throw new DarkroomError("missing", files.noModel(answer.where));
   if (answer.found === "no-index") throw new DarkroomError("file", files.noIndex(answer.where));

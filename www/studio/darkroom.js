@@ -6,7 +6,7 @@ import { addressOf } from "./address.js";
 import { ADVANCED_ROWS, propertyOf } from "./advanced-settings.js";
 import { pictureFile } from "./picture-file.js";
 import { until } from "./run.js";
-import { DEFAULTS, invalidFields, randomSeed, requestOf, withModelDefaults } from "./settings.js";
+import { invalidFields, randomSeed, requestOf, withModelDefaults } from "./settings.js";
 import { TimingRecorder } from "./timings.js";
 
 /** @typedef {import("../engine/protocol.js").DeviceChoice} DeviceChoice */
@@ -38,8 +38,8 @@ import { TimingRecorder } from "./timings.js";
  * @property {string} prompt
  * @property {string} [negativePrompt] default: none
  * @property {string | number | bigint} [seed] 0 … 2⁶⁴−1; default: a random one
- * @property {number} [steps] 1 … 1000; default: 20
- * @property {number} [guidanceScale] 1 … 100; default: 7.5
+ * @property {number} [steps] 1 … 1000; default: the model's
+ * @property {number} [guidanceScale] 0 … 100; default: the model's
  * @property {string} [sampler] default: the model's
  * @property {number} [width] pixels; default: the model's
  * @property {number} [height] pixels; default: the model's
@@ -154,7 +154,7 @@ export class Darkroom {
    */
   async #make(options, signal, timings) {
     const { model, device } = await until(this.opened, signal);
-    const settings = withModelDefaults(settingsOf(options, this.#options), model);
+    const settings = withModelDefaults(settingsOf(options, this.#options, model), model);
     const [invalid] = invalidFields(settings, model.size_multiple).values();
     if (invalid) throw new DarkroomError("request", invalid);
     timings.begin();
@@ -247,9 +247,10 @@ function located(model, hub) {
  * The options of a picture as settings, which are texts.
  * @param {PictureOptions} options
  * @param {DarkroomOptions} about
+ * @param {ModelInfo} info
  * @returns {Settings}
  */
-function settingsOf(options, { model, device = "auto", prediction = "auto" }) {
+function settingsOf(options, { model, device = "auto", prediction = "auto" }, info) {
   const text = (/** @type {unknown} */ value, /** @type {string} */ otherwise) =>
     value === undefined || value === null ? otherwise : String(value);
   const advanced = ADVANCED_ROWS.map(([field, { neutral }]) => [
@@ -260,8 +261,8 @@ function settingsOf(options, { model, device = "auto", prediction = "auto" }) {
     prompt: text(options.prompt, ""),
     negative_prompt: text(options.negativePrompt, ""),
     seed: text(options.seed, randomSeed()),
-    steps: text(options.steps, DEFAULTS.steps),
-    guidance_scale: text(options.guidanceScale, DEFAULTS.guidance_scale),
+    steps: text(options.steps, String(info.default_steps)),
+    guidance_scale: text(options.guidanceScale, String(info.default_guidance_scale)),
     sampler: text(options.sampler, ""),
     width: text(options.width, ""),
     height: text(options.height, ""),

@@ -4,8 +4,8 @@
  * a PNG under "parameters".
  */
 import { ON_DISK, withoutQuery, withoutSlashes } from "./address.js";
-import { ADVANCED_ROWS, isValid } from "./advanced-settings.js";
-import { SAMPLER_NAMES, samplerName } from "./settings.js";
+import { ADVANCED_ROWS, effectiveVariation, isValid } from "./advanced-settings.js";
+import { pairOf, readSampler, samplerName, scheduleName } from "./sampler-names.js";
 
 /** @typedef {import("./advanced-settings.js").AdvancedSettings} AdvancedSettings */
 /** @typedef {import("./settings.js").Settings} Settings */
@@ -13,12 +13,6 @@ import { SAMPLER_NAMES, samplerName } from "./settings.js";
 const NEGATIVE = "Negative prompt:";
 /** Beginning of the last line, in every version of the format. */
 const LAST = /^Steps: *\d/;
-/** Names of samplers in other programs. @type {Readonly<Record<string, string>>} */
-const OTHER_NAMES = {
-  plms: "pndm",
-  "euler ancestral": "euler-a",
-  "dpm++ 2m karras": "dpm++2m-karras",
-};
 /** Settings of other programs that change the picture and do not exist here. */
 const UNKNOWN_HERE = ["Denoising strength", "Hires upscale", "Lora hashes", "TI hashes", "Refiner"];
 
@@ -39,17 +33,19 @@ export function infotext({
   ...advanced
 }) {
   const name = shortName(model);
+  const by = pairOf({ sampler, schedule: advanced.schedule });
   const lines = [prompt];
   if (negative_prompt) lines.push(`${NEGATIVE} ${negative_prompt}`);
   const values = {
     Steps: steps,
-    Sampler: samplerName(sampler),
+    Sampler: samplerName(by.sampler),
+    ...(by.schedule && { "Schedule type": scheduleName(by.schedule) }),
     "CFG scale": guidance_scale,
     Seed: seed,
     Size: `${width}x${height}`,
     Model: quoted(name),
     RNG: advanced.rng === "philox" ? "NV" : "CPU",
-    ...advancedPairs(advanced),
+    ...advancedPairs(advanced, sampler),
     Version: "Darkroom",
   };
   const pairs = Object.entries(values).map(([key, value]) => `${key}: ${value}`);
@@ -57,16 +53,23 @@ export function infotext({
   return lines.join("\n");
 }
 
+/** A1111's key for the eta of this sampler. */
+const ETA_DDIM = "Eta DDIM";
+
 /**
  * The advanced settings that are not neutral, by their keys.
  * @param {Partial<AdvancedSettings>} settings
+ * @param {string} sampler
  */
-function advancedPairs(settings) {
+function advancedPairs(settings, sampler) {
+  const set = { ...settings, variation_seed: effectiveVariation(settings) };
   /** @type {Record<string, string>} */
   const pairs = {};
-  for (const [field, { infotext: key, neutral }] of ADVANCED_ROWS) {
-    const value = settings[field] ?? neutral;
-    if (key && value !== neutral) pairs[key] = quoted(value);
+  for (const [field, { infotext, neutral }] of ADVANCED_ROWS) {
+    const value = set[field] ?? neutral;
+    const key = field === "eta" && sampler === "ddim" ? ETA_DDIM : infotext;
+    // A schedule type belongs to the sampler.
+    if (key && value !== neutral && field !== "schedule") pairs[key] = quoted(value);
   }
   return pairs;
 }
@@ -83,6 +86,8 @@ function advancedSettings(values) {
     const value = key && field !== "schedule" ? values.get(key) : undefined;
     if (value !== undefined && isValid(field, value)) settings[field] = value;
   }
+  const eta = values.get("Sampler") === "DDIM" ? values.get(ETA_DDIM) : undefined;
+  if (eta !== undefined && isValid("eta", eta)) settings.eta = eta;
   return settings;
 }
 
@@ -119,12 +124,7 @@ export function fromInfotext(text, inUse = "") {
     ...numbers(values),
     ...advancedSettings(values),
   };
-  const sampler = samplerOf(values);
-  if (sampler) settings.sampler = sampler;
-  else if (values.has("Sampler"))
-    notes.push(
-      `There is no sampler “${excerpt(values.get("Sampler"))}” here: the chosen one stays.`,
-    );
+  notes.push(...takeSampler(values, settings));
   const model = values.get("Model");
   if (values.get("Version") !== "Darkroom") {
     if (!["CPU", "NV"].includes(values.get("RNG") ?? ""))
@@ -161,19 +161,23 @@ function numbers(values) {
   return width ? { ...settings, width, height } : settings;
 }
 
-/** @param {Map<string, string>} values @returns {string | null} */
-function samplerOf(values) {
-  const name = values.get("Sampler")?.toLowerCase() ?? "";
-  const known =
-    (Object.hasOwn(OTHER_NAMES, name) && OTHER_NAMES[name]) ||
-    Object.entries(SAMPLER_NAMES).find(
-      ([key, shown]) => name === key || name === shown.toLowerCase(),
-    )?.[0];
-  // Since 2024 the schedule has a key of its own. "Automatic" is Karras for DPM++ 2M and the plain
-  // schedule for the other samplers.
-  const schedule = values.get("Schedule type")?.toLowerCase() ?? "";
-  if (known === "dpm++2m" && /^(karras|automatic)$/.test(schedule)) return "dpm++2m-karras";
-  return known && /^(|automatic|uniform|normal)$/.test(schedule) ? known : null;
+/**
+ * Takes over the sampler and its schedule type.
+ * @param {Map<string, string>} values
+ * @param {Partial<Settings>} settings
+ * @returns {string[]} notes
+ */
+function takeSampler(values, settings) {
+  const name = values.get("Sampler");
+  const found = readSampler(name, values.get("Schedule type"));
+  if (!found)
+    return name === undefined
+      ? []
+      : [`There is no sampler “${excerpt(name)}” here: the chosen one stays.`];
+  settings.sampler = found.sampler;
+  if (found.schedule) settings.schedule = found.schedule;
+  if (found.unknown === undefined) return [];
+  return [`There is no schedule type “${excerpt(found.unknown)}” here: the model’s own is used.`];
 }
 
 /**

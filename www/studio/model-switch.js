@@ -15,14 +15,16 @@ import { questionAbout, remember } from "./consent.js";
 /** @typedef {import("./settings.js").Settings} Settings */
 
 /**
- * @typedef {object} Host
+ * @typedef {import("./model-names.js").ModelNames & Doings} Host
+ */
+
+/**
+ * @typedef {object} Doings
  * @property {() => import("./form.js").SettingsForm} form
  * @property {() => void} changed the form was filled
  * @property {() => void} open the model in the form, after the picture in progress
  * @property {() => boolean} loaded a model is loaded
  * @property {() => string} fallback the page's own model
- * @property {(model: string) => string} addressOf a text in the model field
- * @property {(model: string) => string} nameOf a text in the model field, for people
  * @property {(text: string) => void} say a status
  * @property {(problem: Problem, typed: boolean) => void} problem
  * @property {(question: Question, model: string) => void} ask
@@ -32,16 +34,23 @@ import { questionAbout, remember } from "./consent.js";
 const OWN = /** @type {const} */ ([
   "model",
   "prediction",
+  "steps",
   "guidance_scale",
   "sampler",
+  "schedule",
   "width",
   "height",
+  "clip_skip",
+  "timestep_spacing",
+  "zero_snr",
+  "final_sigma",
 ]);
 /** Problems that leave the loaded model as it is. */
-const HARMLESS = ["address", "file", "missing", "network", "disk"];
+const HARMLESS = ["address", "file", "missing", "refused", "network", "disk"];
 
-/** @param {Settings} settings @returns {Partial<Settings>} */
-const own = (settings) => Object.fromEntries(OWN.map((field) => [field, settings[field]]));
+/** @param {Partial<Settings>} settings @returns {Partial<Settings>} */
+const own = (settings) =>
+  Object.fromEntries(OWN.filter((field) => field in settings).map((one) => [one, settings[one]]));
 
 export class ModelSwitch {
   #host;
@@ -55,6 +64,11 @@ export class ModelSwitch {
   /** The model before it, with its settings. @type {Partial<Settings> | null} */
   #previous = null;
   /** The text that was refused. @type {string | null} */ #refused = null;
+  /**
+   * Models that were not to be had on this visit, by address.
+   * @type {Map<string, import("./shelf-rows.js").Refusal>}
+   */
+  refusals = new Map();
   /** The check in progress. @type {Promise<boolean>} */ #check = Promise.resolve(true);
   #abort = new AbortController();
   /**
@@ -110,6 +124,15 @@ export class ModelSwitch {
     this.#begin(this.#settings.model.trim());
   }
 
+  /**
+   * Opens a model that the visitor chose on the shelf.
+   * @param {string} model
+   * @param {Partial<Settings>} settings that belong to it
+   */
+  choose(model, settings) {
+    this.#begin(model, settings);
+  }
+
   /** @param {string} text @param {Partial<Settings>} [settings] that belong to the model */
   #begin(text, settings = {}) {
     this.#abort.abort();
@@ -129,12 +152,14 @@ export class ModelSwitch {
       checkAddress(text);
       if (!text.startsWith(ON_DISK)) {
         const address = host.addressOf(text);
-        if (host.loaded()) {
+        // A model that was refused before may be refused again, for another reason.
+        if (host.loaded() || this.refusals.has(address)) {
           host.say(strings().problems.session.checking(host.nameOf(text)));
           await examineRemote(address, host.nameOf(text), signal);
         }
         if (signal.aborted) return this.#check;
         remember(address);
+        this.refusals.delete(address);
       }
       this.accept(text, settings);
       return true;
@@ -172,9 +197,17 @@ export class ModelSwitch {
     const host = this.#host;
     host.say("");
     this.#refused = text;
+    this.#note(text, problem);
     // Pictures are made with the model that is loaded: the field names it.
     if (this.#good && host.loaded()) this.#name(this.#good.model ?? "");
     host.problem(problem, true);
+  }
+
+  /** Remembers a model that is not to be had. @param {string} text @param {Problem} problem */
+  #note(text, { kind }) {
+    const refusal = kind === "missing" ? "gone" : kind === "refused" ? "refused" : null;
+    if (refusal && !text.startsWith(ON_DISK))
+      this.refusals.set(this.#host.addressOf(text), refusal);
   }
 
   /** Opens the model before, with its settings. */
@@ -200,10 +233,13 @@ export class ModelSwitch {
   /**
    * Facts for the panel of a problem.
    * @param {Problem} problem
-   * @returns {Pick<Situation, "back" | "stays">}
+   * @returns {Pick<Situation, "back" | "stays" | "page">}
    */
-  situation({ kind }) {
+  situation(problem) {
+    const { kind } = problem;
     const host = this.#host;
+    const about = this.#refused ?? this.#settings.model;
+    if (this.#refused === null && !host.loaded()) this.#note(about, problem);
     const loaded = host.loaded();
     const before = this.#previous?.model ?? host.fallback();
     const back = !loaded && before && before !== this.#settings.model;
@@ -211,6 +247,7 @@ export class ModelSwitch {
     return {
       back: back ? host.nameOf(before) : null,
       stays: stays ? host.nameOf(stays) : null,
+      page: about.startsWith(ON_DISK) ? "" : host.pageOf(host.addressOf(about)),
     };
   }
 
@@ -269,7 +306,8 @@ export class ModelSwitch {
     this.#asked = null;
     if (!asked) return;
     if (!load) return this.#host.say(strings().problems.consent.cancelled);
-    const { model = "", prediction = "auto", guidance_scale } = asked.settings;
-    this.#begin(model.trim(), { prediction, ...(guidance_scale && { guidance_scale }) });
+    const { model = "", prediction = "auto", ...all } = asked.settings;
+    const named = own(all);
+    this.#begin(model.trim(), { ...named, prediction });
   }
 }

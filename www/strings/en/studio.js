@@ -45,6 +45,8 @@ const actions = {
 
 const settings = {
   title: "Settings",
+  reset: "Reset",
+  resetGroup: (/** @type {string} */ title) => `Reset: ${title}`,
   seed: "Seed",
   newSeed: "New random seed",
   lock: "Lock",
@@ -74,8 +76,6 @@ const settings = {
   fileTitle: "A checkpoint in one .safetensors file; it stays on your disk",
   folder: "Folder…",
   folderTitle: "A folder in diffusers’ layout; it stays on your disk",
-  downloaded: "Downloaded…",
-  downloadedTitle: "Models saved in this browser",
   prediction: "Prediction type",
   predictionTitle: "With the wrong one, pictures are noise.",
   predictionAuto: "Auto",
@@ -87,7 +87,7 @@ const invalid = {
   seed: (/** @type {bigint} */ most) => `The seed is a whole number from 0 to ${most}.`,
   steps: (/** @type {number} */ most) => `Steps are a whole number from 1 to ${most}.`,
   guidance: (/** @type {number} */ most) =>
-    `The guidance scale is a number from 1 to ${most}, such as 7.5.`,
+    `The guidance scale is a number from 0 to ${most}, such as 7.5.`,
   width: (/** @type {number} */ multiple) => `The width is a multiple of ${multiple} pixels`,
   height: (/** @type {number} */ multiple) => `The height is a multiple of ${multiple} pixels`,
   suchAs: (/** @type {number} */ pixels) => `, such as ${pixels}`,
@@ -177,6 +177,7 @@ const progress = {
     `Picture ${at} of ${count} · `,
   developing: "Developing",
   step: (/** @type {number} */ step, /** @type {number} */ steps) => `Step ${step} of ${steps}`,
+  call: (/** @type {number} */ call, /** @type {number} */ calls) => `, call ${call} of ${calls}`,
   left: (/** @type {number} */ seconds) => ` · ${duration(seconds)} left`,
   halfway: "Halfway.",
   engineBytes: (/** @type {number} */ done, /** @type {number} */ total) =>
