@@ -2,9 +2,10 @@
 //! memory from picture to picture, and kernels that are compiled while loading.
 
 mod counts;
+mod guidance;
 mod inspect;
 mod pictures;
-mod random_model;
+pub mod random_model;
 mod records;
 mod samplers;
 mod small;
