@@ -40,7 +40,7 @@ const STEPS = [
   },
 ];
 
-/** @typedef {"pictures" | "files" | "drafts" | "prompts" | "queue"} StoreName */
+/** @typedef {"pictures" | "files" | "drafts" | "prompts" | "queue" | "additions"} StoreName */
 
 /** Some browsers never answer where storage is blocked. */
 const OPEN_WITHIN_MS = 5000;

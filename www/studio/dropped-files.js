@@ -13,8 +13,12 @@ import { DarkroomError } from "../base/problem.js";
 
 /**
  * Chosen or dropped files, sorted by their names alone. `only`: the name of a folder with pictures
- * and nothing else.
- * @typedef {{picture: File | null, model: LocalModel | null, only: string | null}} ChosenFiles
+ * and nothing else. `loose`: several files outside of folders, each to be examined by itself.
+ * @typedef {object} ChosenFiles
+ * @property {File | null} picture
+ * @property {LocalModel | null} model
+ * @property {File[]} loose
+ * @property {string | null} only
  */
 
 /** No model folder has so many files, but a home directory may. */
@@ -94,12 +98,21 @@ function sort(found) {
   const pictures = found.filter((found) => isPicture(found) && !found.path.includes("/"));
   const others = found.filter((found) => !isPicture(found));
   const folder = found.find(({ path }) => path.includes("/"))?.path.split("/")[0] ?? null;
+  const loose = others.length > 1 && others.every(({ path }) => !path.includes("/"));
   return {
     picture: pictures.at(-1)?.file ?? null,
-    model: modelOf(others),
+    model: loose ? null : modelOf(others),
+    loose: loose ? others.map(({ file }) => file) : [],
     only: others.length === 0 && pictures.length === 0 ? folder : null,
   };
 }
+
+/** A single file as a model. @param {File} file @returns {LocalModel} */
+export const modelOfFile = (file) => ({
+  name: file.name,
+  checkpoint: file.name,
+  files: { [file.name]: file },
+});
 
 /**
  * The model among the files. A single file counts as a checkpoint, whatever its name is: its first
@@ -113,12 +126,7 @@ function modelOf(found) {
   const checkpoints = found.filter(({ path }) => /\.safetensors$/i.test(path));
   const single =
     found.length === 1 ? found[0] : !mark && checkpoints.length === 1 ? checkpoints[0] : null;
-  if (single)
-    return {
-      name: single.file.name,
-      checkpoint: single.file.name,
-      files: { [single.file.name]: single.file },
-    };
+  if (single) return modelOfFile(single.file);
   const root = mark ? mark.path.slice(0, -MARKER.length) : `${found[0].path.split("/")[0]}/`;
   const within = found.filter(({ path }) => path.startsWith(root));
   const name = root.replace(/\/$/, "").split("/").pop() || "folder";

@@ -5,6 +5,7 @@
  */
 import { DarkroomError, problemOf } from "../base/problem.js";
 import { setLanguage, strings } from "../strings/index.js";
+import { Additions } from "./additions.js";
 import { addressOf, nameOf, ON_DISK } from "./address.js";
 import { emit } from "./events.js";
 import { FileInput } from "./file-input.js";
@@ -14,12 +15,11 @@ import { listenToForm } from "./form-events.js";
 import { LiveNotes } from "./live-notes.js";
 import { ModelSwitch } from "./model-switch.js";
 import { ModelsPanel } from "./models.js";
-import { frameOfFile, pictureFile, settingsOfFile } from "./picture-file.js";
-import { download } from "./png.js";
+import { PictureActions } from "./picture-actions.js";
 import { makeRun, until } from "./run.js";
 import { SessionView } from "./session-view.js";
 import { ATTRIBUTES, defaultOf, SettingElement, settingsOfAttributes } from "./setting-element.js";
-import { complete, DEFAULTS, fieldOf, randomSeed } from "./settings.js";
+import { DEFAULTS, fieldOf, randomSeed } from "./settings.js";
 import { languageOf, restyle, shadowRootOf } from "./shadow-root.js";
 import { Stage } from "./stage.js";
 import { partOf, StatusView, said } from "./status-view.js";
@@ -27,7 +27,6 @@ import { Workplace } from "./workplace.js";
 
 /** @typedef {import("../engine/protocol.js").DeviceChoice} DeviceChoice */
 /** @typedef {import("../engine/protocol.js").Prediction} Prediction */
-/** @typedef {import("./picture-view.js").Frame} Frame */
 /** @typedef {import("./session-view.js").Views} Views */
 /** @typedef {import("./settings.js").Field} Field */
 /** @typedef {import("./settings.js").Settings} Settings */
@@ -53,18 +52,36 @@ export class DarkroomStudio extends SettingElement {
   /** @type {Promise<void>} */ #connected = new Promise((resolve) => {
     this.#connect = resolve;
   });
-  #shown = new SessionView(this, {
+  /** @type {Additions} */ #additions = new Additions({
+    keep: () => this.keep,
+    session: () => this.#session,
+    settings: () => this.settings,
+    fill: (settings) => this.#fill(settings),
+    say: (text) => this.#views.status.say(said(text)),
+    problem: (error) => this.#shown.showProblem(problemOf(error, "file")),
+  });
+  /** @type {SessionView} */ #shown = new SessionView(this, {
+    additions: this.#additions,
     views: () => this.#views,
     choice: () => ({
       model: this.#model,
       prediction: /** @type {Prediction} */ (this.settings.prediction),
       device: /** @type {DeviceChoice} */ (this.settings.device),
+      additions: this.#additions.files(),
+      vae: this.settings.vae,
     }),
     onFile: (file) => this.setValue(file),
     models: () => this.#switch,
     onSwitched: () => this.#changed(),
   });
   #session = this.#shown.session;
+  #pictures = new PictureActions({
+    settings: () => this.settings,
+    fill: (settings) => this.#fill(settings),
+    views: () => this.#views,
+    shown: this.#shown,
+    additions: this.#additions,
+  });
   /** @type {Workplace} */ #work = new Workplace({
     element: this,
     session: this.#session,
@@ -74,8 +91,8 @@ export class DarkroomStudio extends SettingElement {
     make: (settings, options) => makeRun(this.#shown, settings, options),
     onSeed: () => this.#changed(),
     onState: () => this.#shown.showState(),
-    onShow: (frame) => this.#showFrame(frame),
-    onChoose: (frame) => this.#restoreFrame(frame),
+    onShow: (frame) => this.#pictures.show(frame),
+    onChoose: (frame) => void this.#pictures.choose(frame),
   });
   #switch = new ModelSwitch({
     form: () => this.#views.form,
@@ -87,6 +104,7 @@ export class DarkroomStudio extends SettingElement {
     nameOf: (model) => this.#nameOf(model),
     say: (text) => this.#views.status.say({ text, fraction: text ? null : undefined }),
     problem: (problem, typed) => this.#shown.showProblem(problem, typed),
+    addition: (kind, url) => this.#additions.addAddress(kind, url),
     ask: (question, model) =>
       this.#views.status.ask(question, model, this.#nameOf(this.#views.form.settings.model)),
   });
@@ -273,18 +291,19 @@ export class DarkroomStudio extends SettingElement {
     this.#buildFiles(root);
     this.#views.pictures.describe(form.settings.model, this.#showcase);
     rememberFold(this.#part("fold", HTMLDetailsElement));
+    this.#additions.attach(this.#part("additions"));
     this.#listen();
   }
 
   /** @param {ShadowRoot} root */
   #buildStage(root) {
     return new Stage(root, {
-      onSave: (frame) => void this.#save(frame),
+      onSave: (frame) => void this.#pictures.save(frame),
       onTry: (settings) => {
         this.settings = settings ?? { seed: randomSeed() };
         this.#make({ compare: true });
       },
-      onOpen: (frames) => this.#restore(this.#shown.keep(frames)),
+      onOpen: (frames) => this.#pictures.restore(this.#shown.keep(frames)),
     });
   }
 
@@ -322,7 +341,8 @@ export class DarkroomStudio extends SettingElement {
     // It has the files that the visitor chose, and stays when the form is built again.
     this.#files ??= new FileInput(this, root, {
       onModel: (name) => this.#switch.accept(name),
-      onPicture: (picture) => this.#restoreFile(picture),
+      onPicture: (picture) => this.#pictures.restoreFile(picture),
+      onAddition: (kind, file) => this.#additions.add(kind, file),
       onProblem: (error) => this.#shown.showProblem(problemOf(error, "disk")),
     });
   }
@@ -391,47 +411,6 @@ export class DarkroomStudio extends SettingElement {
     else void this.#work.generate(options, this.#switch.settled());
   }
 
-  /** Restores the settings that a picture was made with. @param {File} picture */
-  async #restoreFile(picture) {
-    const found = await settingsOfFile(picture, this.settings.model);
-    const { status } = this.#views;
-    this.#shown.showProblem(null);
-    this.settings = found.settings;
-    status.warn(found.notes);
-    const frame = await frameOfFile(picture, this.settings, found.notes);
-    if (frame) this.#showFrame(frame);
-    if (this.#session.idle) status.say(said(strings().studio.status.restored(picture.name)));
-  }
-
-  /** Shows a picture of the gallery. @param {Frame} frame */
-  #showFrame(frame) {
-    if (!this.#session.idle) return;
-    this.#views.pictures.show(frame);
-    this.#views.status.warn(frame.warnings);
-  }
-
-  /** Shows a picture of the gallery, and restores its settings. @param {Frame} frame */
-  #restoreFrame(frame) {
-    this.#restore(frame);
-    this.#showFrame(frame);
-  }
-
-  /** Restores a picture's settings, except for the device. @param {Frame} frame */
-  #restore({ settings: all }) {
-    const { device, model, ...settings } = complete(all);
-    this.settings = model === this.settings.model ? settings : { ...settings, device, model };
-  }
-
-  /** @param {Frame} frame */
-  async #save({ settings, canvas }) {
-    try {
-      const file = await pictureFile(canvas, settings);
-      download(file, file.name);
-    } catch (error) {
-      this.#shown.showProblem(problemOf(error, "engine"));
-    }
-  }
-
   /**
    * Runs after any change by the visitor, by a link or by the page.
    * @param {Field} [field] the one that was typed in
@@ -441,6 +420,7 @@ export class DarkroomStudio extends SettingElement {
     this.#work.changed(field);
     this.#views.notes.soon();
     this.#views.pictures.describe(this.settings.model, this.#showcase);
+    this.#additions.changed();
     emit(this, "settings", this.settings);
   }
 

@@ -22,6 +22,7 @@ const REMEDIES = {
   disk: ["file", "back"],
   address: ["edit", "back"],
   file: ["back"],
+  addition: [],
   model: ["fresh", "back"],
   page: ["reload"],
   slow: ["wait", "restart", "cpu"],

@@ -1,5 +1,6 @@
 // @ts-check
 /** German texts. */
+import { additions } from "./additions.js";
 import { gallery } from "./gallery.js";
 import { page } from "./page.js";
 import { problems } from "./problems.js";
@@ -7,4 +8,4 @@ import { stage } from "./stage.js";
 import { studio } from "./studio.js";
 
 /** @type {typeof import("../en/index.js").en} */
-export const de = { gallery, page, problems, stage, studio };
+export const de = { additions, gallery, page, problems, stage, studio };

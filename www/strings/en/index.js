@@ -1,9 +1,10 @@
 // @ts-check
 /** English texts. */
+import { additions } from "./additions.js";
 import { gallery } from "./gallery.js";
 import { page } from "./page.js";
 import { problems } from "./problems.js";
 import { stage } from "./stage.js";
 import { studio } from "./studio.js";
 
-export const en = { gallery, page, problems, stage, studio };
+export const en = { additions, gallery, page, problems, stage, studio };

@@ -1,0 +1,202 @@
+// @ts-check
+/**
+ * What visitors add to the model: LoRAs, learned words and VAEs. A first visit has none, so that
+ * the list and its view are loaded when there is something to show.
+ */
+import { DarkroomError } from "../base/problem.js";
+import { strings } from "../strings/index.js";
+import { equip, lorasOf, missingNotes, NOTHING } from "./loras.js";
+
+/** @typedef {import("../engine/protocol.js").Added} Added */
+/** @typedef {import("../engine/protocol.js").Addition} Addition */
+/** @typedef {import("./additions-list.js").AdditionList} AdditionList */
+/** @typedef {import("./additions-view.js").AdditionsView} AdditionsView */
+/** @typedef {import("./settings.js").Settings} Settings */
+
+/**
+ * @typedef {object} Host
+ * @property {() => boolean} keep the files outlive the page
+ * @property {() => import("./session.js").Session} session
+ * @property {() => Settings} settings
+ * @property {(settings: Partial<Settings>) => void} fill fills the form
+ * @property {(text: string) => void} say a status
+ * @property {(error: unknown) => void} problem
+ */
+
+/** Tells a visit that the browser keeps files. */
+const MARK = "darkroom-additions";
+
+/** @param {boolean} kept */
+function mark(kept) {
+  try {
+    if (kept) localStorage.setItem(MARK, "yes");
+    else localStorage.removeItem(MARK);
+  } catch {
+    // Without storage there are no files either.
+  }
+}
+
+function marked() {
+  try {
+    return localStorage.getItem(MARK) !== null;
+  } catch {
+    return false;
+  }
+}
+
+export class Additions {
+  #host;
+  /** @type {Promise<AdditionList> | null} */ #loading = null;
+  /** @type {AdditionList | null} */ #list = null;
+  /** @type {AdditionsView | null} */ #view = null;
+  /** @type {HTMLElement | null} */ #place = null;
+
+  /** @param {Host} host */
+  constructor(host) {
+    this.#host = host;
+  }
+
+  /** Shows the list in a new form. @param {HTMLElement} place */
+  attach(place) {
+    this.#place = place;
+    this.#view = null;
+    if (this.#list || this.#wanted) void this.#load().then(() => this.changed());
+  }
+
+  /** Names of the additions that there are. */
+  get available() {
+    return this.#list?.available ?? NOTHING;
+  }
+
+  /** The files for a model that is opened. @returns {Addition[] | Promise<Addition[]>} */
+  files() {
+    if (this.#list) return this.#list.files;
+    return this.#host.keep() && marked() ? this.#kept() : [];
+  }
+
+  /** The files of earlier visits; none where the list cannot be loaded. */
+  async #kept() {
+    try {
+      return (await this.#load()).files;
+    } catch (error) {
+      console.warn(`Nothing is added to the model: ${error}`);
+      this.#loading = null;
+      return [];
+    }
+  }
+
+  /** A model is open. @param {Added[]} added */
+  examined(added) {
+    this.#list?.examined(added);
+    this.changed();
+  }
+
+  /** The form was changed. */
+  changed() {
+    if (this.#view) this.#view.render(this.#host.settings());
+    else if (this.#list || this.#wanted) void this.#load().then(() => this.#show());
+  }
+
+  /** The settings name an addition. */
+  get #wanted() {
+    const { loras = "", vae = "" } = this.#host.settings();
+    return lorasOf(loras).length > 0 || vae !== "";
+  }
+
+  /** The settings of a picture, with what it is really made with. @param {Settings} settings */
+  equip(settings) {
+    return equip(settings, this.available);
+  }
+
+  /** Sentences about what settings want and there is not. @param {Partial<Settings>} settings */
+  async missing(settings) {
+    await this.files();
+    return missingNotes(settings, this.available);
+  }
+
+  /**
+   * Adds a file to the model, and to the settings. Nothing is lost where it does not fit.
+   * @param {Addition["kind"]} kind
+   * @param {File} file
+   * @returns {Promise<Added>}
+   * @throws {DarkroomError} it does not fit
+   */
+  async add(kind, file) {
+    const list = await this.#load();
+    const { fill, say, settings } = this.#host;
+    const t = strings().additions;
+    say(t.adding(file.name));
+    try {
+      const { added, note } = await list.add(kind, file);
+      mark(list.keeps);
+      fill(list.settingsWith(settings(), added));
+      const word = added.words[0] ?? added.name;
+      const done = added.checked ? t.added[kind](word) : t.later(added.name);
+      say([done, note].filter(Boolean).join(" "));
+      return added;
+    } catch (error) {
+      say("");
+      const message = error instanceof Error ? error.message : String(error);
+      throw new DarkroomError("addition", t.refused(file.name, message));
+    } finally {
+      this.changed();
+    }
+  }
+
+  /**
+   * Downloads a file, and adds it.
+   * @param {Addition["kind"]} kind
+   * @param {string} url
+   */
+  async addAddress(kind, url) {
+    const { fetchFile } = await import("../weights/whole-file.js");
+    const { say } = this.#host;
+    const file = await fetchFile(url, (name, percent) =>
+      say(strings().additions.fetching(name, percent)),
+    );
+    return this.add(kind, file);
+  }
+
+  /**
+   * Removes an addition, and its file from the browser.
+   * @param {Addition["kind"]} kind
+   * @param {string} name
+   */
+  async remove(kind, name) {
+    const list = await this.#load();
+    const { fill, say, settings } = this.#host;
+    fill(list.settingsWithout(settings(), kind, name));
+    await list.remove(kind, name);
+    mark(list.keeps);
+    say(strings().additions.removed(name));
+    // The counts of tokens follow.
+    fill({});
+    this.changed();
+  }
+
+  #load() {
+    this.#loading ??= this.#open();
+    return this.#loading;
+  }
+
+  async #open() {
+    const { AdditionList } = await import("./additions-list.js");
+    const { keep, session } = this.#host;
+    const list = new AdditionList(session(), keep());
+    if (marked()) await list.load();
+    this.#list = list;
+    void this.#show();
+    return list;
+  }
+
+  async #show() {
+    const { AdditionsView } = await import("./additions-view.js");
+    if (!this.#place || !this.#list) return;
+    if (!this.#view)
+      this.#view = new AdditionsView(this.#place, this.#list, {
+        fill: this.#host.fill,
+        remove: (kind, name) => void this.remove(kind, name).catch(this.#host.problem),
+      });
+    this.#view.render(this.#host.settings());
+  }
+}
