@@ -46,38 +46,58 @@ Version: v1.9.4`;
       width: "512",
       height: "768",
       clip_skip: "2",
-      sampler: "dpm++2m-karras",
+      sampler: "dpm++2m",
+      schedule: "karras",
+      prompt_syntax: "a1111",
+      rng: "philox",
     },
     notes: [
-      "Its noise came from another generator, so the same seed gives another picture.",
-      "Not applied here: Lora hashes.",
+      "Its noise came from a GPU. NVIDIA’s noise is computed here; that of other GPUs gives " +
+        "another picture for the same seed.",
+      "It was made with the LoRA a, b; its text does not say with which weight.",
       "It was made with the model “v1-5”.",
     ],
   });
   const sampler = (/** @type {string} */ words) =>
     fromInfotext(`x\nSteps: 1, Sampler: ${words}, RNG: CPU`);
-  for (const [words, name] of [
+  for (const [words, name, schedule] of [
     ["Euler a", "euler-a"],
     ["PLMS", "pndm"],
     ["UniPC", "unipc"],
-    ["DPM++ 2M Karras", "dpm++2m-karras"],
-    ["DPM++ 2M, Schedule type: Automatic", "dpm++2m-karras"],
-    ["DPM++ 2M, Schedule type: Uniform", "dpm++2m"],
+    ["DPM++ 2M", "dpm++2m"],
+    ["DPM++ 2M Karras", "dpm++2m", "karras"],
+    ["DPM++ 2M SDE Karras", "dpm++2m-sde", "karras"],
+    ["DPM++ 2M SDE Exponential", "dpm++2m-sde", "exponential"],
+    ["DPM2 a Karras", "dpm2-a", "karras"],
+    ["LMS Karras", "lms", "karras"],
+    ["DPM++ 2M, Schedule type: Automatic", "dpm++2m", "karras"],
+    ["DPM++ 3M SDE, Schedule type: Automatic", "dpm++3m-sde", "exponential"],
+    ["DPM++ SDE Karras, Schedule type: Automatic", "dpm++sde", "karras"],
+    ["DPM++ 2M, Schedule type: Uniform", "dpm++2m", "normal"],
     ["Euler, Schedule type: Automatic", "euler"],
+    ["Euler, Schedule type: SGM Uniform", "euler", "sgm-uniform"],
+    ["DPM++ 2S a, Schedule type: Align Your Steps", "dpm++2s-a", "ays"],
+    // It has timesteps of its own: A1111 writes a type that has no effect.
+    ["DDIM, Schedule type: Karras", "ddim"],
   ]) {
-    assert.deepEqual(
-      sampler(words),
-      { settings: { prompt: "x", negative_prompt: "", steps: "1", sampler: name }, notes: [] },
-      words,
-    );
+    const settings = {
+      prompt: "x",
+      negative_prompt: "",
+      steps: "1",
+      sampler: name,
+      ...(schedule && { schedule }),
+      prompt_syntax: "a1111",
+    };
+    assert.deepEqual(sampler(words), { settings, notes: [] }, words);
   }
-  for (const words of ["DPM++ SDE", "Euler, Schedule type: Karras"]) {
-    const { settings, notes } = sampler(words);
-    assert.equal(settings.sampler, undefined);
-    assert.match(notes[0], /There is no sampler/);
-  }
-  for (const none of ["", "a man", "{}", "Negative prompt: x", "Steps: many"])
-    assert.equal(fromInfotext(none), null, none);
+  const unknown = sampler("DPM adaptive");
+  assert.equal(unknown.settings.sampler, undefined);
+  assert.match(unknown.notes[0], /There is no sampler “DPM adaptive”/);
+  const type = sampler("Euler, Schedule type: Polyexponential");
+  assert.equal(type.settings.sampler, "euler");
+  assert.equal(type.settings.schedule, undefined);
+  assert.match(type.notes[0], /no schedule type “Polyexponential”/);
+  for (const none of ["", "{}", "[1]"]) assert.equal(fromInfotext(none), null, none);
 });
 
 test("infotext written here is read back", () => {

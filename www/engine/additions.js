@@ -12,8 +12,12 @@ import { LocalSource } from "../weights/local.js";
 /** @typedef {import("./protocol.js").Using} Using */
 
 /** @param {Addition} addition */
-const sourceOf = ({ file }) =>
-  new LocalSource({ name: file.name, checkpoint: file.name, files: { [file.name]: file } });
+function sourceOf({ file, config }) {
+  const { name } = file;
+  if (!config) return new LocalSource({ name, checkpoint: name, files: { [name]: file } });
+  const files = { "config.json": config, "diffusion_pytorch_model.safetensors": file };
+  return new LocalSource({ name, checkpoint: null, files });
+}
 
 export class EngineAdditions {
   /** By name. @type {Map<string, Addition>} */ #vaes = new Map();

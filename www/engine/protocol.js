@@ -44,6 +44,7 @@
  * @property {"lora" | "embedding" | "vae"} kind
  * @property {string} name
  * @property {File} file
+ * @property {File} [config] the configuration of a VAE that came in a folder
  */
 
 /**

@@ -12,6 +12,7 @@ import { Database } from "./database.js";
  * @property {"lora" | "embedding" | "vae"} kind
  * @property {string} name
  * @property {File} file
+ * @property {File} [config] of a VAE
  * @property {number} when milliseconds since 1970
  */
 

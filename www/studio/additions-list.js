@@ -30,8 +30,8 @@ export class AdditionList {
   /** Reads the files that earlier visits have kept. */
   async load() {
     const all = (await this.#store?.all().catch(() => [])) ?? [];
-    this.entries = all.map(({ kind, name, file }) => ({
-      ...unexamined({ kind, name, file }),
+    this.entries = all.map(({ kind, name, file, config }) => ({
+      ...unexamined({ kind, name, file, config }),
       kept: true,
     }));
   }
@@ -43,7 +43,7 @@ export class AdditionList {
 
   /** @returns {Addition[]} */
   get files() {
-    return this.entries.map(({ kind, name, file }) => ({ kind, name, file }));
+    return this.entries.map(({ kind, name, file, config }) => ({ kind, name, file, config }));
   }
 
   /** Names of the additions that fit the model. */
@@ -75,10 +75,11 @@ export class AdditionList {
    * Adds a file to the loaded model and to the list, in place of one of the same kind and name.
    * @param {Addition["kind"]} kind
    * @param {File} file
+   * @param {File} [config]
    * @returns {Promise<{added: Entry, note: string}>} `note`: why it does not outlive the page
    */
-  async add(kind, file) {
-    const addition = { kind, name: nameOfFile(file.name), file };
+  async add(kind, file, config) {
+    const addition = { kind, name: nameOfFile(file.name), file, config };
     const examined = await this.#session.add(addition);
     const entry = { ...unexamined(addition), ...examined, checked: examined !== null };
     this.entries = [...this.entries.filter((other) => !same(other, entry)), entry];
@@ -89,14 +90,14 @@ export class AdditionList {
   /** @param {Entry} entry @returns {Promise<string>} why it is not kept; empty: it is */
   async #keep(entry) {
     if (!this.#store) return "";
-    const { kind, name, file } = entry;
+    const { kind, name, file, config } = entry;
     const t = strings().additions;
     const { bytes } = strings().studio.models;
     const space = await storageEstimate();
     if (space && file.size > space.free)
       return t.notKept(file.name, t.noRoom(bytes(file.size), bytes(space.free)));
     try {
-      await this.#store.put({ kind, name, file, when: Date.now() });
+      await this.#store.put({ kind, name, file, config, when: Date.now() });
       entry.kept = true;
       return "";
     } catch {

@@ -135,16 +135,18 @@ function isTyping(input) {
   return root.activeElement === input && input.type === "number";
 }
 
+/** @param {number} bytes */
+const sizeText = (bytes) =>
+  bytes < 1e6
+    ? strings().additions.kilobytes(Math.ceil(bytes / 1e3))
+    : strings().studio.models.bytes(bytes);
+
 /** @param {Row} row */
 function rowOf({ kind, name, entry }) {
   const t = strings().additions;
   const item = document.createElement("li");
   const about = entry
-    ? [
-        t.kinds[kind],
-        strings().studio.models.bytes(entry.file.size),
-        entry.kept ? t.kept : t.fromDisk,
-      ]
+    ? [t.kinds[kind], sizeText(entry.file.size), entry.kept ? t.kept : t.fromDisk]
     : [t.kinds[kind], t.notHere];
   const head = element("div", { className: "head" });
   const words = element("p");
@@ -197,13 +199,13 @@ function labelled(text, input) {
 function wordOf({ words, vectors }) {
   const t = strings().additions;
   const [word] = words;
-  const about = vectors > 0 ? ` (${t.tokens(vectors)})` : "";
+  const about = vectors > 0 ? [t.tokens(vectors)] : [];
   const acts = element("p", { className: "acts" });
   acts.append(
     button("into-negative", t.intoNegative, t.intoNegativeOf(word), { word }),
     button("into-prompt", t.intoPrompt, t.intoPromptOf(word), { word }),
   );
-  return [note(`${t.usedAs(word)}${about} ${t.mostNegative}`), acts];
+  return [note([t.usedAs(word), ...about, t.mostNegative].join(" ")), acts];
 }
 
 /** @param {string} name of a VAE */

@@ -23,6 +23,8 @@ import { equip, lorasOf, missingNotes, NOTHING } from "./loras.js";
  * @property {(error: unknown) => void} problem
  */
 
+/** Names of files that say nothing. */
+const GENERAL = /^(pytorch_lora_weights|adapter_model|learned_embeds|diffusion_pytorch_model)\b/;
 /** Tells a visit that the browser keeps files. */
 const MARK = "darkroom-additions";
 
@@ -118,16 +120,17 @@ export class Additions {
    * Adds a file to the model, and to the settings. Nothing is lost where it does not fit.
    * @param {Addition["kind"]} kind
    * @param {File} file
+   * @param {File} [config] of a VAE
    * @returns {Promise<Added>}
    * @throws {DarkroomError} it does not fit
    */
-  async add(kind, file) {
+  async add(kind, file, config) {
     const list = await this.#load();
     const { fill, say, settings } = this.#host;
     const t = strings().additions;
     say(t.adding(file.name));
     try {
-      const { added, note } = await list.add(kind, file);
+      const { added, note } = await list.add(kind, file, config);
       mark(list.keeps);
       fill(list.settingsWith(settings(), added));
       const word = added.words[0] ?? added.name;
@@ -154,7 +157,10 @@ export class Additions {
     const file = await fetchFile(url, (name, percent) =>
       say(strings().additions.fetching(name, percent)),
     );
-    return this.add(kind, file);
+    // Hubs give such files of all repositories the same name.
+    const [, repository] = /\/([^/]+)\/resolve\//.exec(url) ?? [];
+    const named = GENERAL.test(file.name) && repository;
+    return this.add(kind, named ? new File([file], `${repository}.safetensors`) : file);
   }
 
   /**

@@ -94,7 +94,8 @@ export async function plausible(model) {
  */
 export async function pictureProblem(picture) {
   const verdict = await examined(picture);
-  return holdsSettings(verdict) ? null : new DarkroomError("file", sentence(picture.name, verdict));
+  if (holdsSettings(verdict)) return null;
+  return new DarkroomError("picture", sentence(picture.name, verdict));
 }
 
 /**

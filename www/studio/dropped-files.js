@@ -115,6 +115,22 @@ export const modelOfFile = (file) => ({
 });
 
 /**
+ * The file of a folder with a configuration, such as a VAE's, under the folder's name; null where
+ * the file is alone.
+ * @param {FoundFile} single
+ * @param {FoundFile[]} found
+ * @returns {LocalModel | null}
+ */
+function beside({ path, file }, found) {
+  const [name, folder] = path.split("/").reverse();
+  const config = found.find((other) => other.path === path.replace(name, "config.json"));
+  if (!config || folder === undefined) return null;
+  const named = new File([file], `${folder}.safetensors`);
+  const files = { [named.name]: named, "config.json": config.file };
+  return { name: folder, checkpoint: named.name, files };
+}
+
+/**
  * The model among the files. A single file counts as a checkpoint, whatever its name is: its first
  * bytes are examined next.
  * @param {FoundFile[]} found
@@ -126,7 +142,7 @@ function modelOf(found) {
   const checkpoints = found.filter(({ path }) => /\.safetensors$/i.test(path));
   const single =
     found.length === 1 ? found[0] : !mark && checkpoints.length === 1 ? checkpoints[0] : null;
-  if (single) return modelOfFile(single.file);
+  if (single) return beside(single, found) ?? modelOfFile(single.file);
   const root = mark ? mark.path.slice(0, -MARKER.length) : `${found[0].path.split("/")[0]}/`;
   const within = found.filter(({ path }) => path.startsWith(root));
   const name = root.replace(/\/$/, "").split("/").pop() || "folder";

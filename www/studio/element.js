@@ -342,7 +342,7 @@ export class DarkroomStudio extends SettingElement {
     this.#files ??= new FileInput(this, root, {
       onModel: (name) => this.#switch.accept(name),
       onPicture: (picture) => this.#pictures.restoreFile(picture),
-      onAddition: (kind, file) => this.#additions.add(kind, file),
+      onAddition: (kind, file, config) => this.#additions.add(kind, file, config),
       onProblem: (error) => this.#shown.showProblem(problemOf(error, "disk")),
     });
   }

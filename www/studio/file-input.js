@@ -6,7 +6,7 @@
 import { DarkroomError } from "../base/problem.js";
 import { strings } from "../strings/index.js";
 import { ON_DISK } from "./address.js";
-import { pictureProblem, plausible } from "./candidate.js";
+import { plausible } from "./candidate.js";
 import { chosen, dropped, modelOfFile } from "./dropped-files.js";
 
 /** @typedef {import("../engine/protocol.js").Addition} Addition */
@@ -25,7 +25,8 @@ export class FileInput {
    * @param {object} options
    * @param {(name: string) => void} options.onModel gets the text for the model field
    * @param {(picture: File) => Promise<void>} options.onPicture
-   * @param {(kind: Addition["kind"], file: File) => Promise<unknown>} options.onAddition
+   * @param {(kind: Addition["kind"], file: File, config?: File) => Promise<unknown>}
+   *   options.onAddition
    * @param {(error: unknown) => void} options.onProblem
    */
   constructor(host, root, options) {
@@ -76,13 +77,6 @@ export class FileInput {
     );
   }
 
-  /** @param {File} picture */
-  async #picture(picture) {
-    const problem = await pictureProblem(picture);
-    if (problem) throw problem;
-    await this.#options.onPicture(picture);
-  }
-
   /** @param {ChosenFiles | Promise<ChosenFiles>} taken */
   async #use(taken) {
     try {
@@ -92,7 +86,7 @@ export class FileInput {
       if (!model && !picture && loose.length === 0) throw new DarkroomError("file", files.nothing);
       if (model) await this.#one(model);
       for (const file of loose) await this.#one(modelOfFile(file)).catch(this.#options.onProblem);
-      if (picture) await this.#picture(picture);
+      if (picture) await this.#options.onPicture(picture);
     } catch (error) {
       this.#options.onProblem(error);
     }
@@ -101,9 +95,9 @@ export class FileInput {
   /** @param {LocalModel} model a folder, or a file of any kind */
   async #one(model) {
     const wanted = await plausible(model);
-    const [file] = Object.values(model.files);
-    if (wanted === "picture") await this.#picture(file);
-    else if (typeof wanted === "string") await this.#options.onAddition(wanted, file);
+    const [file, config] = Object.values(model.files);
+    if (wanted === "picture") await this.#options.onPicture(file);
+    else if (typeof wanted === "string") await this.#options.onAddition(wanted, file, config);
     else {
       const name = `${ON_DISK}${wanted.name}${wanted.checkpoint === null ? "/" : ""}`;
       this.#models.set(name, wanted);

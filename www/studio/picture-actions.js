@@ -2,6 +2,7 @@
 /** Acts on finished pictures: saving one, showing one, and restoring the settings of one. */
 import { problemOf } from "../base/problem.js";
 import { strings } from "../strings/index.js";
+import { pictureProblem } from "./candidate.js";
 import { frameOfFile, pictureFile, settingsOfFile } from "./picture-file.js";
 import { download } from "./png.js";
 import { complete } from "./settings.js";
@@ -30,6 +31,14 @@ export class PictureActions {
   /** Restores the settings that a picture was made with. @param {File} picture */
   async restoreFile(picture) {
     const { additions, fill, settings, shown, views } = this.#host;
+    const { name } = picture;
+    if (shown.session.idle) {
+      // What is said of another picture would seem to be about this one.
+      views().status.warn([]);
+      views().status.say({ text: "" });
+    }
+    const problem = await pictureProblem(picture);
+    if (problem) throw problem;
     const found = await settingsOfFile(picture, settings().model);
     shown.showProblem(null);
     fill(found.settings);
@@ -38,7 +47,7 @@ export class PictureActions {
     status.warn(notes);
     const frame = await frameOfFile(picture, settings(), notes);
     if (frame) this.show(frame);
-    if (shown.session.idle) status.say(said(strings().studio.status.restored(picture.name)));
+    if (shown.session.idle) status.say(said(strings().studio.status.restored(name)));
   }
 
   /** Shows a picture of the gallery. @param {Frame} frame */

@@ -22,6 +22,7 @@ const REMEDIES = {
   disk: ["file", "back"],
   address: ["edit", "back"],
   file: ["back"],
+  picture: [],
   addition: [],
   model: ["fresh", "back"],
   page: ["reload"],

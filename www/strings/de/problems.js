@@ -44,6 +44,13 @@ const kinds = {
       "oder einen Ordner im Aufbau von diffusers. Einstellungen kommen aus PNG-Dateien von " +
       "Darkroom oder A1111.",
   },
+  picture: {
+    title: "In dieser Datei sind keine Einstellungen",
+    advice:
+      "Bilder von Darkroom, A1111, Forge, ComfyUI und InvokeAI enthalten ihre Einstellungen, als " +
+      "PNG, JPEG oder WebP, wenn keine Website und kein Programm sie entfernt hat. Ihre " +
+      "Einstellungen sind wie zuvor.",
+  },
   addition: {
     title: "Das lässt sich dem Modell nicht hinzufügen",
     advice:

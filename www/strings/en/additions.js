@@ -20,8 +20,10 @@ export const additions = {
   textEncoder: "Text encoder",
   unetOf: (/** @type {string} */ name) => `Weight of ${name} in the U-Net`,
   textEncoderOf: (/** @type {string} */ name) => `Weight of ${name} in the text encoder`,
-  usedAs: (/** @type {string} */ word) => `Used as “${word}” in a prompt.`,
-  tokens: (/** @type {number} */ count) => (count === 1 ? "1 token" : `${count} tokens`),
+  usedAs: (/** @type {string} */ word) => `Write “${word}” in a prompt.`,
+  tokens: (/** @type {number} */ count) =>
+    `It takes ${count === 1 ? "1 token" : `${count} tokens`}.`,
+  kilobytes: (/** @type {number} */ count) => `${count} KB`,
   intoNegative: "Into the negative prompt",
   intoPrompt: "Into the prompt",
   intoNegativeOf: (/** @type {string} */ word) => `Insert ${word} into the negative prompt`,

@@ -2,9 +2,10 @@
 /** English texts. */
 import { additions } from "./additions.js";
 import { gallery } from "./gallery.js";
+import { infotext } from "./infotext.js";
 import { page } from "./page.js";
 import { problems } from "./problems.js";
 import { stage } from "./stage.js";
 import { studio } from "./studio.js";
 
-export const en = { additions, gallery, page, problems, stage, studio };
+export const en = { additions, gallery, infotext, page, problems, stage, studio };

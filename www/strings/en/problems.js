@@ -41,7 +41,13 @@ const kinds = {
     title: "This is not a model",
     advice:
       "Darkroom opens Stable Diffusion v1 and v2: a checkpoint in one .safetensors file, or a " +
-      "folder in diffusers’ layout. Settings come back from PNG files of Darkroom or A1111.",
+      "folder in diffusers’ layout. LoRAs, embeddings and VAEs are added to a loaded model.",
+  },
+  picture: {
+    title: "No settings in this file",
+    advice:
+      "Pictures of Darkroom, A1111, Forge, ComfyUI and InvokeAI hold their settings, as PNG, JPEG " +
+      "or WebP, unless a website or a program has removed them. Your settings are as before.",
   },
   addition: {
     title: "This cannot be added to the model",

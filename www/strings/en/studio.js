@@ -111,7 +111,7 @@ const picture = {
     plural(Number(steps), { one: `${steps} step`, other: `${steps} steps` }),
   guidance: (/** @type {string} */ scale) => `guidance ${scale}`,
   seconds: (/** @type {number} */ seconds) => `${fixed(seconds, seconds < 10 ? 1 : 0)} s`,
-  drop: "Drop a model, or a PNG from Darkroom or A1111",
+  drop: "Drop a model, a LoRA, an embedding or a VAE, or a picture with its settings",
 };
 
 const models = {
@@ -150,8 +150,7 @@ const status = {
     `Finished in ${fixed(seconds, 1)} s on ${device}.`,
   restored: (/** @type {string} */ name) => `Settings of ${name} restored.`,
   noParameters: (/** @type {string} */ name) =>
-    `${name} has no generation parameters: only PNG files from Darkroom, A1111 and compatible ` +
-    "programs have them.",
+    `${name} has no generation parameters that Darkroom can read.`,
   needs: (/** @type {string} */ size, /** @type {string} */ picture) =>
     `Needs ${size} of memory at ${picture}.`,
   inTiles: ", decoded in tiles",
