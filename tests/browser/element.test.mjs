@@ -124,7 +124,8 @@ describe("the element", () => {
     }, MODEL);
     assert.equal(made.type, "image/png");
     assert.deepEqual([made.width, made.height, made.seed], [64, 64, "5"]);
-    assert.equal(made.settings.sampler, "dpm++2m-karras", "complete settings");
+    const { sampler, schedule } = made.settings;
+    assert.deepEqual([sampler, schedule], ["dpm++2m", "karras"], "complete settings");
     assert.deepEqual([made.warnings, made.device], [[], "CPU"]);
     const { waiting, prompts, steps, decoding, total } = made.timings;
     for (const seconds of [waiting, prompts, steps, decoding]) assert.ok(seconds > 0, `${seconds}`);

@@ -113,7 +113,7 @@ test("spaces around the lines of other programs have no meaning", () => {
   }
 });
 
-test("prompts without a settings line are taken, and a note says that there are no settings", () => {
+test("prompts without a settings line are taken, and a note says so", () => {
   for (const [text, prompt, negative] of [
     ["a red chair, oak table\nNegative prompt: blur, text", "a red chair, oak table", "blur, text"],
     ["a red chair: oak, and a table", "a red chair: oak, and a table", ""],
@@ -146,7 +146,8 @@ test("weights, tags and BREAK are in A1111's language, and what is missing is na
   assert.deepEqual(missingNotes(settings, there), []);
 
   const more = fromInfotext(
-    `<lora:a:1> x\n${CHAIR}, VAE hash: 1, VAE: soft.safetensors, Clip skip: 2, Emphasis: No norm, ` +
+    `<lora:a:1> x\n${CHAIR}, VAE hash: 1, VAE: soft.safetensors, Clip skip: 2, ` +
+      "Emphasis: No norm, " +
       'Lora hashes: "a: 1f, b: 2e", TI hashes: "EasyNegative: c7, EasyNegative: c7", Version: v1',
   );
   const { clip_skip, emphasis, vae, embeddings } = more.settings;

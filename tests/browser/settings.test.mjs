@@ -4,8 +4,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { pageModule } from "./modules.mjs";
 
-const { complete, fromFragment, invalidFields, requestOf, toFragment } =
+const { complete, fromFragment, invalidFields, requestOf, toFragment, withModelDefaults } =
   await pageModule("studio/settings.js");
+const { negativeHint } = await pageModule("studio/negative-hint.js");
+const { stepsDone } = await pageModule("studio/progress.js");
 const { ADVANCED_DEFAULTS } = await pageModule("studio/advanced-settings.js");
 
 const SETTINGS = {
@@ -85,6 +87,52 @@ test("advanced settings have the engine's names and types in the request", () =>
     rng: "philox",
   });
   assert.deepEqual(fromFragment(toFragment(settings, ADVANCED_DEFAULTS)).rng, "philox");
+});
+
+test("sampler and schedule type are apart, and the one name of earlier versions is read", () => {
+  const karras = model({ default_sampler: "dpm++2m-karras", default_schedule: "karras" });
+  const plain = model({ default_sampler: "pndm", default_schedule: "model" });
+  for (const [info, sampler, schedule, expected] of [
+    [karras, "", "", ["dpm++2m", "karras"]],
+    [karras, "", "beta", ["dpm++2m", "beta"]],
+    [karras, "dpm++2m-karras", "", ["dpm++2m", "karras"]],
+    // Old links and texts meant the plain one, whatever the model's files say.
+    [karras, "dpm++2m", "", ["dpm++2m", "normal"]],
+    [karras, "dpm++2m", "model", ["dpm++2m", "karras"]],
+    [karras, "euler", "", ["euler", ""]],
+    [karras, "ddim", "karras", ["ddim", ""]],
+    [plain, "", "", ["pndm", ""]],
+    [plain, "dpm++2m", "", ["dpm++2m", ""]],
+    [plain, "heun", "exponential", ["heun", "exponential"]],
+  ]) {
+    const filled = withModelDefaults({ sampler, schedule, width: "", height: "" }, info);
+    assert.deepEqual([filled.sampler, filled.schedule], expected, `${sampler} ${schedule}`);
+  }
+  assert.equal(withModelDefaults({ sampler: "euler" }, karras).schedule, undefined);
+});
+
+/** @param {object} more */
+const model = (more) => ({ default_width: 512, default_height: 512, ...more });
+
+test("what a negative prompt can do is said for each kind of model", () => {
+  const at = (/** @type {string} */ guidance_scale) => ({ guidance_scale });
+  const standard = { kind: "standard", guidance_embedded: false };
+  assert.equal(negativeHint(standard, at("7.5")), "");
+  assert.match(negativeHint(standard, at("1")), /At a guidance scale of 1/);
+  assert.match(negativeHint(null, at("1.0")), /At a guidance scale of 1/);
+  assert.match(negativeHint(standard, at("0")), /moves toward/);
+  assert.equal(negativeHint(standard, at("")), "", "an empty field has a note of its own");
+  assert.match(negativeHint({ kind: "turbo", guidance_embedded: false }, at("1")), /made for/);
+  assert.equal(negativeHint({ kind: "turbo", guidance_embedded: false }, at("2")), "");
+  assert.match(negativeHint({ kind: "lcm", guidance_embedded: true }, at("8")), /no effect/);
+});
+
+test("progress counts calls, and names the step they belong to", () => {
+  const of = (/** @type {number} */ steps, /** @type {number} */ calls) =>
+    Array.from({ length: calls + 1 }, (_, call) => stepsDone({ call, calls, steps }));
+  assert.deepEqual(of(3, 3), [0, 1, 2, 3]);
+  assert.deepEqual(of(3, 5), [0, 0, 1, 1, 2, 3], "two calls in a step, one in the last");
+  assert.deepEqual(of(3, 4), [0, 0, 1, 2, 3], "two calls in the first step");
 });
 
 test("values of advanced settings that are out of range are named", () => {

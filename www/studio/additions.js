@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * What visitors add to the model: LoRAs, learned words and VAEs. A first visit has none, so that
- * the list and its view are loaded when there is something to show.
+ * Additions to the model: LoRAs, learned words and VAEs. A first visit has none, so that the list
+ * and its view are loaded when there is something to show.
  */
 import { DarkroomError } from "../base/problem.js";
 import { strings } from "../strings/index.js";

@@ -10,7 +10,7 @@ import { strings } from "../strings/index.js";
 /** The hub of models named `owner/name`. */
 export const HUB = "https://huggingface.co/";
 const OWN = /^models\//;
-/** Ending of a file's address, before any query. Pickles are examined, and named for what they are. */
+/** Ending of a file's address, before any query. Pickles are named for what they are. */
 const FILE = /\.(safetensors|ckpt|pt|bin)$/i;
 /** End of the field's text for a file at an address without such an ending. */
 export const FILE_MARK = "#file";

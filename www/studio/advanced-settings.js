@@ -30,7 +30,7 @@ export const ADVANCED = /** @satisfies {Record<string, Setting>} */ ({
     type: "whole",
     neutral: "",
     min: 1,
-    max: 12,
+    max: 32,
     infotext: "Clip skip",
     description: "Last layer of the text encoder that is read, counted from the end as A1111 does",
   },
@@ -295,7 +295,7 @@ const OWN = new Set([
   "guidance_start",
   "guidance_end",
   "guidance_options",
-  // The engine has their files, and is told about them by messages of their own.
+  // The engine has their files, and learns of them by messages of their own.
   "loras",
   "vae",
   "embeddings",

@@ -1,5 +1,5 @@
 // @ts-check
-/** What is added to the model of a `Darkroom`: LoRAs, embeddings and a VAE. */
+/** Additions to the model of a `Darkroom`: LoRAs, embeddings and a VAE. */
 import { DarkroomError } from "../base/problem.js";
 import { addressOf } from "./address.js";
 import { lorasText, nameOfFile } from "./loras.js";

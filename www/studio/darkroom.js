@@ -8,7 +8,7 @@ import { DarkroomAdditions } from "./darkroom-additions.js";
 import { equip } from "./loras.js";
 import { pictureFile } from "./picture-file.js";
 import { until } from "./run.js";
-import { DEFAULTS, invalidFields, randomSeed, requestOf, withModelDefaults } from "./settings.js";
+import { invalidFields, randomSeed, requestOf, withModelDefaults } from "./settings.js";
 import { TimingRecorder } from "./timings.js";
 
 /** @typedef {import("../engine/protocol.js").Added} Added */
@@ -164,7 +164,7 @@ export class Darkroom {
   async #make(options, signal, timings) {
     const { model, device } = await until(this.opened, signal);
     const given = { ...this.#additions.settings, ...options };
-    const wanted = withModelDefaults(settingsOf(given, this.#options), model);
+    const wanted = withModelDefaults(settingsOf(given, this.#options, model), model);
     const { settings, using, warnings: absent } = equip(wanted, this.#additions.available);
     const [invalid] = invalidFields(settings, model.size_multiple).values();
     if (invalid) throw new DarkroomError("request", invalid);
@@ -318,9 +318,10 @@ function located(model, hub) {
  * The options of a picture as settings, which are texts.
  * @param {PictureOptions} options
  * @param {DarkroomOptions} about
+ * @param {ModelInfo} info
  * @returns {Settings}
  */
-function settingsOf(options, { model, device = "auto", prediction = "auto" }) {
+function settingsOf(options, { model, device = "auto", prediction = "auto" }, info) {
   const text = (/** @type {unknown} */ value, /** @type {string} */ otherwise) =>
     value === undefined || value === null ? otherwise : String(value);
   const advanced = ADVANCED_ROWS.map(([field, { neutral }]) => [
@@ -331,8 +332,8 @@ function settingsOf(options, { model, device = "auto", prediction = "auto" }) {
     prompt: text(options.prompt, ""),
     negative_prompt: text(options.negativePrompt, ""),
     seed: text(options.seed, randomSeed()),
-    steps: text(options.steps, DEFAULTS.steps),
-    guidance_scale: text(options.guidanceScale, DEFAULTS.guidance_scale),
+    steps: text(options.steps, String(info.default_steps)),
+    guidance_scale: text(options.guidanceScale, String(info.default_guidance_scale)),
     sampler: text(options.sampler, ""),
     width: text(options.width, ""),
     height: text(options.height, ""),

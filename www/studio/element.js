@@ -18,8 +18,14 @@ import { ModelsPanel } from "./models.js";
 import { PictureActions } from "./picture-actions.js";
 import { makeRun, until } from "./run.js";
 import { SessionView } from "./session-view.js";
-import { ATTRIBUTES, defaultOf, SettingElement, settingsOfAttributes } from "./setting-element.js";
-import { DEFAULTS, fieldOf, randomSeed } from "./settings.js";
+import {
+  ATTRIBUTES,
+  defaultOf,
+  ownDefaults,
+  SettingElement,
+  settingsOfAttributes,
+} from "./setting-element.js";
+import { fieldOf, randomSeed } from "./settings.js";
 import { languageOf, restyle, shadowRootOf } from "./shadow-root.js";
 import { Stage } from "./stage.js";
 import { partOf, StatusView, said } from "./status-view.js";
@@ -224,7 +230,8 @@ export class DarkroomStudio extends SettingElement {
 
   formResetCallback() {
     const { seed: _, ...settings } = settingsOfAttributes(this);
-    this.settings = settings;
+    const same = settings.model === this.settings.model;
+    this.settings = { ...settings, ...(same && this.#views?.form.defaults) };
     this.setValue(null);
   }
 
@@ -309,17 +316,12 @@ export class DarkroomStudio extends SettingElement {
 
   /** @param {boolean} declared visitors may have typed into the form already */
   #buildForm(declared) {
-    const attributes = settingsOfAttributes(this);
-    // The attribute's guidance scale is for the attribute's model.
-    const defaultGuidance = (/** @type {string} */ model) =>
-      (model === (this.getAttribute("model") ?? "") && this.getAttribute("guidance-scale")) ||
-      DEFAULTS.guidance_scale;
-    const form = new SettingsForm(this.#form, defaultGuidance);
+    const { steps: _, guidance_scale: __, ...attributes } = settingsOfAttributes(this);
+    const form = new SettingsForm(this.#form, (model) => ownDefaults(this, model));
     const typed = declared ? form.typed() : {};
     form.fill({
       ...attributes,
       seed: attributes.seed || this.#firstSeed,
-      guidance_scale: defaultGuidance(this.#early.model ?? attributes.model),
       ...this.#early,
       ...typed,
     });
@@ -363,8 +365,7 @@ export class DarkroomStudio extends SettingElement {
     const settings = { [field]: value ?? defaultOf(field) };
     if (field === "model") {
       this.#views.form.forgetModel();
-      const guidance = this.getAttribute("guidance-scale");
-      if (guidance) settings.guidance_scale = guidance;
+      Object.assign(settings, ownDefaults(this, value ?? ""));
     }
     this.settings = settings;
   }

@@ -3,13 +3,18 @@
 import { strings } from "../strings/index.js";
 import { isCheckpoint } from "./address.js";
 import { ADVANCED_DEFAULTS, ADVANCED_FIELDS } from "./advanced-settings.js";
+import { negativeHint } from "./negative-hint.js";
+import { hasSchedules, samplerName } from "./sampler-names.js";
+import { samplerText } from "./sampler-template.js";
 import {
+  DEFAULTS,
   FIELDS,
   fieldName,
   fieldOf,
   invalidFields,
+  ownSchedule,
   randomSeed,
-  samplerName,
+  samplerOf,
   withModelDefaults,
 } from "./settings.js";
 
@@ -20,11 +25,28 @@ export { withModelDefaults };
 /** @typedef {import("./settings.js").Field} Field */
 /** @typedef {import("./settings.js").Settings} Settings */
 
+/** Settings that a model has a default for, besides those that may be empty. */
+const GUIDED = /** @type {const} */ (["steps", "guidance_scale"]);
+/** @typedef {{steps: string, guidance_scale: string}} Guided */
+
+/** Settings of one model, at their neutral values for the next one. */
+const OF_MODEL = {
+  sampler: "",
+  schedule: "",
+  width: "",
+  height: "",
+  clip_skip: "",
+  timestep_spacing: "",
+  zero_snr: "",
+  final_sigma: "",
+};
+
 export class SettingsForm {
   #form;
   #lock;
-  #defaultGuidance;
-  /** The model that the guidance scale was last set for. */ #guided = "";
+  #defaults;
+  /** The defaults in force. @type {Guided} */ #own = { steps: "", guidance_scale: "" };
+  /** Settings that came together with the present model. @type {Set<Field>} */ #given = new Set();
   /** The seed of the last picture. The next picture gets another one unless the seed is locked. */
   #used = "";
   /** Fields that were changed before the script ran. @type {Partial<Settings>} */ #early = {};
@@ -39,11 +61,12 @@ export class SettingsForm {
 
   /**
    * @param {HTMLFormElement} form
-   * @param {(model: string) => string} defaultGuidance a model's default guidance scale
+   * @param {(model: string) => Partial<Guided>} defaults the page's own for a model; they come
+   *   before the model's
    */
-  constructor(form, defaultGuidance) {
+  constructor(form, defaults) {
     this.#form = form;
-    this.#defaultGuidance = defaultGuidance;
+    this.#defaults = defaults;
     this.#lock = /** @type {HTMLInputElement} */ (form.querySelector("[data-part=lock]"));
     this.#addHiddenFields();
   }
@@ -86,24 +109,27 @@ export class SettingsForm {
    * @param {Partial<Settings>} settings
    */
   fill(settings) {
-    const wanted = this.#model ? withModelDefaults(settings, this.#model) : settings;
+    const wanted = this.#model
+      ? withModelDefaults(settings, this.#model)
+      : { ...settings, ...samplerOf(settings) };
     for (const field of FIELDS) {
       const value = wanted[field];
       const control = this.#control(field);
       if (value === undefined || control.value === value) continue;
       control.value = value;
-      // A link may name an unknown device or sampler.
-      if ((field === "device" || field === "prediction") && control.value !== value)
-        control.value = "auto";
+      // A link may name an unknown device, sampler or schedule type.
       if (field === "sampler" && control.value !== value)
-        control.value = this.#model?.default_sampler ?? "";
+        this.fill({ sampler: "", schedule: wanted.schedule ?? "" });
+      else if (field === "device" && control.value !== value) control.value = DEFAULTS.device;
+      else if (control instanceof HTMLSelectElement && control.selectedIndex < 0)
+        control.value = /** @type {Partial<Settings>} */ (DEFAULTS)[field] ?? "";
     }
     for (const slider of /** @type {NodeListOf<HTMLInputElement>} */ (
       this.#form.querySelectorAll("[data-slider]")
     )) {
       slider.value = this.#control(fieldOf(slider.dataset.slider ?? "")).value;
     }
-    if (settings.model !== undefined) this.#settleGuidance(settings.guidance_scale !== undefined);
+    if (settings.model !== undefined) this.#settle(settings);
   }
 
   /** Writes into the model field; no other setting follows. @param {string} model */
@@ -111,16 +137,33 @@ export class SettingsForm {
     this.#control("model").value = model;
   }
 
+  /** Sets another model's defaults. @param {Partial<Settings>} given together with the model */
+  #settle(given) {
+    this.#given = new Set(GUIDED.filter((field) => given[field] !== undefined));
+    this.#takeDefaults();
+  }
+
   /**
-   * Sets another model's default guidance scale, unless the visitor chose a scale.
-   * @param {boolean} chosen just now
+   * Sets the defaults of the present model, unless the visitor chose other values: as far as they
+   * are known, which is completely once the model is open.
    */
-  #settleGuidance(chosen) {
-    const { model, guidance_scale } = this.settings;
-    const before = this.#guided;
-    this.#guided = model;
-    if (!chosen && guidance_scale === this.#defaultGuidance(before))
-      this.fill({ guidance_scale: this.#defaultGuidance(model) });
+  #takeDefaults() {
+    const { settings } = this;
+    const before = this.#own;
+    const info = this.#model;
+    this.#own = {
+      steps: info ? String(info.default_steps) : DEFAULTS.steps,
+      guidance_scale: info ? String(info.default_guidance_scale) : DEFAULTS.guidance_scale,
+      ...this.#defaults(settings.model),
+    };
+    for (const field of GUIDED)
+      if (!this.#given.has(field) && settings[field] === before[field])
+        this.fill({ [field]: this.#own[field] });
+  }
+
+  /** Steps and guidance scale where the visitor chooses none. */
+  get defaults() {
+    return this.#own;
   }
 
   /**
@@ -130,21 +173,45 @@ export class SettingsForm {
   apply({ name, value, dataset }) {
     this.fill(dataset.slider ? { [fieldOf(dataset.slider)]: value } : {});
     if (name === "seed") this.chooseSeed();
+    if (name === "sampler" || name === "schedule") this.#settleSchedule();
   }
 
-  /** Shows a model's samplers and defaults. @param {ModelInfo} model */
+  /** "DPM++ 2M" without a schedule type is the plain one: the model's own has to be named. */
+  #settleSchedule() {
+    const { sampler, schedule } = this.settings;
+    if (this.#model && sampler === "dpm++2m" && schedule === "")
+      this.fill({ schedule: ownSchedule(this.#model) });
+  }
+
+  /** Shows a model's samplers, schedule types and defaults. @param {ModelInfo} model */
   showModel(model) {
-    const { sampler, width, height } = this.settings;
+    const { sampler, schedule, width, height } = this.settings;
     const { isDefault } = strings().studio.settings;
-    const names = model.samplers.map((name) => {
-      const text = samplerName(name);
-      return new Option(name === model.default_sampler ? isDefault(text) : text, name);
-    });
-    /** @type {HTMLSelectElement} */ (
-      /** @type {unknown} */ (this.#control("sampler"))
-    ).replaceChildren(...names);
+    const own = samplerOf({ sampler: "" }, model);
+    const option = (
+      /** @type {string} */ id,
+      /** @type {string} */ text,
+      /** @type {string | undefined} */ byDefault,
+    ) => new Option(id === byDefault ? isDefault(text) : text, id);
+    const samplers = model.sampler_list.map(({ id, label, calls_per_step: calls }) =>
+      option(id, samplerText({ label, calls }), own.sampler),
+    );
+    const schedules = model.schedules
+      .filter(({ id }) => id !== "model")
+      .map(({ id, label }) => option(id, label, own.schedule));
+    this.#box("sampler").replaceChildren(...samplers);
+    const byModel = new Option(strings().models.sampling.modelDefault, "");
+    this.#box("schedule").replaceChildren(byModel, ...schedules);
+    const clipSkip = /** @type {unknown} */ (this.#control("clip_skip"));
+    /** @type {HTMLInputElement} */ (clipSkip).placeholder = String(model.default_clip_skip);
     this.#model = model;
-    this.fill({ sampler, width, height });
+    this.fill({ sampler, schedule, width, height });
+    this.#takeDefaults();
+  }
+
+  /** A field with a list. @param {Field} field */
+  #box(field) {
+    return /** @type {HTMLSelectElement} */ (/** @type {unknown} */ (this.#control(field)));
   }
 
   /**
@@ -152,12 +219,13 @@ export class SettingsForm {
    * type.
    */
   resetModelDefaults() {
-    const { sampler, width, height } = this.settings;
-    const own =
-      this.#model && withModelDefaults({ sampler: "", width: "", height: "" }, this.#model);
+    const { sampler, schedule, width, height } = this.settings;
+    const none = { sampler: "", schedule: "", width: "", height: "" };
+    const own = this.#model && withModelDefaults(none, this.#model);
     this.#model = null;
     this.#offerDefault();
-    if (sampler === own?.sampler) this.fill({ sampler: "" });
+    if (sampler === own?.sampler && schedule === own.schedule)
+      this.fill({ sampler: "", schedule: "" });
     if (width === own?.width && height === own?.height) this.fill({ width: "", height: "" });
   }
 
@@ -167,20 +235,12 @@ export class SettingsForm {
   forgetModel() {
     this.#model = null;
     this.#offerDefault();
-    this.fill({
-      sampler: "",
-      width: "",
-      height: "",
-      prediction: "auto",
-      model: this.settings.model,
-    });
+    this.fill({ ...OF_MODEL, prediction: "auto", model: this.settings.model });
   }
 
   /** Offers the default sampler of a model that is not known yet: the box is not empty then. */
   #offerDefault() {
-    const box = /** @type {HTMLSelectElement} */ (
-      /** @type {unknown} */ (this.#control("sampler"))
-    );
+    const box = this.#box("sampler");
     if ([...box.options].every(({ value }) => value !== ""))
       box.prepend(new Option(strings().studio.settings.samplerDefault, ""));
   }
@@ -251,20 +311,26 @@ export class SettingsForm {
    * @returns {Map<Field, string>} messages about the invalid fields
    */
   review() {
-    const { guidance_scale, model, prediction } = this.settings;
+    const { clip_skip, model, prediction, sampler } = this.settings;
     // Model folders state their prediction type. For checkpoints it can be chosen.
     const asked = this.#form.querySelector("[data-part=prediction]");
     asked?.toggleAttribute("hidden", !isCheckpoint(model) && prediction === "auto");
     const problems = invalidFields(this.settings, this.#model?.size_multiple);
+    const layers = this.#model?.text_layers ?? 0;
+    if (layers && Number(clip_skip) > layers)
+      problems.set("clip_skip", strings().models.sampling.clipSkipRange(layers));
     const notes = new Map(problems);
+    this.#box("schedule").disabled = !hasSchedules(sampler);
+    if (!hasSchedules(sampler))
+      notes.set("schedule", strings().models.sampling.none(samplerName(sampler)));
     const small = this.#smallNote();
     if (small && !notes.has("width") && !notes.has("height")) notes.set("width", small);
     for (const field of /** @type {const} */ (["prompt", "negative_prompt"])) {
       const long = this.#longPrompts[field];
       if (long) notes.set(field, long);
     }
-    if (Number(guidance_scale) <= 1)
-      notes.set("negative_prompt", strings().studio.prompts.noEffect);
+    const hint = negativeHint(this.#model, this.settings);
+    if (hint) notes.set("negative_prompt", hint);
     this.#showSeed();
     for (const field of FIELDS) {
       this.note(field, notes.get(field) ?? "");

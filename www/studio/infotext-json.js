@@ -70,8 +70,11 @@ const COMFY_SAMPLERS = {
   uni_pc_bh2: "UniPC",
 };
 /** Nodes that are read, or that change no picture. */
-const READ =
-  /^(KSampler|KSamplerAdvanced|CheckpointLoader.*|EmptyLatentImage|CLIPTextEncode|LoraLoader|LoraLoaderModelOnly|CLIPSetLastLayer|VAELoader|VAEDecode|VAEDecodeTiled|SaveImage|PreviewImage|PrimitiveNode|Primitive.*|Note|Reroute|String.*|Seed.*)$/;
+const READ = new RegExp(
+  "^(KSampler|KSamplerAdvanced|CheckpointLoader.*|EmptyLatentImage|CLIPTextEncode|LoraLoader|" +
+    "LoraLoaderModelOnly|CLIPSetLastLayer|VAELoader|VAEDecode|VAEDecodeTiled|SaveImage|" +
+    "PreviewImage|Primitive.*|Note|Reroute|String.*|Seed.*)$",
+);
 /** Inputs that lead on to the text of a prompt. */
 const TEXT_INPUTS = ["text", "string", "value", "text_g", "prompt", "String"];
 const ON_INPUTS = ["conditioning", "conditioning_1", "conditioning_to", "positive", "negative"];

@@ -188,7 +188,7 @@ function takeTags(settings) {
 }
 
 /**
- * What other programs write, and mean by leaving it out.
+ * Takes over values that other programs write, or mean by leaving them out.
  * @param {Map<string, string>} values
  * @param {Partial<Settings>} settings
  * @param {boolean} bare there is no settings line

@@ -35,16 +35,23 @@ import { questionAbout, remember } from "./consent.js";
 const OWN = /** @type {const} */ ([
   "model",
   "prediction",
+  "steps",
   "guidance_scale",
   "sampler",
+  "schedule",
   "width",
   "height",
+  "clip_skip",
+  "timestep_spacing",
+  "zero_snr",
+  "final_sigma",
 ]);
 /** Problems that leave the loaded model as it is. */
 const HARMLESS = ["address", "addition", "file", "missing", "network", "disk"];
 
-/** @param {Settings} settings @returns {Partial<Settings>} */
-const own = (settings) => Object.fromEntries(OWN.map((field) => [field, settings[field]]));
+/** @param {Partial<Settings>} settings @returns {Partial<Settings>} */
+const own = (settings) =>
+  Object.fromEntries(OWN.filter((field) => field in settings).map((one) => [one, settings[one]]));
 
 export class ModelSwitch {
   #host;
@@ -301,7 +308,8 @@ export class ModelSwitch {
     this.#asked = null;
     if (!asked) return;
     if (!load) return this.#host.say(strings().problems.consent.cancelled);
-    const { model = "", prediction = "auto", guidance_scale } = asked.settings;
-    this.#begin(model.trim(), { prediction, ...(guidance_scale && { guidance_scale }) });
+    const { model = "", prediction = "auto", ...all } = asked.settings;
+    const named = own(all);
+    this.#begin(model.trim(), { ...named, prediction });
   }
 }

@@ -59,13 +59,21 @@ export function openingText(progress, waiting) {
 }
 
 /**
+ * Steps done. Some samplers make two calls in a step, or in the first one.
+ * @param {Pick<StepProgress, "call" | "calls" | "steps">} progress
+ */
+export const stepsDone = ({ call, calls, steps }) =>
+  Math.min(steps, Math.floor((call * steps) / Math.max(1, calls)));
+
+/**
  * @param {StepProgress} progress
  * @param {Stopwatch} watch
  * @param {number} at which picture, from 0
  * @param {number} count of pictures
  * @returns {Status}
  */
-export function stepText({ call, calls, steps, done }, watch, at, count) {
+export function stepText(progress, watch, at, count) {
+  const { call, calls, steps, done } = progress;
   const t = strings().studio.progress;
   const left = watch.left(call, calls);
   const which = count > 1 ? t.picture(at + 1, count) : "";
@@ -73,9 +81,11 @@ export function stepText({ call, calls, steps, done }, watch, at, count) {
   if (done) return { text: `${which}${t.developing}`, fraction };
   const time =
     left === null ? "" : t.left(left + (count - at - 1) * watch.seconds * (calls / call));
+  const step = Math.min(stepsDone(progress) + 1, steps);
+  const inStep = calls > 1.5 * steps ? t.call(Math.min(call + 1, calls), calls) : "";
   const halfway = call > 0 && call - 1 < calls / 2 && call >= calls / 2;
   return {
-    text: `${which}${t.step(Math.min(call + 1, steps), steps)}${time}`,
+    text: `${which}${t.step(step, steps)}${inStep}${time}`,
     spoken: halfway ? t.halfway : undefined,
     fraction,
   };

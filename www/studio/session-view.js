@@ -5,7 +5,7 @@ import { isCheckpoint } from "./address.js";
 import { emit, withFraction } from "./events.js";
 import { pictureFile } from "./picture-file.js";
 import { canvasOf } from "./picture-view.js";
-import { openingText, stepText } from "./progress.js";
+import { openingText, stepsDone, stepText } from "./progress.js";
 import { Session } from "./session.js";
 import { withModelDefaults } from "./settings.js";
 import { said } from "./status-view.js";
@@ -187,7 +187,7 @@ export class SessionView {
     const fraction = (at + call / calls) / all.length;
     this.#views.work.progress(fraction);
     emit(this.#host, "step", {
-      step: done ? steps : Math.min(call, steps),
+      step: done ? steps : stepsDone(progress),
       steps,
       fraction,
       picture: at,

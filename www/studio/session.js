@@ -7,7 +7,7 @@ import { DarkroomError, problemOf } from "../base/problem.js";
 import { Client } from "../engine/client.js";
 import { language, strings } from "../strings/index.js";
 import { withModelDefaults } from "./form.js";
-import { Stopwatch } from "./progress.js";
+import { Stopwatch, stepsDone } from "./progress.js";
 import { requestOf } from "./settings.js";
 import { Watchdog } from "./watchdog.js";
 
@@ -397,8 +397,9 @@ export class Session {
   }
 
   /** @param {StepProgress} progress */
-  #beat({ call, steps }) {
-    this.#step = { at: Math.min(call + 1, steps), of: steps };
+  #beat(progress) {
+    const { call, steps } = progress;
+    this.#step = { at: Math.min(stepsDone(progress) + 1, steps), of: steps };
     // The first message comes before the first step.
     if (call > 0) this.#watchdog.beat();
     else this.#watchdog.alive();

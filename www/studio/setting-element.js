@@ -40,6 +40,19 @@ export function settingsOfAttributes(host) {
   return settings;
 }
 
+/**
+ * Steps and guidance scale that a host's attributes give. They are meant for the attribute's model.
+ * @param {Element} host
+ * @param {string} model
+ * @returns {{steps?: string, guidance_scale?: string}}
+ */
+export function ownDefaults(host, model) {
+  if (model !== (host.getAttribute("model") ?? "")) return {};
+  const steps = host.getAttribute("steps");
+  const scale = host.getAttribute("guidance-scale");
+  return { ...(steps && { steps }), ...(scale && { guidance_scale: scale }) };
+}
+
 const PROPERTIES = FIELDS.map(propertyOf);
 
 /**
@@ -125,7 +138,7 @@ export class SettingElement extends Base {
     form(this).settings = { steps: String(value) };
   }
 
-  /** Guidance scale, 1 … 100. @type {string} */
+  /** Guidance scale, 0 … 100. @type {string} */
   get guidanceScale() {
     return form(this).settings.guidance_scale;
   }

@@ -8,6 +8,7 @@ import {
   isValid,
   limits,
 } from "./advanced-settings.js";
+import { pairOf, samplerName, scheduleName } from "./sampler-names.js";
 
 /** @typedef {import("./advanced-settings.js").AdvancedSettings} AdvancedSettings */
 
@@ -18,7 +19,7 @@ import {
  * @property {string} negative_prompt
  * @property {string} seed 0 … 2⁶⁴−1
  * @property {string} steps 1 … 1000
- * @property {string} guidance_scale 1 … 100; at 1 the negative prompt has no effect
+ * @property {string} guidance_scale 0 … 100; at 1 the negative prompt has no effect
  * @property {string} sampler the engine's name; empty: the model's default
  * @property {string} width pixels, a multiple of 8; empty: the model's default
  * @property {string} height pixels, a multiple of 8; empty: the model's default
@@ -85,21 +86,6 @@ const LONGEST_SIDE = 4096;
 /** Digits of the largest seed. Longer numbers take long to read. */
 const SEED = /^\d{1,20}$/;
 
-/** Names of samplers for people. @type {Readonly<Record<string, string>>} */
-export const SAMPLER_NAMES = {
-  euler: "Euler",
-  "euler-a": "Euler a",
-  ddim: "DDIM",
-  pndm: "PNDM",
-  "dpm++2m": "DPM++ 2M",
-  "dpm++2m-karras": "DPM++ 2M Karras",
-  unipc: "UniPC",
-};
-
-/** @param {string} sampler */
-export const samplerName = (sampler) =>
-  Object.hasOwn(SAMPLER_NAMES, sampler) ? SAMPLER_NAMES[sampler] : sampler;
-
 /** A seed as short as A1111's, which people can read out. */
 export const randomSeed = () => String(crypto.getRandomValues(new Uint32Array(1))[0]);
 
@@ -118,7 +104,7 @@ export function invalidFields(settings, multiple = 8) {
   if (!/^\d+$/.test(steps) || Number(steps) < 1 || Number(steps) > MOST_STEPS)
     problems.set("steps", t.steps(MOST_STEPS));
   const scale = guidance_scale.trim() === "" ? NaN : Number(guidance_scale);
-  if (!(scale >= 1 && scale <= MOST_GUIDANCE))
+  if (!(scale >= 0 && scale <= MOST_GUIDANCE))
     problems.set("guidance_scale", t.guidance(MOST_GUIDANCE));
   const sides = { width, height };
   for (const field of /** @type {const} */ (["width", "height"])) {
@@ -150,15 +136,42 @@ function invalidSize(field, pixels, multiple) {
  * @returns {T}
  */
 export function withModelDefaults(settings, model) {
-  const own = {
-    sampler: model.default_sampler,
-    width: String(model.default_width),
-    height: String(model.default_height),
-  };
-  const open = Object.entries(own).filter(
-    ([field]) => settings[/** @type {Field} */ (field)] === "",
-  );
-  return { ...settings, ...Object.fromEntries(open) };
+  const filled = /** @type {T} */ ({ ...settings, ...samplerOf(settings, model) });
+  if (filled.width === "") filled.width = String(model.default_width);
+  if (filled.height === "") filled.height = String(model.default_height);
+  return filled;
+}
+
+/** Schedule types that are more than the plain one. */
+const MARKED = ["karras", "exponential", "beta"];
+
+/** The schedule type that the model's own sampler has; empty: the plain one.
+ * @param {import("../engine/protocol.js").ModelInfo} model
+ */
+export const ownSchedule = ({ default_schedule: own }) => (MARKED.includes(own) ? own : "");
+
+/**
+ * Sampler and schedule type, where settings name a sampler. Without one they are the model's own.
+ * "DPM++ 2M" without a schedule type is the plain one, also in a model that asks for Karras'.
+ * @param {Partial<Settings>} settings
+ * @param {import("../engine/protocol.js").ModelInfo} [model]
+ * @returns {Partial<Settings>}
+ */
+export function samplerOf({ sampler, schedule }, model) {
+  if (sampler === undefined) return {};
+  const given = pairOf({ sampler, schedule });
+  if (!model) return schedule === undefined && !given.schedule ? { sampler: given.sampler } : given;
+  const own = ownSchedule(model);
+  if (sampler === "") {
+    const { sampler: name } = pairOf({ sampler: model.default_sampler });
+    return pairOf({ sampler: name, schedule: given.schedule || own });
+  }
+  if (schedule === undefined && !given.schedule) return { sampler: given.sampler };
+  if (given.sampler === "dpm++2m" && own) {
+    if (given.schedule === "") return { ...given, schedule: "normal" };
+    if (given.schedule === "model") return { ...given, schedule: own };
+  }
+  return given;
 }
 
 /**
@@ -221,9 +234,10 @@ export function fromFragment(fragment) {
 }
 
 /** One line for people. @param {Settings} settings */
-export function describe({ seed, steps, guidance_scale, sampler, width, height }) {
+export function describe({ seed, steps, guidance_scale, sampler, schedule, width, height }) {
   const size = width && height ? ` · ${width}\u00a0×\u00a0${height}` : "";
-  const by = sampler ? ` · ${samplerName(sampler)}` : "";
+  const type = schedule ? ` ${scheduleName(schedule)}` : "";
+  const by = sampler ? ` · ${samplerName(sampler)}${type}` : "";
   const t = strings().studio.picture;
   const words = [t.seed(seed), t.steps(steps), t.guidance(guidance_scale)].join(" · ");
   return `${words}${by}${size}`;

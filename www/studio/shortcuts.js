@@ -102,7 +102,7 @@ export function stepped(field, value, { key, shiftKey }, multiple) {
   if (!Number.isFinite(at)) return null;
   // To the next multiple of the step: 7.3 is followed by 7.5, not by 7.8.
   const next = sign > 0 ? Math.floor(at + 1e-9) + times : Math.ceil(at - 1e-9) - times;
-  const least = isSize ? multiple : 1;
+  const least = isSize ? multiple : field === "guidance_scale" ? 0 : 1;
   return String(Math.max(least, next * step));
 }
 

@@ -5,7 +5,7 @@
  * style sheet finds them by `part`.
  */
 import { strings } from "../strings/index.js";
-import { SAMPLER_NAMES } from "./settings.js";
+import { expertFields, samplerFields } from "./sampler-template.js";
 import { formTools, galleryTemplate, queueTemplate, workDialogs } from "./work-template.js";
 
 const dieIcon = `
@@ -126,20 +126,6 @@ function seed() {
   </div>`;
 }
 
-function sampler() {
-  const t = strings().studio.settings;
-  const options = Object.entries(SAMPLER_NAMES)
-    .map(([value, name]) => `<option value="${value}">${name}</option>`)
-    .join("");
-  return `
-  <div class="field">
-    <label for="sampler">${t.sampler}</label>
-    <select id="sampler" name="sampler" part="field">
-      <option value="">${t.samplerDefault}</option>${options}
-    </select>
-  </div>`;
-}
-
 function size() {
   const t = strings().studio.settings;
   return `
@@ -214,13 +200,14 @@ function settings() {
     <summary part="summary">${t.title}</summary>
     <div class="settings" part="settings">
       ${amount("steps", t.steps, 'min="1" max="60" step="1"', "numeric")}
-      ${amount("guidance-scale", t.guidance, 'min="1" max="20" step="0.5"', "decimal")}
-      ${sampler()}
+      ${amount("guidance-scale", t.guidance, 'min="0" max="20" step="0.5"', "decimal")}
+      ${samplerFields()}
       ${size()}
       ${devices()}
       ${model()}
       <section class="additions" part="additions" data-part="additions" hidden></section>
       ${prediction()}
+      ${expertFields()}
     </div>
   </details>`;
 }

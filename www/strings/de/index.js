@@ -3,10 +3,11 @@
 import { additions } from "./additions.js";
 import { gallery } from "./gallery.js";
 import { infotext } from "./infotext.js";
+import { models } from "./models.js";
 import { page } from "./page.js";
 import { problems } from "./problems.js";
 import { stage } from "./stage.js";
 import { studio } from "./studio.js";
 
 /** @type {typeof import("../en/index.js").en} */
-export const de = { additions, gallery, infotext, page, problems, stage, studio };
+export const de = { additions, gallery, infotext, models, page, problems, stage, studio };

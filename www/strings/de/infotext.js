@@ -7,8 +7,8 @@ export const infotext = {
   schedule: (name) =>
     `Den Schedule-Typ „${name}“ gibt es hier nicht: der eigene des Modells wird benutzt.`,
   noise:
-    "Sein Rauschen kam von einer GPU. Hier wird das von NVIDIA berechnet; das anderer GPUs ergibt " +
-    "beim selben Seed ein anderes Bild.",
+    "Sein Rauschen kam von einer GPU. Hier wird das von NVIDIA berechnet; das anderer GPUs " +
+    "ergibt beim selben Seed ein anderes Bild.",
   unsaid: (names) => `Hier nicht angewandt: ${names}.`,
   model: (name) => `Es wurde mit dem Modell „${name}“ gemacht.`,
   loras: (names) =>

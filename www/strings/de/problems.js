@@ -41,8 +41,8 @@ const kinds = {
     title: "Das ist kein Modell",
     advice:
       "Darkroom öffnet Stable Diffusion v1 und v2: einen Checkpoint in einer .safetensors-Datei " +
-      "oder einen Ordner im Aufbau von diffusers. Einstellungen kommen aus PNG-Dateien von " +
-      "Darkroom oder A1111.",
+      "oder einen Ordner im Aufbau von diffusers. LoRAs, Embeddings und VAEs kommen zu einem " +
+      "geladenen Modell hinzu.",
   },
   picture: {
     title: "In dieser Datei sind keine Einstellungen",
@@ -138,13 +138,14 @@ const files = {
   pickle: (name) =>
     `${name} ist ein PyTorch-Pickle, das Code ausführen kann. Modelle liest Darkroom nur als ` +
     "safetensors: Suchen Sie eine .safetensors-Datei desselben Modells, oder wandeln Sie es um, " +
-    "mit dem Checkpoint Merger von A1111 oder from_single_file(…).save_pretrained(…) von diffusers.",
+    "mit dem Checkpoint Merger von A1111 oder mit from_single_file(…).save_pretrained(…) von " +
+    "diffusers.",
   zip: (name) =>
     `${name} ist ein ZIP-Archiv. Entpacken Sie es, und wählen Sie den Ordner oder die Datei darin.`,
   gguf: (name) => `${name} ist eine GGUF-Datei. Darkroom liest nur safetensors.`,
   picture: (name, format) =>
-    `${name} ist ein Bild im Format ${format}. Nur PNG, JPEG und WebP enthalten die Einstellungen ` +
-    "eines Bildes.",
+    `${name} ist ein Bild im Format ${format}. Nur PNG, JPEG und WebP enthalten die ` +
+    "Einstellungen eines Bildes.",
   lora: (name) => `${name} ist ein LoRA: Es ändert ein anderes Modell und macht allein kein Bild.`,
   embedding: (name) =>
     `${name} ist ein Embedding (Textual Inversion): Es gibt einem Modell ein neues Wort.`,

@@ -87,7 +87,7 @@ const invalid = {
   seed: (/** @type {bigint} */ most) => `Der Seed ist eine ganze Zahl von 0 bis ${most}.`,
   steps: (/** @type {number} */ most) => `Schritte sind eine ganze Zahl von 1 bis ${most}.`,
   guidance: (/** @type {number} */ most) =>
-    `Der Guidance-Wert ist eine Zahl von 1 bis ${most}, zum Beispiel 7.5.`,
+    `Der Guidance-Wert ist eine Zahl von 0 bis ${most}, zum Beispiel 7.5.`,
   width: (/** @type {number} */ multiple) => `Die Breite ist ein Vielfaches von ${multiple} Pixeln`,
   height: (/** @type {number} */ multiple) => `Die Höhe ist ein Vielfaches von ${multiple} Pixeln`,
   suchAs: (/** @type {number} */ pixels) => `, zum Beispiel ${pixels}`,
@@ -175,6 +175,8 @@ const progress = {
   picture: (/** @type {number} */ at, /** @type {number} */ count) => `Bild ${at} von ${count} · `,
   developing: "Entwickelt",
   step: (/** @type {number} */ step, /** @type {number} */ steps) => `Schritt ${step} von ${steps}`,
+  call: (/** @type {number} */ call, /** @type {number} */ calls) =>
+    `, Aufruf ${call} von ${calls}`,
   left: (/** @type {number} */ seconds) => ` · noch ${duration(seconds)}`,
   halfway: "Die Hälfte ist geschafft.",
   engineBytes: (/** @type {number} */ done, /** @type {number} */ total) =>

@@ -7,8 +7,8 @@ export const infotext = {
   schedule: (/** @type {string} */ name) =>
     `There is no schedule type “${name}” here: the model’s own is used.`,
   noise:
-    "Its noise came from a GPU. NVIDIA’s noise is computed here; that of other GPUs gives another " +
-    "picture for the same seed.",
+    "Its noise came from a GPU. NVIDIA’s noise is computed here; that of other GPUs gives " +
+    "another picture for the same seed.",
   unsaid: (/** @type {string} */ names) => `Not applied here: ${names}.`,
   model: (/** @type {string} */ name) => `It was made with the model “${name}”.`,
   loras: (/** @type {string} */ names) =>

@@ -46,8 +46,8 @@ const kinds = {
   picture: {
     title: "No settings in this file",
     advice:
-      "Pictures of Darkroom, A1111, Forge, ComfyUI and InvokeAI hold their settings, as PNG, JPEG " +
-      "or WebP, unless a website or a program has removed them. Your settings are as before.",
+      "Pictures of Darkroom, A1111, Forge, ComfyUI and InvokeAI hold their settings, as PNG, " +
+      "JPEG or WebP, unless a website or a program has removed them. Your settings are as before.",
   },
   addition: {
     title: "This cannot be added to the model",

@@ -87,7 +87,7 @@ const invalid = {
   seed: (/** @type {bigint} */ most) => `The seed is a whole number from 0 to ${most}.`,
   steps: (/** @type {number} */ most) => `Steps are a whole number from 1 to ${most}.`,
   guidance: (/** @type {number} */ most) =>
-    `The guidance scale is a number from 1 to ${most}, such as 7.5.`,
+    `The guidance scale is a number from 0 to ${most}, such as 7.5.`,
   width: (/** @type {number} */ multiple) => `The width is a multiple of ${multiple} pixels`,
   height: (/** @type {number} */ multiple) => `The height is a multiple of ${multiple} pixels`,
   suchAs: (/** @type {number} */ pixels) => `, such as ${pixels}`,
@@ -176,6 +176,7 @@ const progress = {
     `Picture ${at} of ${count} · `,
   developing: "Developing",
   step: (/** @type {number} */ step, /** @type {number} */ steps) => `Step ${step} of ${steps}`,
+  call: (/** @type {number} */ call, /** @type {number} */ calls) => `, call ${call} of ${calls}`,
   left: (/** @type {number} */ seconds) => ` · ${duration(seconds)} left`,
   halfway: "Halfway.",
   engineBytes: (/** @type {number} */ done, /** @type {number} */ total) =>
