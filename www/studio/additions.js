@@ -5,6 +5,8 @@
  */
 import { DarkroomError } from "../base/problem.js";
 import { strings } from "../strings/index.js";
+import { examineRemote, plausible } from "./candidate.js";
+import { modelOfFile } from "./dropped-files.js";
 import { equip, lorasOf, missingNotes, NOTHING } from "./loras.js";
 
 /** @typedef {import("../engine/protocol.js").Added} Added */
@@ -144,6 +146,26 @@ export class Additions {
     } finally {
       this.changed();
     }
+  }
+
+  /**
+   * Adds a file or the file at an address, of whatever kind it is.
+   * @param {File | string} from
+   * @param {(text: string) => string} addressOf the address that a text names
+   * @returns {Promise<Added>}
+   */
+  async take(from, addressOf) {
+    const none = (/** @type {string} */ name) =>
+      new DarkroomError("addition", strings().additions.none(name));
+    if (typeof from === "string") {
+      const never = new AbortController().signal;
+      const found = await examineRemote(addressOf(from), from, never);
+      if (!found) throw none(from);
+      return this.addAddress(found.kind, found.url);
+    }
+    const kind = await plausible(modelOfFile(from));
+    if (typeof kind !== "string" || kind === "picture") throw none(from.name);
+    return this.add(kind, from);
   }
 
   /**

@@ -270,6 +270,17 @@ export class DarkroomStudio extends SettingElement {
     this.#work.cancel();
   }
 
+  /**
+   * Adds a LoRA, an embedding or a VAE to the model.
+   * @param {File | string} from a file, or an address as for a model
+   * @returns {Promise<import("../engine/protocol.js").Added>}
+   * @throws {DarkroomError} it does not fit the model
+   */
+  async add(from) {
+    await until(this.#connected);
+    return this.#additions.take(from, (text) => addressOf(text, document.baseURI, this.#hub));
+  }
+
   /** Takes files that are dragged over the page beside the studio. @param {DragEvent} event */
   drag(event) {
     this.#files?.drag(event);

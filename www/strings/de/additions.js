@@ -61,5 +61,6 @@ export const additions = {
     `es braucht ${needed} vom Speicher dieses Browsers, der noch ${left} hat`,
   storageFailed: "der Speicher dieses Browsers ist gesperrt oder voll",
   refused: (name, reason) => `${name} wurde nicht hinzugefügt. ${reason}`,
+  none: (name) => `${name} ist kein LoRA, kein Embedding und kein VAE.`,
   missing,
 };

@@ -64,5 +64,6 @@ export const additions = {
   storageFailed: "this browser’s storage is blocked or full",
   refused: (/** @type {string} */ name, /** @type {string} */ reason) =>
     `${name} was not added. ${reason}`,
+  none: (/** @type {string} */ name) => `${name} is no LoRA, no embedding and no VAE.`,
   missing,
 };
