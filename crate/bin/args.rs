@@ -13,6 +13,7 @@ use darkroom::text::tokenizer::LongPrompt;
 use darkroom::{ModelInfo, Precision, PredictionSetting, Request};
 
 use crate::additions::{EmbeddingArg, LoraArg};
+use crate::guidance::GuidanceArgs;
 
 #[derive(Parser)]
 #[command(version, about = "Stable Diffusion with negative prompts")]
@@ -113,6 +114,8 @@ pub struct Generate {
     /// 7.5, 8 for LCM, 1 for SD-Turbo]
     #[arg(long, alias = "guidance", allow_negative_numbers = true)]
     pub guidance_scale: Option<f64>,
+    #[command(flatten)]
+    pub guidance: GuidanceArgs,
     /// euler, euler-a, heun, dpm2, dpm2-a, lms, ddim, ddpm, pndm, dpm++2m, dpm++2m-sde,
     /// dpm++3m-sde, dpm++sde, dpm++2s, dpm++2s-a, deis, unipc, lcm or tcd, also as A1111 writes
     /// them and with a schedule type behind [default: the model's own]
@@ -153,7 +156,8 @@ pub struct Generate {
     /// Prompts of more than 75 tokens: chunk (read in several chunks) or truncate
     #[arg(long, default_value = "chunk")]
     pub long_prompt: LongPrompt,
-    /// Meaning of brackets and capitals in both prompts: a1111 (weights, schedules, BREAK) or plain
+    /// Meaning of brackets and capitals in both prompts: a1111 (weights, schedules, BREAK,
+    /// AND) or plain
     #[arg(long, default_value_t = PromptSyntax::Plain)]
     pub prompt_syntax: PromptSyntax,
     /// Application of weights such as (x:1.3): original (the mean of the embeddings is restored),
@@ -192,6 +196,15 @@ impl Generate {
             guidance_scale: self
                 .guidance_scale
                 .unwrap_or(defaults.default_guidance_scale),
+            negative_strength: self.guidance.negative_strength,
+            negative_window: self.guidance.negative_window,
+            negative_outside: self.guidance.negative_outside,
+            guidance_window: self.guidance.guidance_window,
+            guidance_schedule: self.guidance.guidance_schedule,
+            guidance_min_sigma: self.guidance.guidance_min_sigma,
+            guidance_stop: self.guidance.guidance_stop,
+            guidance_kind: self.guidance.guidance_kind,
+            guidance_options: self.guidance.guidance_option.iter().cloned().collect(),
             sampler: self.sampler,
             schedule: self.schedule,
             timestep_spacing: self.timestep_spacing,

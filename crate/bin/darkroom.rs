@@ -5,6 +5,7 @@
 mod additions;
 mod args;
 mod generate;
+mod guidance;
 mod models;
 mod output;
 mod progress_bar;

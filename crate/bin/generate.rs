@@ -15,6 +15,7 @@ use darkroom::{Generation, LoadOptions, Picture, Pipeline, Request, Result, Runt
 
 use crate::additions::{Additions, embeddings, loras};
 use crate::args::{DeviceChoice, Generate};
+use crate::guidance::guidance;
 use crate::output::{Outputs, latents_file, png};
 use crate::progress_bar::ProgressBar;
 use crate::tuning_cache;
@@ -175,6 +176,7 @@ fn report(args: &Generate, run: &Finished) -> Result<serde_json::Value> {
         "steps": run.request.steps,
         "calls": run.generation.calls(),
         "guidance_scale": run.request.guidance_scale,
+        "guidance": guidance(&run.request, &run.generation),
         "clip_skip": run.generation.clip_skip(),
         "prompt_syntax": run.request.prompt_syntax.to_string(),
         "emphasis": run.request.emphasis.to_string(),

@@ -1,23 +1,21 @@
 //! The prompts of a run: from their texts to the embeddings that each U-Net call takes.
 //!
 //! Prompts with weights or schedules are read back once, before the first call, and kept on the
-//! host: weights are applied there, and the texts in force are uploaded when they change. All other
-//! prompts stay on the device.
+//! host: weights are applied there, and the texts in force are uploaded when they change. So are
+//! those of guidance that changes over the run. All other prompts stay on the device.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::Pipeline;
+use super::read_prompts::ReadPrompts;
 use super::request::Request;
 use crate::device::read;
-use crate::error::{Error, Result, brief};
+use crate::error::{Error, Result};
+use crate::sampling::guidance::{Guiding, Role};
 use crate::text::encoder::EncodeOptions;
-use crate::text::prompt::PromptSyntax;
 use crate::text::prompt::chunks::Chunk;
-use crate::text::prompt::describe::problems;
 use crate::text::prompt::emphasis::{Emphasis, WeightedText};
-use crate::text::prompt::plan::{Plan, Reading};
-use crate::text::prompt::problem::Problem;
-use crate::text::prompt::tags::{self, Tagged};
+use crate::text::prompt::plan::Plan;
 
 /// Texts that are encoded in one batch. A guided run without schedules has as many, so its kernels
 /// are compiled.
@@ -26,49 +24,53 @@ const TEXTS_AT_ONCE: usize = 2;
 /// The prompts of a run, encoded.
 pub struct Prompts {
     /// Present if the host has the embeddings.
-    schedule: Option<Schedule>,
+    on_host: Option<OnHost>,
 }
 
 /// Prompts that change from call to call.
-struct Schedule {
-    branches: Vec<Branch>,
-    /// The text in force of each branch.
-    in_force: Vec<usize>,
+struct OnHost {
+    positive: Prompt,
+    negative: Prompt,
+    empty: Prompt,
+    /// The text of each branch that was uploaded last.
+    in_force: Vec<Text>,
     device: Device,
     dtype: DType,
     width: usize,
 }
 
+/// The text of a branch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Text {
+    Positive(usize),
+    Negative(usize),
+    Empty,
+}
+
 /// A prompt with the embeddings of its texts, `[77·k, hidden_size]` each.
-struct Branch {
+struct Prompt {
     plan: Plan,
     embeddings: Vec<Vec<f32>>,
 }
 
-impl Branch {
-    /// The text in force at a U-Net call.
-    fn at(&self, call: usize) -> usize {
-        self.plan.at(call).next().unwrap_or(0)
-    }
-}
-
 impl Prompts {
-    /// Reads and encodes both prompts, with activations in `dtype`. At guidance scale 1 the
-    /// negative prompt has no effect, and only the positive one is encoded. Returns the embeddings
-    /// for the first call beside the prompts.
+    /// Encodes the prompts that were `read`, with activations in `dtype`; those alone that have an
+    /// effect. Returns the embeddings for the first call beside the prompts.
     ///
     /// # Shapes
-    /// → `[branches, 77·k, hidden_size]`: negative, then positive; or positive alone
+    /// → `[branches, 77·k, hidden_size]`, in the order of the first call's guidance
     ///
     /// # Errors
-    /// [`Error::Request`] for a prompt with `AND`, [`Error::File`] where the tokenizer does not fit
-    /// the text encoder, [`Error::Device`] where the device fails.
+    /// [`Error::Request`] for a clip skip that the text encoder does not have, [`Error::Device`]
+    /// where the device fails.
     pub async fn encode(
         pipeline: &Pipeline,
         request: &Request,
         dtype: DType,
-        warnings: &mut Vec<String>,
+        read: ReadPrompts,
+        (guiding, first): (&Guiding, &[Role]),
     ) -> Result<(Tensor<3>, Self)> {
+        check_strength(request.negative_strength)?;
         let clip_skip = request
             .clip_skip
             .unwrap_or(pipeline.config().text.own_clip_skip());
@@ -77,167 +79,126 @@ impl Prompts {
             dtype,
             left_out: pipeline.config().text.layers_left_out(clip_skip)?,
         };
-        let plans = read_prompts(pipeline, request, warnings)?;
-        let applied = request.emphasis != Emphasis::Ignore;
-        let on_host = |plan: &Plan| {
-            let mut chunks = plan.texts.iter().flatten();
-            plan.texts.len() > 1 || (applied && chunks.any(Chunk::is_weighted))
+        let strength = match guiding.is_guided() {
+            true => request.negative_strength,
+            false => 1.0,
         };
-        if !plans.iter().any(on_host) {
-            let texts: Vec<_> = plans.iter().flat_map(|plan| &plan.texts).collect();
+        let applied = request.emphasis != Emphasis::Ignore;
+        let changes = |plan: &Plan| {
+            let mut chunks = plan.texts.iter().flatten();
+            plan.changes() || (applied && chunks.any(Chunk::is_weighted))
+        };
+        let negative_changes = guiding.is_guided() && changes(&read.negative);
+        let constant = guiding.is_constant() && strength == 1.0;
+        if constant && !negative_changes && !changes(&read.positive) {
+            let texts: Vec<_> = texts_at(first, 0, &read.positive, &read.negative)
+                .map(|text| match text {
+                    Text::Positive(text) => &read.positive.texts[text],
+                    Text::Negative(text) => &read.negative.texts[text],
+                    Text::Empty => &read.empty.texts[0],
+                })
+                .collect();
             let embeddings = encoder.texts(&texts)?;
-            return Ok((embeddings, Prompts { schedule: None }));
+            return Ok((embeddings, Prompts { on_host: None }));
         }
-        let mut branches = Vec::new();
-        for plan in plans {
-            let mut embeddings = encoder.on_host(&plan).await?;
-            let width = pipeline.config().text.hidden_size;
-            emphasize(request.emphasis, &plan, &mut embeddings, width);
-            branches.push(Branch { plan, embeddings });
-        }
-        let schedule = Schedule {
-            in_force: branches.iter().map(|branch| branch.at(0)).collect(),
-            branches,
+        let width = pipeline.config().text.hidden_size;
+        let on_host = async |plan: Plan, used: bool| {
+            let mut embeddings = Vec::new();
+            if used {
+                embeddings = encoder.on_host(&plan).await?;
+                emphasize(request.emphasis, &plan, &mut embeddings, width);
+            }
+            Ok::<_, Error>(Prompt { plan, embeddings })
+        };
+        let with_empty = strength != 1.0 || guiding.has_empty();
+        let mut prompts = OnHost {
+            positive: on_host(read.positive, true).await?,
+            negative: on_host(read.negative, guiding.is_guided()).await?,
+            empty: on_host(read.empty, with_empty).await?,
+            in_force: Vec::new(),
             device: pipeline.runtime().device.clone(),
             dtype,
-            width: pipeline.config().text.hidden_size,
+            width,
         };
-        let embeddings = schedule.upload();
-        let schedule = Some(schedule);
-        Ok((embeddings, Prompts { schedule }))
+        prompts.strengthen(strength);
+        prompts.in_force = prompts.texts_at(first, 0);
+        let embeddings = prompts.upload();
+        let on_host = Some(prompts);
+        Ok((embeddings, Prompts { on_host }))
     }
 
-    /// The embeddings for the U-Net call numbered `call`, if other texts are in force than at the
-    /// call before.
-    pub fn change_at(&mut self, call: usize) -> Option<Tensor<3>> {
-        let schedule = self.schedule.as_mut()?;
-        let at = |branch: &Branch| branch.at(call);
-        let in_force: Vec<usize> = schedule.branches.iter().map(at).collect();
-        if in_force == schedule.in_force {
+    /// The embeddings of the branches `roles` for the step numbered `step`, if other texts are in
+    /// force than at the call before.
+    pub fn change_at(&mut self, step: usize, roles: &[Role]) -> Option<Tensor<3>> {
+        let prompts = self.on_host.as_mut()?;
+        let in_force = prompts.texts_at(roles, step);
+        if in_force == prompts.in_force {
             return None;
         }
-        schedule.in_force = in_force;
-        Some(schedule.upload())
+        prompts.in_force = in_force;
+        Some(prompts.upload())
     }
 }
 
-impl Schedule {
+/// The text of each of the branches `roles` at the step numbered `step`.
+fn texts_at<'a>(
+    roles: &'a [Role],
+    step: usize,
+    positive: &'a Plan,
+    negative: &'a Plan,
+) -> impl Iterator<Item = Text> + 'a {
+    let mut parts = positive.at(step);
+    roles.iter().map(move |role| match role {
+        Role::Positive(_) => Text::Positive(parts.next().unwrap_or(0)),
+        Role::Negative => Text::Negative(negative.at(step).next().unwrap_or(0)),
+        Role::Empty => Text::Empty,
+    })
+}
+
+/// # Errors
+/// [`Error::Request`] for a strength out of its range.
+fn check_strength(strength: f64) -> Result<()> {
+    match (0.0..=2.0).contains(&strength) {
+        true => Ok(()),
+        false => Err(Error::request("negative strength", strength, "0 to 2")),
+    }
+}
+
+impl OnHost {
+    fn texts_at(&self, roles: &[Role], step: usize) -> Vec<Text> {
+        texts_at(roles, step, &self.positive.plan, &self.negative.plan).collect()
+    }
+
+    /// Moves the negative prompt's embeddings `n` along the line from the empty prompt's `e`:
+    /// `e + strength · (n − e)`.
+    fn strengthen(&mut self, strength: f64) {
+        if strength == 1.0 {
+            return;
+        }
+        let [empty] = &self.empty.embeddings[..] else {
+            return;
+        };
+        for negative in &mut self.negative.embeddings {
+            for (n, &e) in negative.iter_mut().zip(empty) {
+                let (from, to) = (f64::from(e), f64::from(*n));
+                *n = (from + strength * (to - from)) as f32;
+            }
+        }
+    }
+
     /// Uploads the texts in force.
     fn upload(&self) -> Tensor<3> {
-        let texts = self.branches.iter().zip(&self.in_force);
-        let texts = texts.map(|(branch, &text)| &branch.embeddings[text][..]);
+        let texts = self.in_force.iter().map(|text| match text {
+            Text::Positive(text) => &self.positive.embeddings[*text][..],
+            Text::Negative(text) => &self.negative.embeddings[*text][..],
+            Text::Empty => &self.empty.embeddings[0][..],
+        });
         let values = texts.collect::<Vec<_>>().concat();
-        let branches = self.branches.len();
+        let branches = self.in_force.len();
         let shape = [branches, values.len() / branches / self.width, self.width];
         let data = TensorData::new(values, shape).convert_dtype(self.dtype);
         Tensor::from_data(data, (&self.device, self.dtype))
     }
-}
-
-/// Reads the prompts of `request`: negative, then positive; or positive alone. All their texts have
-/// the same number of chunks.
-fn read_prompts(
-    pipeline: &Pipeline,
-    request: &Request,
-    warnings: &mut Vec<String>,
-) -> Result<Vec<Plan>> {
-    let tokenizer = pipeline.tokenizer();
-    let reading = Reading {
-        tokenizer,
-        syntax: request.prompt_syntax,
-        steps: request.steps,
-        long_prompt: request.long_prompt,
-    };
-    let tagged = match request.prompt_syntax {
-        PromptSyntax::A1111 => tags::parse(&request.prompt),
-        PromptSyntax::Plain => Tagged::plain(&request.prompt),
-    };
-    let mut positive = reading.prompt(tagged.text.text())?;
-    let mut negative = reading.negative_prompt(&request.negative_prompt)?;
-    if positive.parts.len() > 1 {
-        let expected = "a prompt without AND, which is not supported yet";
-        return Err(Error::request("prompt", &request.prompt, expected));
-    }
-    let prompts = [
-        ("prompt", &request.prompt, &positive),
-        ("negative prompt", &request.negative_prompt, &negative),
-    ];
-    for (name, _, plan) in prompts {
-        let room = tokenizer.max_length() - 2;
-        warnings.extend(plan.cut.as_ref().map(|cut| {
-            format!(
-                "the {name} has {} tokens, the model reads {room}; cut off: “{}”",
-                cut.count,
-                cut.text.trim()
-            )
-        }));
-    }
-    let embedded = pipeline.config().unet.time_cond_proj_dim.is_some();
-    let guided = request.guidance_scale != 1.0 && !embedded;
-    warnings.extend(without_effect(request, embedded).map(String::from));
-    for (name, text, _) in prompts {
-        warnings.extend(problem_warnings(name, text, request.prompt_syntax));
-    }
-    warnings.extend(lora_warnings(pipeline, request, &tagged));
-    // Both prompts on equal footing: the same number of chunks.
-    let chunks = positive.chunks().max(negative.chunks());
-    positive.pad(chunks, tokenizer);
-    negative.pad(chunks, tokenizer);
-    Ok(match guided {
-        true => vec![negative, positive],
-        false => vec![positive],
-    })
-}
-
-/// A warning where one of the prompts has no effect. `embedded`: the U-Net reads the guidance scale
-/// itself.
-fn without_effect(request: &Request, embedded: bool) -> Option<&'static str> {
-    let negative = !request.negative_prompt.is_empty();
-    match request.guidance_scale {
-        _ if embedded && negative => Some(
-            "this model has its guidance built in (a latent consistency model): the negative \
-             prompt has no effect",
-        ),
-        1.0 if negative => Some("at guidance scale 1 the negative prompt has no effect"),
-        0.0 if !embedded && !request.prompt.is_empty() => {
-            Some("at guidance scale 0 the prompt has no effect: the picture shows the negative one")
-        }
-        _ => None,
-    }
-}
-
-/// Warnings about LoRAs that a prompt names in vain.
-fn lora_warnings(pipeline: &Pipeline, request: &Request, tagged: &Tagged) -> Vec<String> {
-    let has = |name: &str| {
-        pipeline
-            .loras()
-            .iter()
-            .any(|applied| applied.lora.name() == name)
-    };
-    let unknown = tagged.loras.iter().filter(|tag| !has(&tag.name));
-    let mut warnings: Vec<String> = unknown
-        .map(|tag| {
-            let name = brief(&tag.name);
-            format!("the prompt names the LoRA “{name}”, which is not there; it has no effect")
-        })
-        .collect();
-    let negative = tags::parse(&request.negative_prompt);
-    if request.prompt_syntax == PromptSyntax::A1111 && !negative.loras.is_empty() {
-        warnings.push(
-            "a LoRA in the negative prompt is read as text; it belongs into the prompt".into(),
-        );
-    }
-    warnings
-}
-
-/// A warning for each part of the prompt `text` that does something other than what it looks like.
-fn problem_warnings(name: &str, text: &str, syntax: PromptSyntax) -> Vec<String> {
-    let warning = |problem: Problem| {
-        let letter = 1 + text[..problem.span.start].chars().count();
-        let sign = &text[problem.span];
-        format!("the {name}, “{sign}” at letter {letter}: {}", problem.kind)
-    };
-    problems(text, syntax).into_iter().map(warning).collect()
 }
 
 /// The text encoder for one run.

@@ -6,7 +6,7 @@ use burn::tensor::{Tensor, TensorData};
 use crate::device::read;
 use crate::error::{Error, Result};
 use crate::ops::gpu::{DeviceLatent, DeviceLatentInit};
-use crate::sampling::guide;
+use crate::sampling::guidance::{Guided, Memory, Method, Predictions};
 use crate::sampling::update::{Arrays, Step};
 use crate::unet::{CrossAttnKv, Unet};
 
@@ -15,9 +15,14 @@ const TIMESTEP_BATCH: usize = 64;
 
 /// Start of a denoising run.
 pub struct DenoiserInput {
-    /// Embeddings `[branches, 77·k, cross_attention_dim]`: negative, then positive; or positive
-    /// alone.
+    /// Embeddings of the first call's branches, `[branches, 77·k, cross_attention_dim]`.
     pub prompts: Tensor<3>,
+    /// Largest number of branches of a call.
+    pub most_branches: usize,
+    /// True if the host combines predictions, whatever the device can.
+    pub on_host: bool,
+    /// True if the cosine of predictions is wanted.
+    pub watched: bool,
     /// Scaled noise `[channels, height, width]`.
     pub latent: Vec<f32>,
     /// Shape of `latent`.
@@ -42,6 +47,8 @@ pub struct Denoiser {
     input_scale: f64,
     /// Present latent and denoised prediction; on the host also the sampler's history.
     arrays: Arrays,
+    /// State of the guidance on the host.
+    memory: Memory,
     device_latent: Option<DeviceLatent>,
 }
 
@@ -57,15 +64,19 @@ impl Denoiser {
             shape: input.shape,
             input_scale: input.input_scale,
             arrays: Arrays::new(input.latent),
+            memory: Memory::default(),
             device_latent: None,
         };
+        if input.on_host {
+            return run;
+        }
         let (times, _) = run.times(unet, 0);
-        let [branches, ..] = run.prompts.dims();
         let [channels, height, width] = run.shape;
         let init = DeviceLatentInit {
             latent: channels_last(&run.arrays.latent, channels),
-            shape: [branches, height, width, channels],
+            shape: [input.most_branches, height, width, channels],
             input_scale: run.input_scale,
+            watched: input.watched,
         };
         run.device_latent = unet.ops().device_latent(init, &times);
         run
@@ -88,14 +99,16 @@ impl Denoiser {
         self.shape
     }
 
-    /// Makes the call numbered `call` and the sampler's `step` with its prediction.
+    /// Makes the call numbered `call` and the sampler's `step` with its prediction. Returns the
+    /// cosine of the predictions for prompt and negative prompt, if the step wants it.
     ///
     /// # Errors
     /// [`Error::Numeric`] where prediction or latent is not finite, [`Error::Device`] where the
     /// device fails.
-    pub async fn step(&mut self, unet: &Unet, call: usize, step: &Step) -> Result<()> {
+    pub async fn step(&mut self, unet: &Unet, call: usize, step: &Step) -> Result<Option<f64>> {
         let (times, row) = self.times(unet, call);
-        match &mut self.device_latent {
+        let timestep = self.timesteps[call];
+        let similarity = match &mut self.device_latent {
             Some(device) => {
                 let kv = &self.cross_attn_kv;
                 let predict = |latent, time: &Tensor<2>| unet.predict(latent, time, kv);
@@ -105,23 +118,29 @@ impl Denoiser {
                 // would grow.
                 let arrays = read(device.step(step, &noise, row, &predict)).await?;
                 let length = self.arrays.latent.len();
-                check(&arrays[..length], self.timesteps[call])?;
+                if !is_zero(step) {
+                    check(&arrays[..length], timestep)?;
+                }
                 self.arrays.denoised = channels_first(&arrays[length..2 * length], channels);
-                self.arrays.latent = channels_first(&arrays[2 * length..], channels);
+                self.arrays.latent = channels_first(&arrays[2 * length..3 * length], channels);
+                let guided = step.guidance.watched && !step.guidance.is_off();
+                arrays
+                    .get(3 * length)
+                    .filter(|_| guided)
+                    .map(|&cosine| f64::from(cosine))
             }
             None => {
                 let time = times.narrow(0, row, 1);
-                self.step_on_host(unet, call, time, step).await?;
+                self.step_on_host(unet, timestep, time, step).await?
             }
-        }
+        };
         if let Some(bad) = self.arrays.latent.iter().find(|v| !v.is_finite()) {
-            let timestep = self.timesteps[call];
             return Err(Error::numeric(format!(
                 "the latent holds {bad} after timestep {timestep}"
             )));
         }
         self.input_scale = step.next_input_scale;
-        Ok(())
+        Ok(similarity)
     }
 
     /// Predicts on the device, and does guidance and the sampler's step on the host. `time` is the
@@ -129,11 +148,11 @@ impl Denoiser {
     async fn step_on_host(
         &mut self,
         unet: &Unet,
-        call: usize,
+        timestep: f64,
         time: Tensor<2>,
         step: &Step,
-    ) -> Result<()> {
-        let [branches, ..] = self.prompts.dims();
+    ) -> Result<Option<f64>> {
+        let branches = step.guidance.branches();
         let [channels, height, width] = self.shape;
         let input = self.arrays.latent.iter();
         let input = input.map(|&x| (self.input_scale * f64::from(x)) as f32);
@@ -143,21 +162,27 @@ impl Denoiser {
         let options = (&self.prompts.device(), dtype);
         let input = Tensor::from_data(data.convert_dtype(dtype), options);
         let prediction = read(unet.predict(input, &time, &self.cross_attn_kv)).await?;
-        check(&prediction, self.timesteps[call])?;
+        check(&prediction, timestep)?;
         let length = self.arrays.latent.len();
-        let mut branches = prediction
-            .chunks(length)
-            .map(|p| channels_first(p, channels));
-        let prediction = match (branches.next(), branches.next()) {
-            (Some(negative), Some(positive)) => guide(&positive, &negative, step.guidance),
-            (positive, _) => positive.unwrap_or_default(),
+        let branches = prediction.chunks(length);
+        let branches: Vec<_> = branches.map(|p| channels_first(p, channels)).collect();
+        let predictions = Predictions {
+            branches: &branches,
+            latent: &self.arrays.latent,
+            update: &step.update,
+            channels,
         };
+        let Guided {
+            prediction,
+            similarity,
+        } = step.guidance.combine(&predictions, &mut self.memory);
         step.update
             .apply(&mut self.arrays, &prediction, &step.noise);
-        Ok(())
+        Ok(similarity)
     }
 
-    /// Replaces the prompts for the calls that follow. `prompts` has the shape of the present ones.
+    /// Replaces the prompts for the calls that follow; there may be more or fewer of them, up to
+    /// the largest number of branches.
     pub fn replace_prompts(&mut self, unet: &Unet, prompts: Tensor<3>) {
         if let Some(device) = &mut self.device_latent {
             device.forget_recording();
@@ -190,6 +215,11 @@ impl Denoiser {
             }
         }
     }
+}
+
+/// True if the guidance sets the prediction to zero.
+fn is_zero(step: &Step) -> bool {
+    matches!(step.guidance.method, Method::CfgZero(method) if method.zero)
 }
 
 /// Checks a prediction. Values that are not finite are an overflow; zeros throughout mean that the

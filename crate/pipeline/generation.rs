@@ -10,8 +10,10 @@ use super::decode::Decoding;
 use super::denoise::{Denoiser, DenoiserInput, channels_last};
 use super::picture::{Picture, to_rgba};
 use super::precision::overflow_warning;
+use super::read_prompts::read_prompts;
 use super::request::Request;
 use crate::error::{Error, Result};
+use crate::sampling::guidance::{Guiding, Options};
 use crate::sampling::update::Step;
 use crate::sampling::{
     Noise, OwnSampler, Sampler, SamplerKind, SamplerName, ScheduleKind, ineffective,
@@ -33,6 +35,10 @@ pub struct Progress {
     pub timestep: f64,
     /// Sigma of the call just done.
     pub sigma: f64,
+    /// Predictions that the call made: one for each prompt and negative prompt.
+    pub branches: usize,
+    /// Predictions that windows, the lowest sigma and the stop of the guidance have saved so far.
+    pub branches_saved: usize,
     /// True when the latent is finished.
     pub done: bool,
     /// True when the run started again with this step, in f32, because the step before overflowed
@@ -50,6 +56,7 @@ pub struct Generation {
     kind: SamplerKind,
     schedule: ScheduleKind,
     noise: Noise,
+    guiding: Guiding,
     prompts: Prompts,
     denoiser: Denoiser,
     warnings: Vec<String>,
@@ -65,15 +72,7 @@ impl Generation {
         dtype: DType,
         request: &Request,
     ) -> Result<Self> {
-        if !(0.0..=100.0).contains(&request.guidance_scale) {
-            return Err(Error::request(
-                "guidance scale",
-                request.guidance_scale,
-                "0 to 100",
-            ));
-        }
         let [height, width] = latent_size(&pipeline, request)?;
-        check_memory(&pipeline, [height, width])?;
         let scheduler = &request.scheduler(&pipeline.config().scheduler);
         let own = OwnSampler::of(scheduler).kind;
         let (kind, schedule) = match request.sampler {
@@ -84,8 +83,19 @@ impl Generation {
         let mut warnings = ineffective(kind, schedule, scheduler);
         // The model's warnings have those of its own sampler.
         warnings.retain(|warning| !pipeline.warnings().contains(warning));
+        let prompts = read_prompts(&pipeline, request, &mut warnings)?;
+        let guiding = Guiding::new(
+            request.guidance(),
+            request.steps,
+            prompts.weights(),
+            !request.negative_prompt.trim().is_empty(),
+            pipeline.config().unet.time_cond_proj_dim.is_some(),
+        )?;
+        check_memory(&pipeline, [height, width], guiding.most_branches())?;
+        let first = guiding.at(sampler.step(), sampler.sigma());
+        let run = (&guiding, &first.roles[..]);
         let (embeddings, prompts) =
-            Prompts::encode(&pipeline, request, dtype, &mut warnings).await?;
+            Prompts::encode(&pipeline, request, dtype, prompts, run).await?;
 
         let mut noise = Noise::new(request.rng, request.seed);
         let channels = pipeline.config().unet.in_channels;
@@ -97,6 +107,9 @@ impl Generation {
             .collect();
         let input = DenoiserInput {
             prompts: embeddings,
+            most_branches: guiding.most_branches(),
+            on_host: guiding.is_on_host(),
+            watched: guiding.is_watched(),
             latent,
             shape: [channels, height, width],
             input_scale: sampler.input_scale(),
@@ -105,6 +118,7 @@ impl Generation {
         };
         Ok(Generation {
             denoiser: Denoiser::new(pipeline.unet(), input),
+            guiding,
             prompts,
             request: request.clone(),
             pipeline,
@@ -146,7 +160,9 @@ impl Generation {
     async fn advance(&mut self) -> Result<Progress> {
         let (timestep, sigma) = (self.sampler.timestep(), self.sampler.sigma());
         let call = self.sampler.call();
-        if let Some(prompts) = self.prompts.change_at(self.sampler.step()) {
+        let guidance = self.guiding.at(self.sampler.step(), sigma);
+        let prompts = &mut self.prompts;
+        if let Some(prompts) = prompts.change_at(self.sampler.step(), &guidance.roles) {
             self.denoiser.replace_prompts(self.pipeline.unet(), prompts);
         }
         let update = self.sampler.advance();
@@ -157,12 +173,12 @@ impl Generation {
         let step = Step {
             update,
             noise,
-            guidance: self.request.guidance_scale,
+            guidance,
             next_input_scale: self.sampler.input_scale(),
         };
-        self.denoiser
-            .step(self.pipeline.unet(), call, &step)
-            .await?;
+        let unet = self.pipeline.unet();
+        let similarity = self.denoiser.step(unet, call, &step).await?;
+        self.guiding.made(&step.guidance, similarity);
         if self.sampler.is_done() {
             self.denoiser.release();
         }
@@ -171,6 +187,8 @@ impl Generation {
             calls: self.sampler.calls(),
             timestep,
             sigma,
+            branches: step.guidance.branches(),
+            branches_saved: self.guiding.saved(),
             done: self.sampler.is_done(),
             restarted: false,
         })
@@ -231,6 +249,21 @@ impl Generation {
         self.request.clip_skip.unwrap_or(own)
     }
 
+    /// The kind of guidance with its options.
+    pub fn guidance(&self) -> &Options {
+        self.guiding.options()
+    }
+
+    /// Predictions that the calls so far have made.
+    pub fn branches(&self) -> usize {
+        self.guiding.branches()
+    }
+
+    /// Predictions that windows, the lowest sigma and the stop of the guidance have saved so far.
+    pub fn branches_saved(&self) -> usize {
+        self.guiding.saved()
+    }
+
     /// The sampler in use.
     pub fn sampler(&self) -> SamplerKind {
         self.kind
@@ -277,17 +310,17 @@ impl Generation {
     }
 }
 
-/// Checks that the memory plan for a latent of `size`, height and width, is within the device's
-/// limit.
+/// Checks that the memory plan for a latent of `size`, height and width, with calls of `branches`
+/// is within the device's limit.
 ///
 /// # Errors
 /// [`Error::Request`] with the memory that the picture would take.
-fn check_memory(pipeline: &Pipeline, size: [usize; 2]) -> Result<()> {
+fn check_memory(pipeline: &Pipeline, size: [usize; 2], branches: usize) -> Result<()> {
     let Some(limit) = pipeline.runtime().memory_limit else {
         return Ok(());
     };
     let [height, width] = size.map(|side| side * pipeline.config().pixels_per_latent());
-    let plan = pipeline.memory_plan(width, height);
+    let plan = pipeline.memory_plan_of(branches, width, height);
     if plan.fits(Some(limit)) {
         return Ok(());
     }

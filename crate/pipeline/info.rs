@@ -6,6 +6,7 @@ use super::Pipeline;
 use super::generation::MAX_SIDE;
 use crate::config::{ModelKind, PredictionType};
 use crate::error::Result;
+use crate::sampling::guidance::GuidanceKind;
 use crate::sampling::{OwnSampler, SamplerKind, SamplerName, ScheduleKind};
 
 /// Defaults and limits of a loaded model.
@@ -34,6 +35,8 @@ pub struct ModelInfo {
     pub sampler_list: Vec<SamplerInfo>,
     /// All schedule types; the first leaves the choice to the model.
     pub schedules: Vec<ScheduleInfo>,
+    /// All kinds of guidance; the first is the default.
+    pub guidance_kinds: Vec<GuidanceKindInfo>,
     /// Width of the pictures the model was trained on, in pixels.
     pub default_width: usize,
     /// Height of the pictures the model was trained on, in pixels.
@@ -108,6 +111,59 @@ impl ScheduleInfo {
     }
 }
 
+/// A kind of guidance, for people and programs.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
+pub struct GuidanceKindInfo {
+    /// Name in requests.
+    pub id: &'static str,
+    /// Name for people, as the papers write it.
+    pub label: &'static str,
+    /// Predictions of a call with one prompt and a negative prompt.
+    pub branches: usize,
+    /// The kind's options: numbers.
+    pub options: Vec<GuidanceOptionInfo>,
+}
+
+/// An option of a kind of guidance.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
+pub struct GuidanceOptionInfo {
+    /// Name in requests.
+    pub id: &'static str,
+    /// Value where the request has none.
+    pub default: f64,
+    /// Lowest value.
+    pub lowest: f64,
+    /// Highest value.
+    pub highest: f64,
+    /// True if only whole numbers are allowed.
+    pub whole: bool,
+}
+
+impl GuidanceKindInfo {
+    /// Every kind.
+    fn all() -> Vec<Self> {
+        let info = |kind: GuidanceKind| GuidanceKindInfo {
+            id: kind.name(),
+            label: kind.label(),
+            branches: kind.branches(),
+            options: kind
+                .options()
+                .iter()
+                .map(|option| GuidanceOptionInfo {
+                    id: option.name,
+                    default: option.default,
+                    lowest: option.lowest,
+                    highest: option.highest,
+                    whole: option.whole,
+                })
+                .collect(),
+        };
+        GuidanceKind::ALL.map(info).to_vec()
+    }
+}
+
 impl ModelInfo {
     /// Summarises `pipeline`.
     ///
@@ -132,6 +188,7 @@ impl ModelInfo {
             samplers: SamplerName::all(),
             sampler_list: SamplerInfo::all(),
             schedules: ScheduleInfo::all(),
+            guidance_kinds: GuidanceKindInfo::all(),
             default_width,
             default_height,
             size_multiple: config.pixels_per_latent(),

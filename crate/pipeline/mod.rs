@@ -32,6 +32,7 @@ mod load;
 mod picture;
 mod precision;
 mod preview;
+mod read_prompts;
 mod request;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod survey;
@@ -48,7 +49,7 @@ pub use request::Request;
 
 use crate::config::ModelConfig;
 use crate::device::Runtime;
-use crate::device::memory::MemoryPlan;
+use crate::device::memory::{GUIDED, MemoryPlan};
 use crate::error::Result;
 use crate::text::embedding::{Embedding, LearnedVectors};
 use crate::text::encoder::TextEncoder;
@@ -127,8 +128,15 @@ impl Pipeline {
 
     /// The memory that the model takes for pictures of `width` × `height` pixels.
     pub fn memory_plan(&self, width: usize, height: usize) -> MemoryPlan {
-        let size = [width, height];
-        MemoryPlan::new(&self.config, &self.weight_sizes, &self.runtime, size)
+        self.memory_plan_of(GUIDED, width, height)
+    }
+
+    /// The memory that the model takes for such pictures with up to `branches` predictions a call;
+    /// no fewer than guidance needs.
+    pub fn memory_plan_of(&self, branches: usize, width: usize, height: usize) -> MemoryPlan {
+        let (config, weights) = (&self.config, &self.weight_sizes);
+        let branches = branches.max(GUIDED);
+        MemoryPlan::of(branches, config, weights, &self.runtime, [width, height])
     }
 
     /// Warnings about the model's files.

@@ -1,5 +1,6 @@
 //! The request: two prompts and the settings of a picture, as the page and the command give them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{self, Visitor};
@@ -8,6 +9,9 @@ use serde::{Deserialize, Deserializer};
 use crate::config::{FinalSigma, SchedulerConfig, TimestepSpacing};
 use crate::device::memory::tiling::VaeTiling;
 use crate::error::{Error, Result};
+use crate::sampling::guidance::{
+    GuidanceKind, GuidanceSchedule, GuidanceSettings, NegativeOutside, Window,
+};
 use crate::sampling::{Rng, SamplerName, ScheduleKind};
 use crate::text::prompt::PromptSyntax;
 use crate::text::prompt::emphasis::Emphasis;
@@ -33,6 +37,39 @@ pub struct Request {
     /// saved; below 1 the picture moves toward it. Latent consistency models read the scale
     /// themselves, and no negative prompt.
     pub guidance_scale: f64,
+    /// Strength of the negative prompt, 0 to 2: its embedding on the line from the empty prompt's
+    /// (0) through its own (1).
+    pub negative_strength: f64,
+    /// Shares of the steps from and up to which the negative prompt is in force.
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "[number, number]"))]
+    pub negative_window: Window,
+    /// Stand-in for the negative prompt in the other steps.
+    #[serde(deserialize_with = "negative_outside")]
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "\"empty\" | \"none\""))]
+    pub negative_outside: NegativeOutside,
+    /// Shares of the steps from and up to which there is guidance. The other steps take half the
+    /// work.
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "[number, number]"))]
+    pub guidance_window: Window,
+    /// Guidance scale over the steps.
+    #[serde(deserialize_with = "guidance_schedule")]
+    #[cfg_attr(
+        target_arch = "wasm32",
+        tsify(type = "\"constant\" | \"linear\" | \"cosine\"")
+    )]
+    pub guidance_schedule: GuidanceSchedule,
+    /// Sigma below which there is no guidance.
+    pub guidance_min_sigma: f64,
+    /// Cosine of the predictions for prompt and negative prompt from which on there is no guidance;
+    /// `None`: guidance to the end.
+    pub guidance_stop: Option<f64>,
+    /// The kind of guidance: a name of `ModelInfo.guidance_kinds`.
+    #[serde(deserialize_with = "guidance_kind")]
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "string"))]
+    pub guidance_kind: GuidanceKind,
+    /// Values of the kind's options, by name.
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "Record<string, number>"))]
+    pub guidance_options: BTreeMap<String, f64>,
     /// The sampler, by its name or its label; `None`: the model's own.
     #[serde(deserialize_with = "sampler")]
     #[cfg_attr(target_arch = "wasm32", tsify(type = "string"))]
@@ -99,6 +136,15 @@ impl Default for Request {
             seed: 0,
             steps: 20,
             guidance_scale: 7.5,
+            negative_strength: 1.0,
+            negative_window: Window::ALL,
+            negative_outside: NegativeOutside::Empty,
+            guidance_window: Window::ALL,
+            guidance_schedule: GuidanceSchedule::Constant,
+            guidance_min_sigma: 0.0,
+            guidance_stop: None,
+            guidance_kind: GuidanceKind::Plain,
+            guidance_options: BTreeMap::new(),
             sampler: None,
             schedule: None,
             timestep_spacing: None,
@@ -204,7 +250,40 @@ fn vae_tiling<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<VaeTil
     parsed(input, "vae_tiling")
 }
 
+fn negative_outside<'de, D: Deserializer<'de>>(
+    input: D,
+) -> std::result::Result<NegativeOutside, D::Error> {
+    parsed(input, "negative_outside")
+}
+
+fn guidance_schedule<'de, D: Deserializer<'de>>(
+    input: D,
+) -> std::result::Result<GuidanceSchedule, D::Error> {
+    parsed(input, "guidance_schedule")
+}
+
+fn guidance_kind<'de, D: Deserializer<'de>>(
+    input: D,
+) -> std::result::Result<GuidanceKind, D::Error> {
+    parsed(input, "guidance_kind")
+}
+
 impl Request {
+    /// The request's settings of the guidance.
+    pub(super) fn guidance(&self) -> GuidanceSettings {
+        GuidanceSettings {
+            scale: self.guidance_scale,
+            schedule: self.guidance_schedule,
+            window: self.guidance_window,
+            negative_window: self.negative_window,
+            negative_outside: self.negative_outside,
+            min_sigma: self.guidance_min_sigma,
+            stop: self.guidance_stop,
+            kind: self.guidance_kind,
+            options: self.guidance_options.clone(),
+        }
+    }
+
     /// A model's scheduler configuration with the request's values in place of the model's.
     pub(super) fn scheduler(&self, model: &SchedulerConfig) -> SchedulerConfig {
         let mut config = model.clone();

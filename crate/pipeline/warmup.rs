@@ -55,6 +55,7 @@ impl Launches {
                 latent: vec![0.0; channels * height * width],
                 shape: [2, height, width, channels],
                 input_scale: 1.0,
+                watched: false,
             };
             let latent = runtime.ops.device_latent(start, &times)?;
             // These copies are made once, before a step is recorded.

@@ -3,6 +3,8 @@
 
 use std::ops::{Add, Mul, Sub};
 
+use super::guidance::Guidance;
+
 /// Arrays in a sampler's history: PNDM has four predictions, three stages and the origin.
 pub const HISTORY: usize = 8;
 /// Possible terms of a sum.
@@ -170,8 +172,8 @@ pub struct Step {
     pub update: Update,
     /// Fresh noise of the latent's shape if the update [`is_noisy`](Update::is_noisy), else empty.
     pub noise: Vec<f32>,
-    /// Guidance scale.
-    pub guidance: f64,
+    /// Guidance of the call.
+    pub guidance: Guidance,
     /// Factor on the latent for the U-Net's next input.
     pub next_input_scale: f64,
 }

@@ -9,6 +9,7 @@ mod catalogue;
 mod command;
 mod cpu_ops;
 mod embedding;
+mod guidance;
 mod limits;
 mod lora;
 mod memory;

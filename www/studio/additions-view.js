@@ -205,7 +205,8 @@ function wordOf({ words, vectors }) {
     button("into-negative", t.intoNegative, t.intoNegativeOf(word), { word }),
     button("into-prompt", t.intoPrompt, t.intoPromptOf(word), { word }),
   );
-  return [note([t.usedAs(word), ...about, t.mostNegative].join(" ")), acts];
+  const text = [t.usedAs(word), ...about, t.mostNegative].join(" ");
+  return [element("p", { className: "soft", textContent: text }), acts];
 }
 
 /** @param {string} name of a VAE */

@@ -24,8 +24,6 @@ use crate::unet::{CrossAttnKv, Unet};
 use crate::vae::decoder::VaeDecoder;
 use crate::weights::{VarBuilder, VarStore};
 
-/// Prompts of a guided picture: negative and positive.
-const BRANCHES: usize = 2;
 /// Maximum number of timesteps with embeddings held at a time: the pipeline's batch of them.
 const TIMESTEPS: usize = 64;
 /// Arrays of the latent's size that the host reads after a step on the device.
@@ -36,6 +34,8 @@ pub struct CountedRun {
     ops: Counting,
     dtype: DType,
     pools: Pools,
+    /// Predictions of a call.
+    branches: usize,
     /// Held from the first step to the picture.
     prompts: Tensor<3>,
     /// Held from the first step to the picture.
@@ -47,13 +47,19 @@ pub struct CountedRun {
 
 impl CountedRun {
     /// Encodes the prompts, and computes what all steps share: keys and values of the prompts, and
-    /// embedded timesteps.
-    pub fn start(config: &ModelConfig, counted: Counted, dtype: DType, limit: u64) -> Self {
+    /// embedded timesteps. A call has `branches` predictions.
+    pub fn start(
+        config: &ModelConfig,
+        counted: Counted,
+        dtype: DType,
+        limit: u64,
+        branches: usize,
+    ) -> Self {
         let ops = Counting::new(counted);
         let text_encoder = build(&ops, |vb| TextEncoder::new(vb, &config.text));
         let unet = build(&ops, |vb| Unet::new(vb, &config.unet));
         let tokens = config.text.max_position_embeddings;
-        let embedded = ops.tensor([BRANCHES, tokens, config.text.hidden_size], dtype);
+        let embedded = ops.tensor([branches, tokens, config.text.hidden_size], dtype);
         let prompts = text_encoder.encode(embedded);
         let mut run = CountedRun {
             cross_attn_kv: unet.cross_attn_kv(&prompts),
@@ -61,6 +67,7 @@ impl CountedRun {
             pools: Pools::new(limit),
             ops,
             dtype,
+            branches,
             prompts,
             unet,
         };
@@ -72,8 +79,9 @@ impl CountedRun {
     pub fn step_on_device(&mut self, config: &UnetConfig, size: [usize; 2]) {
         // A run frees the memory of the last one if that had another size.
         self.pools.cleanup();
-        let ([h, w], scale) = scaled(size, unet_elements(config), isize::MAX as usize);
-        let shape = [BRANCHES, h, w, config.in_channels];
+        let elements = self.branches as u64 * unet_elements(config);
+        let ([h, w], scale) = scaled(size, elements, isize::MAX as usize);
+        let shape = [self.branches, h, w, config.in_channels];
         let [_, columns] = self.times.dims();
         let state = DeviceLatent::buffers(shape, columns, self.dtype)
             .map(|(elements, dtype)| self.ops.tensor([elements], dtype));
@@ -89,8 +97,9 @@ impl CountedRun {
     /// Makes steps of a run with its latent on the host. The first leaves the pages that the later
     /// ones use.
     pub fn steps_on_host(&mut self, config: &UnetConfig, size: [usize; 2]) {
-        let ([h, w], scale) = scaled(size, unet_elements(config), isize::MAX as usize);
-        let shape = [BRANCHES, h, w, config.in_channels];
+        let elements = self.branches as u64 * unet_elements(config);
+        let ([h, w], scale) = scaled(size, elements, isize::MAX as usize);
+        let shape = [self.branches, h, w, config.in_channels];
         for _ in 0..2 {
             let prediction = self.predict(self.ops.tensor(shape, self.dtype));
             self.replay(Pool::Pages, scale);
@@ -217,11 +226,12 @@ fn scaled(size: [usize; 2], elements: u64, max_elements: usize) -> ([usize; 2], 
     ([h, w], scale)
 }
 
-/// Upper bound on the elements of a tensor of the U-Net for each position of the latent.
+/// Upper bound on the elements of a tensor of the U-Net for each position of the latent and each
+/// prediction.
 fn unet_elements(config: &UnetConfig) -> u64 {
     let widest = config.blocks.iter().map(|block| block.channels).max();
     // A feed-forward layer is four times as wide, and the CPU computes values and gates together.
-    (BRANCHES * 8 * widest.unwrap_or(1)) as u64
+    (8 * widest.unwrap_or(1)) as u64
 }
 
 /// Upper bound on the elements of a tensor of the decoder for each position of the latent.
@@ -288,11 +298,11 @@ mod tests {
             scheduler: SchedulerConfig::from_json("scheduler", b"{}").expect("a scheduler"),
             text,
         };
-        let run = CountedRun::start(&config, Counted::Gpu, DType::F16, 1 << 30);
+        let run = CountedRun::start(&config, Counted::Gpu, DType::F16, 1 << 30, 3);
         // Keys and values: blocks of 320, 640 and 1280 channels have five transformers each, and
         // the deepest point has one of 1280.
-        let kv = 2 * BRANCHES * 77 * (5 * (320 + 640 + 1280) + 1280) * 2;
-        let prompts = BRANCHES * 77 * 768 * 2;
+        let kv = 2 * 3 * 77 * (5 * (320 + 640 + 1280) + 1280) * 2;
+        let prompts = 3 * 77 * 768 * 2;
         let [rows, columns] = run.times.dims();
         assert_eq!(rows, TIMESTEPS);
         let held = kv + prompts + rows * columns * 2;

@@ -57,10 +57,24 @@ pub struct MemoryPlan {
 /// page, and 64 launches.
 const UNIFORMS: u64 = 1 << 20;
 
+/// Predictions of a guided call: for the negative prompt and for the prompt.
+pub const GUIDED: usize = 2;
+
 impl MemoryPlan {
-    /// Plans the memory for pictures of `size` (width and height in pixels) with a model of
+    /// Plans the memory for guided pictures of `size` (width and height in pixels) with a model of
     /// `config` on `runtime`.
     pub fn new(
+        config: &ModelConfig,
+        weights: &WeightSizes,
+        runtime: &Runtime,
+        size: [usize; 2],
+    ) -> Self {
+        MemoryPlan::of(GUIDED, config, weights, runtime, size)
+    }
+
+    /// Plans the memory for such pictures with `branches` predictions a call.
+    pub fn of(
+        branches: usize,
         config: &ModelConfig,
         weights: &WeightSizes,
         runtime: &Runtime,
@@ -74,7 +88,7 @@ impl MemoryPlan {
         let taken = |pools: &Pools| if gpu { pools.reserved() } else { pools.peak() };
 
         let counted = if gpu { Counted::Gpu } else { Counted::Cpu };
-        let mut run = CountedRun::start(config, counted, dtype, limit);
+        let mut run = CountedRun::start(config, counted, dtype, limit, branches);
         match runtime.ops.has_kernels() {
             true => run.step_on_device(&config.unet, size),
             false => run.steps_on_host(&config.unet, size),

@@ -2,11 +2,12 @@
 
 use std::cell::Cell;
 
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::bytes::Bytes;
 
 use super::copy::{copied, copy_row, overwrite};
+use super::device_guidance::{DeviceGuidance, Measures};
 use super::graph::{Recording, in_exact_memory};
 use super::launch::{Kernel, contiguous, empty, launch_into, reshaped, tensor};
 use crate::sampling::update::{HISTORY, Step, TERMS, Term, Update};
@@ -14,12 +15,14 @@ use crate::sampling::update::{HISTORY, Step, TERMS, Term, Update};
 const LANES: u32 = 64;
 /// Scalars before the weight rows.
 const HEAD: usize = 8;
-/// Scalars of a step.
-const SCALARS: usize = HEAD + (1 + HISTORY) * TERMS;
+/// Scalars of a sampler's step, before those of the guidance.
+pub(super) const SAMPLER_SCALARS: usize = HEAD + (1 + HISTORY) * TERMS;
 /// Index of the timestep's row among the scalars.
 const ROW: usize = 5;
 /// Arrays that the host reads: prediction, denoised latent, latent.
 const READ: usize = 3;
+/// Floats behind the arrays that the host reads, if it wants a cosine: a vector of four.
+const COSINE: usize = 4;
 /// Attempts at recording, after which a run goes on without.
 const ATTEMPTS: usize = 3;
 
@@ -28,23 +31,26 @@ thread_local! {
     static MEMORY_FOR: Cell<Option<([usize; 4], DType)>> = const { Cell::new(None) };
 }
 
-fn kernel(half: bool) -> Kernel {
-    Kernel::new(
-        "sample",
-        include_str!("sample.wgsl"),
-        LANES,
-        half,
-        [
-            ("TERMS", (TERMS as u32).into()),
-            ("HISTORY", (HISTORY as u32).into()),
-        ],
-    )
+fn kernel(half: bool, watched: bool, guidance: DeviceGuidance) -> Kernel {
+    let cosine = if watched { COSINE } else { 0 };
+    let values = [
+        ("TERMS", (TERMS as u32).into()),
+        ("HISTORY", (HISTORY as u32).into()),
+        ("COSINE", (cosine as u32).into()),
+    ];
+    let values = values.into_iter().chain(guidance.values());
+    Kernel::new("sample", include_str!("sample.wgsl"), LANES, half, values)
 }
 
 /// All variants of the kernel.
 #[cfg(feature = "testing")]
 pub fn variants() -> Vec<Kernel> {
-    [false, true].map(kernel).to_vec()
+    let all = DeviceGuidance::all();
+    let kernels = all.into_iter().flat_map(|guidance| {
+        let each = [(false, false), (true, false), (false, true), (true, true)];
+        each.map(|(half, watched)| kernel(half, watched, guidance))
+    });
+    kernels.collect()
 }
 
 /// Call of the network with a latent and a row of embedded timesteps.
@@ -54,10 +60,12 @@ pub type Call<'a> = &'a dyn Fn(Tensor<4>, &Tensor<2>) -> Tensor<4>;
 pub struct DeviceLatentInit {
     /// The latent, channels-last, `h·w·c` elements.
     pub latent: Vec<f32>,
-    /// Shape of the network's input, `[branches, h, w, c]`.
+    /// Shape of the network's input, `[branches, h, w, c]`, with the largest number of branches.
     pub shape: [usize; 4],
     /// Factor on the latent for the first call.
     pub input_scale: f64,
+    /// True if the cosine of predictions may be wanted.
+    pub watched: bool,
 }
 
 /// State of a denoising run on the device.
@@ -66,7 +74,7 @@ pub struct DeviceLatentInit {
 /// later ones are replayed. Values that change from step to step are written to buffers that every
 /// step reads.
 pub struct DeviceLatent {
-    /// The network's input, `[branches, h, w, c]`.
+    /// The network's input, `[most branches, h, w, c]`, the same for every branch.
     input: CubeTensor,
     /// Embedded timesteps, `[m, columns]`.
     times: CubeTensor,
@@ -76,10 +84,17 @@ pub struct DeviceLatent {
     scalars: CubeTensor,
     /// `[h, w, c]`
     noise: CubeTensor,
-    /// Prediction, denoised latent, latent, history: `[READ + HISTORY, h·w·c]`.
+    /// Prediction, denoised latent, latent, the cosine if it is wanted, history.
     arrays: CubeTensor,
     /// `h·w·c`
     length: usize,
+    /// True if the cosine may be wanted.
+    watched: bool,
+    /// Memory of guidance that depends on the whole latent; allocated at its first step.
+    measures: Option<Measures>,
+    /// Branches of the step before.
+    branches: usize,
+    device: Device,
     recording: Option<Recording>,
     attempts: usize,
 }
@@ -92,6 +107,7 @@ impl DeviceLatent {
             latent,
             shape,
             input_scale,
+            watched,
         } = init;
         let (device, dtype) = (times.device(), times.dtype());
         let upload = |values: Vec<f32>, shape: [usize; 4], dtype| {
@@ -99,28 +115,46 @@ impl DeviceLatent {
             contiguous(Tensor::<4>::from_data(data, (&device, dtype)))
         };
         let times_memory = contiguous(times.clone());
-        if MEMORY_FOR.replace(Some((shape, dtype))) != Some((shape, dtype)) {
-            // The exact-size pool is useless for other sizes. It is kept while another run records.
-            let _ = times_memory.client.memory_cleanup();
-        }
         let length = latent.len();
         let [branches, h, w, c] = shape;
         let input = latent.iter().map(|&x| (input_scale * f64::from(x)) as f32);
         let input = input.collect::<Vec<_>>().repeat(branches);
-        let mut arrays = vec![0.0; (READ + HISTORY) * length];
+        let cosine = if watched { COSINE } else { 0 };
+        let mut arrays = vec![0.0; (READ + HISTORY) * length + cosine];
         arrays[(READ - 1) * length..][..length].copy_from_slice(&latent);
         let [_, columns] = times.dims();
-        DeviceLatent {
+        let (count, all) = (scalar_count(branches), arrays.len());
+        let run = DeviceLatent {
             input: upload(input, shape, dtype),
             time: empty(&times_memory, [1, columns], dtype),
             times: times_memory,
-            scalars: upload(vec![0.0; SCALARS], [1, 1, 1, SCALARS], DType::F32),
+            scalars: upload(vec![0.0; count], [1, 1, 1, count], DType::F32),
             noise: upload(vec![0.0; length], [1, h, w, c], DType::F32),
-            arrays: upload(arrays, [READ + HISTORY, h, w, c], DType::F32),
+            arrays: upload(arrays, [1, 1, 1, all], DType::F32),
             length,
+            watched,
+            measures: None,
+            branches,
+            device: device.clone(),
             recording: None,
             attempts: 0,
+        };
+        run.claim_memory(branches);
+        run
+    }
+
+    /// Frees the memory of exact sizes if it was last used for steps of other sizes, where it is
+    /// useless. It is kept while another run records.
+    fn claim_memory(&self, branches: usize) {
+        let [_, h, w, c] = self.input_shape();
+        let sizes = Some(([branches, h, w, c], self.input.dtype));
+        if MEMORY_FOR.replace(sizes) != sizes {
+            let _ = self.input.client.memory_cleanup();
         }
+    }
+
+    fn input_shape(&self) -> [usize; 4] {
+        std::array::from_fn(|i| self.input.meta.shape()[i])
     }
 
     /// Elements and types of the buffers that a run allocates besides the network's own: its state,
@@ -131,7 +165,8 @@ impl DeviceLatent {
         let length = h * w * c;
         let input = (branches * length, dtype);
         let arrays = ((READ + HISTORY) * length, DType::F32);
-        let (scalars, noise) = ((SCALARS, DType::F32), (length, DType::F32));
+        let scalars = (scalar_count(branches), DType::F32);
+        let noise = (length, DType::F32);
         [
             input,
             (columns, dtype),
@@ -157,13 +192,16 @@ impl DeviceLatent {
         self.attempts = 0;
     }
 
-    /// Makes one step at the embedded timestep `row`, with `noise` channels-last. Returns the
-    /// guided prediction, the denoised latent and the next latent.
+    /// Makes one step at the embedded timestep `row`, with `noise` channels-last. `call` predicts
+    /// for the branches of the step's guidance. Returns the guided prediction, the denoised latent
+    /// and the next latent, and where a cosine may be wanted also that.
     ///
     /// # Shapes
-    /// `[3, h·w·c]` in f32
+    /// `[1, 3·h·w·c]` in f32, or four elements more
     pub fn step(&mut self, step: &Step, noise: &[f32], row: usize, call: Call) -> Tensor<2> {
+        self.prepare(step);
         self.write_step(step, noise, row);
+        let call = &Predict { step, call };
         if self.recording.is_none() && (1..=ATTEMPTS).contains(&self.attempts) {
             self.record(call);
         }
@@ -184,68 +222,117 @@ impl DeviceLatent {
     /// [`DeviceLatent::step`] without recording, for calls that do not launch the same every time.
     #[cfg(feature = "testing")]
     pub fn launched(&mut self, step: &Step, noise: &[f32], row: usize, call: Call) -> Tensor<2> {
+        self.prepare(step);
         self.write_step(step, noise, row);
-        self.launch(call);
+        self.launch(&Predict { step, call });
         self.result()
+    }
+
+    /// Gets ready for the branches and the guidance of `step`.
+    fn prepare(&mut self, step: &Step) {
+        let branches = step.guidance.branches();
+        debug_assert!(branches <= self.input_shape()[0]);
+        if branches != self.branches {
+            self.branches = branches;
+            self.forget_recording();
+            self.claim_memory(branches);
+        }
+        if DeviceGuidance::of(&step.guidance).is_measured() && self.measures.is_none() {
+            self.measures = Some(Measures::new(&self.device, self.length));
+        }
     }
 
     /// Copies of the buffers that a step writes.
     pub(crate) fn copies(&self) -> [CubeTensor; 2] {
         [
-            copied(&self.arrays, READ + HISTORY, self.length),
-            copied(&self.input, self.input.meta.shape()[0], self.length),
+            copied(&self.arrays, 1, self.arrays.meta.shape()[3]),
+            copied(&self.input, self.input_shape()[0], self.length),
         ]
     }
 
     /// Tries to record a step.
-    fn record(&mut self, call: Call) {
+    fn record(&mut self, call: &Predict) {
         // A failed recording leaves these buffers undefined.
         let [arrays, input] = self.copies();
+        let average = self.measures.as_ref().map(Measures::copy);
         match Recording::new(&self.input.client, || self.launch(call)) {
             Ok(recording) => self.recording = Some(recording),
             Err(error) => {
                 log::info!("this step was not recorded: {error}");
                 (self.arrays, self.input) = (arrays, input);
+                if let (Some(measures), Some(average)) = (&mut self.measures, average) {
+                    measures.average = average;
+                }
             }
         }
     }
 
     /// Writes what changes from step to step.
     fn write_step(&self, step: &Step, noise: &[f32], row: usize) {
-        write(&self.scalars, &scalars(step, row));
+        let mut scalars = scalars(step, row);
+        scalars.resize(self.scalars.meta.shape()[3], 0.0);
+        write(&self.scalars, &scalars);
         if step.update.is_noisy() {
             write(&self.noise, noise);
         }
     }
 
     /// Launches the network and the sampler's kernel.
-    fn launch(&self, call: Call) {
+    fn launch(&self, call: &Predict) {
         in_exact_memory(&self.input.client, || self.launch_in_pool(call));
     }
 
-    fn launch_in_pool(&self, call: Call) {
+    fn launch_in_pool(&self, Predict { step, call }: &Predict) {
         let columns = self.time.meta.shape()[1];
         copy_row(&self.times, columns, (&self.scalars, ROW), &self.time);
         let time = tensor(self.time.clone());
-        let prediction = contiguous(call(tensor(self.input.clone()), &time));
-        let branches = self.input.meta.shape()[0];
+        let prediction = contiguous(call(tensor(self.branches_of_input()), &time));
+        let guidance = DeviceGuidance::of(&step.guidance);
+        let first = step.guidance.first_positive();
+        let sizes = [self.length, self.branches, first, self.input_shape()[0]];
+        let sizes = sizes.map(|n| n as u32);
+        let mut inputs = vec![&prediction, &self.scalars, &self.noise];
+        if let Some(measures) = self.measures.as_ref().filter(|_| guidance.is_measured()) {
+            measures.launch(guidance, &prediction, &self.scalars, &sizes);
+            inputs.extend(measures.inputs(guidance));
+        }
         launch_into(
-            kernel(prediction.dtype == DType::F16),
-            &[&prediction, &self.scalars, &self.noise],
+            kernel(prediction.dtype == DType::F16, self.watched, guidance),
+            &inputs,
             &[&self.arrays, &self.input],
-            &[self.length as u32, branches as u32],
+            &sizes,
             [self.length.div_ceil(LANES as usize), 1, 1],
         );
     }
 
+    /// The input for the branches of the step.
+    fn branches_of_input(&self) -> CubeTensor {
+        let [most, h, w, c] = self.input_shape();
+        let mut input = reshaped(&self.input, [self.branches, h, w, c].into());
+        let beyond = (most - self.branches) * self.length * self.input.dtype.size();
+        input.handle = input.handle.offset_end(beyond as u64);
+        input
+    }
+
     /// The arrays that the host reads.
     fn result(&self) -> Tensor<2> {
-        let mut read = reshaped(&self.arrays, [READ, self.length].into());
-        read.handle = read
-            .handle
-            .offset_end((HISTORY * self.length * size_of::<f32>()) as u64);
+        let all = self.arrays.meta.shape()[3];
+        let beyond = HISTORY * self.length;
+        let mut read = reshaped(&self.arrays, [1, all - beyond].into());
+        read.handle = read.handle.offset_end((beyond * size_of::<f32>()) as u64);
         tensor(read)
     }
+}
+
+/// A step with the network's call.
+struct Predict<'a> {
+    step: &'a Step,
+    call: Call<'a>,
+}
+
+/// Scalars of a step with up to `branches` predictions.
+fn scalar_count(branches: usize) -> usize {
+    SAMPLER_SCALARS + DeviceGuidance::OPTIONS + branches
 }
 
 /// Overwrites all of `memory`, in f32.
@@ -256,7 +343,8 @@ fn write(memory: &CubeTensor, values: &[f32]) {
 
 /// The scalars of a step for the kernel: the weights of latent and prediction in the denoised
 /// latent, its limit, the guidance scale, the scale of the next input, the timestep's row; then,
-/// for the next latent and each entry of the history, the weights of all terms.
+/// for the next latent and each entry of the history, the weights of all terms; then those of the
+/// guidance.
 fn scalars(step: &Step, row: usize) -> Vec<f32> {
     let Step { update, .. } = step;
     let Update {
@@ -269,7 +357,7 @@ fn scalars(step: &Step, row: usize) -> Vec<f32> {
         denoised.weight(Term::Latent),
         denoised.weight(Term::Prediction),
         limit.unwrap_or(f64::from(f32::MAX)),
-        step.guidance,
+        step.guidance.scale,
         step.next_input_scale,
         row as f64,
     ];
@@ -282,5 +370,7 @@ fn scalars(step: &Step, row: usize) -> Vec<f32> {
         let sum = entry.map_or(Term::History(place).into(), |(_, sum)| *sum);
         scalars.extend(sum.weights());
     }
+    debug_assert_eq!(scalars.len(), SAMPLER_SCALARS);
+    scalars.extend(DeviceGuidance::scalars(&step.guidance));
     scalars.into_iter().map(|weight| weight as f32).collect()
 }

@@ -8,6 +8,7 @@
 //! | `layer_norm_registers.wgsl`, `layer_norm_workgroup.wgsl` | LayerNorm |
 //! | `activation.wgsl` | activations of the text encoder and of the timestep embedding |
 //! | `copy.wgsl` | copies of rows and columns into a larger matrix |
+//! | `guidance.wgsl` | factors of guidance that depends on the whole latent |
 //! | `sample.wgsl` | guidance and the sampler's step |
 //! | `transpose.wgsl` | transposition of weights from files |
 //!
@@ -17,6 +18,7 @@
 mod activation;
 mod attention;
 mod copy;
+mod device_guidance;
 mod device_latent;
 mod dry_run;
 mod graph;
@@ -147,6 +149,7 @@ pub fn every_shader() -> Vec<(String, String)> {
         })
         .chain(activation::variants())
         .chain(copy::variants())
+        .chain(device_guidance::variants())
         .chain(device_latent::variants())
         .chain(upload::variants())
         .map(|kernel| {

@@ -5,15 +5,23 @@
 enable f16;
 //% end
 
-// Negative, then positive; or positive alone.
+// One prediction for each branch: what guidance moves away from, then the prompts; or the prompts
+// alone.
 @group(0) @binding($SLOT) var<storage, read> prediction: array<$T>;
 @group(0) @binding($SLOT) var<storage, read> given: array<f32>;
 @group(0) @binding($SLOT) var<storage, read> noise: array<f32>;
-// Prediction, denoised latent, latent, history.
+//% if MEASURED
+// Factors of the base, of the prompts' difference to it, and of another vector; a cosine.
+@group(0) @binding($SLOT) var<storage, read> measured: array<f32>;
+//% end
+//% if VECTOR == average
+@group(0) @binding($SLOT) var<storage, read> average: array<f32>;
+//% end
+// Prediction, denoised latent, latent, the cosine if it is wanted, history.
 @group(0) @binding($SLOT) var<storage, read_write> arrays: array<f32>;
 // Input of the next call, the same for every branch.
 @group(0) @binding($SLOT) var<storage, read_write> input: array<$T>;
-// x: elements of an array; y: branches.
+// x: elements of an array; y: branches; z: the first prompt's; w: branches of the input.
 @group(0) @binding($SLOT) var<uniform> p: vec4<u32>;
 
 @compute @workgroup_size($LANES)
@@ -29,27 +37,59 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) l
     let input_scale = given[4];
 
     var predicted = f32(prediction[i]);
+//% if WEIGHTED
+    var difference = 0.0;
+    for (var branch = p.z; branch < branches; branch++) {
+        let weight = given[$GUIDANCE + 8 + branch];
+        difference += weight * (f32(prediction[branch * length + i]) - predicted);
+    }
+//% if MEASURED
+    let base = predicted;
+    predicted = measured[0] * base + measured[1] * difference;
+//% if VECTOR == average
+    predicted += measured[2] * average[i];
+//% end
+//% if VECTOR == branch
+    predicted += measured[2] * (f32(prediction[length + i]) - base);
+//% end
+//% else
+    predicted += guidance * difference;
+//% end
+//% else
     if (branches == 2) {
         predicted += guidance * (f32(prediction[length + i]) - predicted);
     }
+//% end
     var terms: array<f32, $TERMS>;
     terms[0] = arrays[2 * length + i];
     terms[1] = predicted;
     terms[2] = clamp(given[0] * terms[0] + given[1] * terms[1], -limit, limit);
     terms[3] = noise[i];
     for (var k = 0u; k < $HISTORY; k++) {
-        terms[4 + k] = arrays[(3 + k) * length + i];
+        terms[4 + k] = arrays[(3 + k) * length + i + $COSINE];
     }
     arrays[i] = predicted;
     arrays[length + i] = terms[2];
+//% if MEASURED
+//% if COSINE
+    if (i < $COSINE) {
+        arrays[3 * length + i] = measured[3];
+    }
+//% end
+//% end
     for (var row = 0u; row <= $HISTORY; row++) {
         var sum = 0.0;
         for (var t = 0u; t < $TERMS; t++) {
             sum += given[8 + row * $TERMS + t] * terms[t];
         }
+//% if COSINE
+        let beyond = select(0u, $COSINE, row > 0);
+        arrays[(2 + row) * length + i + beyond] = sum;
+//% else
         arrays[(2 + row) * length + i] = sum;
+//% end
         if (row == 0) {
-            for (var branch = 0u; branch < branches; branch++) {
+            for (var branch = 0u; branch < p.w; branch++) {
                 input[branch * length + i] = $T(input_scale * sum);
             }
         }

@@ -144,6 +144,12 @@ impl Plan {
         self.texts.iter().map(Vec::len).max().unwrap_or(0)
     }
 
+    /// True if the text of a part is another one at a later step.
+    pub fn changes(&self) -> bool {
+        let changes = |part: &Part| part.stages.windows(2).any(|pair| pair[0].1 != pair[1].1);
+        self.parts.iter().any(changes)
+    }
+
     /// Gives each text at least `chunks` chunks: prompt and negative prompt need as many.
     pub fn pad(&mut self, chunks: usize, tokenizer: &Tokenizer) {
         for text in &mut self.texts {

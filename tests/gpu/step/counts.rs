@@ -131,6 +131,7 @@ fn a_recorded_step_costs_the_host_less() {
         latent: vec![0.5; 4],
         shape: [2, 1, 1, 4],
         input_scale: 1.0,
+        watched: false,
     };
     let mut latent = DeviceLatent::new(init, &times);
     let step = Step::default();

@@ -7,6 +7,7 @@ use burn::tensor::{DType, Tensor};
 use darkroom::device::read;
 use darkroom::ops::gpu::{DeviceLatent, DeviceLatentInit, TileMemory};
 use darkroom::ops::{self, Ops};
+use darkroom::sampling::guidance::Guidance;
 use darkroom::sampling::update::Step;
 use darkroom::sampling::{Noise, Rng, Sampler, SamplerKind, ScheduleKind};
 use pollster::block_on;
@@ -80,6 +81,7 @@ fn steps_go_on_after_a_recording_that_fails() {
             latent: Noise::new(Rng::Torch, 1).normal(6 * 10 * 4),
             shape: [2, 6, 10, 4],
             input_scale: 1.0,
+            watched: false,
         };
         let mut latent = DeviceLatent::new(start, &times);
         let config = Model::read("sd1-pndm").config().scheduler;
@@ -101,7 +103,7 @@ fn steps_go_on_after_a_recording_that_fails() {
         while !sampler.is_done() {
             let step = Step {
                 update: sampler.advance(),
-                guidance: 3.0,
+                guidance: Guidance::plain(3.0),
                 next_input_scale: sampler.input_scale(),
                 ..Step::default()
             };

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use burn::tensor::{DType, Tensor, TensorData};
 use darkroom::device::read;
 use darkroom::ops::gpu::{DeviceLatent, DeviceLatentInit};
+use darkroom::sampling::guidance::Guidance;
 use darkroom::sampling::update::{Arrays, Step};
 use darkroom::sampling::{Noise, Rng, Sampler, SamplerKind, ScheduleKind, guide};
 use pollster::block_on;
@@ -41,6 +42,7 @@ fn samplers_on_the_device_match_the_host() {
                 latent,
                 shape: [2, h, w, c],
                 input_scale: sampler.input_scale(),
+                watched: false,
             };
             let mut on_device = DeviceLatent::new(start, &times);
             while !sampler.is_done() {
@@ -54,7 +56,7 @@ fn samplers_on_the_device_match_the_host() {
                         Vec::new()
                     },
                     update,
-                    guidance: 5.0,
+                    guidance: Guidance::plain(5.0),
                     next_input_scale: sampler.input_scale(),
                 };
                 let [negative, positive] = [normal(), normal()];

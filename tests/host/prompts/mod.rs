@@ -1,6 +1,7 @@
 //! The prompt language against reference values in `golden/prompts` (see its generate.py), made by
 //! running A1111's web UI; and properties that hold for every text.
 
+mod joined;
 mod pictures;
 mod properties;
 mod reference;

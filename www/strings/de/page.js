@@ -8,6 +8,8 @@ export const page = {
   tagline: "Stable Diffusion im Browser. Sagen Sie, was Sie wollen, und was nicht.",
   about: "Über Darkroom",
   whyLink: "Warum es wirkt",
+  story: "Wie es geht",
+  storyMore: "Die ganze Geschichte, mit Bildern: drei Minuten (auf Englisch)",
   help: "Hilfe",
   source: "Quelltext",
   withoutAlt: "Gezeichnetes Porträt eines Mannes mit Schnurrbart, ohne negativen Prompt gemacht",

@@ -10,6 +10,8 @@ export const page = {
   tagline: "Stable Diffusion in your browser. Say what you want, and what you don’t.",
   about: "About",
   whyLink: "Why it works",
+  story: "How it works",
+  storyMore: "The whole story, with pictures: three minutes",
   help: "Help",
   source: "Source",
   withoutAlt: "Drawn portrait of a man with a mustache, made without a negative prompt",

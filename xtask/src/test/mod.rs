@@ -5,6 +5,7 @@ mod lint;
 mod native;
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use lexopt::prelude::*;
 
@@ -142,17 +143,35 @@ pub fn command(parser: lexopt::Parser) -> Result<()> {
 }
 
 /// Number of tests that a test runner reports.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Counts {
     passed: usize,
+    failed: usize,
     ignored: usize,
+    /// A sentence for the report.
+    note: String,
 }
 
 impl Counts {
     fn and(self, other: Self) -> Self {
         Self {
             passed: self.passed + other.passed,
+            failed: self.failed + other.failed,
             ignored: self.ignored + other.ignored,
+            note: self.note + &other.note,
+        }
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{} tests", self.passed)?;
+        if self.ignored > 0 {
+            write!(f, "; {} not run: see {FULL}", self.ignored)?;
+        }
+        match self.note.as_str() {
+            "" => Ok(()),
+            note => write!(f, "; {note}"),
         }
     }
 }
@@ -174,10 +193,7 @@ fn summary(counts: Result<Counts>, options: &Options) -> Outcome {
             Outcome::NotAsked("no test of that name here".into())
         }
         Ok(Counts { passed: 0, .. }) => Outcome::Failed("no test ran".into()),
-        Ok(Counts { passed, ignored: 0 }) => Outcome::Passed(format!("{passed} tests")),
-        Ok(Counts { passed, ignored }) => {
-            Outcome::Passed(format!("{passed} tests; {ignored} not run: see {FULL}"))
-        }
+        Ok(counts) => Outcome::Passed(counts.to_string()),
     }
 }
 
@@ -264,7 +280,12 @@ mod tests {
 
     #[test]
     fn the_errors_of_both_runners_are_reported() {
-        let passed = |passed| Ok(Counts { passed, ignored: 0 });
+        let passed = |passed| {
+            Ok(Counts {
+                passed,
+                ..Counts::default()
+            })
+        };
         let failed = |error: &str| Err(error.to_owned());
         assert_eq!(both(passed(2), passed(3)), passed(5));
         assert_eq!(both(failed("a"), failed("b")), failed("a; b"));

@@ -55,7 +55,7 @@ fn engine_tests() -> Result<Command> {
 fn rust_tests(command: &mut Command) -> Result<Counts> {
     let mut counts = Counts::default();
     watched(command, Stream::Stdout, |line| {
-        counts = counts.and(rust_counts(line).unwrap_or_default());
+        counts = counts.clone().and(rust_counts(line).unwrap_or_default());
     })?;
     Ok(counts)
 }
@@ -70,7 +70,9 @@ fn rust_counts(line: &str) -> Option<Counts> {
     };
     Some(Counts {
         passed: count("passed"),
+        failed: count("failed"),
         ignored: count("ignored"),
+        ..Counts::default()
     })
 }
 
@@ -86,9 +88,16 @@ mod tests {
                  0 measured; {filtered} filtered out; finished in 0.01s"
             )
         };
-        let counts = |passed, ignored| Some(Counts { passed, ignored });
-        assert_eq!(rust_counts(&line("ok", 13, 0, 2, 0)), counts(13, 2));
-        assert_eq!(rust_counts(&line("FAILED", 1, 3, 0, 5)), counts(1, 0));
+        let counts = |passed, failed, ignored| {
+            Some(Counts {
+                passed,
+                failed,
+                ignored,
+                ..Counts::default()
+            })
+        };
+        assert_eq!(rust_counts(&line("ok", 13, 0, 2, 0)), counts(13, 0, 2));
+        assert_eq!(rust_counts(&line("FAILED", 1, 3, 0, 5)), counts(1, 3, 0));
         assert_eq!(rust_counts("test tokens ... ok"), None);
     }
 }
