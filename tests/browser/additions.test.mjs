@@ -5,6 +5,7 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/pr
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { Checkpoint } from "./checkpoints.mjs";
 import { launchChromium } from "./chromium.mjs";
 import { Hub, Site } from "./hub.mjs";
 import { psnr, Studio } from "./studio.mjs";
@@ -124,6 +125,21 @@ describe("what a visitor adds to a model", () => {
   async function make(studio, more = {}) {
     await studio.generate({ ...QUICK, ...PROMPTS, ...more });
     return studio.picture();
+  }
+
+  /** Axe-core's rules, with the list open. @param {Studio} studio */
+  async function axe(studio) {
+    const source = new URL("node_modules/axe-core/axe.min.js", import.meta.url);
+    await studio.page.evaluate(await readFile(source, "utf8"));
+    const found = await studio.page.evaluate(async () => {
+      const { violations } = await /** @type {any} */ (globalThis).axe.run(document);
+      return violations.map((/** @type {any} */ { id, nodes }) => [
+        id,
+        nodes.length,
+        nodes[0].html,
+      ]);
+    });
+    assert.deepEqual(found, []);
   }
 
   async function visit() {
@@ -247,5 +263,102 @@ describe("what a visitor adds to a model", () => {
       ["6", ""],
     ]);
     await studio.close();
+  });
+
+  test("a model that does not take an addition names it, and works without it", async () => {
+    const studio = await visit();
+    await choose(studio, "sketch.safetensors");
+    await added(studio, "sketch");
+    const sketched = await make(studio);
+    await studio.fill({ model: "models/portraits" });
+    await studio.page.locator("[name=model]").press("Tab");
+    await row(studio, "sketch").filter({ hasText: "Does not fit this model" }).waitFor();
+    await make(studio);
+    assert.match(await studio.text("warnings"), /LoRA “sketch” is not here/);
+    await axe(studio);
+
+    // Without its files in the cache, a model's weights come from its server again.
+    await studio.fill({ model: "o/tiny" });
+    await studio.page.locator("[name=model]").press("Tab");
+    const weight = studio.page.locator('[aria-label="Weight of sketch"]');
+    await weight.fill("0");
+    const plain = await make(studio);
+    await studio.page.evaluate(() => caches.delete("darkroom-models-2"));
+    await weight.fill("1");
+    assert.equal(psnr(sketched, await make(studio)), Infinity, "it does not fit as before");
+    assert.ok(psnr(plain, sketched) < 40);
+    assert.deepEqual(studio.errors, []);
+    await studio.close();
+  });
+
+  test("an address without an ending is a model, if its first bytes are one's", async () => {
+    const checkpoint = (await Checkpoint.read("sd1")).file();
+    site.replaced.set("api/download/models/8821", checkpoint);
+    site.replaced.set("api/download/models/8822", await readFile(join(folder, "ink.safetensors")));
+    const studio = await visit();
+    const address = `${site.address()}api/download/models/`;
+    await studio.fill({ model: `${address}8822?type=Model` });
+    await studio.page.locator("[name=model]").press("Tab");
+    await added(studio, "8822");
+    await studio.field("model", "o/tiny");
+    await studio.fill({ model: `${address}8821?type=Model` });
+    await studio.page.locator("[name=model]").press("Tab");
+    await studio.page.waitForFunction(() => location.hash.includes("8821"));
+    await studio.field("model", `${address}8821?type=Model#file`);
+    await studio.engine();
+    await studio.page.reload();
+    await studio.engine();
+    assert.match(await studio.text("model"), /saved for offline use/);
+    assert.deepEqual(studio.errors, []);
+    await studio.close();
+  });
+
+  test("programs add to a model of their own", async () => {
+    const page = await browser.newPage();
+    await page.goto(site.address());
+    const files = await Promise.all(
+      ["sketch.safetensors", "badword.pt"].map((name) => readFile(join(folder, name), "base64")),
+    );
+    const made = await page.evaluate(
+      async ([model, sketch, word]) => {
+        const { createDarkroom } = await import(new URL("api.js", location.href).href);
+        const file = (/** @type {string} */ text, /** @type {string} */ name) =>
+          new File([Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0))], name);
+        const darkroom = await createDarkroom({ model, device: "cpu" });
+        const request = { prompt: "a man", seed: 5, steps: 2, width: 64, height: 64 };
+        /** @param {object} [more] */
+        const make = async (more) => {
+          const { bitmap, settings } = await darkroom.generate({ ...request, ...more });
+          const canvas = new OffscreenCanvas(64, 64);
+          const context = canvas.getContext("2d");
+          context?.drawImage(bitmap, 0, 0);
+          const pixels = context?.getImageData(0, 0, 64, 64).data.join();
+          return { pixels, loras: settings.loras, embeddings: settings.embeddings };
+        };
+        const plain = await make();
+        const { name } = await darkroom.addLora(file(sketch, "sketch.safetensors"), 0.5);
+        const half = await make();
+        const none = await make({ loras: "" });
+        const { words } = await darkroom.addEmbedding(file(word, "badword.pt"));
+        const worded = await make({ negativePrompt: words[0] });
+        await darkroom.removeLora(name);
+        const after = await make();
+        const wrong = await darkroom
+          .addLora(file(word, "badword.pt"))
+          .catch((/** @type {Error} */ error) => error.message);
+        darkroom.close();
+        return {
+          texts: [name, half.loras, none.loras, words[0], worded.embeddings],
+          same: [plain.pixels === none.pixels, plain.pixels === after.pixels],
+          changed: [plain.pixels !== half.pixels, half.pixels !== worded.pixels],
+          wrong,
+        };
+      },
+      [`${hub.address()}o/tiny/resolve/main/`, ...files],
+    );
+    assert.deepEqual(made.texts, ["sketch", "sketch:0.5", "", "badword", "badword"]);
+    assert.deepEqual([...made.same, ...made.changed], [true, true, true, true]);
+    assert.match(made.wrong, /badword\.pt/);
+    await page.close();
   });
 });

@@ -23,7 +23,7 @@ import { lorasOf, lorasText, missing, readsTags, taggedLoras } from "./loras.js"
 const FORM = () => {
   const t = strings().additions;
   return `
-  <h3>${t.title}</h3>
+  <h2>${t.title}</h2>
   <p class="note" data-part="additions-tags" hidden><span></span>
     <button type="button" class="plain" data-act="use-tags">${t.useTags}</button></p>
   <ul></ul>`;

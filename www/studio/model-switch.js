@@ -162,7 +162,8 @@ export class ModelSwitch {
    */
   async #marked(text, signal) {
     const hidden = /^https?:/i.test(text) && !text.endsWith("/") && !isCheckpoint(text);
-    if (!hidden || this.#host.addressOf(text).includes("/resolve/")) return text;
+    // A page on the hub is a repository's.
+    if (!hidden || /\/resolve\/[^/]+\/$/.test(this.#host.addressOf(text))) return text;
     const marked = text.replace(/#.*$/, "") + FILE_MARK;
     return (await isFile(this.#host.addressOf(marked), signal)) ? marked : text;
   }
