@@ -382,3 +382,48 @@ test("the notes are in the language of the page", () => {
   setLanguage("en");
   assert.match(notes.join(" "), /gibt es hier nicht.*NVIDIA.*Modell „mixA“/);
 });
+
+test("no file and no text of another program throws", async () => {
+  // Pseudorandom numbers, the same in every run.
+  let state = 77;
+  const random = (/** @type {number} */ below) => {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+    return (state >>> 8) % below;
+  };
+  const comment = Buffer.concat([Buffer.from("UNICODE\0"), utf16("x\nSteps: 1, Seed: 2", false)]);
+  const files = [jpeg(tiff(comment)), webp(tiff(comment)), webp(textTiff(0x0110, "prompt:{}"))];
+  const texts = [
+    JSON.stringify(GRAPH),
+    '{"positive_prompt": "a", "loras": [{"model": {"name": "b"}}]}',
+  ];
+  for (let turn = 0; turn < 1000; turn += 1) {
+    const file = Uint8Array.from(files[turn % files.length]);
+    const words = [...texts[turn % texts.length]];
+    for (let times = random(5); times >= 0; times -= 1) {
+      file[random(file.length)] = random(256);
+      words.splice(
+        random(words.length),
+        random(4),
+        ...['"', "[", "null", "{}", "9e999"].slice(random(5)),
+      );
+    }
+    const cut = Uint8Array.from(file.subarray(0, file.length - random(40)));
+    await found(cut, "x.jpg").catch((/** @type {any} */ error) =>
+      assert.equal(error.kind, "picture", String(error)),
+    );
+    const text = words.join("");
+    for (const read of [fromComfy, fromInvoke]) {
+      const { settings } = read(text) ?? { settings: {} };
+      for (const value of Object.values(settings)) assert.equal(typeof value, "string", text);
+    }
+  }
+  const deep = Object.fromEntries(
+    Array.from({ length: 3000 }, (_, at) => [
+      at,
+      { class_type: "KSampler", inputs: { positive: [String(at + 1), 0], model: ["0", 0] } },
+    ]),
+  );
+  const began = performance.now();
+  fromComfy(JSON.stringify(deep));
+  assert.ok(performance.now() - began < 2000);
+});
