@@ -21,6 +21,7 @@ use crate::device::{Precision, Runtime};
 use crate::error::{Error, Result};
 use crate::model::PredictionSetting;
 use crate::pipeline::{Generation, LoadOptions, Picture, Pipeline, Request};
+use crate::text::prompt::layout::{LayoutOptions, layout};
 use crate::text::tokenizer::LongPrompt;
 use crate::weights::Source;
 use crate::weights::load::LoadProgress;
@@ -181,6 +182,30 @@ impl Engine {
             limit: tokenizer.max_length() - 2,
             cut: tokens.cut,
         })
+    }
+
+    /// Finds the place of everything in a prompt, in UTF-16 code units. `syntax` and `emphasis` are
+    /// those of `Request`; in a negative prompt `AND` and tags are text.
+    #[wasm_bindgen(js_name = promptLayout, unchecked_return_type = "PromptLayout")]
+    pub fn prompt_layout(
+        &self,
+        text: &str,
+        syntax: &str,
+        emphasis: &str,
+        steps: usize,
+        negative: bool,
+    ) -> JsResult<JsValue> {
+        let pipeline = self.loaded()?;
+        let layout = || {
+            let options = LayoutOptions {
+                syntax: syntax.parse()?,
+                emphasis: emphasis.parse()?,
+                steps,
+                negative,
+            };
+            layout(text, options, pipeline.tokenizer())
+        };
+        to_js(&layout().map_err(js_error)?)
     }
 
     /// Starts a picture.

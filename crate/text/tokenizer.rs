@@ -5,6 +5,7 @@
 //! of whitespace become one space, letters become lower case. Words, single digits and runs of
 //! other characters are then merged by BPE.
 
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -160,6 +161,23 @@ impl Tokenizer {
     /// Number of vectors of the learned word that begins with the token id `id`.
     pub(super) fn learned_length(&self, id: u32) -> Option<usize> {
         self.words.length_at(id)
+    }
+
+    /// Bytes of the learned words in `text`, in order.
+    pub(super) fn learned_words(&self, text: &str) -> Vec<Range<usize>> {
+        if self.words.is_empty() {
+            return Vec::new();
+        }
+        let parts = split(text, &self.words);
+        let starts = parts.iter().map(|part| match part {
+            Part::Text(range) => (range.start, false),
+            Part::Word(at, _) => (*at, true),
+        });
+        let ends = starts.clone().skip(1).map(|(start, _)| start);
+        let pairs = starts.zip(ends.chain([text.len()]));
+        pairs
+            .filter_map(|((start, learned), end)| learned.then_some(start..end))
+            .collect()
     }
 
     /// Ids in a chunk: 77, of which 75 are content.

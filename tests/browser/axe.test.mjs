@@ -112,6 +112,27 @@ describe("axe finds nothing", () => {
     await studio.close();
   });
 
+  for (const colorScheme of /** @type {const} */ (["light", "dark"]))
+    test(`marked prompts, the offer, and the dialog of sets, ${colorScheme}`, async () => {
+      const marked = "#prompt-syntax=a1111&prompt=a+(cat:1.6)+[dog:wolf:0.5]+(open";
+      const studio = await visit({ colorScheme }, marked);
+      await studio.engine();
+      await studio.page.locator("[data-marks=prompt] .problem").waitFor();
+      await check(studio, "marked prompts");
+      await studio.button("library").click();
+      await studio.page.locator("[data-part=library-save] input").fill("a set");
+      await studio.page.keyboard.press("Enter");
+      await studio.page.locator("[data-act=library-rename]").click();
+      await check(studio, "dialog of sets");
+      await studio.page.keyboard.press("Escape");
+      const box = studio.page.locator("[data-switch=prompt-syntax]");
+      await studio.unfold(box);
+      await box.uncheck();
+      await studio.page.locator("[data-part=brackets-offer]").waitFor();
+      await check(studio, "offer to read brackets");
+      await studio.close();
+    });
+
   test("on a phone, in German, with forced colours, without a model yet", async () => {
     const phone = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
     const studio = await visit({ ...phone, locale: "de-DE" });

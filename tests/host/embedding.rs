@@ -8,6 +8,8 @@ use darkroom::device::read;
 use darkroom::text::embedding::Embedding;
 use darkroom::text::encoder::EncodeOptions;
 use darkroom::text::prompt::PromptSyntax;
+use darkroom::text::prompt::emphasis::Emphasis;
+use darkroom::text::prompt::layout::{LayoutOptions, layout};
 use darkroom::text::tokenizer::LongPrompt;
 use darkroom::weights::source::locate;
 use darkroom::{Pipeline, Request, Result};
@@ -75,6 +77,26 @@ fn with_words(expected: &Expected) -> Rc<Pipeline> {
         .set_embeddings(&words(expected))
         .expect("words of this width");
     pipeline
+}
+
+#[test]
+fn a_layout_has_the_places_of_learned_words() {
+    let expected = expected();
+    let pipeline = with_words(&expected);
+    let name = &expected.words[0].0;
+    let prompt = format!("é (in the style of {name}:1.2), {name}");
+    let options = LayoutOptions {
+        syntax: PromptSyntax::A1111,
+        emphasis: Emphasis::Original,
+        steps: 20,
+        negative: true,
+    };
+    let found = layout(&prompt, options, pipeline.tokenizer()).expect("a layout");
+    let starts = prompt
+        .match_indices(&name[..])
+        .map(|(at, _)| at - "é".len() + 1);
+    let places = starts.map(|at| [at, at + name.len()]);
+    assert_eq!(found.words, places.collect::<Vec<_>>());
 }
 
 #[test]

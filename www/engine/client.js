@@ -83,6 +83,16 @@ export class Client {
   }
 
   /**
+   * The place of everything that the engine reads in a prompt.
+   * @param {string} text
+   * @param {import("./protocol.js").LayoutOptions} options
+   * @returns {Promise<import("./protocol.js").PromptLayout>}
+   */
+  layout(text, options) {
+    return this.#ask({ tag: "layout", text, options });
+  }
+
+  /**
    * Memory that the model takes for pictures of this size.
    * @param {number} width pixels
    * @param {number} height pixels

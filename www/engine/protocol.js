@@ -2,9 +2,9 @@
 /**
  * Messages between page and worker: each request has an id, each answer the id of its request.
  *
- * The page sends a {@link PageMessage}. The worker answers each `open`, `count`, `plan`, `add`,
- * `remove` and `generate` with any number of `progress` messages and then exactly one `done` or
- * `failed`.
+ * The page sends a {@link PageMessage}. The worker answers each `open`, `count`, `layout`,
+ * `plan`, `add`, `remove` and `generate` with any number of `progress` messages and then
+ * exactly one `done` or `failed`.
  * `cancel` has no answer of its own: the generation it names fails with kind "cancelled".
  * `ping` is answered at once, also in the middle of a request, unless the worker is computing.
  * `crashed` answers no request: the engine is gone, and with it every open request.
@@ -23,6 +23,16 @@
  *   {prompt: string, negative_prompt: string, steps: number}} Request
  */
 /** @typedef {import("../pkg/darkroom.js").TokenCount} TokenCount */
+/** @typedef {import("../pkg/darkroom.js").PromptLayout} PromptLayout */
+
+/**
+ * Settings for reading a prompt.
+ * @typedef {object} LayoutOptions
+ * @property {string} syntax plain or a1111
+ * @property {string} emphasis original, no-norm or ignore
+ * @property {number} steps of the picture
+ * @property {boolean} negative in a negative prompt `AND` and tags are text
+ */
 
 /** @typedef {import("../base/problem.js").Problem} Problem */
 /** @typedef {import("../weights/local.js").LocalModel} LocalModel */
@@ -135,6 +145,7 @@
 /**
  * @typedef {OpenMessage
  *   | {tag: "count", id: number, text: string}
+ *   | {tag: "layout", id: number, text: string, options: LayoutOptions}
  *   | {tag: "plan", id: number, width: number, height: number}
  *   | {tag: "generate", id: number, request: Request, using: Using}
  *   | {tag: "add", id: number, addition: Addition}
@@ -143,10 +154,11 @@
  *   | {tag: "ping", id: number}} PageMessage
  */
 
+/** @typedef {Opened | Added | TokenCount | PromptLayout | MemoryPlan | Finished | null} Answer */
+
 /**
  * @typedef {{tag: "progress", id: number, value: OpenProgress | StepProgress}
- *   | {tag: "done", id: number, value: Opened | TokenCount | MemoryPlan | Finished | Added
- *     | null}
+ *   | {tag: "done", id: number, value: Answer}
  *   | {tag: "failed", id: number, problem: Problem}
  *   | {tag: "crashed", problem: Problem}} WorkerMessage
  */

@@ -35,6 +35,8 @@ const queue = [];
 /** Id of the request in progress. @type {number | null} */
 let current = null;
 let cancelled = false;
+/** Requests that are answered between two steps of a picture. */
+const QUICK = new Set(["count", "layout", "plan"]);
 
 self.addEventListener("message", (event) => {
   /** @type {PageMessage} */
@@ -84,6 +86,7 @@ async function answer(message) {
   try {
     if (message.tag === "open") send({ tag: "done", id, value: await open(message) });
     else if (message.tag === "count") send({ tag: "done", id, value: count(message.text) });
+    else if (message.tag === "layout") send({ tag: "done", id, value: layout(message) });
     else if (message.tag === "plan") send({ tag: "done", id, value: plan(message) });
     else if (message.tag === "add") {
       const added = withKind("file", () => additions.add(loadedEngine(), message.addition));
@@ -350,6 +353,14 @@ function plan({ width, height }) {
   return loadedEngine().memoryPlan(width, height);
 }
 
+/**
+ * @param {Extract<PageMessage, {tag: "layout"}>} message
+ * @returns {import("./protocol.js").PromptLayout}
+ */
+function layout({ text, options: { syntax, emphasis, steps, negative } }) {
+  return loadedEngine().promptLayout(text, syntax, emphasis, steps, negative);
+}
+
 /** @param {string} text @returns {import("./protocol.js").TokenCount} */
 function count(text) {
   return loadedEngine().countTokens(text);
@@ -417,7 +428,7 @@ async function handleMessages() {
   await new Promise((resolve) => setTimeout(resolve));
   for (let at = queue.length - 1; at >= 0; at -= 1) {
     const message = queue[at];
-    if (message.tag !== "count" && message.tag !== "plan") continue;
+    if (!QUICK.has(message.tag)) continue;
     queue.splice(at, 1);
     await answer(message);
   }

@@ -38,9 +38,15 @@ const STEPS = [
     database.createObjectStore("prompts", { keyPath: "key" });
     database.createObjectStore("queue", { keyPath: "id" });
   },
+  (database) => {
+    // Named sets of prompts.
+    database.createObjectStore("sets", { keyPath: "name" });
+  },
 ];
 
-/** @typedef {"pictures" | "files" | "drafts" | "prompts" | "queue" | "additions"} StoreName */
+/**
+ * @typedef {"pictures" | "files" | "drafts" | "prompts" | "queue" | "sets" | "additions"} StoreName
+ */
 
 /** Some browsers never answer where storage is blocked. */
 const OPEN_WITHIN_MS = 5000;

@@ -16,6 +16,7 @@ import { LiveNotes } from "./live-notes.js";
 import { ModelSwitch } from "./model-switch.js";
 import { ModelsPanel } from "./models.js";
 import { PictureActions } from "./picture-actions.js";
+import { PromptLanguage } from "./prompt-language.js";
 import { makeRun, until } from "./run.js";
 import { SessionView } from "./session-view.js";
 import {
@@ -293,10 +294,12 @@ export class DarkroomStudio extends SettingElement {
     const status = new StatusView(root);
     const linked = Object.keys({ ...this.#early, ...this.#link }).length > 0;
     const form = this.#buildForm(declared);
+    const language = new PromptLanguage(root, form, () => this.#changed());
     this.#views = {
       status,
       form,
-      notes: new LiveNotes(this.#session, form, status),
+      notes: new LiveNotes(this.#session, form, language, status),
+      language,
       pictures: this.#buildStage(root),
       work: this.#work,
     };
@@ -430,6 +433,7 @@ export class DarkroomStudio extends SettingElement {
   #changed(field) {
     this.#views.form.review();
     this.#work.changed(field);
+    this.#views.language.review();
     this.#views.notes.soon();
     this.#views.pictures.describe(this.settings.model, this.#showcase);
     this.#additions.changed();

@@ -29,7 +29,8 @@ export function listenToForm(element, host) {
   element.addEventListener("input", ({ target }) => {
     const input = /** @type {HTMLInputElement} */ (target);
     host.form().apply(input);
-    host.changed(fieldOf(input.name || input.dataset.slider || ""));
+    const { slider = "", switch: box = "" } = input.dataset;
+    host.changed(fieldOf(input.name || slider || box));
   });
   element.addEventListener("change", ({ target }) => {
     const { name } = /** @type {HTMLInputElement} */ (target);

@@ -4,6 +4,7 @@ import { strings } from "../strings/index.js";
 import { isCheckpoint } from "./address.js";
 import { ADVANCED_DEFAULTS, ADVANCED_FIELDS } from "./advanced-settings.js";
 import { negativeHint } from "./negative-hint.js";
+import { noteOf } from "./prompt-note.js";
 import { hasSchedules, samplerName } from "./sampler-names.js";
 import { samplerText } from "./sampler-template.js";
 import {
@@ -21,7 +22,8 @@ import {
 export { withModelDefaults };
 
 /** @typedef {import("../engine/protocol.js").ModelInfo} ModelInfo */
-/** @typedef {import("../engine/protocol.js").TokenCount} TokenCount */
+/** @typedef {import("../engine/protocol.js").PromptLayout} PromptLayout */
+/** @typedef {import("./prompt-note.js").PromptField} PromptField */
 /** @typedef {import("./settings.js").Field} Field */
 /** @typedef {import("./settings.js").Settings} Settings */
 
@@ -53,11 +55,8 @@ export class SettingsForm {
   /** A seed that the visitor chose for one picture: typed, of a link or of an older picture. */
   #chosen = "";
   /** @type {ModelInfo | null} */ #model = null;
-  /**
-   * Notes about prompts that are longer than a chunk.
-   * @type {Partial<Record<Field, string>>}
-   */
-  #longPrompts = {};
+  /** Notes about what the engine reads. @type {Partial<Record<PromptField, string>>} */
+  #readings = {};
 
   /**
    * @param {HTMLFormElement} form
@@ -129,6 +128,10 @@ export class SettingsForm {
     )) {
       slider.value = this.#control(fieldOf(slider.dataset.slider ?? "")).value;
     }
+    for (const box of /** @type {NodeListOf<HTMLInputElement>} */ (
+      this.#form.querySelectorAll("[data-switch]")
+    ))
+      box.checked = this.#control(fieldOf(box.dataset.switch ?? "")).value === box.value;
     if (settings.model !== undefined) this.#settle(settings);
   }
 
@@ -167,11 +170,13 @@ export class SettingsForm {
   }
 
   /**
-   * Takes over an input by the visitor; of a slider into its field.
+   * Takes over an input by the visitor; of a slider or a switch into its field.
    * @param {HTMLInputElement} input
    */
-  apply({ name, value, dataset }) {
-    this.fill(dataset.slider ? { [fieldOf(dataset.slider)]: value } : {});
+  apply({ name, value, dataset, checked }) {
+    const field = fieldOf(dataset.slider ?? dataset.switch ?? "");
+    const off = ADVANCED_DEFAULTS[/** @type {keyof typeof ADVANCED_DEFAULTS} */ (field)];
+    this.fill(field ? { [field]: dataset.switch && !checked ? off : value } : {});
     if (name === "seed") this.chooseSeed();
     if (name === "sampler" || name === "schedule") this.#settleSchedule();
   }
@@ -326,8 +331,8 @@ export class SettingsForm {
     const small = this.#smallNote();
     if (small && !notes.has("width") && !notes.has("height")) notes.set("width", small);
     for (const field of /** @type {const} */ (["prompt", "negative_prompt"])) {
-      const long = this.#longPrompts[field];
-      if (long) notes.set(field, long);
+      const reading = this.#readings[field];
+      if (reading) notes.set(field, reading);
     }
     const hint = negativeHint(this.#model, this.settings);
     if (hint) notes.set("negative_prompt", hint);
@@ -361,14 +366,18 @@ export class SettingsForm {
     return field === undefined;
   }
 
-  /** @param {"prompt" | "negative_prompt"} field @param {TokenCount} counted */
-  showTokens(field, { count, limit, cut }) {
+  /**
+   * Shows what the engine reads in a prompt.
+   * @param {PromptField} field
+   * @param {PromptLayout} layout
+   */
+  showLayout(field, layout) {
+    const { count, limit, chunks } = layout;
     const t = strings().studio.prompts;
     const output = this.#form.querySelector(`[data-for=${fieldName(field)}]`);
-    if (output) output.textContent = t.tokens(count, limit);
-    output?.toggleAttribute("data-over", cut !== null);
-    const parts = Math.ceil(count / limit);
-    this.#longPrompts[field] = cut === null ? "" : t.long(limit, parts, excerpt(cut));
+    if (output) output.textContent = t.tokens(count, limit * chunks);
+    output?.toggleAttribute("data-over", chunks > 1);
+    this.#readings[field] = noteOf(this.settings[field], layout);
   }
 
   /** @param {Field} field @param {string} text */
@@ -389,10 +398,4 @@ export class SettingsForm {
     // `device` is a group of radio buttons: it has a value, and never gets the focus.
     return /** @type {any} */ (this.#form.elements.namedItem(fieldName(field)));
   }
-}
-
-/** @param {string} text */
-function excerpt(text) {
-  const words = text.trim();
-  return words.length > 40 ? `${words.slice(0, 40).trimEnd()}…` : words;
 }

@@ -21,6 +21,7 @@ import { said } from "./status-view.js";
  * Views over the shadow root. They are replaced when the language changes.
  * @typedef {object} Views
  * @property {import("./form.js").SettingsForm} form
+ * @property {import("./prompt-language.js").PromptLanguage} language
  * @property {import("./live-notes.js").LiveNotes} notes
  * @property {import("./stage.js").Stage} pictures
  * @property {import("./status-view.js").StatusView} status

@@ -264,9 +264,13 @@ export class Session {
     this.#host.onProblem({ kind: "slow", message: `${message} ${who}` });
   }
 
-  /** The tokens of a prompt; null while no model is loaded. @param {string} text */
-  async count(text) {
-    return this.#opened && this.#client.count(text).catch(() => null);
+  /**
+   * Parts of a prompt as the engine reads it; null while no model is loaded.
+   * @param {string} text
+   * @param {import("../engine/protocol.js").LayoutOptions} options
+   */
+  async layout(text, options) {
+    return this.#opened && this.#client.layout(text, options).catch(() => null);
   }
 
   /**

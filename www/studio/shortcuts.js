@@ -18,6 +18,10 @@ export const SHORTCUTS = /** @type {const} */ ({
     { keys: ["Alt+H"], does: "history" },
     { keys: ["?"], does: "sheet" },
   ],
+  inPrompts: [
+    { keys: ["Control+↑"], does: "stronger" },
+    { keys: ["Control+↓"], does: "weaker" },
+  ],
   inGallery: [
     { keys: ["←", "→", "↑", "↓"], does: "move" },
     { keys: ["Home", "End"], does: "ends" },

@@ -13,6 +13,7 @@ export const STYLE_FILES = [
   "gallery.css",
   "settings.css",
   "models.css",
+  "prompts.css",
   "studio.css",
 ];
 

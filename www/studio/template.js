@@ -5,6 +5,7 @@
  * style sheet finds them by `part`.
  */
 import { strings } from "../strings/index.js";
+import { language, prompts } from "./prompt-template.js";
 import { expertFields, samplerFields } from "./sampler-template.js";
 import { formTools, galleryTemplate, queueTemplate, workDialogs } from "./work-template.js";
 
@@ -17,24 +18,6 @@ const dieIcon = `
       <circle cx="6.6" cy="13.4" r="1.3"/><circle cx="13.4" cy="13.4" r="1.3"/>
     </g>
   </svg>`;
-
-/**
- * @param {string} name
- * @param {string} title
- * @param {string} hint
- * @param {string} placeholder
- */
-const prompt = (name, title, hint, placeholder) => `
-  <div class="prompt ${name}">
-    <div class="prompt-head">
-      <label for="${name}">${title} <span class="hint">${hint}</span></label>
-      <span class="tokens" id="${name}-tokens" data-for="${name}"></span>
-    </div>
-    <textarea id="${name}" name="${name}" rows="2" spellcheck="false" autocapitalize="off"
-      part="field" placeholder="${placeholder}" aria-describedby="${name}-tokens ${name}-note"
-      ></textarea>
-    <p class="note" id="${name}-note" data-note="${name}"></p>
-  </div>`;
 
 /**
  * @param {string} name
@@ -59,16 +42,6 @@ const side = (name, label, placeholder) => `
 /** @param {string} value @param {string} title */
 const device = (value, title) =>
   `<label><input type="radio" name="device" value="${value}"><span>${title}</span></label>`;
-
-function prompts() {
-  const t = strings().studio.prompts;
-  return `
-  <div class="prompts" part="prompts">
-    ${prompt("prompt", t.prompt, t.promptHint, t.promptExample)}
-    ${prompt("negative-prompt", t.negative, t.negativeHint, t.negativeExample)}
-    <slot name="words"></slot>
-  </div>`;
-}
 
 /** The model in a line: what it draws, and the way to another one. */
 function modelLine() {
@@ -208,6 +181,7 @@ function settings() {
       <section class="additions" part="additions" data-part="additions" hidden></section>
       ${prediction()}
       ${expertFields()}
+      ${language()}
     </div>
   </details>`;
 }

@@ -87,6 +87,8 @@ export function workDialogs() {
     <ul></ul>
     <div class="sum">${button("history-clear", h.clear)}</div>
   </dialog>
+  <dialog class="models library" part="dialog" data-part="library"
+    aria-labelledby="library-title"></dialog>
   <dialog class="models shortcuts" part="dialog" data-part="shortcuts"
     aria-labelledby="shortcuts-title">
     <div class="title">

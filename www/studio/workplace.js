@@ -9,6 +9,7 @@ import { TabChannel } from "../store/channel.js";
 import { Database } from "../store/database.js";
 import { DraftStore } from "../store/drafts.js";
 import { PictureStore } from "../store/pictures.js";
+import { PromptSetStore } from "../store/prompt-sets.js";
 import { PromptStore } from "../store/prompts.js";
 import { QueueStore } from "../store/queue.js";
 import { Drafts } from "./drafts.js";
@@ -17,6 +18,7 @@ import { Gallery } from "./gallery.js";
 import { Notifier } from "./notify.js";
 import { Pictures } from "./pictures.js";
 import { PromptHistory } from "./prompt-history.js";
+import { PromptLibrary } from "./prompt-library.js";
 import { RunQueue, seedsFor } from "./queue.js";
 import { QueueView } from "./queue-view.js";
 import { fieldOf, randomSeed } from "./settings.js";
@@ -60,6 +62,7 @@ import { UndoHistory } from "./undo.js";
  * @property {QueueView} queue
  * @property {FormTools} tools
  * @property {PromptHistory} history
+ * @property {PromptLibrary} library
  * @property {ShortcutSheet} sheet
  */
 
@@ -103,6 +106,7 @@ export class Workplace {
       }),
       drafts: new Drafts(database && new DraftStore(database, location.pathname)),
       prompts: new PromptStore(database),
+      sets: new PromptSetStore(database),
       notifier: keep ? new Notifier() : null,
     };
   }
@@ -127,6 +131,7 @@ export class Workplace {
       queue: new QueueView(partOf(root, "queue"), this.#own.queue),
       tools: new FormTools(root, this.#undo, this.#own.notifier, fill),
       history: new PromptHistory(dialog("history"), this.#own.prompts, fill),
+      library: new PromptLibrary(dialog("library"), this.#own.sets, () => form.settings, fill),
       sheet: new ShortcutSheet(dialog("shortcuts")),
     };
     root.querySelector("form")?.addEventListener("click", (event) => this.#click(event));
@@ -345,6 +350,7 @@ export class Workplace {
   #click({ target }) {
     const { act } = /** @type {Element} */ (target).closest("button")?.dataset ?? {};
     if (act === "undo" || act === "redo" || act === "history") this.#do(act);
+    else if (act === "library") void this.#views?.library.open();
     else if (act === "shortcuts") this.#do("sheet");
     else if (act === "notify") void this.#views?.tools.notify();
   }

@@ -84,10 +84,14 @@ pub fn describe(
 
 /// Parts of `prompt` that do something other than what they look like, by position.
 pub fn problems(prompt: &str, syntax: PromptSyntax) -> Vec<Problem> {
-    if syntax == PromptSyntax::Plain {
-        return Vec::new();
+    match syntax {
+        PromptSyntax::A1111 => problems_of(&tags::parse(prompt)),
+        PromptSyntax::Plain => Vec::new(),
     }
-    let tagged = tags::parse(prompt);
+}
+
+/// [`problems`] of a prompt after its tags were taken out.
+pub(super) fn problems_of(tagged: &tags::Tagged) -> Vec<Problem> {
     let text = tagged.text.text();
     let mut problems = attention::parse(text).problems;
     problems.extend(Schedule::parse(text).problem().cloned());
@@ -96,7 +100,7 @@ pub fn problems(prompt: &str, syntax: PromptSyntax) -> Vec<Problem> {
         let end = tagged.text.source_of(end.saturating_sub(1)) + 1;
         problem.span = tagged.text.source_of(start)..end;
     }
-    problems.extend(tagged.problems);
+    problems.extend(tagged.problems.iter().cloned());
     problems.sort_by_key(|problem| problem.span.start);
     problems
 }

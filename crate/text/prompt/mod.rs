@@ -13,7 +13,8 @@
 //! A prompt goes through [`tags`] (LoRAs), [`composition`] (`AND`), then [`schedule`] (which text
 //! at which step), then [`attention`] (weights and `BREAK`), then [`chunks`] (token ids with a
 //! weight each). The text encoder follows, and [`emphasis`] applies the weights to its output.
-//! [`plan`] does all of the host's part after the tags at once; [`describe`] shows it to people.
+//! [`plan`] does all of the host's part after the tags at once; [`describe`] shows it to people,
+//! and [`layout`] says where in the prompt each part was typed.
 //!
 //! The rules are those of version 1.10.1 of the web UI, its odd ones included: a prompt should give
 //! the same picture in both. Each module names the few cases in which it differs.
@@ -26,6 +27,7 @@ pub mod chunks;
 pub mod composition;
 pub mod describe;
 pub mod emphasis;
+pub mod layout;
 pub mod plan;
 pub mod problem;
 pub mod schedule;

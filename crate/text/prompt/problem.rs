@@ -35,6 +35,23 @@ pub enum ProblemKind {
     ScheduleOff,
 }
 
+impl ProblemKind {
+    /// The name in a [`PromptLayout`](super::layout::PromptLayout), for programs with their own
+    /// texts.
+    pub fn name(self) -> &'static str {
+        match self {
+            ProblemKind::UnmatchedOpen => "unmatched-open",
+            ProblemKind::UnmatchedClose => "unmatched-close",
+            ProblemKind::WeightOutsideBrackets => "weight-outside-brackets",
+            ProblemKind::UnreadableWeight => "unreadable-weight",
+            ProblemKind::BreakInBrackets => "break-in-brackets",
+            ProblemKind::UnreadableTag => "unreadable-tag",
+            ProblemKind::UnknownTag => "unknown-tag",
+            ProblemKind::ScheduleOff => "schedule-off",
+        }
+    }
+}
+
 impl fmt::Display for ProblemKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

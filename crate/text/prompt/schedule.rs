@@ -34,6 +34,17 @@ pub struct Schedule<'a> {
     problem: Option<Problem>,
 }
 
+/// A bracket of the schedule, and what it chooses from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Bytes of the prompt, brackets included.
+    pub span: Range<usize>,
+    /// Bytes of each text: those before and after the change, or those that alternate.
+    pub choices: Vec<Range<usize>>,
+    /// The last step of the first text, 0 if there is none; `None` where the texts alternate.
+    pub last_step: Option<usize>,
+}
+
 /// A piece of the prompt. The content of a bracket follows it in the list.
 #[derive(Debug, Clone)]
 struct Node {
@@ -124,6 +135,40 @@ impl<'a> Schedule<'a> {
             .iter()
             .filter(|node| !matches!(node.kind, Kind::Text));
         scheduled.map(|node| node.span.clone())
+    }
+
+    /// The brackets that belong to the schedule of `steps` steps, outer before inner.
+    pub fn changes(&self, steps: usize) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for (index, node) in self.nodes.iter().enumerate() {
+            let bytes = |nodes: &Nodes| self.bytes(index, nodes);
+            let (choices, last_step) = match &node.kind {
+                Kind::Text => continue,
+                Kind::Edit { when, from, to, .. } => {
+                    let choices = vec![bytes(from), bytes(to)];
+                    (choices, Some(when.last_step(steps)))
+                }
+                Kind::Alternation { choices, .. } => (choices.iter().map(bytes).collect(), None),
+            };
+            changes.push(Change {
+                span: node.span.clone(),
+                choices,
+                last_step,
+            });
+        }
+        changes
+    }
+
+    /// Bytes of the nodes `content` in the bracket of node `bracket`: those between two signs.
+    fn bytes(&self, bracket: usize, content: &Nodes) -> Range<usize> {
+        let begun = self.nodes[bracket].span.start + 1;
+        let start = match content.start {
+            // The text before the change is left out: `[to:when]`.
+            0 => return begun..begun,
+            first if first == bracket + 1 => begun,
+            first => self.nodes[first - 1].span.end,
+        };
+        start..self.nodes[content.end].span.start
     }
 
     /// The texts in force over `steps` steps, in order. The last one's `last_step` is `steps`.

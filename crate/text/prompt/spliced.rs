@@ -46,6 +46,20 @@ impl Spliced {
         &self.text
     }
 
+    /// The slices of the other text that the bytes `range` of this one come from, in order.
+    pub fn sources_of(&self, range: Range<usize>) -> impl Iterator<Item = Range<usize>> + '_ {
+        let first = self.pieces.partition_point(|&(at, _)| at <= range.start);
+        let ends = self.pieces.iter().skip(1).map(|&(at, _)| at);
+        let ends = ends.chain([self.text.len()]);
+        let pieces = self.pieces.iter().zip(ends).skip(first.saturating_sub(1));
+        pieces
+            .map_while(move |(&(at, from), end)| {
+                let (start, end) = (range.start.max(at), range.end.min(end));
+                (at < range.end).then_some((start + from - at)..(end + from - at))
+            })
+            .filter(|slice| !slice.is_empty())
+    }
+
     /// The byte of the other text that byte `offset` of this one comes from. The end of this text
     /// gives the end of its last slice.
     pub fn source_of(&self, offset: usize) -> usize {

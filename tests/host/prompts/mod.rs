@@ -2,6 +2,7 @@
 //! running A1111's web UI; and properties that hold for every text.
 
 mod joined;
+mod layout;
 mod pictures;
 mod properties;
 mod reference;

@@ -3,6 +3,7 @@
 import { additions } from "./additions.js";
 import { gallery } from "./gallery.js";
 import { infotext } from "./infotext.js";
+import { library } from "./library.js";
 import { models } from "./models.js";
 import { page } from "./page.js";
 import { problems } from "./problems.js";
@@ -10,4 +11,4 @@ import { stage } from "./stage.js";
 import { studio } from "./studio.js";
 
 /** @type {typeof import("../en/index.js").en} */
-export const de = { additions, gallery, infotext, models, page, problems, stage, studio };
+export const de = { additions, gallery, infotext, library, models, page, problems, stage, studio };
