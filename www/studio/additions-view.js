@@ -13,6 +13,7 @@ import { lorasOf, lorasText, missing, readsTags, taggedLoras } from "./loras.js"
 /**
  * @typedef {object} Host
  * @property {(settings: Partial<Settings>) => void} fill fills the form
+ * @property {(loras: string) => void} weigh sets the weights of LoRAs, as typing does
  * @property {(kind: Addition["kind"], name: string) => void} remove
  */
 
@@ -113,7 +114,7 @@ export class AdditionsView {
     if (!before) all.push(lora);
     if (weight !== "text_encoder") lora.unet = value;
     if (weight !== "unet") lora.text_encoder = value;
-    this.#host.fill({ loras: lorasText(all) });
+    this.#host.weigh(lorasText(all));
   }
 
   /** @param {Element} target */

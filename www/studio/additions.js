@@ -21,6 +21,7 @@ import { equip, lorasOf, missingNotes, NOTHING } from "./loras.js";
  * @property {() => import("./session.js").Session} session
  * @property {() => Settings} settings
  * @property {(settings: Partial<Settings>) => void} fill fills the form
+ * @property {(loras: string) => void} weigh sets the weights of LoRAs, as typing does
  * @property {(text: string) => void} say a status
  * @property {(error: unknown) => void} problem
  */
@@ -64,7 +65,7 @@ export class Additions {
   attach(place) {
     this.#place = place;
     this.#view = null;
-    if (this.#list || this.#wanted) void this.#load().then(() => this.changed());
+    this.changed();
   }
 
   /** Names of the additions that there are. */
@@ -98,7 +99,7 @@ export class Additions {
   /** The form was changed. */
   changed() {
     if (this.#view) this.#view.render(this.#host.settings());
-    else if (this.#list || this.#wanted) void this.#load().then(() => this.#show());
+    else if (this.#list || this.#wanted) void this.#kept().then(() => this.#show());
   }
 
   /** The settings name an addition. */
@@ -138,6 +139,9 @@ export class Additions {
       const word = added.words[0] ?? added.name;
       const done = added.checked ? t.added[kind](word) : t.later(added.name);
       say([done, note].filter(Boolean).join(" "));
+      // It may be what the model lacked.
+      const session = this.#host.session();
+      if (!added.checked && session.engine === "failed") session.open();
       return added;
     } catch (error) {
       say("");
@@ -223,6 +227,7 @@ export class Additions {
     if (!this.#view)
       this.#view = new AdditionsView(this.#place, this.#list, {
         fill: this.#host.fill,
+        weigh: this.#host.weigh,
         remove: (kind, name) => void this.remove(kind, name).catch(this.#host.problem),
       });
     this.#view.render(this.#host.settings());

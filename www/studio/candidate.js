@@ -68,17 +68,19 @@ const holdsSettings = ({ kind, details }) =>
 /**
  * A model on the visitor's disk, if its first bytes or its names allow that it is one.
  * @param {LocalModel} model
+ * @param {boolean} [vae] an added VAE is in use: the model needs none of its own
  * @returns {Promise<LocalModel | "picture" | Addition["kind"]>} picture: it is a picture that may
  *   have settings, whatever its name is; or the kind of an addition to a model
  */
-export async function plausible(model) {
+export async function plausible(model, vae = false) {
   const { name, checkpoint, files } = model;
   if (checkpoint !== null) {
     const verdict = await examined(files[checkpoint]);
     if (holdsSettings(verdict)) return "picture";
     const addition = additionOf(verdict, files[checkpoint].size, name);
     if (addition) return addition;
-    if (verdict.kind !== "checkpoint") throw new DarkroomError("file", sentence(name, verdict));
+    if (verdict.kind !== "checkpoint" && !(verdict.kind === "noVae" && vae))
+      throw new DarkroomError("file", sentence(name, verdict));
     return model;
   }
   if (Object.hasOwn(files, MARKER)) return model;
@@ -103,10 +105,11 @@ export async function pictureProblem(picture) {
  * @param {string} address
  * @param {string} name of it, for people
  * @param {AbortSignal} signal
+ * @param {boolean} [vae] an added VAE is in use: the model needs none of its own
  * @returns {Promise<{kind: Addition["kind"], url: string} | null>} an addition to a model; null: it
  *   is a model
  */
-export async function examineRemote(address, name, signal) {
+export async function examineRemote(address, name, signal, vae = false) {
   const { files } = strings().problems;
   const cached = await cachedModels();
   if (cached.some((model) => model.address === address && model.complete)) return null;
@@ -116,7 +119,7 @@ export async function examineRemote(address, name, signal) {
   });
   if (answer.found === "nothing") throw new DarkroomError("missing", files.noModel(answer.where));
   if (answer.found === "no-index") throw new DarkroomError("file", files.noIndex(answer.where));
-  if (answer.found !== "file") return null;
+  if (answer.found !== "file" || (answer.verdict.kind === "noVae" && vae)) return null;
   const kind = additionOf(answer.verdict, answer.size, new URL(answer.url).pathname);
   if (!kind) throw new DarkroomError("file", sentence(name, answer.verdict));
   return { kind, url: answer.url };

@@ -64,6 +64,10 @@ export class DarkroomStudio extends SettingElement {
     session: () => this.#session,
     settings: () => this.settings,
     fill: (settings) => this.#fill(settings),
+    weigh: (loras) => {
+      this.#views.form.fill({ loras });
+      this.#changed("loras");
+    },
     say: (text) => this.#views.status.say(said(text)),
     problem: (error) => this.#shown.showProblem(problemOf(error, "file")),
   });
@@ -358,6 +362,7 @@ export class DarkroomStudio extends SettingElement {
     this.#files ??= new FileInput(this, root, {
       onModel: (name) => this.#switch.accept(name),
       onPicture: (picture) => this.#pictures.restoreFile(picture),
+      withVae: () => this.settings.vae !== "",
       onAddition: (kind, file, config) => this.#additions.add(kind, file, config),
       onProblem: (error) => this.#shown.showProblem(problemOf(error, "disk")),
     });

@@ -27,6 +27,7 @@ export class FileInput {
    * @param {(picture: File) => Promise<void>} options.onPicture
    * @param {(kind: Addition["kind"], file: File, config?: File) => Promise<unknown>}
    *   options.onAddition
+   * @param {() => boolean} options.withVae an added VAE is in use
    * @param {(error: unknown) => void} options.onProblem
    */
   constructor(host, root, options) {
@@ -94,7 +95,7 @@ export class FileInput {
 
   /** @param {LocalModel} model a folder, or a file of any kind */
   async #one(model) {
-    const wanted = await plausible(model);
+    const wanted = await plausible(model, this.#options.withVae());
     const [file, config] = Object.values(model.files);
     if (wanted === "picture") await this.#options.onPicture(file);
     else if (typeof wanted === "string") await this.#options.onAddition(wanted, file, config);

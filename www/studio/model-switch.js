@@ -172,7 +172,8 @@ export class ModelSwitch {
   async #examine(text, signal) {
     const { addressOf, loaded, nameOf } = this.#host;
     if (!loaded() && !isCheckpoint(text)) return null;
-    const examined = examineRemote(addressOf(text), nameOf(text), signal);
+    const { vae = "" } = this.#settings;
+    const examined = examineRemote(addressOf(text), nameOf(text), signal, vae !== "");
     if (loaded()) return examined;
     // Where nothing is loaded, opening the model says what is wrong with it.
     return examined.catch(() => null);

@@ -15,10 +15,11 @@ import { isMissing, sizeOf, TransientError } from "./fetch.js";
 
 /**
  * Kinds of files. checkpoint: a model of Stable Diffusion v1 or v2, as far as the tensors' names
- * tell; family: another family's; tensors: safetensors of no known model.
- * @typedef {"checkpoint" | "lora" | "embedding" | "vae" | "unet" | "textEncoder" | "controlnet" |
- *   "family" | "tensors" | "truncated" | "pickle" | "zip" | "gguf" | "png" | "jpeg" | "picture" |
- *   "html" | "pointer" | "text" | "empty" | "unknown"} FileKind
+ * tell; noVae: such a model without a VAE; family: another family's; tensors: safetensors of no
+ * known model.
+ * @typedef {"checkpoint" | "noVae" | "lora" | "embedding" | "vae" | "unet" | "textEncoder" |
+ *   "controlnet" | "family" | "tensors" | "truncated" | "pickle" | "zip" | "gguf" | "png" |
+ *   "jpeg" | "picture" | "html" | "pointer" | "text" | "empty" | "unknown"} FileKind
  */
 
 /** @typedef {{kind: FileKind, details: string[]}} Verdict */
@@ -137,8 +138,10 @@ function byTensors(names, tensors) {
   if (family) return verdict("family", family[0]);
   if (starts("control_model.") || some(/controlnet_(cond_embedding|down_blocks)/))
     return verdict("controlnet");
-  if (starts("model.diffusion_model."))
-    return verdict(starts("first_stage_model.") ? "checkpoint" : "unet");
+  if (starts("model.diffusion_model.")) {
+    if (starts("first_stage_model.")) return verdict("checkpoint");
+    return verdict(starts("cond_stage_model.") ? "noVae" : "unet");
+  }
   if (names.length <= 3 && some(/^(emb_params|string_to_param|clip_[lg]$|<.*>$)/))
     return verdict("embedding");
   // diffusers stores a learned word under the word itself.

@@ -150,6 +150,9 @@ const files = {
   embedding: (name) =>
     `${name} ist ein Embedding (Textual Inversion): Es gibt einem Modell ein neues Wort.`,
   vae: (name) => `${name} ist ein VAE: ein Teil eines Modells.`,
+  noVae: (name) =>
+    `${name} hat keinen VAE. Ziehen Sie zuerst die Datei eines VAE auf die Seite, dann diese ` +
+    "noch einmal.",
   unet: (name) => `${name} enthält nur ein U-Net: Text-Encoder und VAE fehlen.`,
   textEncoder: (name) => `${name} ist ein Text-Encoder: ein Teil eines Modells.`,
   controlnet: (name) => `${name} ist ein ControlNet: Es steuert ein anderes Modell.`,

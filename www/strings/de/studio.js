@@ -71,7 +71,7 @@ const settings = {
     "owner/name oder owner/name@revision bei Hugging Face, oder die Adresse eines Ordners im " +
     "Aufbau von diffusers oder einer .safetensors-Datei",
   file: "Datei…",
-  fileTitle: "Ein Checkpoint in einer .safetensors-Datei; er bleibt auf Ihrer Festplatte",
+  fileTitle: "Ein Checkpoint, LoRA, Embedding, VAE oder ein Bild; bleibt auf Ihrem Rechner",
   folder: "Ordner…",
   folderTitle: "Ein Ordner im Aufbau von diffusers; er bleibt auf Ihrer Festplatte",
   downloaded: "Gespeichert…",

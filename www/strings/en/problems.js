@@ -157,6 +157,8 @@ const files = {
   /** @param {string} name */
   vae: (name) => `${name} is a VAE: one part of a model.`,
   /** @param {string} name */
+  noVae: (name) => `${name} has no VAE. Drop the file of a VAE first, and then this one again.`,
+  /** @param {string} name */
   unet: (name) => `${name} has a U-Net only: the text encoder and the VAE are missing.`,
   /** @param {string} name */
   textEncoder: (name) => `${name} is a text encoder: one part of a model.`,

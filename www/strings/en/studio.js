@@ -71,7 +71,7 @@ const settings = {
     "owner/name or owner/name@revision on Hugging Face, or the address of a folder in diffusers’ " +
     "layout or of a .safetensors file",
   file: "File…",
-  fileTitle: "A checkpoint in one .safetensors file; it stays on your disk",
+  fileTitle: "A checkpoint, LoRA, embedding or VAE, or a picture; it stays on your machine",
   folder: "Folder…",
   folderTitle: "A folder in diffusers’ layout; it stays on your disk",
   downloaded: "Downloaded…",
