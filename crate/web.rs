@@ -4,6 +4,7 @@
 mod additions;
 mod console;
 mod convert;
+mod inspect;
 mod model_source;
 mod sha256;
 

@@ -71,6 +71,7 @@ const SHELL = [
   "strings/de/index.js",
   "strings/de/infotext.js",
   "strings/de/models.js",
+  "strings/de/noise.js",
   "strings/de/page.js",
   "strings/de/problems.js",
   "strings/de/stage.js",
@@ -81,6 +82,7 @@ const SHELL = [
   "strings/en/index.js",
   "strings/en/infotext.js",
   "strings/en/models.js",
+  "strings/en/noise.js",
   "strings/en/page.js",
   "strings/en/problems.js",
   "strings/en/stage.js",
@@ -103,20 +105,24 @@ const SHELL = [
   "studio/exif.js",
   "studio/file-input.js",
   "studio/fold.js",
+  "studio/forever.js",
   "studio/form-events.js",
   "studio/form-tools.js",
   "studio/form.js",
   "studio/gallery-actions.js",
   "studio/gallery.css",
   "studio/gallery.js",
+  "studio/group.js",
+  "studio/groups.js",
   "studio/infotext.js",
   "studio/infotext-values.js",
   "studio/live-notes.js",
   "studio/loras.js",
+  "studio/model-names.js",
   "studio/model-switch.js",
   "studio/models.css",
-  "studio/models.js",
   "studio/negative-hint.js",
+  "studio/noise-template.js",
   "studio/notify.js",
   "studio/picture-actions.js",
   "studio/picture-file.js",
@@ -150,6 +156,7 @@ const SHELL = [
   "studio/settings.js",
   "studio/advanced-settings.js",
   "studio/shadow-root.js",
+  "studio/shelf-door.js",
   "studio/shortcuts.js",
   "studio/showcase.js",
   "studio/stage.js",
@@ -161,6 +168,7 @@ const SHELL = [
   "studio/theme.css",
   "studio/timings.js",
   "studio/undo.js",
+  "studio/variations.js",
   "studio/wall.js",
   "studio/watchdog.js",
   "studio/work-template.js",
@@ -186,8 +194,8 @@ const SHELL = [
  * @type {Record<string, string>}
  */
 const COPIES = {};
-/** Cached after their first use: 1.4 MB that most visitors do not need. */
-const WHEN_USED = "vocab/";
+/** Cached after their first use: the vocabulary has 1.4 MB, and most visitors need neither. */
+const WHEN_USED = ["vocab/", "catalogue.json", "studio/shelf", "studio/expert-panel.js"];
 const EDITION = "darkroom-shell-";
 /**
  * Cache of notes: the edition of each open page and worker, and the newest edition. Notes are small
@@ -219,13 +227,16 @@ worker.addEventListener("fetch", (event) => {
   if (request.mode === "navigate") event.waitUntil(served.then(renew, () => {}));
 });
 
+/** @param {string} name of a file */
+const isForLater = (name) => WHEN_USED.some((start) => name.startsWith(start));
+
 /** Cache key of a request; null where it is not for a file of the page. @param {Request} request */
 function fileOf({ method, url }) {
   const { origin, pathname } = new URL(url);
   const { origin: ours, pathname: folder } = new URL(scope());
   if (method !== "GET" || origin !== ours || !pathname.startsWith(folder)) return null;
   const name = pathname.slice(folder.length).replace(/^(index\.html)?$/, "./");
-  const isCached = cachedNames.has(name) || name.startsWith(WHEN_USED);
+  const isCached = cachedNames.has(name) || isForLater(name);
   return isCached ? new URL(name, scope()).href : null;
 }
 
@@ -258,8 +269,7 @@ async function cached(event, file) {
   const response = await cache.match(file);
   if (response) return response;
   const answer = await fetch(request);
-  if (answer.ok && file.startsWith(new URL(WHEN_USED, scope()).href))
-    await cache.put(file, answer.clone());
+  if (answer.ok && isForLater(file.slice(scope().length))) await cache.put(file, answer.clone());
   return answer;
 }
 

@@ -221,13 +221,39 @@ pub fn latents_file(generation: &Generation, path: &str) -> Result<Vec<u8>> {
 /// # Errors
 /// [`Error::File`] where the picture cannot be encoded.
 pub fn png(picture: &Picture, path: &str) -> Result<Vec<u8>> {
+    encode(picture, None).map_err(|e| Error::file(path, e))
+}
+
+/// [`png`] with a text under a keyword.
+///
+/// # Errors
+/// Same as [`png`].
+pub fn png_with_text(picture: &Picture, keyword: &str, text: &str, path: &str) -> Result<Vec<u8>> {
+    encode(picture, Some((keyword, text))).map_err(|e| Error::file(path, e))
+}
+
+fn encode(
+    picture: &Picture,
+    text: Option<(&str, &str)>,
+) -> std::result::Result<Vec<u8>, png::EncodingError> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, picture.width as u32, picture.height as u32);
     encoder.set_color(png::ColorType::Rgba);
     encoder.set_depth(png::BitDepth::Eight);
-    encoder
-        .write_header()
-        .and_then(|mut writer| writer.write_image_data(&picture.rgba))
-        .map_err(|e| Error::file(path, e))?;
+    if let Some((keyword, text)) = text {
+        encoder.add_itxt_chunk(keyword.into(), text.into())?;
+    }
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(&picture.rgba)?;
+    writer.finish()?;
     Ok(bytes)
+}
+
+/// Writes `bytes` to `path`, all of them or none.
+///
+/// # Errors
+/// [`Error::File`] with the system's reason.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let (place, shown) = (Place::File(path.into()), path.display().to_string());
+    Output { place, shown }.write(bytes)
 }

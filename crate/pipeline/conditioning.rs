@@ -122,7 +122,7 @@ impl Prompts {
         };
         prompts.strengthen(strength);
         prompts.in_force = prompts.texts_at(first, 0);
-        let embeddings = prompts.upload();
+        let embeddings = prompts.upload(&prompts.in_force);
         let on_host = Some(prompts);
         Ok((embeddings, Prompts { on_host }))
     }
@@ -136,7 +136,14 @@ impl Prompts {
             return None;
         }
         prompts.in_force = in_force;
-        Some(prompts.upload())
+        Some(prompts.upload(&prompts.in_force))
+    }
+
+    /// The embeddings of the branches `roles` for the step numbered `step`; `None` if all calls
+    /// have the same.
+    pub fn at(&self, step: usize, roles: &[Role]) -> Option<Tensor<3>> {
+        let prompts = self.on_host.as_ref()?;
+        Some(prompts.upload(&prompts.texts_at(roles, step)))
     }
 }
 
@@ -186,15 +193,15 @@ impl OnHost {
         }
     }
 
-    /// Uploads the texts in force.
-    fn upload(&self) -> Tensor<3> {
-        let texts = self.in_force.iter().map(|text| match text {
+    /// Uploads a text for each branch.
+    fn upload(&self, in_force: &[Text]) -> Tensor<3> {
+        let texts = in_force.iter().map(|text| match text {
             Text::Positive(text) => &self.positive.embeddings[*text][..],
             Text::Negative(text) => &self.negative.embeddings[*text][..],
             Text::Empty => &self.empty.embeddings[0][..],
         });
         let values = texts.collect::<Vec<_>>().concat();
-        let branches = self.in_force.len();
+        let branches = in_force.len();
         let shape = [branches, values.len() / branches / self.width, self.width];
         let data = TensorData::new(values, shape).convert_dtype(self.dtype);
         Tensor::from_data(data, (&self.device, self.dtype))

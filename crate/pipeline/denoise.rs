@@ -35,6 +35,24 @@ pub struct DenoiserInput {
     pub guidance_scale: f64,
 }
 
+/// Results of a U-Net call, for a recording.
+pub struct CallResults {
+    /// Predictions of all branches before guidance.
+    pub predictions: KeptPredictions,
+    /// The guided prediction, `[channels, height, width]`.
+    pub guided: Vec<f32>,
+    /// The latent before the sampler's step, `[channels, height, width]`.
+    pub latent: Vec<f32>,
+}
+
+/// Predictions of all branches.
+pub enum KeptPredictions {
+    /// On the device, channels-last: `[branches, height·width·channels]`.
+    Device(Box<Tensor<2>>),
+    /// On the host, `[branches, channels, height, width]`.
+    Host(Vec<f32>),
+}
+
 /// State of a denoising run.
 pub struct Denoiser {
     prompts: Tensor<3>,
@@ -50,6 +68,9 @@ pub struct Denoiser {
     /// State of the guidance on the host.
     memory: Memory,
     device_latent: Option<DeviceLatent>,
+    /// True to keep the results of each call for [`Denoiser::take_results`].
+    kept: bool,
+    results: Option<CallResults>,
 }
 
 impl Denoiser {
@@ -66,6 +87,8 @@ impl Denoiser {
             arrays: Arrays::new(input.latent),
             memory: Memory::default(),
             device_latent: None,
+            kept: false,
+            results: None,
         };
         if input.on_host {
             return run;
@@ -99,6 +122,24 @@ impl Denoiser {
         self.shape
     }
 
+    /// Keeps the results of the calls that follow for [`Denoiser::take_results`].
+    pub fn keep_results(&mut self) {
+        self.kept = true;
+        if let Some(device) = &mut self.device_latent {
+            device.keep_predictions();
+        }
+    }
+
+    /// The results of the last call, if they are kept and were not taken before.
+    pub fn take_results(&mut self) -> Option<CallResults> {
+        self.results.take()
+    }
+
+    /// Embeddings of the prompts in force, `[branches, 77·k, cross_attention_dim]`.
+    pub fn prompts(&self) -> &Tensor<3> {
+        &self.prompts
+    }
+
     /// Makes the call numbered `call` and the sampler's `step` with its prediction. Returns the
     /// cosine of the predictions for prompt and negative prompt, if the step wants it.
     ///
@@ -107,6 +148,7 @@ impl Denoiser {
     /// device fails.
     pub async fn step(&mut self, unet: &Unet, call: usize, step: &Step) -> Result<Option<f64>> {
         let (times, row) = self.times(unet, call);
+        let before = self.kept.then(|| self.arrays.latent.clone());
         let timestep = self.timesteps[call];
         let similarity = match &mut self.device_latent {
             Some(device) => {
@@ -121,6 +163,13 @@ impl Denoiser {
                 if !is_zero(step) {
                     check(&arrays[..length], timestep)?;
                 }
+                self.results = before
+                    .zip(device.predictions())
+                    .map(|(latent, predictions)| CallResults {
+                        predictions: KeptPredictions::Device(Box::new(predictions)),
+                        guided: channels_first(&arrays[..length], channels),
+                        latent,
+                    });
                 self.arrays.denoised = channels_first(&arrays[length..2 * length], channels);
                 self.arrays.latent = channels_first(&arrays[2 * length..3 * length], channels);
                 let guided = step.guidance.watched && !step.guidance.is_off();
@@ -176,6 +225,11 @@ impl Denoiser {
             prediction,
             similarity,
         } = step.guidance.combine(&predictions, &mut self.memory);
+        self.results = self.kept.then(|| CallResults {
+            predictions: KeptPredictions::Host(branches.concat()),
+            guided: prediction.clone(),
+            latent: self.arrays.latent.clone(),
+        });
         step.update
             .apply(&mut self.arrays, &prediction, &step.noise);
         Ok(similarity)
@@ -247,7 +301,16 @@ pub(super) fn channels_last(values: &[f32], channels: usize) -> Vec<f32> {
         .collect()
 }
 
+/// `[branches, positions, channels]` → `[branches, channels, positions]`, where a branch has
+/// `length` values
+pub(super) fn branches_first(values: &[f32], length: usize, channels: usize) -> Vec<f32> {
+    let branches = values.chunks(length);
+    branches
+        .flat_map(|branch| channels_first(branch, channels))
+        .collect()
+}
+
 /// `[positions, channels]` → `[channels, positions]`
-fn channels_first(values: &[f32], channels: usize) -> Vec<f32> {
+pub(super) fn channels_first(values: &[f32], channels: usize) -> Vec<f32> {
     channels_last(values, values.len() / channels)
 }

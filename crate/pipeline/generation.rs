@@ -11,12 +11,14 @@ use super::denoise::{Denoiser, DenoiserInput, channels_last};
 use super::picture::{Picture, to_rgba};
 use super::precision::overflow_warning;
 use super::read_prompts::read_prompts;
+use super::recording::{AboutCall, Recording};
 use super::request::Request;
 use crate::error::{Error, Result};
 use crate::sampling::guidance::{Guiding, Options};
 use crate::sampling::update::Step;
 use crate::sampling::{
     Noise, OwnSampler, Sampler, SamplerKind, SamplerName, ScheduleKind, ineffective,
+    ineffective_noise,
 };
 
 /// Largest width and height in pixels. A mistyped size would otherwise exhaust the memory.
@@ -48,17 +50,18 @@ pub struct Progress {
 
 /// A picture in the making.
 pub struct Generation {
-    pipeline: Rc<Pipeline>,
-    request: Request,
+    pub(super) pipeline: Rc<Pipeline>,
+    pub(super) request: Request,
     /// Element type of activations.
-    dtype: DType,
+    pub(super) dtype: DType,
     sampler: Sampler,
     kind: SamplerKind,
     schedule: ScheduleKind,
     noise: Noise,
-    guiding: Guiding,
-    prompts: Prompts,
-    denoiser: Denoiser,
+    pub(super) guiding: Guiding,
+    pub(super) prompts: Prompts,
+    pub(super) denoiser: Denoiser,
+    pub(super) recording: Option<Recording>,
     warnings: Vec<String>,
 }
 
@@ -72,6 +75,8 @@ impl Generation {
         dtype: DType,
         request: &Request,
     ) -> Result<Self> {
+        let seeds = request.seeds();
+        seeds.check()?;
         let [height, width] = latent_size(&pipeline, request)?;
         let scheduler = &request.scheduler(&pipeline.config().scheduler);
         let own = OwnSampler::of(scheduler).kind;
@@ -79,10 +84,11 @@ impl Generation {
             Some(name) => (name.kind, name.schedule(request.schedule, scheduler)),
             None => (own, request.schedule.unwrap_or_default()),
         };
-        let sampler = Sampler::new(kind, schedule, scheduler, request.steps)?;
+        let sampler = Sampler::with_eta(kind, schedule, scheduler, request.steps, request.eta)?;
         let mut warnings = ineffective(kind, schedule, scheduler);
         // The model's warnings have those of its own sampler.
         warnings.retain(|warning| !pipeline.warnings().contains(warning));
+        warnings.extend(ineffective_noise(kind, request.eta, request.ensd));
         let prompts = read_prompts(&pipeline, request, &mut warnings)?;
         let guiding = Guiding::new(
             request.guidance(),
@@ -91,17 +97,17 @@ impl Generation {
             !request.negative_prompt.trim().is_empty(),
             pipeline.config().unet.time_cond_proj_dim.is_some(),
         )?;
+        warnings.extend(guiding.warnings());
         check_memory(&pipeline, [height, width], guiding.most_branches())?;
         let first = guiding.at(sampler.step(), sampler.sigma());
         let run = (&guiding, &first.roles[..]);
         let (embeddings, prompts) =
             Prompts::encode(&pipeline, request, dtype, prompts, run).await?;
 
-        let mut noise = Noise::new(request.rng, request.seed);
         let channels = pipeline.config().unet.in_channels;
         let sigma = sampler.init_noise_sigma();
-        let latent = noise
-            .normal(channels * height * width)
+        let (unscaled, noise) = seeds.draw([channels, height, width]);
+        let latent = unscaled
             .into_iter()
             .map(|x| (x as f64 * sigma) as f32)
             .collect();
@@ -127,6 +133,7 @@ impl Generation {
             kind,
             schedule,
             noise,
+            recording: None,
             warnings,
         })
     }
@@ -144,7 +151,11 @@ impl Generation {
         match self.advance().await {
             Err(Error::Numeric(reason)) if self.dtype == DType::F16 => {
                 self.pipeline.activation_dtypes.widen();
+                let recorded = self.recording.is_some();
                 *self = Self::new(self.pipeline.clone(), DType::F32, &self.request).await?;
+                if recorded {
+                    self.record();
+                }
                 self.warnings
                     .push(overflow_warning(&reason, "the run was started again"));
                 Ok(Progress {
@@ -160,11 +171,13 @@ impl Generation {
     async fn advance(&mut self) -> Result<Progress> {
         let (timestep, sigma) = (self.sampler.timestep(), self.sampler.sigma());
         let call = self.sampler.call();
-        let guidance = self.guiding.at(self.sampler.step(), sigma);
+        let prompt_step = self.sampler.step();
+        let guidance = self.guiding.at(prompt_step, sigma);
         let prompts = &mut self.prompts;
-        if let Some(prompts) = prompts.change_at(self.sampler.step(), &guidance.roles) {
+        if let Some(prompts) = prompts.change_at(prompt_step, &guidance.roles) {
             self.denoiser.replace_prompts(self.pipeline.unet(), prompts);
         }
+        let input_scale = self.sampler.input_scale();
         let update = self.sampler.advance();
         let noise = match update.is_noisy() {
             true => self.noise.normal(self.denoiser.latent().len()),
@@ -179,6 +192,20 @@ impl Generation {
         let unet = self.pipeline.unet();
         let similarity = self.denoiser.step(unet, call, &step).await?;
         self.guiding.made(&step.guidance, similarity);
+        let branches = step.guidance.branches();
+        let results = self.denoiser.take_results();
+        if let (Some(recording), Some(results)) = (&mut self.recording, results) {
+            let about = AboutCall {
+                call,
+                prompt_step,
+                timestep,
+                sigma,
+                guidance_scale: step.guidance.scale,
+                input_scale,
+                roles: step.guidance.roles,
+            };
+            recording.add(about, results, &step.update).await?;
+        }
         if self.sampler.is_done() {
             self.denoiser.release();
         }
@@ -187,7 +214,7 @@ impl Generation {
             calls: self.sampler.calls(),
             timestep,
             sigma,
-            branches: step.guidance.branches(),
+            branches,
             branches_saved: self.guiding.saved(),
             done: self.sampler.is_done(),
             restarted: false,
@@ -202,20 +229,28 @@ impl Generation {
     /// [`Error::Numeric`] where the picture is not finite in f32 either, [`Error::Device`] where
     /// the device fails.
     pub async fn finish(&mut self) -> Result<Picture> {
+        let latent = self.denoiser.latent().to_vec();
+        self.decode(&latent).await
+    }
+
+    /// Decodes `latent`, `[channels, height, width]`, as [`Generation::finish`] does.
+    pub(super) async fn decode(&mut self, latent: &[f32]) -> Result<Picture> {
         let vae = &self.pipeline.activation_dtypes.vae;
-        let decoded = vae.compute(async |dtype| self.decode(dtype).await).await?;
+        let decoded = vae
+            .compute(async |dtype| self.decode_in(latent, dtype).await)
+            .await?;
         let ((picture, tiled), overflow) = decoded;
         let overflow = overflow.map(|reason| overflow_warning(&reason, "it was decoded again"));
         self.warnings.extend(overflow.into_iter().chain(tiled));
         Ok(picture)
     }
 
-    /// Decodes the latent with activations in `dtype`; returns a warning beside the picture where
+    /// Decodes `latent` with activations in `dtype`; returns a warning beside the picture where
     /// the device failed to decode it whole.
-    async fn decode(&self, dtype: DType) -> Result<(Picture, Option<String>)> {
+    async fn decode_in(&self, latent: &[f32], dtype: DType) -> Result<(Picture, Option<String>)> {
         let config = self.pipeline.config();
         let [channels, height, width] = self.denoiser.shape();
-        let latent = channels_last(self.denoiser.latent(), channels);
+        let latent = channels_last(latent, channels);
         let decoding = Decoding {
             vae: self.pipeline.vae(),
             config: &config.vae,
@@ -247,6 +282,12 @@ impl Generation {
     pub fn clip_skip(&self) -> usize {
         let own = self.pipeline.config().text.own_clip_skip();
         self.request.clip_skip.unwrap_or(own)
+    }
+
+    /// Amount of fresh noise in the sampler's steps; `None` where the sampler does not read it.
+    pub fn eta(&self) -> Option<f64> {
+        let own = self.kind.own_eta();
+        own.map(|own| self.request.eta.unwrap_or(own))
     }
 
     /// The kind of guidance with its options.

@@ -26,16 +26,20 @@ mod conditioning;
 pub mod decode;
 mod denoise;
 mod detect_prediction;
+mod enlarge;
 mod generation;
 mod info;
+pub mod inspect;
 mod load;
 mod picture;
 mod precision;
 mod preview;
 mod read_prompts;
+mod recording;
 mod request;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod survey;
+pub mod token_maps;
 pub mod warmup;
 
 use std::rc::Rc;
@@ -43,6 +47,7 @@ use std::rc::Rc;
 pub use additions::requested_loras;
 pub use generation::{Generation, Progress};
 pub use info::ModelInfo;
+pub use inspect::{Inspection, InspectionScalars};
 pub use load::LoadOptions;
 pub use picture::Picture;
 pub use request::Request;

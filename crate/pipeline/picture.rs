@@ -1,6 +1,7 @@
 //! The finished picture.
 
 /// A picture in RGBA.
+#[derive(Debug, Clone)]
 pub struct Picture {
     /// Width in pixels.
     pub width: usize,

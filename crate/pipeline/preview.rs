@@ -59,6 +59,20 @@ impl LatentToRgb {
     /// # Shapes
     /// latent `[channels, h, w]` → `h·w·4` bytes RGBA
     pub fn apply(&self, latent: &[f32]) -> Vec<u8> {
+        self.map(latent, 1.0)
+    }
+
+    /// Maps the difference of two latents to the difference of their pictures, around a medium
+    /// grey.
+    ///
+    /// # Shapes
+    /// difference `[channels, h, w]` → `h·w·4` bytes RGBA
+    pub fn apply_to_difference(&self, difference: &[f32]) -> Vec<u8> {
+        self.map(difference, 0.0)
+    }
+
+    /// Applies the matrix, and adds `offset` times the offset.
+    fn map(&self, latent: &[f32], offset: f64) -> Vec<u8> {
         let positions = latent.len() / self.channels;
         let values: Vec<f32> = (0..positions)
             .flat_map(|p| {
@@ -66,7 +80,7 @@ impl LatentToRgb {
                     let colour: f64 = (0..self.channels)
                         .map(|c| row[c] * latent[c * positions + p] as f64)
                         .sum();
-                    (colour + row[self.channels]) as f32
+                    (colour + offset * row[self.channels]) as f32
                 })
             })
             .collect();

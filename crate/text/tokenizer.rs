@@ -226,36 +226,46 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::File`] when the vocabulary cannot express the text.
     pub fn content(&self, text: &str) -> Result<Vec<(u32, usize)>> {
+        let spans = self.spans(text)?.into_iter();
+        Ok(spans.map(|(id, span)| (id, span.start)).collect())
+    }
+
+    /// Ids of a text without start, end and padding, each with its bytes. Tokens that share a
+    /// letter have the bytes of the whole letter.
+    ///
+    /// # Errors
+    /// [`Error::File`] when the vocabulary cannot express the text.
+    pub fn spans(&self, text: &str) -> Result<Vec<(u32, Range<usize>)>> {
         if self.words.is_empty() {
-            return self.plain_content(text);
+            return self.plain_spans(text);
         }
-        let mut content = Vec::new();
+        let mut spans = Vec::new();
         for part in split(text, &self.words) {
             match part {
                 Part::Text(range) => {
-                    let start = range.start;
-                    let plain = self.plain_content(&text[range])?.into_iter();
-                    content.extend(plain.map(|(id, at)| (id, start + at)));
+                    let first = range.start;
+                    let plain = self.plain_spans(&text[range])?.into_iter();
+                    spans
+                        .extend(plain.map(|(id, span)| (id, first + span.start..first + span.end)));
                 }
-                Part::Word(at, ids) => content.extend(ids.map(|id| (id, at))),
+                Part::Word(span, ids) => spans.extend(ids.map(|id| (id, span.clone()))),
             }
         }
-        Ok(content)
+        Ok(spans)
     }
 
-    /// [`Tokenizer::content`] of a text without learned words.
-    fn plain_content(&self, text: &str) -> Result<Vec<(u32, usize)>> {
+    /// [`Tokenizer::spans`] of a text without learned words.
+    fn plain_spans(&self, text: &str) -> Result<Vec<(u32, Range<usize>)>> {
         let encoding = self
             .inner
             .encode(text, false)
             .map_err(|e| Error::file(VOCAB, e))?;
         let ids = encoding.get_ids().iter().copied();
-        let starts = encoding.get_offsets().iter().map(|&(start, _)| {
-            // A token can begin within a letter.
-            let starts = (0..=start).rev().find(|&i| text.is_char_boundary(i));
-            starts.unwrap_or(0)
+        let spans = encoding.get_offsets().iter().map(|&(start, end)| {
+            // A token can begin and end within a letter.
+            text.floor_char_boundary(start)..text.ceil_char_boundary(end)
         });
-        Ok(ids.zip(starts).collect())
+        Ok(ids.zip(spans).collect())
     }
 
     /// A chunk: start token, `content`, end token, padding.

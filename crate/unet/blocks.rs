@@ -105,7 +105,9 @@ impl MidBlock {
         let x = self.first.forward(x, None, conditioning);
         match &self.rest {
             Some((attention, last)) => {
-                last.forward(attention.forward(x, conditioning), None, conditioning)
+                // Its map is the coarsest, and is left out of token maps; see `attention_maps.rs`.
+                let x = attention.forward(x, &conditioning.without_maps());
+                last.forward(x, None, conditioning)
             }
             None => x,
         }

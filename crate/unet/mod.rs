@@ -4,6 +4,7 @@
 //! Matches diffusers 0.42 `models/unets/unet_2d_condition.py`, `UNet2DConditionModel`, for the
 //! block types of SD1.x and SD2.x in any order.
 
+pub mod attention_maps;
 mod blocks;
 mod precomputed;
 mod time;
@@ -18,6 +19,7 @@ use crate::error::Result;
 use crate::nn::layers::{ConvLayer, GroupNormConfig, GroupNormLayer, Silu};
 use crate::ops::Ops;
 use crate::weights::VarBuilder;
+use attention_maps::AttentionMaps;
 use blocks::{BlockBuilder, DownBlock, MidBlock, UpBlock};
 use precomputed::Conditioning;
 use time::Timesteps;
@@ -109,21 +111,47 @@ impl Unet {
     /// # Shapes
     /// latent `[n, h, w, in_channels]`, time `[1, columns]` → `[n, h, w, out_channels]`
     pub fn predict(&self, latent: Tensor<4>, time: &Tensor<2>, prompt: &CrossAttnKv) -> Tensor<4> {
-        let conditioning = Conditioning {
-            time,
-            prompt,
-            ops: &self.ops,
-        };
+        self.run(
+            latent,
+            &Conditioning {
+                time,
+                prompt,
+                ops: &self.ops,
+                maps: None,
+            },
+        )
+    }
+
+    /// Predicts as [`Unet::predict`] does, and adds the attention to each token to `maps`.
+    pub fn predict_with_maps(
+        &self,
+        latent: Tensor<4>,
+        time: &Tensor<2>,
+        prompt: &CrossAttnKv,
+        maps: &AttentionMaps,
+    ) -> Tensor<4> {
+        self.run(
+            latent,
+            &Conditioning {
+                time,
+                prompt,
+                ops: &self.ops,
+                maps: Some(maps),
+            },
+        )
+    }
+
+    fn run(&self, latent: Tensor<4>, conditioning: &Conditioning) -> Tensor<4> {
         let mut x = self.conv_in.forward(latent);
         let mut skips = vec![x.clone()];
         for block in &self.down_blocks {
-            x = block.forward(x, &conditioning, &mut skips);
+            x = block.forward(x, conditioning, &mut skips);
         }
         if let Some(block) = &self.mid_block {
-            x = block.forward(x, &conditioning);
+            x = block.forward(x, conditioning);
         }
         for block in &self.up_blocks {
-            x = block.forward(x, &conditioning, &mut skips);
+            x = block.forward(x, conditioning, &mut skips);
         }
         let x = self.conv_norm_out.forward(x, None);
         self.conv_out.forward(x)

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use burn::tensor::Tensor;
 
+use super::attention_maps::AttentionMaps;
 use super::time::Projections;
 use super::transformer::{KeysValues, KvProjection};
 use crate::error::Result;
@@ -51,12 +52,22 @@ pub struct Conditioning<'a> {
     pub prompt: &'a CrossAttnKv,
     /// Operations that take columns of `time`.
     pub ops: &'a Rc<dyn Ops>,
+    /// Collects the maps of cross-attentions, where they are wanted.
+    pub maps: Option<&'a AttentionMaps>,
 }
 
 impl Conditioning<'_> {
     /// The vector that a residual block adds for the timestep, `[1, outputs]`.
     pub fn time(&self, columns: Range<usize>) -> Tensor<2> {
         self.ops.columns(self.time, columns)
+    }
+
+    /// The same without maps.
+    pub fn without_maps(&self) -> Self {
+        Conditioning {
+            maps: None,
+            ..*self
+        }
     }
 
     /// Keys and values of the cross-attention at `index`.

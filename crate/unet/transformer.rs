@@ -75,6 +75,9 @@ impl Transformer {
     /// `[n, h, w, c]` → `[n, h, w, c]`
     pub fn forward(&self, x: Tensor<4>, conditioning: &Conditioning) -> Tensor<4> {
         let shape = x.dims();
+        if let Some(maps) = conditioning.maps {
+            maps.enter([shape[1], shape[2]]);
+        }
         let mut h = tokens(self.norm.forward(x.clone(), None));
         h = self.proj_in.forward(h, None);
         for block in &self.transformer_blocks {
@@ -134,6 +137,10 @@ impl TransformerBlock {
         let x = self.attn1.forward(h, itself, x);
         let h = self.norm2.forward(x.clone());
         let prompt = conditioning.keys_values(self.attn2_kv);
+        if let Some(maps) = conditioning.maps {
+            let q = self.attn2.to_q.forward(h.clone(), None);
+            maps.add(self.attn2_kv, &q, &prompt.keys, self.attn2.heads);
+        }
         let x = self.attn2.forward(h, prompt, x);
         let h = self.norm3.forward(x.clone());
         self.ff_out.forward(self.ff_in.forward(h), Some(x))

@@ -68,6 +68,8 @@ describe("axe finds nothing", () => {
       const studio = await visit({ colorScheme });
       await studio.engine();
       await check(studio, "first visit");
+      await studio.unfold(studio.page.locator("[name=ensd]"));
+      await check(studio, "noise settings");
       await studio.fill({ steps: "40" });
       await studio.button("generate").click();
       await studio.page.waitForSelector(".picture[data-state=preview]");
@@ -107,7 +109,7 @@ describe("axe finds nothing", () => {
     await studio.fill({ guidance_scale: "1", width: "3" });
     await check(studio, "notes");
     await studio.button("models").click();
-    await studio.page.locator("[data-part=models]").waitFor();
+    await studio.page.locator("[data-part=shelf-list] li").first().waitFor();
     await check(studio, "dialog");
     await studio.close();
   });

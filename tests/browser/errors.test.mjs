@@ -351,7 +351,11 @@ describe("errors on the page", () => {
     assert.match(await studio.text("model"), /not saved, because the browser refuses storage/);
     await studio.button("models").click();
     await studio.page.locator("dialog[data-part=models]").waitFor();
-    assert.match(await studio.text("storage"), /No models are saved: the browser refuses storage/);
+    await studio.page
+      .locator("[data-part=storage]", {
+        hasText: "No models are saved: the browser refuses storage",
+      })
+      .waitFor();
     await studio.page.locator("[data-part=models] [data-act=close]").click();
     assert.deepEqual(studio.errors, []);
     await works(studio);

@@ -52,14 +52,21 @@ export class Studio {
       const field = this.page.locator(`[name="${name.replaceAll("_", "-")}"]`).first();
       await this.unfold(field);
       if (name === "device") await this.page.locator(`.choice label:has([value=${value}])`).click();
-      else if (name === "sampler") await field.selectOption(value);
+      else if (name === "sampler" || name === "rng") await field.selectOption(value);
       else await field.fill(value);
     }
   }
 
   /** Opens the settings, if they are folded over a field. @param {Locator} field */
   async unfold(field) {
-    await field.evaluate((element) => element.closest("details")?.setAttribute("open", ""));
+    await field.evaluate((element) => {
+      for (
+        let at = element.closest("details");
+        at;
+        at = at.parentElement?.closest("details") ?? null
+      )
+        at.open = true;
+    });
   }
 
   /** Waits until a field has this value. @param {string} name @param {string} value */

@@ -38,6 +38,8 @@ struct Entry {
     kind: String,
     architecture: String,
     weights: Weights,
+    /// Bytes on a GPU in f16, with the working memory of a picture of the default size.
+    memory: u64,
     licence: Licence,
     good_at: Texts,
     defaults: Defaults,
@@ -103,6 +105,7 @@ fn every_entry_is_complete() {
         let texts = [&model.good_at.en, &model.good_at.de];
         assert!(texts.iter().all(|text| text.ends_with('.')), "{id}");
         assert_ne!(texts[0], texts[1], "{id}");
+        assert!(model.memory > model.weights.bytes, "{id}");
         let local = model.address == "models/portraits";
         let words: Vec<&str> = model.address.split('/').collect();
         assert_eq!(

@@ -5,11 +5,13 @@
 
 mod bad_input;
 mod bad_network;
+mod batch;
 mod catalogue;
 mod command;
 mod cpu_ops;
 mod embedding;
 mod guidance;
+mod inspect;
 mod limits;
 mod lora;
 mod memory;
@@ -23,10 +25,13 @@ mod precision;
 mod prompts;
 mod samplers;
 mod schedules;
+mod seeds;
 mod shaders;
 mod single_file;
+mod study;
 #[path = "../support/mod.rs"]
 mod support;
+mod token_maps;
 mod tokens;
 mod tuning;
 mod vae_tiles;

@@ -6,6 +6,7 @@
  * - cancelled: by the visitor
  * - device: missing, or failed its test; another device may work
  * - network: a file could not be fetched
+ * - refused: a server asks for a sign-in
  * - missing: a file does not exist
  * - changed: a file was replaced while it was being read
  * - damaged: a file is truncated or corrupt
@@ -24,7 +25,7 @@
  * @typedef {FileProblem | ModelProblem | RunProblem} ProblemKind
  */
 // In parts: the compiler garbles the declaration of a union of several lines.
-/** @typedef {"network" | "missing" | "changed" | "damaged" | "disk"} FileProblem */
+/** @typedef {"network" | "refused" | "missing" | "changed" | "damaged" | "disk"} FileProblem */
 /** @typedef {"address" | "file" | "picture" | "addition" | "model" | "page"} ModelProblem */
 /** @typedef {"device" | "start" | "request" | "slow" | "cancelled"} StartProblem */
 /** @typedef {StartProblem | "engine" | "crash"} RunProblem */

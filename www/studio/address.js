@@ -145,6 +145,19 @@ function resolved(hub, name, revision, rest) {
 }
 
 /**
+ * The page about a model on the hub; empty for models elsewhere.
+ * @param {string} address
+ * @param {string} base address of the page
+ * @param {string} [hub]
+ */
+export function pageOf(address, base, hub = HUB) {
+  const hubs = asFolder(new URL(hub, base).href);
+  const rest = address.startsWith(hubs) ? address.slice(hubs.length) : "";
+  const [, name] = /^([\w.-]+\/[\w.-]+)\/resolve\//.exec(rest) ?? [];
+  return name ? `${hubs}${name}` : "";
+}
+
+/**
  * The short name of a model's address, for people.
  * @param {string} address
  * @param {string} base address of the page

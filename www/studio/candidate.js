@@ -115,7 +115,8 @@ export async function examineRemote(address, name, signal, vae = false) {
   if (cached.some((model) => model.address === address && model.complete)) return null;
   const answer = await examineAddress(address, signal).catch((error) => {
     if (signal.aborted) throw new DarkroomError("cancelled", "Cancelled.");
-    throw new DarkroomError("network", `${address}: ${error.message}.`);
+    const kind = error instanceof DarkroomError ? error.kind : "network";
+    throw new DarkroomError(kind, `${address}: ${error.message}.`);
   });
   if (answer.found === "nothing") throw new DarkroomError("missing", files.noModel(answer.where));
   if (answer.found === "no-index") throw new DarkroomError("file", files.noIndex(answer.where));

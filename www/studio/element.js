@@ -6,15 +6,16 @@
 import { DarkroomError, problemOf } from "../base/problem.js";
 import { setLanguage, strings } from "../strings/index.js";
 import { Additions } from "./additions.js";
-import { addressOf, nameOf, ON_DISK } from "./address.js";
+import { ON_DISK } from "./address.js";
 import { emit } from "./events.js";
 import { FileInput } from "./file-input.js";
 import { rememberFold } from "./fold.js";
 import { SettingsForm } from "./form.js";
 import { listenToForm } from "./form-events.js";
+import { attachGroups } from "./groups.js";
 import { LiveNotes } from "./live-notes.js";
+import { modelNames } from "./model-names.js";
 import { ModelSwitch } from "./model-switch.js";
-import { ModelsPanel } from "./models.js";
 import { PictureActions } from "./picture-actions.js";
 import { PromptLanguage } from "./prompt-language.js";
 import { makeRun, until } from "./run.js";
@@ -28,6 +29,7 @@ import {
 } from "./setting-element.js";
 import { fieldOf, randomSeed } from "./settings.js";
 import { languageOf, restyle, shadowRootOf } from "./shadow-root.js";
+import { ShelfDoor } from "./shelf-door.js";
 import { Stage } from "./stage.js";
 import { partOf, StatusView, said } from "./status-view.js";
 import { Workplace } from "./workplace.js";
@@ -46,7 +48,6 @@ export class DarkroomStudio extends SettingElement {
 
   /** @type {ShadowRoot | null} */ #root = null;
   /** @type {Views} */ #views = /** @type {any} */ (null);
-  /** @type {ModelsPanel} */ #models = /** @type {any} */ (null);
   /** @type {FileInput | null} */ #files = null;
   /** Settings given before the form exists. @type {Partial<Settings>} */ #early = {};
   /** Settings of a link, before the form exists. @type {Partial<Settings> | null} */
@@ -105,19 +106,31 @@ export class DarkroomStudio extends SettingElement {
     onShow: (frame) => this.#pictures.show(frame),
     onChoose: (frame) => void this.#pictures.choose(frame),
   });
+  #names = modelNames(() => this.getAttribute("hub") ?? undefined);
   #switch = new ModelSwitch({
     form: () => this.#views.form,
     changed: () => this.#changed(),
     open: () => this.#session.change(),
     loaded: () => this.#session.opened !== null,
     fallback: () => this.getAttribute("model") ?? "",
-    addressOf: (model) => addressOf(model, document.baseURI, this.#hub),
-    nameOf: (model) => this.#nameOf(model),
+    ...this.#names,
     say: (text) => this.#views.status.say({ text, fraction: text ? null : undefined }),
     problem: (problem, typed) => this.#shown.showProblem(problem, typed),
     addition: (kind, url) => this.#additions.addAddress(kind, url),
     ask: (question, model) =>
-      this.#views.status.ask(question, model, this.#nameOf(this.#views.form.settings.model)),
+      this.#views.status.ask(question, model, this.#names.nameOf(this.settings.model)),
+  });
+
+  #shelf = new ShelfDoor({
+    root: () => /** @type {ShadowRoot} */ (this.#root),
+    inUse: () => (this.#session.engine === "failed" ? "" : this.#address),
+    catalogue: () => this.catalogue,
+    refusals: () => this.#switch.refusals,
+    ...this.#names,
+    onUse: (model, defaults) => this.#switch.choose(model, defaults),
+    onFile: (kind) => this.#files?.choose(kind),
+    onDelete: (address) => this.#deleted(address),
+    onProblem: (problem) => this.#shown.showProblem(problem),
   });
 
   connectedCallback() {
@@ -154,7 +167,7 @@ export class DarkroomStudio extends SettingElement {
     if (before === value) return;
     if (name === "lang") this.#translate();
     else if (name === "hub") this.#openSoon();
-    else if (name !== "keep") this.#takeAttribute(fieldOf(name), value);
+    else if (name !== "keep" && name !== "catalogue") this.#takeAttribute(fieldOf(name), value);
   }
 
   /** @param {boolean} disabled */
@@ -283,7 +296,7 @@ export class DarkroomStudio extends SettingElement {
    */
   async add(from) {
     await until(this.#connected);
-    return this.#additions.take(from, (text) => addressOf(text, document.baseURI, this.#hub));
+    return this.#additions.take(from, this.#names.addressOf);
   }
 
   /** Takes files that are dragged over the page beside the studio. @param {DragEvent} event */
@@ -312,7 +325,6 @@ export class DarkroomStudio extends SettingElement {
       const { model, prediction } = this.#link;
       this.#link = model === undefined ? null : { model, prediction: prediction ?? "auto" };
     }
-    this.#buildModels();
     this.#buildFiles(root);
     this.#views.pictures.describe(form.settings.model, this.#showcase);
     rememberFold(this.#part("fold", HTMLDetailsElement));
@@ -334,8 +346,12 @@ export class DarkroomStudio extends SettingElement {
 
   /** @param {boolean} declared visitors may have typed into the form already */
   #buildForm(declared) {
+    attachGroups(this.#form);
     const { steps: _, guidance_scale: __, ...attributes } = settingsOfAttributes(this);
-    const form = new SettingsForm(this.#form, (model) => ownDefaults(this, model));
+    const form = new SettingsForm(this.#form, (model) => ({
+      ...ownDefaults(this, model),
+      ...this.#shelf.defaultsOf(model),
+    }));
     const typed = declared ? form.typed() : {};
     form.fill({
       ...attributes,
@@ -346,14 +362,6 @@ export class DarkroomStudio extends SettingElement {
     if (this.#early.seed || typed.seed) form.chooseSeed();
     form.review();
     return form;
-  }
-
-  #buildModels() {
-    this.#models = new ModelsPanel(this.#part("models", HTMLDialogElement), {
-      nameOf: (address) => nameOf(address, document.baseURI, this.#hub),
-      onUse: (model) => this.#switch.accept(model),
-      onDelete: (address) => this.#deleted(address),
-    });
   }
 
   /** @param {ShadowRoot} root */
@@ -415,7 +423,8 @@ export class DarkroomStudio extends SettingElement {
       models: this.#switch,
       make: (options) => this.#make(options),
       cancel: () => this.#work.cancel(),
-      openModels: () => void this.#models.open(this.#address),
+      fill: (settings) => this.#fill(settings),
+      openModels: () => void this.#shelf.open(),
       changed: (field) => this.#changed(field),
       hideProblem: () => this.#shown.showProblem(null),
     });
@@ -461,17 +470,7 @@ export class DarkroomStudio extends SettingElement {
 
   /** The model's address. The one of a model on a disk names no server. */
   get #address() {
-    return addressOf(this.settings.model, document.baseURI, this.#hub);
-  }
-
-  get #hub() {
-    return this.getAttribute("hub") ?? undefined;
-  }
-
-  /** The name of a model, for people. @param {string} model the text in the model field */
-  #nameOf(model) {
-    if (model.startsWith(ON_DISK)) return model.slice(ON_DISK.length).replace(/\/$/, "");
-    return nameOf(addressOf(model, document.baseURI, this.#hub), document.baseURI, this.#hub);
+    return this.#names.addressOf(this.settings.model);
   }
 
   get #form() {

@@ -1,7 +1,7 @@
 // @ts-check
 /** Answers of the form's fields and buttons. */
 import { useRemedy } from "./remedies.js";
-import { fieldOf } from "./settings.js";
+import { fieldOf, randomSeed } from "./settings.js";
 
 /**
  * @typedef {object} Host
@@ -11,7 +11,8 @@ import { fieldOf } from "./settings.js";
  * @property {import("./model-switch.js").ModelSwitch} models
  * @property {(options: {compare?: boolean, wall?: boolean}) => void} make
  * @property {() => void} cancel
- * @property {() => void} openModels opens the dialog of downloaded models
+ * @property {(settings: Partial<import("./settings.js").Settings>) => void} fill
+ * @property {() => void} openModels opens the shelf of models
  * @property {(field?: import("./settings.js").Field) => void} changed `field`: typed in
  * @property {() => void} hideProblem
  */
@@ -42,13 +43,17 @@ export function listenToForm(element, host) {
 }
 
 /** @param {DOMStringMap} data of a button @param {Host} host */
-function press({ act, remedy }, host) {
+function press({ act, fill, remedy }, host) {
   const form = host.form();
+  if (fill) host.fill(JSON.parse(fill));
   if (act === "cancel") host.cancel();
   if (act === "compare" || act === "wall") host.make({ [act]: true });
-  if (act === "change-model") form.focus("model");
   if (act === "new-seed") {
     form.newSeed();
+    host.changed();
+  }
+  if (act === "new-variation-seed") {
+    form.fill({ variation_seed: randomSeed() });
     host.changed();
   }
   if (act === "models") host.openModels();
@@ -63,6 +68,7 @@ function press({ act, remedy }, host) {
       form.fill({ device: "cpu" });
       host.changed();
     },
+    openShelf: () => host.openModels(),
     focusModel: () => form.focus("model"),
     hide: () => host.hideProblem(),
   });

@@ -3,10 +3,11 @@
 import { strings } from "../strings/index.js";
 import { isCheckpoint } from "./address.js";
 import { ADVANCED_DEFAULTS, ADVANCED_FIELDS } from "./advanced-settings.js";
+import { unfold } from "./fold.js";
 import { negativeHint } from "./negative-hint.js";
 import { noteOf } from "./prompt-note.js";
 import { hasSchedules, samplerName } from "./sampler-names.js";
-import { samplerText } from "./sampler-template.js";
+import { listSamplers } from "./sampler-template.js";
 import {
   DEFAULTS,
   FIELDS,
@@ -43,6 +44,14 @@ const OF_MODEL = {
   final_sigma: "",
 };
 
+/**
+ * The form after a change: the detail of the form's event "review".
+ * @typedef {object} Review
+ * @property {Settings} settings
+ * @property {ReadonlyMap<Field, string>} problems messages about the invalid fields
+ * @property {ModelInfo | null} model null: it is not open yet
+ */
+
 export class SettingsForm {
   #form;
   #lock;
@@ -68,6 +77,11 @@ export class SettingsForm {
     this.#defaults = defaults;
     this.#lock = /** @type {HTMLInputElement} */ (form.querySelector("[data-part=lock]"));
     this.#addHiddenFields();
+    // A group of settings has got its fields.
+    form.addEventListener("grown", () => {
+      this.fill({});
+      this.review();
+    });
   }
 
   /** Adds a hidden field for each setting that the form does not show. */
@@ -190,27 +204,11 @@ export class SettingsForm {
 
   /** Shows a model's samplers, schedule types and defaults. @param {ModelInfo} model */
   showModel(model) {
-    const { sampler, schedule, width, height } = this.settings;
-    const { isDefault } = strings().studio.settings;
-    const own = samplerOf({ sampler: "" }, model);
-    const option = (
-      /** @type {string} */ id,
-      /** @type {string} */ text,
-      /** @type {string | undefined} */ byDefault,
-    ) => new Option(id === byDefault ? isDefault(text) : text, id);
-    const samplers = model.sampler_list.map(({ id, label, calls_per_step: calls }) =>
-      option(id, samplerText({ label, calls }), own.sampler),
-    );
-    const schedules = model.schedules
-      .filter(({ id }) => id !== "model")
-      .map(({ id, label }) => option(id, label, own.schedule));
-    this.#box("sampler").replaceChildren(...samplers);
-    const byModel = new Option(strings().models.sampling.modelDefault, "");
-    this.#box("schedule").replaceChildren(byModel, ...schedules);
-    const clipSkip = /** @type {unknown} */ (this.#control("clip_skip"));
-    /** @type {HTMLInputElement} */ (clipSkip).placeholder = String(model.default_clip_skip);
+    const { sampler, schedule, width, height, clip_skip } = this.settings;
+    listSamplers(this.#box("sampler"), this.#box("schedule"), model);
     this.#model = model;
     this.fill({ sampler, schedule, width, height });
+    if (clip_skip === String(model.default_clip_skip)) this.fill({ clip_skip: "" });
     this.#takeDefaults();
   }
 
@@ -267,6 +265,16 @@ export class SettingsForm {
 
   newSeed() {
     this.fill({ seed: randomSeed() });
+  }
+
+  /** Shows the seed of a picture of a series, unless the seed is locked. @param {string} seed */
+  followSeed(seed) {
+    if (!this.#lock.checked) this.fill({ seed });
+  }
+
+  lockSeed() {
+    this.#lock.checked = true;
+    this.review();
   }
 
   /**
@@ -342,6 +350,8 @@ export class SettingsForm {
       const control = this.#control(field);
       if (control instanceof HTMLElement) control.ariaInvalid = problems.has(field) ? "true" : null;
     }
+    const detail = { settings: this.settings, problems, model: this.#model };
+    this.#form.dispatchEvent(new CustomEvent("review", { detail }));
     return problems;
   }
 
@@ -388,9 +398,20 @@ export class SettingsForm {
 
   /** @param {Field} field */
   focus(field) {
+    const name = fieldName(field);
+    const slider = this.#form.querySelector(`[type=range][data-slider=${name}]`);
     const control = this.#control(field);
-    if (control instanceof Element) control.closest("details")?.setAttribute("open", "");
-    control.focus();
+    // A field without a text box is shown by its slider.
+    const isHidden = control instanceof HTMLInputElement && control.type === "hidden";
+    const shown = isHidden && slider instanceof HTMLElement ? slider : control;
+    if (shown instanceof Element) unfold(shown);
+    shown.focus();
+  }
+
+  /** Opens the folds around a field. @param {Field} field */
+  unfold(field) {
+    const control = this.#control(field);
+    if (control instanceof Element) unfold(control);
   }
 
   /** @param {Field} field @returns {{value: string, focus(): void}} */

@@ -5,7 +5,7 @@
  */
 import { strings } from "../strings/index.js";
 import { ON_DISK, withoutQuery, withoutSlashes } from "./address.js";
-import { ADVANCED_ROWS, isValid } from "./advanced-settings.js";
+import { ADVANCED_ROWS, effectiveVariation, isValid } from "./advanced-settings.js";
 import { excerpt, namesIn, quoted, valuesOf } from "./infotext-values.js";
 import { lorasOf, nameOfFile, taggedLoras, tagOf } from "./loras.js";
 import { pairOf, readSampler, samplerName, scheduleName } from "./sampler-names.js";
@@ -25,8 +25,10 @@ const PAIRS_AT_LEAST = 3;
 /** Keys that say where a picture comes from, and change nothing. */
 const ABOUT =
   /^(Model|Version|.* hash|.* hashes|Hashes|User|Created Date|Batch (size|pos)|Civitai .*)$/;
+/** A1111's key for the eta of this sampler. */
+const ETA_DDIM = "Eta DDIM";
 /** Keys that are read, besides those of the table of settings. */
-const READ = ["Steps", "Seed", "CFG scale", "Size", "Sampler", "Schedule type", "RNG"];
+const READ = ["Steps", "Seed", "CFG scale", "Size", "Sampler", "Schedule type", "RNG", ETA_DDIM];
 /** Keys that a note names. */
 const NAMED = 8;
 /** A1111's names of ways to apply weights. @type {Record<string, string>} */
@@ -61,7 +63,7 @@ export function infotext({
     Size: `${width}x${height}`,
     Model: quoted(name),
     RNG: advanced.rng === "philox" ? "NV" : "CPU",
-    ...advancedPairs(advanced),
+    ...advancedPairs(advanced, sampler),
     Version: "Darkroom",
   };
   const pairs = Object.entries(values).map(([key, value]) => `${key}: ${value}`);
@@ -85,12 +87,15 @@ function tagsFor(prompt, loras = "") {
 /**
  * The advanced settings that are not neutral, by their keys.
  * @param {Partial<AdvancedSettings>} settings
+ * @param {string} sampler
  */
-function advancedPairs(settings) {
+function advancedPairs(settings, sampler) {
+  const set = { ...settings, variation_seed: effectiveVariation(settings) };
   /** @type {Record<string, string>} */
   const pairs = {};
-  for (const [field, { infotext: key, neutral }] of ADVANCED_ROWS) {
-    const value = settings[field] ?? neutral;
+  for (const [field, { infotext, neutral }] of ADVANCED_ROWS) {
+    const value = set[field] ?? neutral;
+    const key = field === "eta" && sampler === "ddim" ? ETA_DDIM : infotext;
     // A schedule type belongs to the sampler.
     if (!key || value === neutral || field === "schedule") continue;
     pairs[key] = quoted(field === "emphasis" ? (EMPHASIS[value] ?? value) : value);
@@ -112,6 +117,8 @@ function advancedSettings(values) {
     const own = field === "emphasis" ? value.toLowerCase().replace(" ", "-") : value;
     if (isValid(field, own)) settings[field] = own;
   }
+  const eta = values.get("Sampler") === "DDIM" ? values.get(ETA_DDIM) : undefined;
+  if (eta !== undefined && isValid("eta", eta)) settings.eta = eta;
   return settings;
 }
 

@@ -16,14 +16,16 @@ import { questionAbout, remember } from "./consent.js";
 /** @typedef {import("./settings.js").Settings} Settings */
 
 /**
- * @typedef {object} Host
+ * @typedef {import("./model-names.js").ModelNames & Doings} Host
+ */
+
+/**
+ * @typedef {object} Doings
  * @property {() => import("./form.js").SettingsForm} form
  * @property {() => void} changed the form was filled
  * @property {() => void} open the model in the form, after the picture in progress
  * @property {() => boolean} loaded a model is loaded
  * @property {() => string} fallback the page's own model
- * @property {(model: string) => string} addressOf a text in the model field
- * @property {(model: string) => string} nameOf a text in the model field, for people
  * @property {(text: string) => void} say a status
  * @property {(problem: Problem, typed: boolean) => void} problem
  * @property {(question: Question, model: string) => void} ask
@@ -47,7 +49,7 @@ const OWN = /** @type {const} */ ([
   "final_sigma",
 ]);
 /** Problems that leave the loaded model as it is. */
-const HARMLESS = ["address", "addition", "file", "missing", "network", "disk"];
+const HARMLESS = ["address", "addition", "file", "missing", "refused", "network", "disk"];
 
 /** @param {Partial<Settings>} settings @returns {Partial<Settings>} */
 const own = (settings) =>
@@ -65,6 +67,11 @@ export class ModelSwitch {
   /** The model before it, with its settings. @type {Partial<Settings> | null} */
   #previous = null;
   /** The text that was refused. @type {string | null} */ #refused = null;
+  /**
+   * Models that were not to be had on this visit, by address.
+   * @type {Map<string, import("./shelf-rows.js").Refusal>}
+   */
+  refusals = new Map();
   /** The check in progress. @type {Promise<boolean>} */ #check = Promise.resolve(true);
   #abort = new AbortController();
   /**
@@ -120,6 +127,15 @@ export class ModelSwitch {
     this.#begin(this.#settings.model.trim());
   }
 
+  /**
+   * Opens a model that the visitor chose on the shelf.
+   * @param {string} model
+   * @param {Partial<Settings>} settings that belong to it
+   */
+  choose(model, settings) {
+    this.#begin(model, settings);
+  }
+
   /** @param {string} text @param {Partial<Settings>} [settings] that belong to the model */
   #begin(text, settings = {}) {
     this.#abort.abort();
@@ -144,7 +160,9 @@ export class ModelSwitch {
         const addition = await this.#examine(model, signal);
         if (signal.aborted) return this.#check;
         if (addition) return await this.#add(addition);
-        remember(host.addressOf(model));
+        const address = host.addressOf(model);
+        remember(address);
+        this.refusals.delete(address);
       }
       this.accept(model, settings);
       return true;
@@ -171,10 +189,12 @@ export class ModelSwitch {
   /** Examines the model at an address. @param {string} text @param {AbortSignal} signal */
   async #examine(text, signal) {
     const { addressOf, loaded, nameOf } = this.#host;
-    if (!loaded() && !isCheckpoint(text)) return null;
+    // A model that was refused before may be refused again, for another reason.
+    const known = loaded() || this.refusals.has(addressOf(text));
+    if (!known && !isCheckpoint(text)) return null;
     const { vae = "" } = this.#settings;
     const examined = examineRemote(addressOf(text), nameOf(text), signal, vae !== "");
-    if (loaded()) return examined;
+    if (known) return examined;
     // Where nothing is loaded, opening the model says what is wrong with it.
     return examined.catch(() => null);
   }
@@ -213,9 +233,17 @@ export class ModelSwitch {
     const host = this.#host;
     host.say("");
     this.#refused = text;
+    this.#note(text, problem);
     // Pictures are made with the model that is loaded: the field names it.
     if (this.#good && host.loaded()) this.#name(this.#good.model ?? "");
     host.problem(problem, true);
+  }
+
+  /** Remembers a model that is not to be had. @param {string} text @param {Problem} problem */
+  #note(text, { kind }) {
+    const refusal = kind === "missing" ? "gone" : kind === "refused" ? "refused" : null;
+    if (refusal && !text.startsWith(ON_DISK))
+      this.refusals.set(this.#host.addressOf(text), refusal);
   }
 
   /** Opens the model before, with its settings. */
@@ -241,10 +269,13 @@ export class ModelSwitch {
   /**
    * Facts for the panel of a problem.
    * @param {Problem} problem
-   * @returns {Pick<Situation, "back" | "stays">}
+   * @returns {Pick<Situation, "back" | "stays" | "page">}
    */
-  situation({ kind }) {
+  situation(problem) {
+    const { kind } = problem;
     const host = this.#host;
+    const about = this.#refused ?? this.#settings.model;
+    if (this.#refused === null && !host.loaded()) this.#note(about, problem);
     const loaded = host.loaded();
     const before = this.#previous?.model ?? host.fallback();
     const back = !loaded && before && before !== this.#settings.model;
@@ -252,6 +283,7 @@ export class ModelSwitch {
     return {
       back: back ? host.nameOf(before) : null,
       stays: stays ? host.nameOf(stays) : null,
+      page: about.startsWith(ON_DISK) ? "" : host.pageOf(host.addressOf(about)),
     };
   }
 

@@ -8,15 +8,17 @@ import { strings } from "../strings/index.js";
  * Ways out of a problem. again: load again; fresh: delete the cached files and load again; cpu:
  * switch to the CPU; file: choose the file or folder again; edit: correct the address; wait: hide
  * the problem; restart: replace the engine; reload: reload the page; back: open the model that was
- * loaded before; load and stay: answers to the question about a link's model.
+ * loaded before; page: the model's page; shelf: the list of models; load and stay: answers to the
+ * question about a link's model.
  * @typedef {"again" | "fresh" | "cpu" | "file" | "edit" | "wait" | "restart" | Way} Remedy
  */
-/** @typedef {"reload" | "back" | "load" | "stay"} Way */
+/** @typedef {"reload" | "back" | "page" | "shelf" | "load" | "stay"} Way */
 
 /** @type {Record<Exclude<ProblemKind, "cancelled">, Exclude<Remedy, "load" | "stay">[]>} */
 const REMEDIES = {
   network: ["again", "back"],
-  missing: ["again", "back"],
+  refused: ["page", "file", "shelf", "again", "back"],
+  missing: ["again", "shelf", "back"],
   changed: ["again", "back"],
   damaged: ["fresh", "back"],
   disk: ["file", "back"],
@@ -40,11 +42,12 @@ const REMEDIES = {
  * @property {boolean} onCpu the CPU is in use: it is no way out
  * @property {string | null} back name of the model that can be opened again; null: none
  * @property {string | null} stays name of the model that is still loaded; null: none
+ * @property {string} page address of the model's page; empty: there is none
  * @property {boolean} typed the problem is about a text that was typed into the model field
  */
 
 /** @type {Situation} */
-const NONE = { onCpu: false, back: null, stays: null, typed: false };
+const NONE = { onCpu: false, back: null, stays: null, page: "", typed: false };
 
 /**
  * @param {HTMLElement} root
@@ -71,17 +74,24 @@ export function showProblem(root, problem, situation) {
  * @param {Exclude<ProblemKind, "cancelled">} kind
  * @param {Situation} situation
  */
-function remediesOf(kind, { onCpu, back, typed }) {
+function remediesOf(kind, { onCpu, back, page, typed }) {
+  const impossible = { cpu: onCpu, back: back === null, page: page === "" };
   const usable = REMEDIES[kind].filter(
-    (remedy) => !(remedy === "cpu" && onCpu) && !(remedy === "back" && back === null),
+    (remedy) => !(Object.hasOwn(impossible, remedy) && Reflect.get(impossible, remedy)),
   );
   // A typed address can be corrected, whatever is wrong with the model there.
   return typed && !usable.includes("edit") ? [...usable, /** @type {const} */ ("edit")] : usable;
 }
 
 /** @param {Exclude<Remedy, "load" | "stay">} remedy @param {Situation} situation */
-function button(remedy, { back }) {
+function button(remedy, { back, page }) {
   const { remedies } = strings().problems;
+  if (remedy === "page") {
+    const link = document.createElement("a");
+    Object.assign(link, { href: page, target: "_blank", rel: "noopener" });
+    link.textContent = remedies.page;
+    return link;
+  }
   return buttonWith(remedy, remedy === "back" ? remedies.back(back ?? "") : remedies[remedy]);
 }
 

@@ -10,6 +10,7 @@ import { isCheckpoint } from "./address.js";
  * @property {() => string} model the text in the model field
  * @property {() => void} useCpu sets the device to the CPU
  * @property {() => void} focusModel puts the focus into the model field
+ * @property {() => void} openShelf opens the list of models
  * @property {() => void} hide the problem
  */
 
@@ -33,6 +34,7 @@ export function useRemedy(remedy, tools) {
     restart: () => session.restart(),
     reload: () => location.reload(),
     back: () => models.back(),
+    shelf: () => tools.openShelf(),
     load: () => {
       tools.hide();
       models.answer(true);

@@ -1,16 +1,18 @@
 // @ts-check
-/** HTML of the fields for the sampler, and of the settings that only experts change. */
+/** HTML of the fields for the sampler. */
 import { strings } from "../strings/index.js";
 import { SAMPLER_ROWS, SCHEDULE_ROWS } from "./sampler-names.js";
+import { samplerOf } from "./settings.js";
 
 /** @typedef {[value: string, text: string]} Choice */
 
 /**
+ * A field with a list.
  * @param {string} name
  * @param {string} label
  * @param {Choice[]} choices
  */
-const select = (name, label, choices) => `
+export const select = (name, label, choices) => `
   <div class="field">
     <label for="${name}">${label}</label>
     <select id="${name}" name="${name}" part="field" aria-describedby="${name}-note">
@@ -41,29 +43,29 @@ export function samplerFields() {
   </div>`;
 }
 
-/** Settings that only experts change. */
-export function expertFields() {
-  const t = strings().models.sampling;
-  /** @type {Choice} */
-  const own = ["", t.modelDefault];
-  return `
-  <details class="fold group" data-part="expert-fold">
-    <summary part="summary">${t.expert}</summary>
-    <div class="settings">
-      <div class="field amount">
-        <label for="clip-skip">${t.clipSkip}</label>
-        <input id="clip-skip" name="clip-skip" inputmode="numeric" autocomplete="off" part="field"
-          title="${t.clipSkipTitle}" aria-describedby="clip-skip-note">
-        <p class="note" id="clip-skip-note" data-note="clip-skip"></p>
-      </div>
-      ${select("timestep-spacing", t.spacing, [
-        own,
-        ["leading", "leading"],
-        ["linspace", "linspace"],
-        ["trailing", "trailing"],
-      ])}
-      ${select("zero-snr", t.zeroSnr, [own, ["true", t.yes], ["false", t.no]])}
-      ${select("final-sigma", t.finalSigma, [own, ["zero", t.zero], ["sigma_min", t.lowest]])}
-    </div>
-  </details>`;
+/**
+ * Fills the lists with a model's samplers and schedule types. Its own are marked as default.
+ * @param {HTMLSelectElement} samplers
+ * @param {HTMLSelectElement} schedules
+ * @param {import("../engine/protocol.js").ModelInfo} model
+ */
+export function listSamplers(samplers, schedules, model) {
+  const { isDefault } = strings().studio.settings;
+  const own = samplerOf({ sampler: "" }, model);
+  const option = (
+    /** @type {string} */ id,
+    /** @type {string} */ text,
+    /** @type {string | undefined} */ byDefault,
+  ) => new Option(id === byDefault ? isDefault(text) : text, id);
+  samplers.replaceChildren(
+    ...model.sampler_list.map(({ id, label, calls_per_step: calls }) =>
+      option(id, samplerText({ label, calls }), own.sampler),
+    ),
+  );
+  schedules.replaceChildren(
+    new Option(strings().models.sampling.modelDefault, ""),
+    ...model.schedules
+      .filter(({ id }) => id !== "model")
+      .map(({ id, label }) => option(id, label, own.schedule)),
+  );
 }

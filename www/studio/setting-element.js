@@ -7,7 +7,7 @@ import { DEFAULTS, FIELDS, fieldName } from "./settings.js";
 /** @typedef {import("./settings.js").Settings} Settings */
 
 /** Attributes of the settings, and those that change how the element works. */
-export const ATTRIBUTES = [...FIELDS.map(fieldName), "hub", "keep", "lang"];
+export const ATTRIBUTES = [...FIELDS.map(fieldName), "hub", "catalogue", "keep", "lang"];
 
 /** @type {Settings} */
 const NONE = {
@@ -82,7 +82,7 @@ export class SettingElement extends Base {
    * @protected
    */
   adopt(...more) {
-    const names = [...PROPERTIES, "hub", "name", ...more];
+    const names = [...PROPERTIES, "hub", "catalogue", "name", ...more];
     for (const name of names.filter((each) => Object.hasOwn(this, each))) {
       const value = Reflect.get(this, name);
       Reflect.deleteProperty(this, name);
@@ -200,6 +200,14 @@ export class SettingElement extends Base {
   }
   set hub(value) {
     this.setAttribute("hub", value);
+  }
+
+  /** Address of a list of models for the shelf; empty: the project's list. @type {string} */
+  get catalogue() {
+    return this.getAttribute("catalogue") ?? "";
+  }
+  set catalogue(value) {
+    this.setAttribute("catalogue", value);
   }
 
   /** Pictures, prompts, the form and the queue are kept in the browser. @type {boolean} */

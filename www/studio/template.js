@@ -5,19 +5,11 @@
  * style sheet finds them by `part`.
  */
 import { strings } from "../strings/index.js";
+import { groupTemplates } from "./groups.js";
+import { noiseFold, seed } from "./noise-template.js";
 import { language, prompts } from "./prompt-template.js";
-import { expertFields, samplerFields } from "./sampler-template.js";
+import { samplerFields } from "./sampler-template.js";
 import { formTools, galleryTemplate, queueTemplate, workDialogs } from "./work-template.js";
-
-const dieIcon = `
-  <svg viewBox="0 0 20 20" aria-hidden="true">
-    <rect x="2.5" y="2.5" width="15" height="15" rx="3.5"/>
-    <g class="pips">
-      <circle cx="6.6" cy="6.6" r="1.3"/><circle cx="13.4" cy="6.6" r="1.3"/>
-      <circle cx="10" cy="10" r="1.3"/>
-      <circle cx="6.6" cy="13.4" r="1.3"/><circle cx="13.4" cy="13.4" r="1.3"/>
-    </g>
-  </svg>`;
 
 /**
  * @param {string} name
@@ -49,7 +41,7 @@ function modelLine() {
   return `
   <p class="model-line" part="model-line">
     <span data-part="draws"></span>
-    <button type="button" class="plain" data-act="change-model">${t.changeModel}</button>
+    <button type="button" class="plain" data-act="models">${t.changeModel}</button>
   </p>`;
 }
 
@@ -79,25 +71,6 @@ const problem = () => `
     <p class="advice"></p>
     <p class="remedies"></p>
   </section>`;
-
-function seed() {
-  const t = strings().studio.settings;
-  return `
-  <div class="field seed">
-    <label for="seed">${t.seed}</label>
-    <div class="row">
-      <input id="seed" name="seed" inputmode="numeric" autocomplete="off" spellcheck="false"
-        part="field" aria-describedby="seed-note">
-      <button type="button" class="icon" part="button" data-act="new-seed"
-        aria-label="${t.newSeed}" title="${t.newSeed}">${dieIcon}</button>
-      <label class="switch" title="${t.lockTitle}"
-        ><input type="checkbox" data-part="lock" aria-label="${t.lockSeed}"
-        ><span>${t.lock}</span></label>
-    </div>
-    <p class="note" id="seed-note" data-note="seed"></p>
-    <p class="report" data-part="seed-state" aria-live="polite"></p>
-  </div>`;
-}
 
 function size() {
   const t = strings().studio.settings;
@@ -129,17 +102,18 @@ function devices() {
 
 function model() {
   const t = strings().studio.settings;
+  const { shelf } = strings().models;
   return `
   <div class="field">
     <div class="head">
       <label for="model">${t.model}</label>
       <span class="links">
+        <button type="button" class="plain" data-act="models" title="${shelf.openTitle}"
+          >${shelf.open}</button>
         <button type="button" class="plain" data-act="file" title="${t.fileTitle}"
           >${t.file}</button>
         <button type="button" class="plain" data-act="folder" title="${t.folderTitle}"
           >${t.folder}</button>
-        <button type="button" class="plain" data-act="models" title="${t.downloadedTitle}"
-          >${t.downloaded}</button>
       </span>
     </div>
     <input type="file" data-part="file" multiple hidden
@@ -180,8 +154,9 @@ function settings() {
       ${model()}
       <section class="additions" part="additions" data-part="additions" hidden></section>
       ${prediction()}
-      ${expertFields()}
       ${language()}
+      ${groupTemplates()}
+      ${noiseFold()}
     </div>
   </details>`;
 }
@@ -206,24 +181,6 @@ const stage = () => `
     </div>
   </section>`;
 
-function models() {
-  const t = strings().studio.models;
-  return `
-  <dialog class="models" part="dialog" data-part="models" aria-labelledby="models-title">
-    <div class="title">
-      <h2 id="models-title">${t.title}</h2>
-      <button type="button" part="button" data-act="close" autofocus>${t.close}</button>
-    </div>
-    <p class="soft">${t.about}</p>
-    <ul></ul>
-    <div class="sum">
-      <p class="soft" data-part="storage"></p>
-      <button type="button" part="button" data-act="delete-all">${t.deleteAll}</button>
-    </div>
-    <p class="unseen" aria-live="polite" data-part="models-spoken"></p>
-  </dialog>`;
-}
-
 /** The contents of the shadow root. The host hides the slot "fallback" while all is well. */
 export const template = () => `
 <slot name="title"></slot>
@@ -247,7 +204,6 @@ export const template = () => `
   <p class="drop" data-part="drop" aria-hidden="true"
     ><span>${strings().studio.picture.drop}</span></p>
 </form>
-${models()}
 ${workDialogs()}
 <slot name="footer"></slot>`;
 

@@ -25,6 +25,7 @@ import { tellDeleted } from "./sharing.js";
  * @typedef {object} CachedModel
  * @property {string} address
  * @property {number} bytes
+ * @property {number} total bytes of its files, as far as they are known
  * @property {boolean} complete
  * @property {number} when milliseconds since 1970
  */
@@ -240,8 +241,9 @@ export async function cachedModels(onRefused) {
   const all = await keys(store);
   const models = await Promise.all(
     addresses(all).map(async (address) => {
-      const { when = 0, complete = false } = (await cache.manifest(address)) ?? {};
-      return { address, bytes: sum(keysOf(address, all)), complete, when };
+      const { when = 0, complete = false, files = {} } = (await cache.manifest(address)) ?? {};
+      const total = Object.values(files).reduce((bytes, file) => bytes + (file?.size ?? 0), 0);
+      return { address, bytes: sum(keysOf(address, all)), total, complete, when };
     }),
   );
   return models.sort((a, b) => b.when - a.when);

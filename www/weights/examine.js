@@ -3,7 +3,7 @@
  * Examines what a visitor wants to open, by its first bytes: a model that works is not given up for
  * a text file. The engine checks a plausible model again, and completely.
  */
-import { isMissing, sizeOf, TransientError } from "./fetch.js";
+import { HttpError, isMissing, sizeOf, TransientError } from "./fetch.js";
 
 /** @typedef {Uint8Array<ArrayBuffer>} Bytes */
 /**
@@ -228,6 +228,7 @@ async function get(url, range, signal, most = FIRST) {
     const response = await fetch(url, { headers, signal: limit, cache: "no-store" });
     if (isMissing(response)) return null;
     if (response.status === 416) return { bytes: new Uint8Array(0), size: 0 };
+    if (response.status === 401 || response.status === 403) throw new HttpError(response);
     if (!response.ok)
       throw new TransientError(
         `the server answered ${response.status} ${response.statusText}`.trimEnd(),
@@ -237,7 +238,7 @@ async function get(url, range, signal, most = FIRST) {
       : new Uint8Array(await response.arrayBuffer());
     return { bytes, size: sizeOf(response) ?? (range ? Infinity : bytes.length) };
   } catch (error) {
-    if (error instanceof TransientError) throw error;
+    if (error instanceof TransientError || error instanceof HttpError) throw error;
     throw new TransientError(
       navigator.onLine ? "the server could not be reached" : "there is no network",
     );

@@ -279,7 +279,7 @@ export class HttpError extends DarkroomError {
   constructor({ status, statusText }) {
     const summary = `the server answered ${status} ${statusText}`.trimEnd();
     const forbidden = status === 401 || status === 403;
-    super("network", forbidden ? `${summary}: ${NO_ACCESS}` : summary);
+    super(forbidden ? "refused" : "network", forbidden ? `${summary}: ${NO_ACCESS}` : summary);
     /** The message without its explanation. */
     this.summary = summary;
     this.forbidden = forbidden;

@@ -8,6 +8,7 @@
 
 mod count;
 mod pools;
+mod recording;
 pub mod tiling;
 
 use serde::Serialize;
@@ -18,6 +19,7 @@ use crate::ops::counting::Counted;
 use crate::weights::sizes::WeightSizes;
 use count::CountedRun;
 use pools::Pools;
+pub use recording::RecordingPlan;
 use tiling::VaeTiling;
 
 /// Bytes that a model takes for pictures of one size, with guidance and prompts of one chunk.
@@ -51,6 +53,8 @@ pub struct MemoryPlan {
     pub tiled: bool,
     /// Number of tensors in the model.
     pub tensors: usize,
+    /// Memory of a recording, which a generation takes besides if it is recorded.
+    pub recording: RecordingPlan,
 }
 
 /// Uniforms of launches that wait for their submission: 16 KiB for each launch, CubeCL's smallest
@@ -100,13 +104,19 @@ impl MemoryPlan {
         let decode = taken(&pools) - activations;
         let largest_buffer = pools.largest().max(weights.largest);
         let scratch = if gpu { UNIFORMS } else { 0 };
+        let host = weights.host + weights.staging;
+        let total = weights.device + activations + scratch + decode;
+        let on_device = runtime.ops.has_kernels().then(|| dtype.size());
+        let room = runtime.memory_limit;
+        let room = room.map(|limit| limit.saturating_sub(total.saturating_add(host)));
         MemoryPlan {
+            recording: RecordingPlan::new(branches, config, size, on_device, room),
             weights: weights.device,
             activations,
             scratch,
             decode,
-            host: weights.host + weights.staging,
-            total: weights.device + activations + scratch + decode,
+            host,
+            total,
             largest_buffer,
             buffer_limit: gpu.then_some(runtime.buffer_limit),
             width,

@@ -95,8 +95,8 @@ fn end_of(name: &[char], text: &str) -> Option<usize> {
 pub enum Part {
     /// Bytes without learned words.
     Text(Range<usize>),
-    /// The byte at which a learned word begins, and its token ids.
-    Word(usize, Range<u32>),
+    /// Bytes of a learned word, and its token ids.
+    Word(Range<usize>, Range<u32>),
 }
 
 /// Divides `text` at learned words.
@@ -109,7 +109,7 @@ pub fn split(text: &str, words: &Words) -> Vec<Part> {
                 if done < at {
                     parts.push(Part::Text(done..at));
                 }
-                parts.push(Part::Word(at, word.ids.clone()));
+                parts.push(Part::Word(at..end, word.ids.clone()));
                 (done, at) = (end, end);
             }
             None => at += text[at..].chars().next().map_or(1, char::len_utf8),

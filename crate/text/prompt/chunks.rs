@@ -4,6 +4,8 @@
 //! those of the model's own tokenizer: it reads `!` in a text as padding where that is the padding
 //! token, as diffusers does with SD2.x; the web UI does not.
 
+use std::ops::Range;
+
 use super::attention::Run;
 use crate::error::Result;
 use crate::text::tokenizer::{LongPrompt, Tokenizer};
@@ -21,6 +23,8 @@ pub struct Chunk {
     pub weights: Vec<f64>,
     /// Byte of the text at which the content begins; `None` without content.
     pub start: Option<usize>,
+    /// Bytes of the text that each token of the content was typed as.
+    pub spans: Vec<Range<usize>>,
 }
 
 impl Chunk {
@@ -64,14 +68,14 @@ pub fn chunks(runs: &[Run], tokenizer: &Tokenizer, comma_backtrack: usize) -> Re
             packer.end_chunk(packer.content.len());
             continue;
         }
-        for (id, offset) in tokenizer.content(run.text.text())? {
+        for (id, span) in tokenizer.spans(run.text.text())? {
             if let Some(vectors) = tokenizer.learned_length(id) {
                 packer.make_room(vectors);
             }
             packer.push(Token {
                 id,
                 weight: run.weight,
-                start: run.text.source_of(offset),
+                span: run.text.source_of_range(&span),
             });
         }
     }
@@ -92,13 +96,17 @@ pub fn chunks(runs: &[Run], tokenizer: &Tokenizer, comma_backtrack: usize) -> Re
 /// [`Error::File`](crate::Error::File) when the vocabulary cannot express the text.
 pub fn plain_chunks(text: &str, tokenizer: &Tokenizer) -> Result<Chunks> {
     let tokens = tokenizer.encode(text, LongPrompt::Chunk)?;
-    let content = tokenizer.content(text)?;
-    let firsts = (0..).step_by(tokenizer.max_length() - 2);
-    let chunks = tokens.chunks.into_iter().zip(firsts);
-    let chunks = chunks.map(|(ids, first)| Chunk {
-        weights: vec![1.0; ids.len()],
-        ids,
-        start: content.get(first).map(|&(_, start)| start),
+    let spans = tokenizer.spans(text)?.into_iter().map(|(_, span)| span);
+    let mut spans = spans.collect::<Vec<_>>().into_iter();
+    let room = tokenizer.max_length() - 2;
+    let chunks = tokens.chunks.into_iter().map(|ids| {
+        let spans: Vec<_> = spans.by_ref().take(room).collect();
+        Chunk {
+            weights: vec![1.0; ids.len()],
+            ids,
+            start: spans.first().map(|span| span.start),
+            spans,
+        }
     });
     Ok(Chunks {
         chunks: chunks.collect(),
@@ -110,8 +118,8 @@ pub fn plain_chunks(text: &str, tokenizer: &Tokenizer) -> Result<Chunks> {
 struct Token {
     id: u32,
     weight: f64,
-    /// Byte of the text.
-    start: usize,
+    /// Bytes of the text.
+    span: Range<usize>,
 }
 
 struct Packer {
@@ -195,11 +203,12 @@ impl Special {
         let mut weights = vec![1.0];
         weights.extend(content.iter().map(|token| token.weight));
         weights.resize(length, 1.0);
-        let start = content.first().map(|token| token.start);
+        let spans: Vec<_> = content.iter().map(|token| token.span.clone()).collect();
         Chunk {
             ids,
             weights,
-            start,
+            start: spans.first().map(|span| span.start),
+            spans,
         }
     }
 }

@@ -28,6 +28,7 @@ pub mod composition;
 pub mod describe;
 pub mod emphasis;
 pub mod layout;
+pub mod locate;
 pub mod plan;
 pub mod problem;
 pub mod schedule;

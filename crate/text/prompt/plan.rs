@@ -102,7 +102,7 @@ impl Reading<'_> {
     }
 
     /// The texts of a prompt without `AND` over the steps.
-    fn stages(&self, text: &str) -> Vec<Stage> {
+    pub(super) fn stages(&self, text: &str) -> Vec<Stage> {
         match self.syntax {
             PromptSyntax::A1111 => Schedule::parse(text).stages(self.steps),
             PromptSyntax::Plain => vec![Stage {
@@ -113,7 +113,7 @@ impl Reading<'_> {
     }
 
     /// The chunks of a text without schedule, and what is cut off.
-    fn chunks(&self, text: &str) -> Result<(Vec<Chunk>, Option<Cut>)> {
+    pub(super) fn chunks(&self, text: &str) -> Result<(Vec<Chunk>, Option<Cut>)> {
         // Where the first 75 tokens are kept, no comma shortens them.
         let comma_backtrack = match self.long_prompt {
             LongPrompt::Chunk => COMMA_BACKTRACK,
@@ -169,6 +169,14 @@ impl Plan {
 /// The index in force at a U-Net call, counted from 0. The web UI counts calls from 0 and steps
 /// from 1, and compares the two: each change comes one call later than the schedule says.
 fn stage_at(stages: &[(usize, usize)], call: usize) -> usize {
-    let stage = stages.iter().find(|&&(last_step, _)| call <= last_step);
-    stage.or(stages.first()).map_or(0, |&(_, index)| index)
+    let last_steps = stages.iter().map(|&(last_step, _)| last_step);
+    let stage = stages.get(number_at(last_steps, call));
+    stage.map_or(0, |&(_, index)| index)
+}
+
+/// The number of the stage in force at a U-Net call, of stages that end at these steps.
+pub(super) fn number_at(mut last_steps: impl Iterator<Item = usize>, call: usize) -> usize {
+    last_steps
+        .position(|last_step| call <= last_step)
+        .unwrap_or(0)
 }

@@ -70,4 +70,13 @@ impl Spliced {
             None => 0,
         }
     }
+
+    /// The bytes of the other text from the first to the last byte of `range` of this one.
+    pub fn source_of_range(&self, range: &Range<usize>) -> Range<usize> {
+        let start = self.source_of(range.start);
+        match range.end.checked_sub(1).filter(|_| !range.is_empty()) {
+            Some(last) => start..self.source_of(last) + 1,
+            None => start..start,
+        }
+    }
 }

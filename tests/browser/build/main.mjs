@@ -14,6 +14,8 @@ const [dist, npm, maps, address] = process.argv.slice(2);
 if (!maps) throw new Error("expected three folders: of the page, the npm package and the maps");
 
 const VOCABULARY = ["vocab/clip/vocab.json", "vocab/clip/merges.txt"];
+/** The list of models on the shelf. */
+const CATALOGUE = "catalogue.json";
 const WORKER = "engine/worker.js";
 const ENGINE = "pkg/darkroom_bg.wasm";
 /** Entry points of the npm package; the second may not exist yet. */
@@ -31,7 +33,7 @@ await makePackage();
 
 /** Fills `dist/`. */
 async function makePage() {
-  const assets = new Map(VOCABULARY.map((file) => [file, file]));
+  const assets = new Map([...VOCABULARY, CATALOGUE].map((file) => [file, file]));
   const wasm = `assets/darkroom_bg-${engine.hash}.wasm`;
   assets.set(ENGINE, wasm).set(`${ENGINE}.gz`, `${wasm}.gz`);
   await write(dist, wasm, engine.bytes);
@@ -79,7 +81,7 @@ async function makePage() {
 
 /** Fills the npm package: stable names, for bundlers and for CDNs. */
 async function makePackage() {
-  const places = new Map([...VOCABULARY, WORKER].map((file) => [file, file]));
+  const places = new Map([...VOCABULARY, CATALOGUE, WORKER].map((file) => [file, file]));
   places.set(WORKER, "worker.js");
   for (const [suffix, bytes] of /** @type {const} */ ([
     ["", engine.bytes],
@@ -95,6 +97,16 @@ async function makePackage() {
   await bundleInto(npm, { ...common, entries: [WORKER], unused });
   await bundleInto(npm, { ...common, entries, chunks: "shared-[hash]" });
   await cp(join(WWW, "vocab"), join(npm, "vocab"), { recursive: true });
+  await write(npm, CATALOGUE, await packagedCatalogue());
+}
+
+/** The list of models without those beside the page: the package contains none. */
+async function packagedCatalogue() {
+  const { models, ...rest } = JSON.parse(await readFile(join(WWW, CATALOGUE), "utf8"));
+  const others = models.filter(
+    (/** @type {{address: string}} */ { address }) => !address.startsWith("models/"),
+  );
+  return JSON.stringify({ ...rest, models: others });
 }
 
 /**

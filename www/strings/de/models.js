@@ -94,6 +94,16 @@ const catalogue = {
   large: (most) => `Sie hat mehr als ${most} Bytes.`,
   value: (where, expected, actual) => `${where} ist ${actual}, erwartet: ${expected}.`,
   nothing: "nicht vorhanden",
+  expected: {
+    object: "ein Objekt {…}",
+    text: "ein Text",
+    bytes: "eine ganze Zahl von Bytes",
+    link: "eine Adresse mit http oder https",
+    list: (most) => `eine Liste von höchstens ${most} Modellen`,
+    number: (min, max) => `eine Zahl von ${min} bis ${max}`,
+    whole: (min, max) => `eine ganze Zahl von ${min} bis ${max}`,
+    side: (min, max) => `ein Vielfaches von 8, von ${min} bis ${max}`,
+  },
   twice: (where, other) => `${where} hat die Adresse von ${other}.`,
 };
 

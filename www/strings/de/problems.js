@@ -9,6 +9,13 @@ const kinds = {
       "Prüfen Sie die Verbindung und ob der Server anderen Seiten das Lesen erlaubt. Was schon " +
       "geladen ist, bleibt gespeichert: Ein neuer Versuch macht dort weiter.",
   },
+  refused: {
+    title: "Der Server gibt dieses Modell nicht an alle heraus",
+    advice:
+      "Vielleicht muss eine Lizenz angenommen werden, oder das Modell gibt es nicht mehr. Öffnen " +
+      "Sie die Seite des Modells: Melden Sie sich an, nehmen Sie die Lizenz an, laden Sie die " +
+      ".safetensors-Datei herunter, und wählen Sie sie hier.",
+  },
   missing: {
     title: "Der Modellordner ist unvollständig",
     advice:
@@ -113,6 +120,8 @@ const remedies = {
   wait: "Weiter warten",
   restart: "Engine neu starten",
   reload: "Seite neu laden",
+  page: "Seite des Modells öffnen",
+  shelf: "Anderes Modell wählen…",
   back: (model) => `Zurück zu ${model}`,
 };
 

@@ -45,6 +45,8 @@ const actions = {
 
 const settings = {
   title: "Einstellungen",
+  reset: "Zurücksetzen",
+  resetGroup: (/** @type {string} */ title) => `Zurücksetzen: ${title}`,
   seed: "Seed",
   newSeed: "Neuer zufälliger Seed",
   lock: "Fest",
@@ -74,8 +76,6 @@ const settings = {
   fileTitle: "Ein Checkpoint, LoRA, Embedding, VAE oder ein Bild; bleibt auf Ihrem Rechner",
   folder: "Ordner…",
   folderTitle: "Ein Ordner im Aufbau von diffusers; er bleibt auf Ihrer Festplatte",
-  downloaded: "Gespeichert…",
-  downloadedTitle: "In diesem Browser gespeicherte Modelle",
   prediction: "Vorhersageart",
   predictionTitle: "Mit der falschen sind die Bilder Rauschen.",
   predictionAuto: "Auto",

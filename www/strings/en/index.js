@@ -5,9 +5,21 @@ import { gallery } from "./gallery.js";
 import { infotext } from "./infotext.js";
 import { library } from "./library.js";
 import { models } from "./models.js";
+import { noise } from "./noise.js";
 import { page } from "./page.js";
 import { problems } from "./problems.js";
 import { stage } from "./stage.js";
 import { studio } from "./studio.js";
 
-export const en = { additions, gallery, infotext, library, models, page, problems, stage, studio };
+export const en = {
+  additions,
+  gallery,
+  infotext,
+  library,
+  models,
+  noise,
+  page,
+  problems,
+  stage,
+  studio,
+};

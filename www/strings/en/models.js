@@ -96,6 +96,19 @@ const catalogue = {
     /** @type {string} */ actual,
   ) => `${where} is ${actual}, expected ${expected}.`,
   nothing: "missing",
+  expected: {
+    object: "an object {…}",
+    text: "a text",
+    bytes: "a whole number of bytes",
+    link: "an http or https address",
+    list: (/** @type {number} */ most) => `a list of at most ${most} models`,
+    number: (/** @type {number} */ min, /** @type {number} */ max) =>
+      `a number from ${min} to ${max}`,
+    whole: (/** @type {number} */ min, /** @type {number} */ max) =>
+      `a whole number from ${min} to ${max}`,
+    side: (/** @type {number} */ min, /** @type {number} */ max) =>
+      `a multiple of 8 from ${min} to ${max}`,
+  },
   twice: (/** @type {string} */ where, /** @type {string} */ other) =>
     `${where} has the address of ${other}.`,
 };

@@ -9,6 +9,12 @@ const kinds = {
       "Check the connection, and that the server allows other sites to read its files. What has " +
       "been downloaded is saved: trying again continues from there.",
   },
+  refused: {
+    title: "The server does not give this model to everyone",
+    advice:
+      "It may ask for a licence to be accepted, or the model may be gone. Open the model’s page: " +
+      "sign in, accept the licence, download the .safetensors file, and choose it here.",
+  },
   missing: {
     title: "The model folder is not complete",
     advice:
@@ -109,6 +115,8 @@ const remedies = {
   wait: "Keep waiting",
   restart: "Restart the engine",
   reload: "Reload the page",
+  page: "Open the model’s page",
+  shelf: "Choose another model…",
   /** @param {string} model */
   back: (model) => `Back to ${model}`,
 };

@@ -45,6 +45,8 @@ const actions = {
 
 const settings = {
   title: "Settings",
+  reset: "Reset",
+  resetGroup: (/** @type {string} */ title) => `Reset: ${title}`,
   seed: "Seed",
   newSeed: "New random seed",
   lock: "Lock",
@@ -74,8 +76,6 @@ const settings = {
   fileTitle: "A checkpoint, LoRA, embedding or VAE, or a picture; it stays on your machine",
   folder: "Folder…",
   folderTitle: "A folder in diffusers’ layout; it stays on your disk",
-  downloaded: "Downloaded…",
-  downloadedTitle: "Models saved in this browser",
   prediction: "Prediction type",
   predictionTitle: "With the wrong one, pictures are noise.",
   predictionAuto: "Auto",
