@@ -1,6 +1,8 @@
 // @ts-check
 /** German texts. */
+import { additions } from "./additions.js";
 import { gallery } from "./gallery.js";
+import { infotext } from "./infotext.js";
 import { library } from "./library.js";
 import { models } from "./models.js";
 import { noise } from "./noise.js";
@@ -10,4 +12,15 @@ import { stage } from "./stage.js";
 import { studio } from "./studio.js";
 
 /** @type {typeof import("../en/index.js").en} */
-export const de = { gallery, library, models, noise, page, problems, stage, studio };
+export const de = {
+  additions,
+  gallery,
+  infotext,
+  library,
+  models,
+  noise,
+  page,
+  problems,
+  stage,
+  studio,
+};

@@ -1,6 +1,8 @@
 // @ts-check
 /** English texts. */
+import { additions } from "./additions.js";
 import { gallery } from "./gallery.js";
+import { infotext } from "./infotext.js";
 import { library } from "./library.js";
 import { models } from "./models.js";
 import { noise } from "./noise.js";
@@ -9,4 +11,15 @@ import { problems } from "./problems.js";
 import { stage } from "./stage.js";
 import { studio } from "./studio.js";
 
-export const en = { gallery, library, models, noise, page, problems, stage, studio };
+export const en = {
+  additions,
+  gallery,
+  infotext,
+  library,
+  models,
+  noise,
+  page,
+  problems,
+  stage,
+  studio,
+};
