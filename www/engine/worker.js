@@ -353,6 +353,7 @@ async function generate({ id, request }) {
   const run = await withKind(startFailure, () => loadedEngine().start(request));
   const warnings = run.warnings();
   const { calls } = run;
+  const predictions = { made: 0, saved: 0 };
   send({
     tag: "progress",
     id,
@@ -364,6 +365,9 @@ async function generate({ id, request }) {
       if (cancelled) throw new DarkroomError("cancelled", "Cancelled.");
       const progress = await withKind(stepFailure, () => run.step());
       done = progress.done;
+      if (progress.restarted) predictions.made = 0;
+      predictions.made += progress.branches;
+      predictions.saved = progress.branches_saved;
       const preview = pixels(run.preview());
       // A run that started over in a safer precision has a new warning.
       const more = progress.restarted ? { warnings: run.warnings() } : {};
@@ -379,7 +383,7 @@ async function generate({ id, request }) {
     await handleMessages();
     const picture = pixels(await withKind(stepFailure, () => run.finish()));
     // Decoding may add warnings.
-    return { picture, warnings: run.warnings() };
+    return { picture, warnings: run.warnings(), predictions };
   } finally {
     free(run);
   }

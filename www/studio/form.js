@@ -4,6 +4,7 @@ import { strings } from "../strings/index.js";
 import { isCheckpoint } from "./address.js";
 import { ADVANCED_DEFAULTS, ADVANCED_FIELDS } from "./advanced-settings.js";
 import { unfold } from "./fold.js";
+import { optionProblem } from "./guidance-kinds.js";
 import { negativeHint } from "./negative-hint.js";
 import { noteOf } from "./prompt-note.js";
 import { hasSchedules, samplerName } from "./sampler-names.js";
@@ -28,6 +29,7 @@ export { withModelDefaults };
 /** @typedef {import("./settings.js").Field} Field */
 /** @typedef {import("./settings.js").Settings} Settings */
 
+const VISIBLE = "input:not([type=hidden]), select";
 /** Settings that a model has a default for, besides those that may be empty. */
 const GUIDED = /** @type {const} */ (["steps", "guidance_scale"]);
 /** @typedef {{steps: string, guidance_scale: string}} Guided */
@@ -332,6 +334,11 @@ export class SettingsForm {
       const reading = this.#readings[field];
       if (reading) notes.set(field, reading);
     }
+    const options = optionProblem(this.settings, this.#model);
+    if (options) {
+      problems.set("guidance_options", options);
+      notes.set("guidance_options", options);
+    }
     const hint = negativeHint(this.#model, this.settings);
     if (hint) notes.set("negative_prompt", hint);
     this.#showSeed();
@@ -388,12 +395,11 @@ export class SettingsForm {
 
   /** @param {Field} field */
   focus(field) {
-    const name = fieldName(field);
-    const slider = this.#form.querySelector(`[type=range][data-slider=${name}]`);
     const control = this.#control(field);
-    // A field without a text box is shown by its slider.
     const isHidden = control instanceof HTMLInputElement && control.type === "hidden";
-    const shown = isHidden && slider instanceof HTMLElement ? slider : control;
+    // Sliders or a box show a hidden field.
+    const beside = isHidden ? control.closest(".field")?.querySelector(VISIBLE) : null;
+    const shown = beside instanceof HTMLElement ? beside : control;
     if (shown instanceof Element) unfold(shown);
     shown.focus();
   }

@@ -41,6 +41,7 @@ import { Watchdog } from "./watchdog.js";
  * @typedef {object} Result
  * @property {Pixels} picture
  * @property {string[]} warnings
+ * @property {import("../engine/protocol.js").Predictions} predictions
  * @property {number} seconds
  * @property {string} device name for people
  */
@@ -364,12 +365,12 @@ export class Session {
     const watch = new Stopwatch();
     const request = requestOf(job.all[job.at]);
     await this.#checkMemory(request);
-    const { picture, warnings } = await this.#client.generate(request, signal, (progress) => {
+    const finished = await this.#client.generate(request, signal, (progress) => {
       this.#beat(progress);
       this.#host.onStep(progress, job, watch);
     });
     this.#watchdog.beat();
-    this.#host.onPicture({ picture, warnings, seconds: watch.seconds, device }, job);
+    this.#host.onPicture({ ...finished, seconds: watch.seconds, device }, job);
   }
 
   /** @param {StepProgress} progress */

@@ -1,6 +1,7 @@
 // @ts-check
 /** German texts. */
 import { gallery } from "./gallery.js";
+import { guidance } from "./guidance.js";
 import { library } from "./library.js";
 import { models } from "./models.js";
 import { page } from "./page.js";
@@ -9,4 +10,4 @@ import { stage } from "./stage.js";
 import { studio } from "./studio.js";
 
 /** @type {typeof import("../en/index.js").en} */
-export const de = { gallery, library, models, page, problems, stage, studio };
+export const de = { gallery, guidance, library, models, page, problems, stage, studio };

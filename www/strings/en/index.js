@@ -1,6 +1,7 @@
 // @ts-check
 /** English texts. */
 import { gallery } from "./gallery.js";
+import { guidance } from "./guidance.js";
 import { library } from "./library.js";
 import { models } from "./models.js";
 import { page } from "./page.js";
@@ -8,4 +9,4 @@ import { problems } from "./problems.js";
 import { stage } from "./stage.js";
 import { studio } from "./studio.js";
 
-export const en = { gallery, library, models, page, problems, stage, studio };
+export const en = { gallery, guidance, library, models, page, problems, stage, studio };
