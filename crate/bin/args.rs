@@ -13,6 +13,7 @@ use darkroom::text::tokenizer::LongPrompt;
 use darkroom::{ModelInfo, Precision, PredictionSetting, Request};
 
 use crate::additions::{EmbeddingArg, LoraArg};
+use crate::batch::VariationArg;
 use crate::guidance::GuidanceArgs;
 use crate::study::StudyArgs;
 
@@ -144,6 +145,33 @@ pub struct Generate {
     /// Source of the noise: torch (torch.randn on a CPU) or philox (on a CUDA GPU)
     #[arg(long, default_value = "torch")]
     pub rng: Rng,
+    /// A second noise to mix into the first one, with its share from 0 to 1: a variation of the
+    /// picture of --seed
+    #[arg(long, value_name = "SEED:STRENGTH", allow_hyphen_values = true)]
+    pub variation: Option<VariationArg>,
+    /// Number to add to the seed for the noise that the sampler adds in its steps, "eta noise seed
+    /// delta" [default: 0, that noise continues the first one]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        hide_default_value = true,
+        allow_negative_numbers = true
+    )]
+    pub ensd: i64,
+    /// Amount of noise that the sampler adds in its steps, 0 to 1 [default: the sampler's own: 0
+    /// for ddim, 0.3 for tcd, 1 for euler-a, dpm2-a, dpm++2s-a and the SDE samplers]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub eta: Option<f64>,
+    /// Number of pictures, with seeds that count up; with --variation its seed counts up instead.
+    /// Their files are numbered: name-1.png, name-2.png
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        allow_negative_numbers = true
+    )]
+    pub batch: usize,
     /// Device to run on
     #[arg(long, value_enum, default_value_t)]
     pub device: DeviceChoice,
@@ -191,6 +219,7 @@ pub struct Generate {
 impl Generate {
     /// Builds the request from the arguments and, where they are silent, the defaults of a model.
     pub fn request(&self, defaults: &ModelInfo) -> Request {
+        let variation = self.variation.unwrap_or_default();
         Request {
             prompt: self.prompt.clone(),
             negative_prompt: self.negative_prompt.clone(),
@@ -216,6 +245,10 @@ impl Generate {
             width: self.width,
             height: self.height,
             rng: self.rng,
+            variation_seed: variation.seed,
+            variation_strength: variation.strength,
+            ensd: self.ensd,
+            eta: self.eta,
             long_prompt: self.long_prompt,
             prompt_syntax: self.prompt_syntax,
             emphasis: self.emphasis,

@@ -5,6 +5,7 @@
 mod ablate;
 mod additions;
 mod args;
+mod batch;
 mod canvas;
 mod generate;
 mod grid;

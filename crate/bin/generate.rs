@@ -15,6 +15,7 @@ use darkroom::{Generation, LoadOptions, Picture, Pipeline, Request, Result, Runt
 
 use crate::additions::{Additions, embeddings, loras};
 use crate::args::{DeviceChoice, Generate};
+use crate::batch::{Files, files};
 use crate::guidance::guidance;
 use crate::output::{Outputs, latents_file, png};
 use crate::progress_bar::ProgressBar;
@@ -29,19 +30,26 @@ struct Seconds {
     decode: f64,
 }
 
+/// A picture that was written.
+struct Made {
+    files: Files,
+    request: Request,
+}
+
 /// A finished run, for the report.
 struct Finished {
     pipeline: Rc<Pipeline>,
-    request: Request,
-    generation: Generation,
-    picture: Picture,
+    /// The pictures, at least one.
+    made: Vec<Made>,
+    /// The last one, with its memory on the device.
+    last: Option<(Generation, Picture)>,
     kernel_tiling: Option<ChosenTiling>,
     seconds: Seconds,
-    /// Warnings of the device, the model and the request, each once.
+    /// Warnings of the device, the model and the requests, each once.
     warnings: Vec<String>,
 }
 
-/// Makes the picture that `args` ask for.
+/// Makes the pictures that `args` ask for.
 ///
 /// # Errors
 /// Those of the engine; [`darkroom::Error::File`] where an output cannot be written.
@@ -49,59 +57,36 @@ pub async fn generate(args: &Generate) -> Result<()> {
     let bar = Rc::new(ProgressBar::default());
     let mut seconds = Seconds::default();
     let begin = Instant::now();
-    let outputs = Outputs::check(&args.out, args.latents_out.as_deref(), args.json)?;
+    let files = files(args)?;
     args.study.make_folders()?;
     let Loaded {
         pipeline,
         kernel_tiling,
-        mut warnings,
+        warnings,
     } = load(args, &bar).await?;
     seconds.load = begin.elapsed().as_secs_f64();
 
     let request = args.request(&pipeline.info()?);
-    let begin = Instant::now();
-    let mut generation = pipeline.start(&request).await?;
-    if args.study.is_recorded() {
-        generation.record();
-    }
-    check_room(&outputs, &generation, &pipeline)?;
-    seconds.encode = begin.elapsed().as_secs_f64();
-    bar.warn(generation.warnings());
-    let shown = generation.warnings().len();
-
-    seconds.sample = sample(&mut generation, &bar).await?;
-    // The latent is worth more than the picture: write it before decoding can fail.
-    if let Some(latents) = &outputs.latents {
-        latents.write(&latents_file(&generation, latents.shown())?)?;
-    }
-    let begin = Instant::now();
-    let picture = generation.finish().await?;
-    seconds.decode = begin.elapsed().as_secs_f64();
-    // Steps and decoding may have added warnings.
-    bar.warn(&generation.warnings()[shown..]);
-    warnings.extend_from_slice(generation.warnings());
-    let out = &outputs.picture;
-    out.write(&png(&picture, out.shown())?)?;
-    args.study.write(&mut generation, &picture, &bar).await?;
-    bar.end();
-    eprintln!(
-        "{}: {}×{}, {:.1} s",
-        printable(out.shown()),
-        picture.width,
-        picture.height,
-        seconds.encode + seconds.sample + seconds.decode
-    );
-    let finished = Finished {
+    let mut run = Finished {
         pipeline,
-        request,
-        generation,
-        picture,
+        made: Vec::new(),
+        last: None,
         kernel_tiling,
         seconds,
         warnings,
     };
+    let count = files.len();
+    for (index, files) in (0..).zip(files) {
+        let title = match count {
+            1 => String::new(),
+            _ => format!("picture {} of {count}, ", index + 1),
+        };
+        run.make(request.numbered(index), files, args, (&bar, &title))
+            .await?;
+    }
+    bar.end();
     if args.json {
-        println!("{}", report(args, &finished)?);
+        println!("{}", report(&run)?);
     }
     Ok(())
 }
@@ -153,15 +138,78 @@ pub async fn load(args: &Generate, bar: &Rc<ProgressBar>) -> Result<Loaded> {
     })
 }
 
-/// Makes all steps, and shows the time that is left. Returns the seconds that they took.
-async fn sample(generation: &mut Generation, bar: &ProgressBar) -> Result<f64> {
+impl Finished {
+    /// Makes the picture of `request` and writes its `files`, and what `args` ask to record.
+    /// `title` begins the text of the progress bar.
+    async fn make(
+        &mut self,
+        request: Request,
+        files: Files,
+        args: &Generate,
+        (bar, title): (&ProgressBar, &str),
+    ) -> Result<()> {
+        let outputs = &files.outputs;
+        self.last = None;
+        let start = Instant::now();
+        let mut generation = self.pipeline.start(&request).await?;
+        if args.study.is_recorded() {
+            generation.record();
+        }
+        check_room(outputs, &generation, &self.pipeline)?;
+        let encoded = Instant::now();
+        self.warn(generation.warnings(), bar);
+
+        sample(&mut generation, bar, title).await?;
+        let sampled = Instant::now();
+        // The latent is worth more than the picture: write it before decoding can fail.
+        if let Some(latents) = &outputs.latents {
+            latents.write(&latents_file(&generation, latents.shown())?)?;
+        }
+        let decoding = Instant::now();
+        let picture = generation.finish().await?;
+        let decoded = decoding.elapsed();
+        // Steps and decoding may have added warnings.
+        self.warn(generation.warnings(), bar);
+        bar.end();
+        let out = &outputs.picture;
+        out.write(&png(&picture, out.shown())?)?;
+        args.study.write(&mut generation, &picture, bar).await?;
+        bar.end();
+        let [encode, sample] = [encoded - start, sampled - encoded];
+        eprintln!(
+            "{}: {}×{}, {:.1} s",
+            printable(out.shown()),
+            picture.width,
+            picture.height,
+            (encode + sample + decoded).as_secs_f64()
+        );
+        self.seconds.encode += encode.as_secs_f64();
+        self.seconds.sample += sample.as_secs_f64();
+        self.seconds.decode += decoded.as_secs_f64();
+        self.made.push(Made { files, request });
+        self.last = Some((generation, picture));
+        Ok(())
+    }
+
+    /// Shows the warnings that no picture before had, and keeps them for the report.
+    fn warn(&mut self, warnings: &[String], bar: &ProgressBar) {
+        let known = |warning: &&String| !self.warnings.contains(warning);
+        let new: Vec<String> = warnings.iter().filter(known).cloned().collect();
+        bar.warn(&new);
+        self.warnings.extend(new);
+    }
+}
+
+/// Makes all steps, and shows the time that is left. `title` begins the text.
+async fn sample(generation: &mut Generation, bar: &ProgressBar, title: &str) -> Result<()> {
     let begin = Instant::now();
     while !generation.is_done() {
         let p = generation.step().await?;
         let left = begin.elapsed().as_secs_f64() / p.call as f64 * (p.calls - p.call) as f64;
-        bar.show(&format!("step {} of {}, {left:.0} s left", p.call, p.calls));
+        let step = format!("{title}step {} of {}, {left:.0} s left", p.call, p.calls);
+        bar.show(&step);
     }
-    Ok(begin.elapsed().as_secs_f64())
+    Ok(())
 }
 
 /// Checks that the disk has room for what the run will write.
@@ -195,21 +243,38 @@ fn loading_text(progress: LoadProgress<'_>) -> String {
 }
 
 /// The result as JSON.
-fn report(args: &Generate, run: &Finished) -> Result<serde_json::Value> {
+fn report(run: &Finished) -> Result<serde_json::Value> {
     let runtime = run.pipeline.runtime();
-    let (width, height) = (run.picture.width, run.picture.height);
+    let Made { files, request } = &run.made[0];
+    let Some((generation, picture)) = &run.last else {
+        return Ok(serde_json::Value::Null);
+    };
+    let (width, height) = (picture.width, picture.height);
+    let pictures = run.made.iter().map(|made| {
+        serde_json::json!({
+            "out": made.files.out,
+            "latents_out": made.files.latents_out,
+            "seed": made.request.seed,
+            "variation_seed": made.request.variation_seed,
+        })
+    });
     Ok(serde_json::json!({
-        "out": args.out,
-        "seed": run.request.seed,
-        "sampler": run.generation.sampler().name(),
-        "schedule": run.generation.schedule().name(),
-        "steps": run.request.steps,
-        "calls": run.generation.calls(),
-        "guidance_scale": run.request.guidance_scale,
-        "guidance": guidance(&run.request, &run.generation),
-        "clip_skip": run.generation.clip_skip(),
-        "prompt_syntax": run.request.prompt_syntax.to_string(),
-        "emphasis": run.request.emphasis.to_string(),
+        "out": files.out,
+        "seed": request.seed,
+        "sampler": generation.sampler().name(),
+        "schedule": generation.schedule().name(),
+        "steps": request.steps,
+        "calls": generation.calls(),
+        "guidance_scale": request.guidance_scale,
+        "guidance": guidance(request, generation),
+        "clip_skip": generation.clip_skip(),
+        "prompt_syntax": request.prompt_syntax.to_string(),
+        "rng": request.rng.to_string(),
+        "variation_seed": request.variation_seed,
+        "variation_strength": request.variation_strength,
+        "ensd": request.ensd,
+        "eta": generation.eta(),
+        "emphasis": request.emphasis.to_string(),
         "prediction_type": run.pipeline.info()?.prediction_type,
         "loras": loras(&run.pipeline),
         "embeddings": embeddings(&run.pipeline),
@@ -224,6 +289,7 @@ fn report(args: &Generate, run: &Finished) -> Result<serde_json::Value> {
             "measured": runtime.memory(),
         },
         "seconds": run.seconds,
+        "pictures": pictures.collect::<Vec<_>>(),
         "warnings": run.warnings,
     }))
 }

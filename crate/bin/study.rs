@@ -20,13 +20,13 @@ use crate::progress_bar::ProgressBar;
 pub struct StudyArgs {
     /// Folder for what the prompts did at each U-Net call: predictions and latents (safetensors),
     /// previews (PNG), and numbers (JSON)
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "batch")]
     pub inspect: Option<PathBuf>,
     /// With --inspect: predict for the empty prompt too, which is one more prediction a call
     #[arg(long, requires = "inspect")]
     pub inspect_empty: bool,
     /// Folder for maps of where each token of both prompts acted (PNG, safetensors, JSON)
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "batch")]
     pub token_maps: Option<PathBuf>,
     /// Leave the negative prompt's terms out one at a time, with this many seeds from --seed on,
     /// and rank them by what changes; --out is a folder
@@ -36,7 +36,7 @@ pub struct StudyArgs {
         num_args = 0..=1,
         default_missing_value = "1",
         value_parser = clap::value_parser!(u64).range(1..=1000),
-        conflicts_with_all = ["inspect", "token_maps", "grid", "latents_out"]
+        conflicts_with_all = ["inspect", "token_maps", "grid", "latents_out", "batch"]
     )]
     pub ablate: Option<u64>,
     /// Pictures side by side in one PNG: the settings that vary with their values, such as
@@ -44,7 +44,7 @@ pub struct StudyArgs {
     #[arg(
         long,
         value_name = "X=SETTING:A|B,Y=…",
-        conflicts_with_all = ["inspect", "token_maps", "latents_out"]
+        conflicts_with_all = ["inspect", "token_maps", "latents_out", "batch"]
     )]
     pub grid: Option<GridArg>,
 }

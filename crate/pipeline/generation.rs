@@ -18,6 +18,7 @@ use crate::sampling::guidance::{Guiding, Options};
 use crate::sampling::update::Step;
 use crate::sampling::{
     Noise, OwnSampler, Sampler, SamplerKind, SamplerName, ScheduleKind, ineffective,
+    ineffective_noise,
 };
 
 /// Largest width and height in pixels. A mistyped size would otherwise exhaust the memory.
@@ -74,6 +75,8 @@ impl Generation {
         dtype: DType,
         request: &Request,
     ) -> Result<Self> {
+        let seeds = request.seeds();
+        seeds.check()?;
         let [height, width] = latent_size(&pipeline, request)?;
         let scheduler = &request.scheduler(&pipeline.config().scheduler);
         let own = OwnSampler::of(scheduler).kind;
@@ -81,10 +84,11 @@ impl Generation {
             Some(name) => (name.kind, name.schedule(request.schedule, scheduler)),
             None => (own, request.schedule.unwrap_or_default()),
         };
-        let sampler = Sampler::new(kind, schedule, scheduler, request.steps)?;
+        let sampler = Sampler::with_eta(kind, schedule, scheduler, request.steps, request.eta)?;
         let mut warnings = ineffective(kind, schedule, scheduler);
         // The model's warnings have those of its own sampler.
         warnings.retain(|warning| !pipeline.warnings().contains(warning));
+        warnings.extend(ineffective_noise(kind, request.eta, request.ensd));
         let prompts = read_prompts(&pipeline, request, &mut warnings)?;
         let guiding = Guiding::new(
             request.guidance(),
@@ -99,11 +103,10 @@ impl Generation {
         let (embeddings, prompts) =
             Prompts::encode(&pipeline, request, dtype, prompts, run).await?;
 
-        let mut noise = Noise::new(request.rng, request.seed);
         let channels = pipeline.config().unet.in_channels;
         let sigma = sampler.init_noise_sigma();
-        let latent = noise
-            .normal(channels * height * width)
+        let (unscaled, noise) = seeds.draw([channels, height, width]);
+        let latent = unscaled
             .into_iter()
             .map(|x| (x as f64 * sigma) as f32)
             .collect();
@@ -278,6 +281,12 @@ impl Generation {
     pub fn clip_skip(&self) -> usize {
         let own = self.pipeline.config().text.own_clip_skip();
         self.request.clip_skip.unwrap_or(own)
+    }
+
+    /// Amount of fresh noise in the sampler's steps; `None` where the sampler does not read it.
+    pub fn eta(&self) -> Option<f64> {
+        let own = self.kind.own_eta();
+        own.map(|own| self.request.eta.unwrap_or(own))
     }
 
     /// The kind of guidance with its options.

@@ -74,6 +74,9 @@ pub struct SamplerInfo {
     pub noisy: bool,
     /// True if schedule types have an effect.
     pub schedules: bool,
+    /// Amount of fresh noise that a request may change; `null` where it may not.
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "number | null"))]
+    pub eta: Option<f64>,
 }
 
 impl SamplerInfo {
@@ -85,6 +88,7 @@ impl SamplerInfo {
             calls_per_step: kind.calls_per_step(),
             noisy: kind.is_noisy(),
             schedules: kind.has_schedules(),
+            eta: kind.own_eta(),
         };
         SamplerKind::ALL.map(info).to_vec()
     }

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::sampling::guidance::{
     GuidanceKind, GuidanceSchedule, GuidanceSettings, NegativeOutside, Window,
 };
-use crate::sampling::{Rng, SamplerName, ScheduleKind};
+use crate::sampling::{Rng, SamplerName, ScheduleKind, Seeds};
 use crate::text::prompt::PromptSyntax;
 use crate::text::prompt::emphasis::Emphasis;
 use crate::text::tokenizer::LongPrompt;
@@ -101,6 +101,17 @@ pub struct Request {
     #[serde(deserialize_with = "rng")]
     #[cfg_attr(target_arch = "wasm32", tsify(type = "\"torch\" | \"philox\""))]
     pub rng: Rng,
+    /// Seed of a second noise that is mixed into the first one, as `seed`.
+    #[serde(deserialize_with = "seed")]
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "string | number"))]
+    pub variation_seed: u64,
+    /// Share of the second noise, 0 (none) to 1 (nothing else).
+    pub variation_strength: f64,
+    /// "Eta noise seed delta" of A1111's web UI: the sampler draws the noise of its steps from
+    /// `seed` + `ensd`. With 0 it continues the stream of the first noise.
+    pub ensd: i64,
+    /// Amount of fresh noise in the sampler's steps, 0 to 1; `None`: the sampler's own.
+    pub eta: Option<f64>,
     /// Treatment of prompts of more than 75 tokens.
     #[serde(deserialize_with = "long_prompt")]
     #[cfg_attr(target_arch = "wasm32", tsify(type = "\"chunk\" | \"truncate\""))]
@@ -153,6 +164,10 @@ impl Default for Request {
             width: None,
             height: None,
             rng: Rng::Torch,
+            variation_seed: 0,
+            variation_strength: 0.0,
+            ensd: 0,
+            eta: None,
             long_prompt: LongPrompt::Chunk,
             prompt_syntax: PromptSyntax::Plain,
             emphasis: Emphasis::Original,
@@ -269,6 +284,31 @@ fn guidance_kind<'de, D: Deserializer<'de>>(
 }
 
 impl Request {
+    /// The seeds of the picture.
+    pub fn seeds(&self) -> Seeds {
+        Seeds {
+            rng: self.rng,
+            seed: self.seed,
+            variation_seed: self.variation_seed,
+            variation_strength: self.variation_strength,
+            ensd: self.ensd,
+        }
+    }
+
+    /// The request for the picture numbered `index`, from 0, of a batch: see [`Seeds::numbered`].
+    pub fn numbered(&self, index: u64) -> Self {
+        let Seeds {
+            seed,
+            variation_seed,
+            ..
+        } = self.seeds().numbered(index);
+        Request {
+            seed,
+            variation_seed,
+            ..self.clone()
+        }
+    }
+
     /// The request's settings of the guidance.
     pub(super) fn guidance(&self) -> GuidanceSettings {
         GuidanceSettings {

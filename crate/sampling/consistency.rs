@@ -1,5 +1,5 @@
 //! Samplers of distilled models, for few steps: LCM (Luo et al., arXiv 2310.04378) and TCD (Zheng
-//! et al., arXiv 2402.19159, with gamma 0.3), as in diffusers 0.42's `scheduling_lcm.py` and
+//! et al., arXiv 2402.19159, with its gamma as eta), as in diffusers 0.42's `scheduling_lcm.py` and
 //! `scheduling_tcd.py`.
 
 use super::noise_level::NoiseLevel;
@@ -16,16 +16,13 @@ pub(super) struct Consistency {
     trained: Trained,
     clip: Option<f64>,
     timestep_scaling: f64,
-    /// True for TCD.
-    trajectory: bool,
+    /// TCD's share of noise in each step; `None` for LCM.
+    eta: Option<f64>,
 }
-
-/// TCD's share of noise in each step.
-const GAMMA: f64 = 0.3;
 
 impl Consistency {
     pub fn new(
-        trajectory: bool,
+        eta: Option<f64>,
         config: &SchedulerConfig,
         steps: usize,
     ) -> Result<(Self, Schedule)> {
@@ -50,17 +47,17 @@ impl Consistency {
             .map(|i| most - (i as f64 * spread) as usize)
             .map(|k| (k * stride - 1) as f64);
         let schedule = Schedule::in_timesteps(config, &trained, steps, timesteps.collect())?;
-        let name = if trajectory { "tcd" } else { "lcm" };
+        let name = if eta.is_some() { "tcd" } else { "lcm" };
         check_signal(name, config, &schedule)?;
         let sampler = Consistency {
             prediction_type: config.prediction_type,
             trained,
-            clip: match trajectory {
-                true => None,
-                false => limit(config).or(clip(config, false)),
+            clip: match eta {
+                Some(_) => None,
+                None => limit(config).or(clip(config, false)),
             },
             timestep_scaling: config.timestep_scaling,
-            trajectory,
+            eta,
         };
         Ok((sampler, schedule))
     }
@@ -83,10 +80,10 @@ impl Consistency {
     }
 
     /// To a timestep below the next one, then up to that with noise.
-    fn trajectory(&self, now: NoiseLevel, next: Option<f64>) -> Sum {
+    fn trajectory(&self, now: NoiseLevel, next: Option<f64>, eta: f64) -> Sum {
         let t = next.unwrap_or(0.0);
         // diffusers computes it in f32.
-        let below = ((1.0 - GAMMA) as f32 * t as f32).floor();
+        let below = ((1.0 - eta) as f32 * t as f32).floor();
         let below = self.level(below.into());
         let noise = now.noise(self.prediction_type);
         let latent = below.alpha * Denoised + below.sigma * noise;
@@ -105,9 +102,9 @@ impl Solver for Consistency {
         let t = schedule.timesteps[call];
         let next = schedule.timesteps.get(call + 1).copied();
         let now = self.level(t);
-        let latent = match self.trajectory {
-            true => self.trajectory(now, next),
-            false => self.consistency(t, next),
+        let latent = match self.eta {
+            Some(eta) => self.trajectory(now, next, eta),
+            None => self.consistency(t, next),
         };
         Update {
             limit: self.clip,

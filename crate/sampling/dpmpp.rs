@@ -18,8 +18,8 @@ pub(super) struct DpmSolver {
     lower_order_final: bool,
     euler_at_final: bool,
     limit: Option<f64>,
-    /// True for the stochastic equation, which adds noise in each step.
-    sde: bool,
+    /// Amount of fresh noise: 0 for the ordinary equation, above it for the stochastic one.
+    eta: f64,
 }
 
 impl DpmSolver {
@@ -34,22 +34,22 @@ impl DpmSolver {
             lower_order_final: config.lower_order_final.unwrap_or(true),
             euler_at_final: config.euler_at_final.unwrap_or(false),
             limit: limit(config),
-            sde: false,
+            eta: 0.0,
         })
     }
 
     /// The solver "2M SDE".
-    pub fn sde(config: &SchedulerConfig) -> Result<Self> {
+    pub fn sde(config: &SchedulerConfig, eta: f64) -> Result<Self> {
         let solver = DpmSolver::new(config)?;
         Ok(DpmSolver {
             order: solver.order.min(2),
-            sde: true,
+            eta,
             ..solver
         })
     }
 
     /// The solver "3M SDE", which has no settings.
-    pub fn sde_of_third_order(config: &SchedulerConfig) -> Self {
+    pub fn sde_of_third_order(config: &SchedulerConfig, eta: f64) -> Self {
         DpmSolver {
             prediction_type: config.prediction_type,
             order: 3,
@@ -57,7 +57,7 @@ impl DpmSolver {
             lower_order_final: false,
             euler_at_final: false,
             limit: None,
-            sde: true,
+            eta,
         }
     }
 
@@ -84,8 +84,8 @@ impl Solver for DpmSolver {
         let level = |i: usize| NoiseLevel::from_sigma(schedule.sigmas[i]);
         let (now, next) = (level(call), level(call + 1));
         let step = next.lambda() - now.lambda();
-        // The stochastic equation goes down twice as far, and noise takes it up again.
-        let h = if self.sde { 2.0 * step } else { step };
+        // The stochastic equation goes down farther, and noise takes it up again.
+        let h = (1.0 + self.eta) * step;
         let decay = (-h).exp_m1();
         // Denoised latents, newest first. Each keeps its entry of the history until `order` newer
         // ones are there.
@@ -110,8 +110,12 @@ impl Solver for DpmSolver {
                 }
             }
         };
-        let (left, noise) = match self.sde {
-            true => ((-step).exp(), next.sigma * (-decay).max(0.0).sqrt()),
+        // The last step may be infinite.
+        let (left, noise) = match self.eta > 0.0 {
+            true => {
+                let fresh = -(-2.0 * self.eta * step).exp_m1();
+                ((-self.eta * step).exp(), next.sigma * fresh.max(0.0).sqrt())
+            }
             false => (1.0, 0.0),
         };
         let mut latent =

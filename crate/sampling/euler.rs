@@ -11,16 +11,16 @@ use crate::config::PredictionType;
 
 pub(super) struct Euler {
     pub prediction_type: PredictionType,
-    /// True if each step goes to a lower sigma than its target, and adds fresh noise.
-    pub ancestral: bool,
+    /// Amount of fresh noise: above 0 each step goes to a lower sigma than its target.
+    pub eta: f64,
 }
 
 impl Solver for Euler {
     fn step(&mut self, schedule: &Schedule, call: usize) -> Update {
         let (sigma, next) = (schedule.sigmas[call], schedule.sigmas[call + 1]);
         // Down to `down` on the straight line to the denoised latent, then up to `next` with noise.
-        let (down, up) = match self.ancestral {
-            true => ancestral(sigma, next),
+        let (down, up) = match self.eta > 0.0 {
+            true => ancestral(sigma, next, self.eta),
             false => (next, 0.0),
         };
         let left = down / sigma;

@@ -21,7 +21,7 @@ pub enum SamplerKind {
     Dpm2A,
     /// Linear multistep method of order 4.
     Lms,
-    /// DDIM without added noise.
+    /// DDIM, by itself without added noise.
     Ddim,
     /// DDPM: the reverse of the training's Markov chain.
     Ddpm,
@@ -183,6 +183,18 @@ impl SamplerKind {
     /// True if steps add fresh noise: another number of steps gives another picture.
     pub fn is_noisy(self) -> bool {
         self.facts().noisy
+    }
+
+    /// The amount of fresh noise in its steps, from 0 to 1, where a request can change it: "eta" of
+    /// A1111's web UI and of diffusers. `None`: the sampler does not read it.
+    pub fn own_eta(self) -> Option<f64> {
+        use SamplerKind::{Ddim, Dpm2A, Dpmpp2mSde, Dpmpp2sA, Dpmpp3mSde, DpmppSde, EulerA, Tcd};
+        match self {
+            Ddim => Some(0.0),
+            Tcd => Some(0.3),
+            EulerA | Dpm2A | Dpmpp2sA | DpmppSde | Dpmpp2mSde | Dpmpp3mSde => Some(1.0),
+            _ => None,
+        }
     }
 
     /// True if schedule types have an effect. Samplers that count in training timesteps have their

@@ -127,3 +127,24 @@ pub fn ineffective(
     });
     of_schedule.into_iter().chain(of_keys).collect()
 }
+
+/// Warnings about noise settings that have no effect with `kind`.
+pub fn ineffective_noise(kind: SamplerKind, eta: Option<f64>, ensd: i64) -> Vec<String> {
+    let own = kind.own_eta();
+    let unread = eta.filter(|_| own.is_none()).map(|eta| {
+        let reason = match kind.is_noisy() {
+            true => "has a fixed amount of noise",
+            false => "adds no noise",
+        };
+        format!("eta {eta} has no effect: {kind} {reason}")
+    });
+    let noisy = match own {
+        Some(own) => eta.unwrap_or(own) > 0.0,
+        None => kind.is_noisy(),
+    };
+    let unused = (ensd != 0 && !noisy).then(|| {
+        let eta = if own.is_some() { " with eta 0" } else { "" };
+        format!("ensd {ensd} has no effect: {kind} adds no noise{eta}")
+    });
+    unread.into_iter().chain(unused).collect()
+}

@@ -47,16 +47,36 @@ impl Sampler {
         config: &SchedulerConfig,
         steps: usize,
     ) -> Result<Self> {
+        Sampler::with_eta(kind, schedule, config, steps, None)
+    }
+
+    /// Creates a sampler as [`Sampler::new`], with `eta` times its fresh noise; `None`: the
+    /// sampler's own. Samplers without an [`own_eta`](SamplerKind::own_eta) do not read it.
+    ///
+    /// # Errors
+    /// Same as [`Sampler::new`]; [`Error::Request`] for an eta outside 0 to 1.
+    pub fn with_eta(
+        kind: SamplerKind,
+        schedule: ScheduleKind,
+        config: &SchedulerConfig,
+        steps: usize,
+        eta: Option<f64>,
+    ) -> Result<Self> {
+        if let Some(eta) = eta.filter(|eta| !(0.0..=1.0).contains(eta)) {
+            return Err(Error::request("eta", eta, "0 to 1"));
+        }
+        let eta = kind.own_eta().map(|own| eta.unwrap_or(own));
         let most = config.num_train_timesteps;
         if steps == 0 || steps > most {
             return Err(Error::request("steps", steps, format!("1 to {most}")));
         }
         let (solver, schedule) = match kind.table() {
-            Table::Timesteps => in_timesteps(kind, config, steps)?,
+            Table::Timesteps => in_timesteps(kind, config, steps, eta)?,
             _ => in_sigma(
                 kind,
                 Schedule::in_sigma(kind, schedule, config, steps)?,
                 config,
+                eta.unwrap_or(0.0),
             )?,
         };
         Ok(Sampler {
@@ -135,13 +155,14 @@ fn in_timesteps(
     kind: SamplerKind,
     config: &SchedulerConfig,
     steps: usize,
+    eta: Option<f64>,
 ) -> Result<(Box<dyn Solver>, Schedule)> {
     Ok(match kind {
         SamplerKind::Pndm => boxed(Pndm::new(config, steps)?),
         SamplerKind::Ddpm => boxed(Ddpm::new(config, steps)?),
-        SamplerKind::Lcm => boxed(Consistency::new(false, config, steps)?),
-        SamplerKind::Tcd => boxed(Consistency::new(true, config, steps)?),
-        _ => boxed(Ddim::new(config, steps)?),
+        SamplerKind::Lcm => boxed(Consistency::new(None, config, steps)?),
+        SamplerKind::Tcd => boxed(Consistency::new(eta, config, steps)?),
+        _ => boxed(Ddim::new(config, steps, eta.unwrap_or(0.0))?),
     })
 }
 
@@ -150,6 +171,7 @@ fn in_sigma(
     kind: SamplerKind,
     schedule: Schedule,
     config: &SchedulerConfig,
+    eta: f64,
 ) -> Result<(Box<dyn Solver>, Schedule)> {
     let prediction_type = config.prediction_type;
     let two_calls = |method| {
@@ -162,6 +184,7 @@ fn in_sigma(
             method,
             prediction_type,
             limit,
+            eta,
             &trained,
             &schedule,
         ))
@@ -174,14 +197,14 @@ fn in_sigma(
         SamplerKind::DpmppSde => return Ok(two_calls(Method::Sde)),
         SamplerKind::Lms => Box::new(Lms { prediction_type }),
         SamplerKind::Dpmpp2m => Box::new(DpmSolver::new(config)?),
-        SamplerKind::Dpmpp2mSde => Box::new(DpmSolver::sde(config)?),
-        SamplerKind::Dpmpp3mSde => Box::new(DpmSolver::sde_of_third_order(config)),
+        SamplerKind::Dpmpp2mSde => Box::new(DpmSolver::sde(config, eta)?),
+        SamplerKind::Dpmpp3mSde => Box::new(DpmSolver::sde_of_third_order(config, eta)),
         SamplerKind::Dpmpp2s => Box::new(Singlestep::new(config, &schedule)?),
         SamplerKind::Deis => Box::new(Deis::new(config)?),
         SamplerKind::UniPc => Box::new(UniPc::new(config)?),
         _ => Box::new(Euler {
             prediction_type,
-            ancestral: kind == SamplerKind::EulerA,
+            eta,
         }),
     };
     Ok((solver, schedule))

@@ -47,9 +47,9 @@ pub(super) fn denoised_at(sigma: f64, prediction_type: PredictionType) -> Sum {
 }
 
 /// The sigma that an ancestral step from `sigma` goes down to, and the noise that takes it up to
-/// `next` again.
-pub(super) fn ancestral(sigma: f64, next: f64) -> (f64, f64) {
-    let up = next * (1.0 - (next / sigma).powi(2)).max(0.0).sqrt();
+/// `next` again: `eta` times the noise that the training's process would add.
+pub(super) fn ancestral(sigma: f64, next: f64, eta: f64) -> (f64, f64) {
+    let up = eta * (next * (1.0 - (next / sigma).powi(2)).max(0.0).sqrt());
     ((next * next - up * up).sqrt(), up)
 }
 

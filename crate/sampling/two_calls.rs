@@ -43,6 +43,8 @@ pub(super) struct TwoCalls {
     method: Method,
     prediction_type: PredictionType,
     limit: Option<f64>,
+    /// Amount of fresh noise in ancestral steps and in those of the SDE.
+    eta: f64,
     steps: Vec<Levels>,
 }
 
@@ -58,6 +60,7 @@ impl TwoCalls {
         method: Method,
         prediction_type: PredictionType,
         limit: Option<f64>,
+        eta: f64,
         trained: &[f64],
         schedule: &Schedule,
     ) -> (Self, Schedule) {
@@ -72,7 +75,7 @@ impl TwoCalls {
                 (timestep, middle) = match method {
                     Method::Heun => (schedule.timesteps[i + 1], to),
                     Method::Midpoint | Method::Sde => midpoint(trained, from, to),
-                    _ => midpoint(trained, from, ancestral(from, to).0),
+                    _ => midpoint(trained, from, ancestral(from, to, eta).0),
                 };
                 timesteps.push(timestep);
                 sigmas.push(middle);
@@ -89,6 +92,7 @@ impl TwoCalls {
             method,
             prediction_type,
             limit,
+            eta,
             steps,
         };
         (sampler, schedule)
@@ -100,7 +104,7 @@ impl TwoCalls {
             return Denoised.into();
         }
         let (down, up) = match self.method {
-            Method::Sde => ancestral(from, middle),
+            Method::Sde => ancestral(from, middle, self.eta),
             _ => (middle, 0.0),
         };
         let left = down / from;
@@ -118,11 +122,11 @@ impl TwoCalls {
             }
             Method::Midpoint => origin + (to - from) * slope,
             Method::MidpointAncestral => {
-                let (down, up) = ancestral(from, to);
+                let (down, up) = ancestral(from, to, self.eta);
                 origin + (down - from) * slope + up * Noise
             }
             Method::SinglestepAncestral | Method::Sde => {
-                let (down, up) = ancestral(from, to);
+                let (down, up) = ancestral(from, to, self.eta);
                 let left = down / from;
                 left * origin + (1.0 - left) * Denoised + up * Noise
             }

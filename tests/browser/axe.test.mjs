@@ -68,6 +68,8 @@ describe("axe finds nothing", () => {
       const studio = await visit({ colorScheme });
       await studio.engine();
       await check(studio, "first visit");
+      await studio.unfold(studio.page.locator("[name=ensd]"));
+      await check(studio, "noise settings");
       await studio.fill({ steps: "40" });
       await studio.button("generate").click();
       await studio.page.waitForSelector(".picture[data-state=preview]");

@@ -126,7 +126,7 @@ describe("the layout", () => {
     };
     const before = await size();
     const fold = studio.page.locator("[data-part=fold]");
-    const summary = fold.locator("summary");
+    const summary = fold.locator("> summary");
     await summary.click();
     assert.deepEqual(await size(), before);
     await summary.click();
@@ -143,12 +143,16 @@ describe("the layout", () => {
     const fold = studio.page.locator("[data-part=fold]");
     const open = () => fold.evaluate((it) => /** @type {HTMLDetailsElement} */ (it).open);
     assert.equal(await open(), false, "where there is no room for them");
-    await fold.locator("summary").click();
+    await fold.locator("> summary").click();
     assert.equal(await open(), true);
+    const field = studio.page.locator("[name=ensd]");
+    assert.equal(await field.isVisible(), false, "a fold within them");
+    await fold.locator("[data-fold=noise] > summary").click();
     await studio.page.reload();
     await studio.engine();
     assert.equal(await open(), true);
-    await fold.locator("summary").click();
+    await field.waitFor({ state: "visible" });
+    await fold.locator("> summary").click();
     await studio.page.reload();
     await studio.engine();
     assert.equal(await open(), false);

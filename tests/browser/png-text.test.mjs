@@ -93,6 +93,19 @@ Version: v1.9.4`;
   assert.equal(type.settings.sampler, "euler");
   assert.equal(type.settings.schedule, undefined);
   assert.match(type.notes[0], /no schedule type “Polyexponential”/);
+  const eta = "x\nSteps: 1, Sampler: DDIM, RNG: NV, Eta DDIM: 0.5, Variation seed: 3, ";
+  const { settings, notes } = fromInfotext(`${eta}Variation seed strength: 0.1, ENSD: 31337`);
+  const { prompt: _prompt, negative_prompt: _negative, ...rest } = settings;
+  assert.deepEqual(rest, {
+    steps: "1",
+    sampler: "ddim",
+    rng: "philox",
+    eta: "0.5",
+    variation_seed: "3",
+    variation_strength: "0.1",
+    ensd: "31337",
+  });
+  assert.deepEqual(notes, []);
   for (const none of ["", "a man", "{}", "Negative prompt: x", "Steps: many"])
     assert.equal(fromInfotext(none), null, none);
 });

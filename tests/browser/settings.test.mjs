@@ -74,6 +74,7 @@ test("advanced settings have the engine's names and types in the request", () =>
     negative_end: "0.4",
     guidance_options: "phi=0.7, rescale = 0.5",
     variation_seed: "18446744073709551615",
+    variation_strength: "0.5",
     rng: "philox",
   });
   assert.deepEqual(requestOf(settings), {
@@ -84,6 +85,7 @@ test("advanced settings have the engine's names and types in the request", () =>
     negative_window: [0, 0.4],
     guidance_options: { phi: 0.7, rescale: 0.5 },
     variation_seed: "18446744073709551615",
+    variation_strength: 0.5,
     rng: "philox",
   });
   assert.deepEqual(fromFragment(toFragment(settings, ADVANCED_DEFAULTS)).rng, "philox");
@@ -133,6 +135,13 @@ test("progress counts calls, and names the step they belong to", () => {
   assert.deepEqual(of(3, 3), [0, 1, 2, 3]);
   assert.deepEqual(of(3, 5), [0, 0, 1, 1, 2, 3], "two calls in a step, one in the last");
   assert.deepEqual(of(3, 4), [0, 0, 1, 2, 3], "two calls in the first step");
+});
+
+test("a variation seed is sent with a strength, as 0 where it is left open", () => {
+  const request = (/** @type {object} */ some) => requestOf(complete({ ...SETTINGS, ...some }));
+  assert.deepEqual(request({ variation_seed: "9" }), requestOf(SETTINGS));
+  const open = request({ variation_strength: "0.1" });
+  assert.deepEqual([open.variation_seed, open.variation_strength], ["0", 0.1]);
 });
 
 test("values of advanced settings that are out of range are named", () => {

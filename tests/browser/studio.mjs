@@ -52,7 +52,7 @@ export class Studio {
       const field = this.page.locator(`[name="${name.replaceAll("_", "-")}"]`).first();
       await this.unfold(field);
       if (name === "device") await this.page.locator(`.choice label:has([value=${value}])`).click();
-      else if (name === "sampler") await field.selectOption(value);
+      else if (name === "sampler" || name === "rng") await field.selectOption(value);
       else await field.fill(value);
     }
   }

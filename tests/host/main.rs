@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod bad_network;
+mod batch;
 mod catalogue;
 mod command;
 mod cpu_ops;
@@ -24,6 +25,7 @@ mod precision;
 mod prompts;
 mod samplers;
 mod schedules;
+mod seeds;
 mod shaders;
 mod single_file;
 mod study;

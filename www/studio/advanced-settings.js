@@ -252,6 +252,7 @@ export function isValid(field, value) {
  */
 export function advancedRequest(settings) {
   const set = { ...ADVANCED_DEFAULTS, ...settings };
+  set.variation_seed = effectiveVariation(set);
   const { negative_start, negative_end, guidance_start, guidance_end, guidance_options } = set;
   /** @type {Record<string, unknown>} */
   const request = {};
@@ -268,6 +269,13 @@ export function advancedRequest(settings) {
   if (guidance_options) request.guidance_options = optionsOf(guidance_options);
   return request;
 }
+
+/**
+ * The variation seed that has an effect: none without a strength, and 0 where it is left open.
+ * @param {Partial<AdvancedSettings>} settings
+ */
+export const effectiveVariation = ({ variation_seed = "", variation_strength = "0" }) =>
+  Number(variation_strength) > 0 ? variation_seed || "0" : "";
 
 /** Settings that are not a request's field of the same name. @type {Set<AdvancedField>} */
 const OWN = new Set([

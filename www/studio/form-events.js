@@ -1,7 +1,7 @@
 // @ts-check
 /** Answers of the form's fields and buttons. */
 import { useRemedy } from "./remedies.js";
-import { fieldOf } from "./settings.js";
+import { fieldOf, randomSeed } from "./settings.js";
 
 /**
  * @typedef {object} Host
@@ -50,6 +50,10 @@ function press({ act, fill, remedy }, host) {
   if (act === "compare" || act === "wall") host.make({ [act]: true });
   if (act === "new-seed") {
     form.newSeed();
+    host.changed();
+  }
+  if (act === "new-variation-seed") {
+    form.fill({ variation_seed: randomSeed() });
     host.changed();
   }
   if (act === "models") host.openModels();

@@ -16,6 +16,7 @@ export class FormTools {
   #refill;
   #undo;
   #moving = false;
+  /** One picture follows the other. */ #forever = false;
 
   /**
    * @param {ShadowRoot} root
@@ -45,6 +46,15 @@ export class FormTools {
   /** Seeds of several pictures are random ones; else each is the last one plus 1. */
   get random() {
     return partOf(this.#root, "seeds", HTMLSelectElement).value === "random";
+  }
+
+  /** Shows the state of "Forever". @param {import("./forever.js").Forever} forever */
+  showForever({ on, text }) {
+    this.#forever = on;
+    this.#button("forever").ariaPressed = String(on);
+    const note = partOf(this.#root, "forever");
+    if (note.textContent !== text) note.textContent = text;
+    this.render();
   }
 
   /** Remembers a change of the form. @param {Settings} settings @param {Field} [field] typed in */
@@ -80,7 +90,7 @@ export class FormTools {
   render() {
     this.#button("undo").disabled = !this.#undo.canUndo;
     this.#button("redo").disabled = !this.#undo.canRedo;
-    partOf(this.#root, "seeds", HTMLSelectElement).disabled = this.count === 1;
+    partOf(this.#root, "seeds", HTMLSelectElement).disabled = this.count === 1 && !this.#forever;
     const notify = this.#button("notify");
     notify.hidden = !this.#notifier?.possible;
     notify.ariaPressed = String(this.#notifier?.on ?? false);

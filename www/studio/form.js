@@ -269,6 +269,16 @@ export class SettingsForm {
     this.fill({ seed: randomSeed() });
   }
 
+  /** Shows the seed of a picture of a series, unless the seed is locked. @param {string} seed */
+  followSeed(seed) {
+    if (!this.#lock.checked) this.fill({ seed });
+  }
+
+  lockSeed() {
+    this.#lock.checked = true;
+    this.review();
+  }
+
   /**
    * Prepares the seed for a picture. One that is not locked serves once.
    * @param {Set<string>} taken seeds of pictures that wait
@@ -402,6 +412,12 @@ export class SettingsForm {
     const shown = beside instanceof HTMLElement ? beside : control;
     if (shown instanceof Element) unfold(shown);
     shown.focus();
+  }
+
+  /** Opens the folds around a field. @param {Field} field */
+  unfold(field) {
+    const control = this.#control(field);
+    if (control instanceof Element) unfold(control);
   }
 
   /** @param {Field} field @returns {{value: string, focus(): void}} */

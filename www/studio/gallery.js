@@ -37,6 +37,7 @@ export class Gallery {
    * @param {object} options
    * @param {(frame: Frame) => void} options.onShow shows a picture on the stand
    * @param {(frame: Frame) => void} options.onChoose shows it, and restores its settings
+   * @param {(frame: Frame) => void} options.onVary prepares a variation of it
    */
   constructor(root, pictures, options) {
     this.#root = root;
@@ -177,7 +178,7 @@ export class Gallery {
   #showTools(all) {
     const t = strings().gallery;
     const current = this.#pictures.get(this.#current);
-    for (const act of ["star", "download", "copy", "delete"])
+    for (const act of ["star", "download", "copy", "vary", "delete"])
       this.#button(`gallery-${act}`).ariaDisabled = current ? null : "true";
     const starred = all.filter(({ record }) => record.starred).length;
     this.#button("gallery-star").ariaPressed = String(current?.record.starred ?? false);
@@ -207,6 +208,11 @@ export class Gallery {
       } else if (act === "gallery-copy" && current) {
         await copyImage(this.#pictures, current);
         this.#say(t.copied);
+      } else if (act === "gallery-vary" && current) {
+        const frame = await this.#frame(current.record.id);
+        if (!frame) return;
+        this.#options.onVary(frame);
+        this.#say(strings().noise.varied(frame.settings.seed));
       } else if (act === "gallery-delete" && current) await this.#remove([current]);
       else if (act === "gallery-undo") await this.#undo();
       else if (act === "gallery-filter") {

@@ -4,7 +4,7 @@
  * a PNG under "parameters".
  */
 import { ON_DISK, withoutQuery, withoutSlashes } from "./address.js";
-import { ADVANCED_ROWS, isValid } from "./advanced-settings.js";
+import { ADVANCED_ROWS, effectiveVariation, isValid } from "./advanced-settings.js";
 import { pairOf, readSampler, samplerName, scheduleName } from "./sampler-names.js";
 
 /** @typedef {import("./advanced-settings.js").AdvancedSettings} AdvancedSettings */
@@ -45,7 +45,7 @@ export function infotext({
     Size: `${width}x${height}`,
     Model: quoted(name),
     RNG: advanced.rng === "philox" ? "NV" : "CPU",
-    ...advancedPairs(advanced),
+    ...advancedPairs(advanced, sampler),
     Version: "Darkroom",
   };
   const pairs = Object.entries(values).map(([key, value]) => `${key}: ${value}`);
@@ -53,15 +53,21 @@ export function infotext({
   return lines.join("\n");
 }
 
+/** A1111's key for the eta of this sampler. */
+const ETA_DDIM = "Eta DDIM";
+
 /**
  * The advanced settings that are not neutral, by their keys.
  * @param {Partial<AdvancedSettings>} settings
+ * @param {string} sampler
  */
-function advancedPairs(settings) {
+function advancedPairs(settings, sampler) {
+  const set = { ...settings, variation_seed: effectiveVariation(settings) };
   /** @type {Record<string, string>} */
   const pairs = {};
-  for (const [field, { infotext: key, neutral }] of ADVANCED_ROWS) {
-    const value = settings[field] ?? neutral;
+  for (const [field, { infotext, neutral }] of ADVANCED_ROWS) {
+    const value = set[field] ?? neutral;
+    const key = field === "eta" && sampler === "ddim" ? ETA_DDIM : infotext;
     // A schedule type belongs to the sampler.
     if (key && value !== neutral && field !== "schedule") pairs[key] = quoted(value);
   }
@@ -80,6 +86,8 @@ function advancedSettings(values) {
     const value = key && field !== "schedule" ? values.get(key) : undefined;
     if (value !== undefined && isValid(field, value)) settings[field] = value;
   }
+  const eta = values.get("Sampler") === "DDIM" ? values.get(ETA_DDIM) : undefined;
+  if (eta !== undefined && isValid("eta", eta)) settings.eta = eta;
   return settings;
 }
 

@@ -92,6 +92,7 @@ export class RunQueue {
    * Adds runs.
    * @param {Settings[]} runs
    * @param {Kind} kind
+   * @returns {string[]} their ids
    */
   add(runs, kind) {
     const start = Math.max(0, ...this.#records.map(({ order }) => order)) + 1;
@@ -109,6 +110,7 @@ export class RunQueue {
     void this.#store.put(records).then(() => this.#host.announce());
     this.#host.onChange();
     void this.pump();
+    return records.map(({ id }) => id);
   }
 
   /** Ends the run in progress. What waits then waits until `resume`. */

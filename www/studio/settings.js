@@ -5,6 +5,7 @@ import {
   ADVANCED_DEFAULTS,
   ADVANCED_FIELDS,
   advancedRequest,
+  effectiveVariation,
   isValid,
   limits,
 } from "./advanced-settings.js";
@@ -237,11 +238,25 @@ export function fromFragment(fragment) {
 }
 
 /** One line for people. @param {Settings} settings */
-export function describe({ seed, steps, guidance_scale, sampler, schedule, width, height }) {
+export function describe({
+  seed,
+  steps,
+  guidance_scale,
+  sampler,
+  schedule,
+  width,
+  height,
+  ...advanced
+}) {
   const size = width && height ? ` · ${width}\u00a0×\u00a0${height}` : "";
   const type = schedule ? ` ${scheduleName(schedule)}` : "";
   const by = sampler ? ` · ${samplerName(sampler)}${type}` : "";
   const t = strings().studio.picture;
-  const words = [t.seed(seed), t.steps(steps), t.guidance(guidance_scale)].join(" · ");
+  const other = effectiveVariation(advanced);
+  const variation = other
+    ? [strings().noise.caption(other, Number(advanced.variation_strength))]
+    : [];
+  const all = [t.seed(seed), ...variation, t.steps(steps), t.guidance(guidance_scale)];
+  const words = all.join(" · ");
   return `${words}${by}${size}`;
 }

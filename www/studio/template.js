@@ -6,19 +6,10 @@
  */
 import { strings } from "../strings/index.js";
 import { groupTemplates } from "./groups.js";
+import { noiseFold, seed } from "./noise-template.js";
 import { language, prompts } from "./prompt-template.js";
 import { samplerFields } from "./sampler-template.js";
 import { formTools, galleryTemplate, queueTemplate, workDialogs } from "./work-template.js";
-
-const dieIcon = `
-  <svg viewBox="0 0 20 20" aria-hidden="true">
-    <rect x="2.5" y="2.5" width="15" height="15" rx="3.5"/>
-    <g class="pips">
-      <circle cx="6.6" cy="6.6" r="1.3"/><circle cx="13.4" cy="6.6" r="1.3"/>
-      <circle cx="10" cy="10" r="1.3"/>
-      <circle cx="6.6" cy="13.4" r="1.3"/><circle cx="13.4" cy="13.4" r="1.3"/>
-    </g>
-  </svg>`;
 
 /**
  * @param {string} name
@@ -80,25 +71,6 @@ const problem = () => `
     <p class="advice"></p>
     <p class="remedies"></p>
   </section>`;
-
-function seed() {
-  const t = strings().studio.settings;
-  return `
-  <div class="field seed">
-    <label for="seed">${t.seed}</label>
-    <div class="row">
-      <input id="seed" name="seed" inputmode="numeric" autocomplete="off" spellcheck="false"
-        part="field" aria-describedby="seed-note">
-      <button type="button" class="icon" part="button" data-act="new-seed"
-        aria-label="${t.newSeed}" title="${t.newSeed}">${dieIcon}</button>
-      <label class="switch" title="${t.lockTitle}"
-        ><input type="checkbox" data-part="lock" aria-label="${t.lockSeed}"
-        ><span>${t.lock}</span></label>
-    </div>
-    <p class="note" id="seed-note" data-note="seed"></p>
-    <p class="report" data-part="seed-state" aria-live="polite"></p>
-  </div>`;
-}
 
 function size() {
   const t = strings().studio.settings;
@@ -183,6 +155,7 @@ function settings() {
       ${prediction()}
       ${language()}
       ${groupTemplates()}
+      ${noiseFold()}
     </div>
   </details>`;
 }

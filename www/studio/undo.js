@@ -57,6 +57,14 @@ export class UndoHistory {
     this.#onChange();
   }
 
+  /**
+   * Takes over a change that is no step: the seed of the next picture of a long series.
+   * @param {Settings} settings as they are now
+   */
+  follow(settings) {
+    if (this.#now) this.#now = settings;
+  }
+
   /** @returns {Settings | null} the settings before the last step; null: there is none */
   undo() {
     return this.#move(this.#past, this.#future);

@@ -25,10 +25,17 @@ export function formTools() {
       <option value="next">${t.seedsNext}</option>
       <option value="random">${t.seedsRandom}</option>
     </select>
+    ${button(
+      "forever",
+      strings().noise.forever,
+      `aria-pressed="false"
+      title="${strings().noise.foreverTitle}"`,
+    )}
     <span class="gap"></span>
     ${button("notify", t.notify, `aria-pressed="false" title="${t.notifyTitle}" hidden`)}
     ${iconButton("shortcuts", "?", t.shortcuts, t.shortcutsTitle)}
     <p class="note" data-part="tools-note" role="status"></p>
+    <p class="note" data-part="forever" role="status"></p>
   </div>`;
 }
 
@@ -62,6 +69,7 @@ export function galleryTemplate() {
         ${button("gallery-star", `★ ${t.star}`, 'aria-pressed="false"')}
         ${button("gallery-download", t.download)}
         ${button("gallery-copy", t.copy)}
+        ${button("gallery-vary", strings().noise.vary, `title="${strings().noise.varyTitle}"`)}
         ${button("gallery-delete", t.delete)}
       </div>
       <div class="row" role="group" aria-label="${t.every}">

@@ -13,18 +13,20 @@ import { PromptSetStore } from "../store/prompt-sets.js";
 import { PromptStore } from "../store/prompts.js";
 import { QueueStore } from "../store/queue.js";
 import { Drafts } from "./drafts.js";
+import { Forever } from "./forever.js";
 import { FormTools } from "./form-tools.js";
 import { Gallery } from "./gallery.js";
 import { Notifier } from "./notify.js";
 import { Pictures } from "./pictures.js";
 import { PromptHistory } from "./prompt-history.js";
 import { PromptLibrary } from "./prompt-library.js";
-import { RunQueue, seedsFor } from "./queue.js";
+import { RunQueue } from "./queue.js";
 import { QueueView } from "./queue-view.js";
-import { fieldOf, randomSeed } from "./settings.js";
+import { fieldOf } from "./settings.js";
 import { belongsTo, commandOf, isText, ShortcutSheet, stepped } from "./shortcuts.js";
 import { partOf } from "./status-view.js";
 import { UndoHistory } from "./undo.js";
+import { Series, seriesOf, variationOf } from "./variations.js";
 
 /** @typedef {import("./form.js").SettingsForm} SettingsForm */
 /** @typedef {import("./picture-view.js").Frame} Frame */
@@ -35,7 +37,10 @@ import { UndoHistory } from "./undo.js";
 /** @typedef {import("./settings.js").Settings} Settings */
 /** @typedef {import("./shortcuts.js").Command} Command */
 
-/** @typedef {{compare?: boolean, wall?: boolean}} Options of `generate()` */
+/**
+ * Options of `generate()`. `forever`: one picture after the other.
+ * @typedef {{compare?: boolean, wall?: boolean, forever?: boolean}} Options
+ */
 
 /**
  * @typedef {object} Host
@@ -75,6 +80,13 @@ export class Workplace {
   #saving = [];
   #cancelling = false;
   /** Calls of `instead` in progress. */ #instead = 0;
+  #forever = new Forever({
+    queue: () => this.#own.queue,
+    add: (again) => this.#addNext(again),
+    onChange: () => this.#views?.tools.showForever(this.#forever),
+  });
+  /** The variation seed of the last picture. */ #variation = "";
+  #series = new Series();
   /** The run in progress was begun before, and the engine crashed. */ retrying = false;
 
   /** @param {Host} host */
@@ -127,7 +139,11 @@ export class Workplace {
     this.#views = {
       root,
       form,
-      gallery: new Gallery(partOf(root, "gallery"), this.#own.pictures, this.#host),
+      gallery: new Gallery(partOf(root, "gallery"), this.#own.pictures, {
+        onShow: this.#host.onShow,
+        onChoose: this.#host.onChoose,
+        onVary: (frame) => this.#vary(frame),
+      }),
       queue: new QueueView(partOf(root, "queue"), this.#own.queue),
       tools: new FormTools(root, this.#undo, this.#own.notifier, fill),
       history: new PromptHistory(dialog("history"), this.#own.prompts, fill),
@@ -135,6 +151,7 @@ export class Workplace {
       sheet: new ShortcutSheet(dialog("shortcuts")),
     };
     root.querySelector("form")?.addEventListener("click", (event) => this.#click(event));
+    this.#views.tools.showForever(this.#forever);
     if (again) {
       this.#views.gallery.render();
       this.#views.queue.render();
@@ -205,20 +222,49 @@ export class Workplace {
    * @param {Options} options
    * @param {Promise<boolean>} settled whether there is a model, once a typed one was examined
    */
-  async generate({ compare = false, wall = false }, settled) {
+  async generate({ compare = false, wall = false, forever = false }, settled) {
     if (!(await settled) || !this.#views) return;
+    if (forever) return this.#forever.start();
+    this.#forever.forget();
     const { form, tools } = this.#views;
     // A comparison is about the picture there is: the same seed again.
     if (!compare && !wall) form.useSeed(this.#own.queue.seeds);
     this.#host.onSeed();
-    const { settings } = form;
-    const random = tools.random ? randomSeed : undefined;
-    const seeds = seedsFor(settings.seed, compare || wall ? 1 : tools.count, random);
+    // So it is with a variation seed that was left open.
+    const again = (compare || wall) && form.settings.variation_seed === "";
+    const settings = {
+      ...form.settings,
+      ...(again && this.#variation && { variation_seed: this.#variation }),
+    };
+    const count = compare || wall ? 1 : tools.count;
     void this.#own.prompts.use(settings.prompt, settings.negative_prompt);
     this.#own.queue.add(
-      seeds.map((seed) => ({ ...settings, seed })),
+      seriesOf(settings, count, tools.random),
       wall ? "wall" : compare ? "compare" : "picture",
     );
+  }
+
+  /** Adds the next run of "Forever". @param {boolean} again it follows another one */
+  #addNext(again) {
+    const { form, tools } = /** @type {Views} */ (this.#views);
+    const { last } = this.#series;
+    const options = { again, random: tools.random, taken: this.#own.queue.seeds };
+    const settings = this.#series.next(form, options);
+    if (again) this.#undo.follow(form.settings);
+    this.#host.onSeed();
+    const { prompt, negative_prompt: negative } = settings;
+    if (!again || prompt !== last?.prompt || negative !== last.negative_prompt)
+      void this.#own.prompts.use(prompt, negative);
+    const [id] = this.#own.queue.add([settings], "picture");
+    return id;
+  }
+
+  /** Prepares a variation of a picture. @param {Frame} frame */
+  #vary(frame) {
+    this.#host.onChoose(frame);
+    this.#host.fill(variationOf(frame.settings));
+    this.#views?.form.lockSeed();
+    this.#views?.form.unfold("variation_seed");
   }
 
   /**
@@ -241,6 +287,7 @@ export class Workplace {
 
   /** Cancels the run in progress. What waits then waits for the visitor. */
   cancel() {
+    this.#forever.stop();
     if (this.#own.queue.running) this.#own.queue.stop();
     else this.#host.session.cancel();
   }
@@ -287,6 +334,7 @@ export class Workplace {
       await Promise.resolve();
     }
     this.#cancelling = false;
+    this.#variation = settings.variation_seed;
     this.retrying = tries > 1;
     /** @type {Outcome} */
     let outcome = "made";
@@ -297,6 +345,7 @@ export class Workplace {
     }
     this.retrying = false;
     await Promise.all(this.#saving.splice(0));
+    this.#forever.ended(this.#own.queue.running?.id ?? "", outcome);
     return outcome;
   }
 
@@ -317,6 +366,8 @@ export class Workplace {
 
   #queueChanged() {
     this.#views?.queue.render();
+    this.#forever.next();
+    this.#views?.tools.showForever(this.#forever);
     this.#host.onState();
     if (!this.busy) this.#own.notifier?.rest();
   }
@@ -352,6 +403,8 @@ export class Workplace {
     if (act === "undo" || act === "redo" || act === "history") this.#do(act);
     else if (act === "library") void this.#views?.library.open();
     else if (act === "shortcuts") this.#do("sheet");
+    else if (act === "forever" && this.#forever.on) this.#forever.stop();
+    else if (act === "forever") this.#host.generate({ forever: true });
     else if (act === "notify") void this.#views?.tools.notify();
   }
 

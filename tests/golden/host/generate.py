@@ -6,6 +6,7 @@ Run by `cargo xtask golden host`. Seeds are fixed; versions are in ../requiremen
 import noise
 import sampling
 import schedules
+import seeds
 import tokens
 
 if __name__ == "__main__":
@@ -13,3 +14,4 @@ if __name__ == "__main__":
     noise.write()
     sampling.write()
     schedules.write()
+    seeds.write()

@@ -4,10 +4,11 @@ import { gallery } from "./gallery.js";
 import { guidance } from "./guidance.js";
 import { library } from "./library.js";
 import { models } from "./models.js";
+import { noise } from "./noise.js";
 import { page } from "./page.js";
 import { problems } from "./problems.js";
 import { stage } from "./stage.js";
 import { studio } from "./studio.js";
 
 /** @type {typeof import("../en/index.js").en} */
-export const de = { gallery, guidance, library, models, page, problems, stage, studio };
+export const de = { gallery, guidance, library, models, noise, page, problems, stage, studio };
