@@ -29,7 +29,7 @@ export { withModelDefaults };
 /** @typedef {import("./settings.js").Field} Field */
 /** @typedef {import("./settings.js").Settings} Settings */
 
-const VISIBLE = "input:not([type=hidden]), select";
+const VISIBLE = ":is(input, select):not([type=hidden])";
 /** Settings that a model has a default for, besides those that may be empty. */
 const GUIDED = /** @type {const} */ (["steps", "guidance_scale"]);
 /** @typedef {{steps: string, guidance_scale: string}} Guided */
@@ -403,12 +403,14 @@ export class SettingsForm {
     if (note) note.textContent = text;
   }
 
-  /** @param {Field} field */
-  focus(field) {
-    const control = this.#control(field);
+  /** @param {Field} name */
+  focus(name) {
+    const control = this.#control(name);
     const isHidden = control instanceof HTMLInputElement && control.type === "hidden";
-    // Sliders or a box show a hidden field.
-    const beside = isHidden ? control.closest(".field")?.querySelector(VISIBLE) : null;
+    // Sliders or boxes show a hidden field.
+    const field = isHidden ? control.closest(".field") : null;
+    const beside =
+      field?.querySelector(`${VISIBLE}[aria-invalid=true]`) ?? field?.querySelector(VISIBLE);
     const shown = beside instanceof HTMLElement ? beside : control;
     if (shown instanceof Element) unfold(shown);
     shown.focus();
