@@ -97,6 +97,7 @@ impl Generation {
             !request.negative_prompt.trim().is_empty(),
             pipeline.config().unet.time_cond_proj_dim.is_some(),
         )?;
+        warnings.extend(guiding.warnings());
         check_memory(&pipeline, [height, width], guiding.most_branches())?;
         let first = guiding.at(sampler.step(), sampler.sigma());
         let run = (&guiding, &first.roles[..]);

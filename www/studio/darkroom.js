@@ -38,8 +38,8 @@ import { TimingRecorder } from "./timings.js";
  * @property {string} prompt
  * @property {string} [negativePrompt] default: none
  * @property {string | number | bigint} [seed] 0 … 2⁶⁴−1; default: a random one
- * @property {number} [steps] 1 … 1000; default: 20
- * @property {number} [guidanceScale] 1 … 100; default: 7.5
+ * @property {number} [steps] 1 … 1000; default: the model's
+ * @property {number} [guidanceScale] 0 … 100; default: the model's
  * @property {string} [sampler] default: the model's
  * @property {number} [width] pixels; default: the model's
  * @property {number} [height] pixels; default: the model's

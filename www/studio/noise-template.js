@@ -71,7 +71,7 @@ export function noiseFold() {
       <option value="philox">${t.philox}</option>
     </select>`;
   return `
-  <details class="fold" data-fold="noise">
+  <details class="fold group" data-fold="noise">
     <summary part="summary">${t.title}</summary>
     <div class="settings">
       ${field("variation-seed", t.variationSeed, t.variationSeedAbout, variationSeed)}

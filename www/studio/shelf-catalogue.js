@@ -27,6 +27,8 @@ export const CATALOGUE = new URL("../catalogue.json", import.meta.url).href;
 /** @typedef {Partial<Record<Default, string>>} Defaults */
 
 const MOST_BYTES = 2 ** 20;
+/** The shelf shows the downloaded models, whatever the list's server does. */
+const TIMEOUT_MS = 8000;
 const MOST_MODELS = 500;
 const LONGEST_TEXT = 2000;
 /** Limits of the numbers in `defaults`. @type {Record<string, [min: number, max: number]>} */
@@ -47,10 +49,12 @@ const NAMES = ["sampler", "schedule"];
  */
 export async function fetchCatalogue(address) {
   const t = strings().models.catalogue;
-  const answer = await fetch(address).catch(() => null);
-  if (!answer) throw new DarkroomError("network", t.unreachable);
-  if (!answer.ok) throw new DarkroomError("network", t.status(answer.status));
-  return readCatalogue(await answer.text(), address);
+  const signal = AbortSignal.timeout(TIMEOUT_MS);
+  const answer = await fetch(address, { signal }).catch(() => null);
+  if (answer && !answer.ok) throw new DarkroomError("network", t.status(answer.status));
+  const text = await answer?.text().catch(() => null);
+  if (typeof text !== "string") throw new DarkroomError("network", t.unreachable);
+  return readCatalogue(text, address);
 }
 
 /**

@@ -133,7 +133,8 @@ export class Shelf {
   /** The models of the list; none where it cannot be used, and the dialog says why. */
   async #entries() {
     const own = this.#host.catalogue();
-    const address = own ? new URL(own, document.baseURI).href : CATALOGUE;
+    const isAddress = URL.canParse(own, document.baseURI);
+    const address = isAddress && own ? new URL(own, document.baseURI).href : own || CATALOGUE;
     const problem = this.#part("unreadable");
     try {
       const entries = this.#lists.get(address) ?? (await fetchCatalogue(address));

@@ -21,7 +21,7 @@ pub(super) const SAMPLER_SCALARS: usize = HEAD + (1 + HISTORY) * TERMS;
 const ROW: usize = 5;
 /// Arrays that the host reads: prediction, denoised latent, latent.
 const READ: usize = 3;
-/// Floats behind the arrays that the host reads, if it wants a cosine: a vector of four.
+/// Floats that the host reads behind these arrays, if it wants a cosine.
 const COSINE: usize = 4;
 /// Attempts at recording, after which a run goes on without.
 const ATTEMPTS: usize = 3;
@@ -32,11 +32,10 @@ thread_local! {
 }
 
 fn kernel(half: bool, watched: bool, guidance: DeviceGuidance) -> Kernel {
-    let cosine = if watched { COSINE } else { 0 };
     let values = [
         ("TERMS", (TERMS as u32).into()),
         ("HISTORY", (HISTORY as u32).into()),
-        ("COSINE", (cosine as u32).into()),
+        ("READ", (rows(watched) as u32).into()),
     ];
     let values = values.into_iter().chain(guidance.values());
     Kernel::new("sample", include_str!("sample.wgsl"), LANES, half, values)
@@ -121,18 +120,18 @@ impl DeviceLatent {
         let [branches, h, w, c] = shape;
         let input = latent.iter().map(|&x| (input_scale * f64::from(x)) as f32);
         let input = input.collect::<Vec<_>>().repeat(branches);
-        let cosine = if watched { COSINE } else { 0 };
-        let mut arrays = vec![0.0; (READ + HISTORY) * length + cosine];
+        let rows = rows(watched) + HISTORY;
+        let mut arrays = vec![0.0; rows * length];
         arrays[(READ - 1) * length..][..length].copy_from_slice(&latent);
         let [_, columns] = times.dims();
-        let (count, all) = (scalar_count(branches), arrays.len());
+        let count = scalar_count(branches);
         let run = DeviceLatent {
             input: upload(input, shape, dtype),
             time: empty(&times_memory, [1, columns], dtype),
             times: times_memory,
             scalars: upload(vec![0.0; count], [1, 1, 1, count], DType::F32),
             noise: upload(vec![0.0; length], [1, h, w, c], DType::F32),
-            arrays: upload(arrays, [1, 1, 1, all], DType::F32),
+            arrays: upload(arrays, [rows, h, w, c], DType::F32),
             predictions: None,
             length,
             watched,
@@ -266,7 +265,7 @@ impl DeviceLatent {
     /// Copies of the buffers that a step writes.
     pub(crate) fn copies(&self) -> [CubeTensor; 2] {
         [
-            copied(&self.arrays, 1, self.arrays.meta.shape()[3]),
+            copied(&self.arrays, self.arrays.meta.shape()[0], self.length),
             copied(&self.input, self.input_shape()[0], self.length),
         ]
     }
@@ -340,12 +339,18 @@ impl DeviceLatent {
 
     /// The arrays that the host reads.
     fn result(&self) -> Tensor<2> {
-        let all = self.arrays.meta.shape()[3];
-        let beyond = HISTORY * self.length;
-        let mut read = reshaped(&self.arrays, [1, all - beyond].into());
+        let all = self.arrays.meta.shape()[0] * self.length;
+        let count = READ * self.length + if self.watched { COSINE } else { 0 };
+        let mut read = reshaped(&self.arrays, [1, count].into());
+        let beyond = all - count;
         read.handle = read.handle.offset_end((beyond * size_of::<f32>()) as u64);
         tensor(read)
     }
+}
+
+/// Arrays of a step before the history. A cosine takes the place of one.
+fn rows(watched: bool) -> usize {
+    if watched { READ + 1 } else { READ }
 }
 
 /// A step with the network's call.

@@ -17,7 +17,7 @@ enable f16;
 //% if VECTOR == average
 @group(0) @binding($SLOT) var<storage, read> average: array<f32>;
 //% end
-// Prediction, denoised latent, latent, the cosine if it is wanted, history.
+// Rows: prediction, denoised latent, latent, the cosine if it is wanted, history.
 @group(0) @binding($SLOT) var<storage, read_write> arrays: array<f32>;
 // Input of the next call, the same for every branch.
 @group(0) @binding($SLOT) var<storage, read_write> input: array<$T>;
@@ -66,14 +66,14 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) l
     terms[2] = clamp(given[0] * terms[0] + given[1] * terms[1], -limit, limit);
     terms[3] = noise[i];
     for (var k = 0u; k < $HISTORY; k++) {
-        terms[4 + k] = arrays[(3 + k) * length + i + $COSINE];
+        terms[4 + k] = arrays[($READ + k) * length + i];
     }
     arrays[i] = predicted;
     arrays[length + i] = terms[2];
 //% if MEASURED
-//% if COSINE
-    if (i < $COSINE) {
-        arrays[3 * length + i] = measured[3];
+//% if READ == 4
+    if (i == 0) {
+        arrays[3 * length] = measured[3];
     }
 //% end
 //% end
@@ -82,12 +82,8 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) l
         for (var t = 0u; t < $TERMS; t++) {
             sum += given[8 + row * $TERMS + t] * terms[t];
         }
-//% if COSINE
-        let beyond = select(0u, $COSINE, row > 0);
-        arrays[(2 + row) * length + i + beyond] = sum;
-//% else
-        arrays[(2 + row) * length + i] = sum;
-//% end
+        let place = select($READ - 1 + row, 2u, row == 0);
+        arrays[place * length + i] = sum;
         if (row == 0) {
             for (var branch = 0u; branch < p.w; branch++) {
                 input[branch * length + i] = $T(input_scale * sum);

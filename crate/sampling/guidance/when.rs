@@ -109,6 +109,27 @@ impl Guiding {
         self.guided && self.settings.stop.is_some()
     }
 
+    /// Warnings about windows without a step.
+    pub fn warnings(&self) -> Vec<String> {
+        let steps = self.steps;
+        let empty = |window: Window| !(0..steps).any(|step| window.contains(step, steps));
+        let mut warnings = Vec::new();
+        if self.guided && empty(self.settings.window) {
+            let window = self.settings.window;
+            warnings.push(format!(
+                "the guidance window {window} has none of the {steps} steps: there is no guidance"
+            ));
+        }
+        if self.guided && self.has_negative && empty(self.settings.negative_window) {
+            let window = self.settings.negative_window;
+            warnings.push(format!(
+                "the negative window {window} has none of the {steps} steps: the negative prompt \
+                 has no effect"
+            ));
+        }
+        warnings
+    }
+
     /// The guidance of a call of `step`, counted from 0, at `sigma`.
     pub fn at(&self, step: usize, sigma: f64) -> Guidance {
         // Some samplers count one step more.

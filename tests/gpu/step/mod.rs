@@ -2,6 +2,7 @@
 //! memory from picture to picture, and kernels that are compiled while loading.
 
 mod counts;
+mod guidance;
 mod inspect;
 mod pictures;
 mod random_model;

@@ -7,6 +7,7 @@ use darkroom::sampling::SamplerKind;
 use darkroom::sampling::guidance::{GuidanceKind, GuidanceSchedule, NegativeOutside, Window};
 
 use super::{latent, pipeline, request};
+use crate::support::generate::sample;
 use crate::support::relative_error;
 
 /// A kind with options.
@@ -114,6 +115,38 @@ fn an_empty_window_is_the_empty_prompt_or_no_guidance() {
         ..request()
     };
     assert!(latent(&pipeline, &window) == unguided);
+}
+
+#[test]
+fn controls_that_leave_nothing_are_warned_about() {
+    let pipeline = pipeline();
+    let short = Window::from([0.0, 0.1]);
+    for (request, expected) in [
+        (
+            Request {
+                guidance_window: short,
+                ..request()
+            },
+            "the guidance window 0:0.1 has none of the 6 steps: there is no guidance",
+        ),
+        (
+            Request {
+                negative_window: short,
+                ..request()
+            },
+            "the negative window 0:0.1 has none of the 6 steps: the negative prompt has no effect",
+        ),
+        (
+            Request {
+                negative_strength: 0.0,
+                ..request()
+            },
+            "at strength 0 the negative prompt has no effect",
+        ),
+    ] {
+        let sampled = sample(&pipeline, &request).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(sampled.generation.warnings(), [expected]);
+    }
 }
 
 #[test]

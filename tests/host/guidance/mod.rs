@@ -1,8 +1,9 @@
-//! Guidance in whole runs on the CPU: what its controls mean, the work that they save,
+//! Guidance in whole runs on the CPU: against diffusers' guiders, against what its controls mean,
 //! and its errors.
 
 mod controls;
 mod errors;
+mod reference;
 mod work;
 
 use std::rc::Rc;
