@@ -112,8 +112,8 @@ pub struct Generate {
     /// Sampling steps [default: the model's own: 20, fewer for LCM and SD-Turbo]
     #[arg(long, allow_negative_numbers = true)]
     pub steps: Option<usize>,
-    /// Guidance scale, 0 to 100; at 1 the negative prompt has no effect [default: the model's own:
-    /// 7.5, 8 for LCM, 1 for SD-Turbo]
+    /// Guidance scale, 0 to 100; at 1 the negative prompt has no effect without --nag [default: the
+    /// model's own: 7.5, 8 for LCM, 1 for SD-Turbo]
     #[arg(long, alias = "guidance", allow_negative_numbers = true)]
     pub guidance_scale: Option<f64>,
     #[command(flatten)]
@@ -228,6 +228,9 @@ impl Generate {
             guidance_scale: self
                 .guidance_scale
                 .unwrap_or(defaults.default_guidance_scale),
+            nag_scale: self.guidance.nag_scale,
+            nag_tau: self.guidance.nag_tau,
+            nag_alpha: self.guidance.nag_alpha,
             negative_strength: self.guidance.negative_strength,
             negative_window: self.guidance.negative_window,
             negative_outside: self.guidance.negative_outside,

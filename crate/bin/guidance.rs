@@ -1,6 +1,7 @@
 //! Guidance of `darkroom generate`: its arguments, and its part of the report.
 
 use clap::Args;
+use darkroom::sampling::Nag;
 use darkroom::sampling::guidance::{GuidanceKind, GuidanceSchedule, NegativeOutside, Window};
 use darkroom::{Generation, Request};
 use serde_json::{Value, json};
@@ -44,13 +45,28 @@ pub struct GuidanceArgs {
     /// as 0.99
     #[arg(long, value_name = "COSINE", allow_negative_numbers = true)]
     pub guidance_stop: Option<f64>,
-    /// plain, rescale, cfg-zero, apg, perp-neg (three predictions a step), dynamic-thresholding or
-    /// tangential
+    /// Normalized attention guidance (NAG): the negative prompt acts within the attention to the
+    /// prompt, at guidance scale 1 and with LCM and SD-Turbo too; 0 to 100, at most 1 is off
+    #[arg(
+        long = "nag",
+        value_name = "SCALE",
+        default_value_t = 0.0,
+        allow_negative_numbers = true
+    )]
+    pub nag_scale: f64,
+    /// Largest growth of an attention's norm by NAG, 0 to 100
+    #[arg(long, value_name = "TAU", default_value_t = Nag::TAU, allow_negative_numbers = true)]
+    pub nag_tau: f64,
+    /// Share of the guided attention in NAG's result, 0 to 1
+    #[arg(long, value_name = "ALPHA", default_value_t = Nag::ALPHA, allow_negative_numbers = true)]
+    pub nag_alpha: f64,
+    /// plain, rescale, cfg-zero, apg, perp-neg (three predictions a step), dynamic-thresholding,
+    /// tangential, pag or slg (perturbed-attention and skip-layer guidance, one prediction more)
     #[arg(long, default_value_t, value_name = "KIND")]
     pub guidance_kind: GuidanceKind,
     /// An option of the kind, such as eta=0.5; may be given several times. rescale: phi; cfg-zero:
     /// zero_steps; apg: eta, momentum, norm_threshold; perp-neg: weight; dynamic-thresholding:
-    /// mimic_scale, percentile; all but rescale: rescale
+    /// mimic_scale, percentile; pag and slg: scale; all but rescale, pag and slg: rescale
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub guidance_option: Vec<(String, f64)>,
 }
@@ -75,6 +91,9 @@ pub fn guidance(request: &Request, generation: &Generation) -> Value {
         "negative_strength": request.negative_strength,
         "negative_window": request.negative_window,
         "negative_outside": request.negative_outside.to_string(),
+        "nag_scale": request.nag_scale,
+        "nag_tau": request.nag_tau,
+        "nag_alpha": request.nag_alpha,
         "branches": generation.branches(),
         "branches_saved": generation.branches_saved(),
     })

@@ -16,7 +16,7 @@ use burn::tensor::{DType, Tensor};
 use burn_flex::FlexTensor;
 
 use super::fake::{fake_tensor, primitive};
-use super::{Attention, Conv3x3, GroupNorm, Linear, Ops};
+use super::{Attention, Conv3x3, GroupNorm, Linear, NagImages, Ops};
 use crate::config::Activation;
 
 /// Entry of the record.
@@ -143,6 +143,22 @@ impl Ops for Counting {
 
     fn attention(&self, args: Attention) -> Tensor<3> {
         self.like(&args.q)
+    }
+
+    fn attention_with_nag(&self, args: Attention, guided: NagImages) -> Tensor<3> {
+        // Guided images attend to the negative prompt too.
+        let [n, t, c] = args.q.dims();
+        let all = self.tensor([2 * n - guided.first, t, c], args.q.dtype());
+        all.narrow(0, 0, n)
+    }
+
+    fn attention_with_identity(&self, args: Attention) -> Tensor<3> {
+        self.like(&args.q)
+    }
+
+    fn append(&self, x: Tensor<3>, _from: &Tensor<3>, _image: usize) -> Tensor<3> {
+        let [n, t, c] = x.dims();
+        self.tensor([n + 1, t, c], x.dtype())
     }
 
     fn group_norm(&self, args: GroupNorm) -> Tensor<4> {

@@ -19,6 +19,7 @@ use burn::tensor::activation::silu;
 use burn::tensor::{Device, Tensor};
 
 use crate::config::Activation;
+use crate::sampling::Nag;
 use gpu::{DeviceLatent, DeviceLatentInit, DryRun};
 
 pub(crate) mod counting;
@@ -109,14 +110,26 @@ pub struct GroupNorm<'a> {
 pub struct Attention {
     /// `[n, t, heads·d]`
     pub q: Tensor<3>,
-    /// `[n, s, heads·d]`
+    /// `[m, s, heads·d]`, m ≥ n: the first n belong to the images.
     pub k: Tensor<3>,
-    /// `[n, s, heads·d]`
+    /// `[m, s, heads·d]`
     pub v: Tensor<3>,
     /// Number of heads.
     pub heads: usize,
     /// Causal mask, by which a token sees only itself and those before it (text encoder).
     pub causal: bool,
+}
+
+/// Images that normalized attention guidance moves away from a negative prompt, within their
+/// attention to their own prompts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NagImages {
+    /// The first of them; all that follow are guided too.
+    pub first: usize,
+    /// Index of the negative prompt among the prompts.
+    pub prompt: usize,
+    /// Settings.
+    pub nag: Nag,
 }
 
 /// Hot operations. Results have the element type of their input; sums, norms and softmax are
@@ -131,6 +144,24 @@ pub trait Ops {
     fn geglu(&self, x: Tensor<3>, weight: &Tensor<2>, bias: &Tensor<1>) -> Tensor<3>;
     /// Attention; `[n, t, heads·d]`. Never holds more than [`MAX_SCORES`] scores at once.
     fn attention(&self, args: Attention) -> Tensor<3>;
+    /// Attention of n images to prompts, some of them with normalized attention guidance;
+    /// `[n, t, heads·d]`.
+    fn attention_with_nag(&self, args: Attention, nag: NagImages) -> Tensor<3> {
+        stock::attention_with_nag(&|args| self.attention(args), args, nag)
+    }
+    /// Attention, with the identity as that of the last image: each of its tokens attends to itself
+    /// alone; `[n, t, heads·d]`.
+    fn attention_with_identity(&self, args: Attention) -> Tensor<3> {
+        stock::attention_with_identity(&|args| self.attention(args), args)
+    }
+    /// The first `count` images of `x`, `[n, h, w, c]`.
+    fn first_images(&self, x: Tensor<4>, count: usize) -> Tensor<4> {
+        x.narrow(0, 0, count)
+    }
+    /// `x` `[n, t, c]` followed by an image of `from`; `[n + 1, t, c]`.
+    fn append(&self, x: Tensor<3>, from: &Tensor<3>, image: usize) -> Tensor<3> {
+        Tensor::cat(vec![x, from.clone().narrow(0, image, 1)], 0)
+    }
     /// GroupNorm; `[n, h, w, c+c']`.
     fn group_norm(&self, args: GroupNorm) -> Tensor<4>;
     /// LayerNorm over the last dimension of `[n, t, c]`.

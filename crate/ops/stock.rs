@@ -5,7 +5,7 @@ use burn::tensor::activation::{gelu, sigmoid, silu, softmax};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Int, Tensor, module};
 
-use super::{Attention, Conv3x3, GroupNorm, Linear, MAX_SCORES, Ops};
+use super::{Attention, Conv3x3, GroupNorm, Linear, MAX_SCORES, NagImages, Ops};
 use crate::config::Activation;
 
 /// Burn's own operations, on any device.
@@ -68,6 +68,7 @@ impl Ops for Stock {
         } = args;
         let [n, t, c] = q.dims();
         let s = k.dims()[1];
+        let (k, v) = (k.narrow(0, 0, n), v.narrow(0, 0, n));
         let d = c / heads;
         let dtype = q.dtype();
         // q is scaled first, because SD2.1's scores q·kᵀ would exceed f16's 65504 otherwise.
@@ -134,6 +135,49 @@ impl Ops for Stock {
         let x = x * weight.clone().unsqueeze() + bias.clone().unsqueeze();
         x.cast(dtype)
     }
+}
+
+/// Implements [`Ops::attention_with_nag`] by `attention` and Burn's element-wise operations.
+pub(super) fn attention_with_nag(
+    attention: &dyn Fn(Attention) -> Tensor<3>,
+    args: Attention,
+    guided: NagImages,
+) -> Tensor<3> {
+    let NagImages { first, prompt, nag } = guided;
+    let [n, t, c] = args.q.dims();
+    let [_, s, _] = args.k.dims();
+    let negative = |x: &Tensor<3>| x.clone().narrow(0, prompt, 1).expand([n - first, s, c]);
+    let negative = attention(Attention {
+        q: args.q.clone().narrow(0, first, n - first),
+        k: negative(&args.k),
+        v: negative(&args.v),
+        ..args
+    });
+    let z = attention(args);
+    let dtype = z.dtype();
+    let positive = z.clone().narrow(0, first, n - first).cast(DType::F32);
+    let negative = negative.cast(DType::F32);
+    let away = positive.clone() * nag.scale - negative * (nag.scale - 1.0);
+    let norm = |x: &Tensor<3>| x.clone().abs().sum_dim(2);
+    let limit = norm(&positive) * nag.tau;
+    // min(ρ, τ)/ρ; the divisor is never zero.
+    let shrink = limit.clone() / norm(&away).max_pair(limit).clamp_min(f32::MIN_POSITIVE);
+    let guided = away * (shrink * nag.alpha) + positive * (1.0 - nag.alpha);
+    z.slice_assign([first..n, 0..t, 0..c], guided.cast(dtype))
+}
+
+/// Implements [`Ops::attention_with_identity`] by `attention`.
+pub(super) fn attention_with_identity(
+    attention: &dyn Fn(Attention) -> Tensor<3>,
+    args: Attention,
+) -> Tensor<3> {
+    let last = args.q.dims()[0] - 1;
+    let itself = args.v.clone().narrow(0, last, 1);
+    let others = attention(Attention {
+        q: args.q.clone().narrow(0, 0, last),
+        ..args
+    });
+    Tensor::cat(vec![others, itself], 0)
 }
 
 /// The text encoder's activation in Burn's element-wise operations.

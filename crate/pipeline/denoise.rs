@@ -3,6 +3,7 @@
 
 use burn::tensor::{Tensor, TensorData};
 
+use super::conditioning::Context;
 use crate::device::read;
 use crate::error::{Error, Result};
 use crate::ops::gpu::{DeviceLatent, DeviceLatentInit};
@@ -15,8 +16,8 @@ const TIMESTEP_BATCH: usize = 64;
 
 /// Start of a denoising run.
 pub struct DenoiserInput {
-    /// Embeddings of the first call's branches, `[branches, 77·k, cross_attention_dim]`.
-    pub prompts: Tensor<3>,
+    /// Texts of the first call.
+    pub prompts: Context,
     /// Largest number of branches of a call.
     pub most_branches: usize,
     /// True if the host combines predictions, whatever the device can.
@@ -55,7 +56,7 @@ pub enum KeptPredictions {
 
 /// State of a denoising run.
 pub struct Denoiser {
-    prompts: Tensor<3>,
+    context: Context,
     cross_attn_kv: CrossAttnKv,
     timesteps: Vec<f64>,
     guidance_scale: f64,
@@ -77,8 +78,8 @@ impl Denoiser {
     /// Starts a run, on the device where its operations allow it.
     pub fn new(unet: &Unet, input: DenoiserInput) -> Self {
         let mut run = Denoiser {
-            cross_attn_kv: unet.cross_attn_kv(&input.prompts),
-            prompts: input.prompts,
+            cross_attn_kv: input.prompts.cross_attn_kv(unet),
+            context: input.prompts,
             timesteps: input.timesteps,
             guidance_scale: input.guidance_scale,
             times: None,
@@ -135,9 +136,9 @@ impl Denoiser {
         self.results.take()
     }
 
-    /// Embeddings of the prompts in force, `[branches, 77·k, cross_attention_dim]`.
-    pub fn prompts(&self) -> &Tensor<3> {
-        &self.prompts
+    /// The texts in force.
+    pub fn context(&self) -> &Context {
+        &self.context
     }
 
     /// Makes the call numbered `call` and the sampler's `step` with its prediction. Returns the
@@ -207,8 +208,8 @@ impl Denoiser {
         let input = input.map(|&x| (self.input_scale * f64::from(x)) as f32);
         let input = channels_last(&input.collect::<Vec<_>>(), channels).repeat(branches);
         let data = TensorData::new(input, [branches, height, width, channels]);
-        let dtype = self.prompts.dtype();
-        let options = (&self.prompts.device(), dtype);
+        let dtype = self.context.embeddings.dtype();
+        let options = (&self.context.embeddings.device(), dtype);
         let input = Tensor::from_data(data.convert_dtype(dtype), options);
         let prediction = read(unet.predict(input, &time, &self.cross_attn_kv)).await?;
         check(&prediction, timestep)?;
@@ -237,12 +238,12 @@ impl Denoiser {
 
     /// Replaces the prompts for the calls that follow; there may be more or fewer of them, up to
     /// the largest number of branches.
-    pub fn replace_prompts(&mut self, unet: &Unet, prompts: Tensor<3>) {
+    pub fn replace_prompts(&mut self, unet: &Unet, prompts: Context) {
         if let Some(device) = &mut self.device_latent {
             device.forget_recording();
         }
-        self.cross_attn_kv = unet.cross_attn_kv(&prompts);
-        self.prompts = prompts;
+        self.cross_attn_kv = prompts.cross_attn_kv(unet);
+        self.context = prompts;
     }
 
     /// Frees what the run holds on the device, after the last step.
@@ -260,7 +261,7 @@ impl Denoiser {
             _ => {
                 let end = self.timesteps.len().min(first + TIMESTEP_BATCH);
                 let timesteps = &self.timesteps[first..end];
-                let times = unet.times(timesteps, self.guidance_scale, &self.prompts);
+                let times = unet.times(timesteps, self.guidance_scale, &self.context.embeddings);
                 if let Some(device) = &mut self.device_latent {
                     device.replace_times(&times);
                 }

@@ -13,6 +13,8 @@ use super::precision::overflow_warning;
 use super::read_prompts::read_prompts;
 use super::recording::{AboutCall, Recording};
 use super::request::Request;
+use crate::config::MidBlockKind;
+use crate::device::memory::UnetCall;
 use crate::error::{Error, Result};
 use crate::sampling::guidance::{Guiding, Options};
 use crate::sampling::update::Step;
@@ -98,11 +100,11 @@ impl Generation {
             pipeline.config().unet.time_cond_proj_dim.is_some(),
         )?;
         warnings.extend(guiding.warnings());
-        check_memory(&pipeline, [height, width], guiding.most_branches())?;
+        check_network(&pipeline, &guiding)?;
+        check_memory(&pipeline, [height, width], &guiding)?;
         let first = guiding.at(sampler.step(), sampler.sigma());
-        let run = (&guiding, &first.roles[..]);
-        let (embeddings, prompts) =
-            Prompts::encode(&pipeline, request, dtype, prompts, run).await?;
+        let run = (&guiding, &first);
+        let (context, prompts) = Prompts::encode(&pipeline, request, dtype, prompts, run).await?;
 
         let channels = pipeline.config().unet.in_channels;
         let sigma = sampler.init_noise_sigma();
@@ -112,7 +114,7 @@ impl Generation {
             .map(|x| (x as f64 * sigma) as f32)
             .collect();
         let input = DenoiserInput {
-            prompts: embeddings,
+            prompts: context,
             most_branches: guiding.most_branches(),
             on_host: guiding.is_on_host(),
             watched: guiding.is_watched(),
@@ -174,7 +176,7 @@ impl Generation {
         let prompt_step = self.sampler.step();
         let guidance = self.guiding.at(prompt_step, sigma);
         let prompts = &mut self.prompts;
-        if let Some(prompts) = prompts.change_at(prompt_step, &guidance.roles) {
+        if let Some(prompts) = prompts.change_at(prompt_step, &guidance) {
             self.denoiser.replace_prompts(self.pipeline.unet(), prompts);
         }
         let input_scale = self.sampler.input_scale();
@@ -203,6 +205,7 @@ impl Generation {
                 guidance_scale: step.guidance.scale,
                 input_scale,
                 roles: step.guidance.roles,
+                nag: step.guidance.nag,
             };
             recording.add(about, results, &step.update).await?;
         }
@@ -351,17 +354,40 @@ impl Generation {
     }
 }
 
-/// Checks that the memory plan for a latent of `size`, height and width, with calls of `branches`
-/// is within the device's limit.
+/// Checks that the network has what the guidance perturbs.
+///
+/// # Errors
+/// [`Error::Request`] for a kind of guidance that the model cannot have.
+fn check_network(pipeline: &Pipeline, guiding: &Guiding) -> Result<()> {
+    let has_attention = pipeline.config().unet.mid_block == MidBlockKind::Attention;
+    if guiding.is_perturbed() && !has_attention {
+        let expected = "one for a model without attention in its middle block";
+        let kind = guiding.options().kind();
+        return Err(Error::request("guidance kind", kind, expected));
+    }
+    Ok(())
+}
+
+/// The call of a run that takes most memory.
+pub(super) fn largest_call(guiding: &Guiding) -> UnetCall {
+    UnetCall {
+        branches: guiding.most_branches(),
+        nag: guiding.nag().is_some(),
+        perturbed: guiding.is_perturbed(),
+    }
+}
+
+/// Checks that the memory plan for a latent of `size`, height and width, is within the device's
+/// limit.
 ///
 /// # Errors
 /// [`Error::Request`] with the memory that the picture would take.
-fn check_memory(pipeline: &Pipeline, size: [usize; 2], branches: usize) -> Result<()> {
+fn check_memory(pipeline: &Pipeline, size: [usize; 2], guiding: &Guiding) -> Result<()> {
     let Some(limit) = pipeline.runtime().memory_limit else {
         return Ok(());
     };
     let [height, width] = size.map(|side| side * pipeline.config().pixels_per_latent());
-    let plan = pipeline.memory_plan_of(branches, width, height);
+    let plan = pipeline.memory_plan_of(largest_call(guiding), width, height);
     if plan.fits(Some(limit)) {
         return Ok(());
     }

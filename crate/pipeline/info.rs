@@ -17,9 +17,11 @@ pub struct ModelInfo {
     pub kind: &'static str,
     /// Sampling steps to start with.
     pub default_steps: usize,
-    /// Guidance scale to start with. At 1 the negative prompt has no effect.
+    /// Guidance scale to start with. At 1 the negative prompt has no effect without normalized
+    /// attention guidance (NAG).
     pub default_guidance_scale: f64,
-    /// True if the U-Net reads the guidance scale itself: a negative prompt never has an effect.
+    /// True if the U-Net reads the guidance scale itself: a negative prompt has an effect by
+    /// normalized attention guidance (NAG) alone.
     pub guidance_embedded: bool,
     /// Clip skip of the model's training, as the web UI of A1111 counts: 1 for SD1, 2 for SD2.
     pub default_clip_skip: usize,

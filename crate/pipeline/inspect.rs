@@ -6,7 +6,7 @@
 use burn::tensor::{Tensor, TensorData};
 
 use super::denoise::{channels_first, channels_last};
-use super::generation::Generation;
+use super::generation::{Generation, largest_call};
 use super::picture::Picture;
 use super::recording::{Denoising, RecordedCall, Recording, not_recorded};
 use crate::device::read;
@@ -133,9 +133,9 @@ impl Generation {
             let unit = self.pipeline.config().pixels_per_latent();
             let shape = self.denoiser.shape();
             let [_, height, width] = shape;
-            let branches = self.guiding.most_branches();
+            let call = largest_call(&self.guiding);
             let [width, height] = [width * unit, height * unit];
-            let plan = self.pipeline.memory_plan_of(branches, width, height);
+            let plan = self.pipeline.memory_plan_of(call, width, height);
             self.recording = Some(Recording::new(plan.recording, shape));
             self.denoiser.keep_results();
         }
@@ -236,7 +236,7 @@ impl Generation {
     async fn predict_empty(&self, call: usize) -> Result<Vec<f32>> {
         let found = self.recorded(call)?;
         let config = &self.pipeline.config().text;
-        let [_, tokens, width] = self.denoiser.prompts().dims();
+        let [_, tokens, width] = self.denoiser.context().embeddings.dims();
         let chunk = self.pipeline.tokenizer().empty_chunk();
         let batch = vec![chunk.clone(); tokens / chunk.len()];
         let options = EncodeOptions {
@@ -284,8 +284,11 @@ fn positive(roles: &[Role], branches: &[&[f32]]) -> Vec<f32> {
             _ => None,
         })
         .collect();
-    if let [(1.0, only)] = prompts[..] {
-        return only.to_vec();
+    // Weights of a prompt with a perturbed twin are those of the guidance, not the prompt's.
+    let perturbed = matches!(roles.last(), Some(Role::Perturbed(_)));
+    match prompts[..] {
+        [(weight, only)] if weight == 1.0 || perturbed => return only.to_vec(),
+        _ => {}
     }
     let joined = |(index, &base): (usize, &f32)| {
         let base = f64::from(base);

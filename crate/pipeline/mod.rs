@@ -54,7 +54,7 @@ pub use request::Request;
 
 use crate::config::ModelConfig;
 use crate::device::Runtime;
-use crate::device::memory::{GUIDED, MemoryPlan};
+use crate::device::memory::{MemoryPlan, UnetCall};
 use crate::error::Result;
 use crate::text::embedding::{Embedding, LearnedVectors};
 use crate::text::encoder::TextEncoder;
@@ -133,15 +133,16 @@ impl Pipeline {
 
     /// The memory that the model takes for pictures of `width` × `height` pixels.
     pub fn memory_plan(&self, width: usize, height: usize) -> MemoryPlan {
-        self.memory_plan_of(GUIDED, width, height)
+        self.memory_plan_of(UnetCall::GUIDED, width, height)
     }
 
-    /// The memory that the model takes for such pictures with up to `branches` predictions a call;
-    /// no fewer than guidance needs.
-    pub fn memory_plan_of(&self, branches: usize, width: usize, height: usize) -> MemoryPlan {
+    /// The memory that the model takes for such pictures by calls such as `call`; no less than
+    /// guidance needs.
+    pub fn memory_plan_of(&self, call: UnetCall, width: usize, height: usize) -> MemoryPlan {
         let (config, weights) = (&self.config, &self.weight_sizes);
-        let branches = branches.max(GUIDED);
-        MemoryPlan::of(branches, config, weights, &self.runtime, [width, height])
+        let branches = call.branches.max(UnetCall::GUIDED.branches);
+        let call = UnetCall { branches, ..call };
+        MemoryPlan::of(call, config, weights, &self.runtime, [width, height])
     }
 
     /// Warnings about the model's files.

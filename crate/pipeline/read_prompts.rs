@@ -84,17 +84,18 @@ pub fn read_prompts(
 /// A warning where one of the prompts has no effect. `embedded`: the U-Net reads the guidance scale
 /// itself; `weighted`: prompts have weights, which guide at scale 1 too.
 fn without_effect(request: &Request, embedded: bool, weighted: bool) -> Option<&'static str> {
-    let negative = !request.negative_prompt.is_empty();
+    let negative = !request.negative_prompt.is_empty() && request.nag_scale <= 1.0;
     match request.guidance_scale {
         _ if embedded && negative => Some(
             "this model has its guidance built in (a latent consistency model): the negative \
-             prompt has no effect",
+             prompt has no effect without normalized attention guidance (NAG scale above 1)",
+        ),
+        1.0 if negative && !weighted => Some(
+            "at guidance scale 1 the negative prompt has no effect without normalized attention \
+             guidance (NAG scale above 1)",
         ),
         _ if negative && request.negative_strength == 0.0 => {
             Some("at strength 0 the negative prompt has no effect")
-        }
-        1.0 if negative && !weighted => {
-            Some("at guidance scale 1 the negative prompt has no effect")
         }
         0.0 if !embedded && !request.prompt.is_empty() => {
             Some("at guidance scale 0 the prompt has no effect: the picture shows the negative one")

@@ -10,7 +10,8 @@ use super::denoise::{CallResults, KeptPredictions, branches_first};
 use crate::device::memory::RecordingPlan;
 use crate::device::read;
 use crate::error::{Error, Result};
-use crate::sampling::guidance::Role;
+use crate::sampling::Nag;
+use crate::sampling::guidance::{Guidance, Role};
 use crate::sampling::update::{Term, Update};
 
 /// Recorded calls of a generation.
@@ -41,6 +42,19 @@ pub struct AboutCall {
     pub input_scale: f64,
     /// Text of each branch.
     pub roles: Vec<Role>,
+    /// Guidance within the attention.
+    pub nag: Option<Nag>,
+}
+
+impl AboutCall {
+    /// The roles and the attention of the call as guidance.
+    pub fn guidance(&self) -> Guidance {
+        Guidance {
+            roles: self.roles.clone(),
+            nag: self.nag,
+            ..Guidance::plain(self.guidance_scale)
+        }
+    }
 }
 
 /// A recorded call.

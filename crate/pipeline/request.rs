@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::sampling::guidance::{
     GuidanceKind, GuidanceSchedule, GuidanceSettings, NegativeOutside, Window,
 };
-use crate::sampling::{Rng, SamplerName, ScheduleKind, Seeds};
+use crate::sampling::{Nag, Rng, SamplerName, ScheduleKind, Seeds};
 use crate::text::prompt::PromptSyntax;
 use crate::text::prompt::emphasis::Emphasis;
 use crate::text::tokenizer::LongPrompt;
@@ -33,10 +33,18 @@ pub struct Request {
     pub seed: u64,
     /// Sampling steps, 1 to the model's training timesteps (1000).
     pub steps: usize,
-    /// Guidance scale, 0 to 100. At 1 the negative prompt has no effect, and half the work is
-    /// saved; below 1 the picture moves toward it. Latent consistency models read the scale
-    /// themselves, and no negative prompt.
+    /// Guidance scale, 0 to 100. At 1 the negative prompt has no effect but by NAG, and half the
+    /// work is saved; below 1 the picture moves toward it. Latent consistency models read the scale
+    /// themselves, and a negative prompt only by NAG.
     pub guidance_scale: f64,
+    /// Scale of normalized attention guidance (NAG), 0 to 100; at most 1: off. The negative prompt
+    /// then acts within the attention to the prompt, at guidance scale 1 and in latent consistency
+    /// models too.
+    pub nag_scale: f64,
+    /// Largest growth of an attention's norm by NAG, 0 to 100.
+    pub nag_tau: f64,
+    /// Share of the guided attention in NAG's result, 0 to 1.
+    pub nag_alpha: f64,
     /// Strength of the negative prompt, 0 to 2: its embedding on the line from the empty prompt's
     /// (0) through its own (1).
     pub negative_strength: f64,
@@ -147,6 +155,9 @@ impl Default for Request {
             seed: 0,
             steps: 20,
             guidance_scale: 7.5,
+            nag_scale: 0.0,
+            nag_tau: Nag::TAU,
+            nag_alpha: Nag::ALPHA,
             negative_strength: 1.0,
             negative_window: Window::ALL,
             negative_outside: NegativeOutside::Empty,
@@ -321,6 +332,11 @@ impl Request {
             stop: self.guidance_stop,
             kind: self.guidance_kind,
             options: self.guidance_options.clone(),
+            nag: Nag {
+                scale: self.nag_scale,
+                tau: self.nag_tau,
+                alpha: self.nag_alpha,
+            },
         }
     }
 

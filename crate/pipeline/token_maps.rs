@@ -154,7 +154,7 @@ impl Generation {
                 let places = match role {
                     Role::Negative => negative.next(),
                     Role::Positive(_) => positive.next(),
-                    Role::Empty => None,
+                    Role::Empty | Role::Perturbed(_) => None,
                 };
                 (role, places.unwrap_or_default())
             });
@@ -180,11 +180,12 @@ impl Generation {
         for &call in &group.calls {
             let recorded = self.recorded(call)?;
             let about = &recorded.about;
-            let prompts = self.prompts.at(about.prompt_step, &about.roles);
-            let prompts = prompts.unwrap_or_else(|| self.denoiser.prompts().clone());
-            let input = self.network_input(recorded, prompts.dims()[0]);
-            let time = unet.times(&[about.timestep], self.request.guidance_scale, &prompts);
-            let kv = unet.cross_attn_kv(&prompts);
+            let context = self.prompts.at(about.prompt_step, &about.guidance());
+            let context = context.unwrap_or_else(|| self.denoiser.context().clone());
+            let input = self.network_input(recorded, about.roles.len());
+            let scale = self.request.guidance_scale;
+            let time = unet.times(&[about.timestep], scale, &context.embeddings);
+            let kv = context.cross_attn_kv(unet);
             let maps = AttentionMaps::new(tokens);
             drop(unet.predict_with_maps(input, &time, &kv, &maps));
             for layer in maps.into_layers() {

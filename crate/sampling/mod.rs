@@ -13,6 +13,7 @@ mod euler;
 pub mod guidance;
 mod kind;
 mod lms;
+mod nag;
 mod names;
 pub mod noise;
 mod noise_level;
@@ -32,6 +33,7 @@ pub mod update;
 
 pub use guidance::guide;
 pub use kind::SamplerKind;
+pub use nag::Nag;
 pub use names::{SamplerName, ScheduleKind};
 pub use noise::{Noise, Rng};
 pub use own::{OwnSampler, ineffective, ineffective_noise};

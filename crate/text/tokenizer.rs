@@ -171,7 +171,7 @@ impl Tokenizer {
         let parts = split(text, &self.words);
         let starts = parts.iter().map(|part| match part {
             Part::Text(range) => (range.start, false),
-            Part::Word(at, _) => (*at, true),
+            Part::Word(span, _) => (span.start, true),
         });
         let ends = starts.clone().skip(1).map(|(start, _)| start);
         let pairs = starts.zip(ends.chain([text.len()]));

@@ -97,20 +97,22 @@ pub struct MidBlock {
 }
 
 impl MidBlock {
-    /// Applies the block to `x`.
+    /// Applies the block to `x`. With a perturbation there is one image more from here on.
     ///
     /// # Shapes
     /// `[n, h, w, c]` → `[n, h, w, c]`
     pub fn forward(&self, x: Tensor<4>, conditioning: &Conditioning) -> Tensor<4> {
         let x = self.first.forward(x, None, conditioning);
-        match &self.rest {
-            Some((attention, last)) => {
-                // Its map is the coarsest, and is left out of token maps; see `attention_maps.rs`.
-                let x = attention.forward(x, &conditioning.without_maps());
-                last.forward(x, None, conditioning)
-            }
-            None => x,
-        }
+        let Some((attention, last)) = &self.rest else {
+            return x;
+        };
+        // Its map is the coarsest, and is left out of token maps; see `attention_maps.rs`.
+        let without_maps = conditioning.without_maps();
+        let x = match conditioning.prompt.perturbation {
+            Some(perturbation) => attention.forward_perturbed(x, perturbation, &without_maps),
+            None => attention.forward(x, &without_maps),
+        };
+        last.forward(x, None, conditioning)
     }
 }
 
@@ -134,7 +136,8 @@ impl UpBlock {
         skips: &mut Vec<Tensor<4>>,
     ) -> Tensor<4> {
         for layer in &self.layers {
-            x = layer.forward(x, skips.pop(), conditioning);
+            let skip = skips.pop().map(|skip| conditioning.for_all(skip));
+            x = layer.forward(x, skip, conditioning);
         }
         if let Some(conv) = &self.upsample {
             let [_, h, w, _] = x.dims();

@@ -25,7 +25,7 @@ use precomputed::Conditioning;
 use time::Timesteps;
 use transformer::KvProjection;
 
-pub use precomputed::CrossAttnKv;
+pub use precomputed::{CrossAttnKv, Perturbation};
 
 /// The noise predictor.
 pub struct Unet {
@@ -85,12 +85,23 @@ impl Unet {
     /// # Shapes
     /// `[n, 77·k, cross_attention_dim]`
     pub fn cross_attn_kv(&self, prompts: &Tensor<3>) -> CrossAttnKv {
-        CrossAttnKv(
-            self.kv_projections
-                .iter()
-                .map(|projection| projection.forward(prompts))
+        self.cross_attn_kv_with(prompts, prompts)
+    }
+
+    /// Keys of `prompts`, and values of `for_values`: the same embeddings, with other signs where
+    /// a prompt has negative weights.
+    ///
+    /// # Shapes
+    /// `[n, 77·k, cross_attention_dim]` each
+    pub fn cross_attn_kv_with(&self, prompts: &Tensor<3>, for_values: &Tensor<3>) -> CrossAttnKv {
+        let projections = self.kv_projections.iter();
+        CrossAttnKv {
+            layers: projections
+                .map(|projection| projection.forward_with(prompts, for_values))
                 .collect(),
-        )
+            nag: None,
+            perturbation: None,
+        }
     }
 
     /// Projected timestep embeddings: the vectors that the residual blocks add at each of
@@ -106,7 +117,8 @@ impl Unet {
     }
 
     /// Predicts the noise, or v, in `latent`. `time` is a row of [`Unet::times`]; `prompt` has one
-    /// prompt for each latent.
+    /// prompt for each latent. Up to the middle block a perturbed latent is computed together with
+    /// the one before.
     ///
     /// # Shapes
     /// latent `[n, h, w, in_channels]`, time `[1, columns]` → `[n, h, w, out_channels]`
@@ -142,7 +154,15 @@ impl Unet {
     }
 
     fn run(&self, latent: Tensor<4>, conditioning: &Conditioning) -> Tensor<4> {
-        let mut x = self.conv_in.forward(latent);
+        let mut x = self
+            .conv_in
+            .forward(match conditioning.prompt.perturbation {
+                Some(_) => {
+                    let shared = latent.dims()[0] - 1;
+                    self.ops.first_images(latent, shared)
+                }
+                None => latent,
+            });
         let mut skips = vec![x.clone()];
         for block in &self.down_blocks {
             x = block.forward(x, conditioning, &mut skips);

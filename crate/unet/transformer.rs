@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use burn::tensor::Tensor;
 
-use super::precomputed::{Conditioning, Precomputed};
+use super::precomputed::{Conditioning, Perturbation, Precomputed};
 use crate::error::Result;
 use crate::nn::layers::{
     GegluLayer, GroupNormConfig, GroupNormLayer, LayerNormConfig, LayerNormLayer, LinearLayer,
@@ -78,12 +78,43 @@ impl Transformer {
         if let Some(maps) = conditioning.maps {
             maps.enter([shape[1], shape[2]]);
         }
-        let mut h = tokens(self.norm.forward(x.clone(), None));
-        h = self.proj_in.forward(h, None);
-        for block in &self.transformer_blocks {
-            h = block.forward(h, conditioning);
-        }
+        let h = tokens(self.norm.forward(x.clone(), None));
+        let h = self.proj_in.forward(h, None);
+        let h = self.blocks(h, conditioning, false);
         self.proj_out.forward(h, Some(tokens(x))).reshape(shape)
+    }
+
+    /// Applies the transformer to `x`, and with a perturbation to its last image again.
+    ///
+    /// # Shapes
+    /// `[n, h, w, c]` → `[n + 1, h, w, c]`
+    pub fn forward_perturbed(
+        &self,
+        x: Tensor<4>,
+        perturbation: Perturbation,
+        conditioning: &Conditioning,
+    ) -> Tensor<4> {
+        let last = x.dims()[0] - 1;
+        let h = tokens(self.norm.forward(x.clone(), None));
+        let h = self.proj_in.forward(h, None);
+        let ops = conditioning.ops;
+        let h = match perturbation {
+            Perturbation::IdentityAttention => {
+                self.blocks(ops.append(h.clone(), &h, last), conditioning, true)
+            }
+            Perturbation::SkippedLayers => {
+                ops.append(self.blocks(h.clone(), conditioning, false), &h, last)
+            }
+        };
+        let x = conditioning.with_twin(x);
+        let shape = x.dims();
+        self.proj_out.forward(h, Some(tokens(x))).reshape(shape)
+    }
+
+    /// Applies the transformer layers. With `identity` the last image's self-attentions are that.
+    fn blocks(&self, h: Tensor<3>, conditioning: &Conditioning, identity: bool) -> Tensor<3> {
+        let blocks = self.transformer_blocks.iter();
+        blocks.fold(h, |h, block| block.forward(h, conditioning, identity))
     }
 }
 
@@ -131,17 +162,26 @@ impl TransformerBlock {
     }
 
     /// `[n, t, c]` → `[n, t, c]`
-    fn forward(&self, x: Tensor<3>, conditioning: &Conditioning) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, conditioning: &Conditioning, identity: bool) -> Tensor<3> {
         let h = self.norm1.forward(x.clone());
         let itself = self.attn1_kv.forward(&h);
-        let x = self.attn1.forward(h, itself, x);
+        let x = self
+            .attn1
+            .forward(h, itself, x, |ops, args| match identity {
+                true => ops.attention_with_identity(args),
+                false => ops.attention(args),
+            });
         let h = self.norm2.forward(x.clone());
         let prompt = conditioning.keys_values(self.attn2_kv);
         if let Some(maps) = conditioning.maps {
             let q = self.attn2.to_q.forward(h.clone(), None);
             maps.add(self.attn2_kv, &q, &prompt.keys, self.attn2.heads);
         }
-        let x = self.attn2.forward(h, prompt, x);
+        let nag = conditioning.prompt.nag;
+        let x = self.attn2.forward(h, prompt, x, |ops, args| match nag {
+            Some(nag) => ops.attention_with_nag(args, nag),
+            None => ops.attention(args),
+        });
         let h = self.norm3.forward(x.clone());
         self.ff_out.forward(self.ff_in.forward(h), Some(x))
     }
@@ -174,9 +214,14 @@ impl KvProjection {
     /// # Shapes
     /// `[n, s, inputs]` → `[n, s, channels]` each
     pub fn forward(&self, x: &Tensor<3>) -> KeysValues {
+        self.forward_with(x, x)
+    }
+
+    /// Computes the keys of `x`, and the values of `for_values`, which has the same shape.
+    pub fn forward_with(&self, x: &Tensor<3>, for_values: &Tensor<3>) -> KeysValues {
         KeysValues {
             keys: self.to_k.forward(x.clone(), None),
-            values: self.to_v.forward(x.clone(), None),
+            values: self.to_v.forward(for_values.clone(), None),
         }
     }
 }
@@ -200,15 +245,23 @@ impl AttentionLayer {
         })
     }
 
-    /// Lets `x` attend to `context` and adds `residual`: `[n, t, c]` → `[n, t, c]`.
-    fn forward(&self, x: Tensor<3>, context: KeysValues, residual: Tensor<3>) -> Tensor<3> {
-        let h = self.ops.attention(Attention {
+    /// Lets `x` attend to `context` by one of the operations' kinds of attention, and adds
+    /// `residual`: `[n, t, c]` → `[n, t, c]`.
+    fn forward(
+        &self,
+        x: Tensor<3>,
+        context: KeysValues,
+        residual: Tensor<3>,
+        attend: impl FnOnce(&dyn Ops, Attention) -> Tensor<3>,
+    ) -> Tensor<3> {
+        let attention = Attention {
             q: self.to_q.forward(x, None),
             k: context.keys,
             v: context.values,
             heads: self.heads,
             causal: false,
-        });
+        };
+        let h = attend(&*self.ops, attention);
         self.to_out.forward(h, Some(residual))
     }
 }

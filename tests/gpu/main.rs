@@ -1,6 +1,7 @@
 //! Tests on a GPU adapter. Any wgpu adapter will do, a software one included. Without one they fail
 //! unless `DARKROOM_NO_GPU_TESTS=1` leaves them out.
 
+mod attention;
 mod guidance;
 mod kernels;
 mod lora;

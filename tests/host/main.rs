@@ -3,6 +3,7 @@
 //! Values are compared with `tests/golden` (see each generate.py there): token ids with
 //! transformers, noise with PyTorch, schedules, samplers and tiny models with diffusers.
 
+mod attention;
 mod bad_input;
 mod bad_network;
 mod batch;

@@ -1,6 +1,7 @@
 //! Code that the test programs share: golden files, error measures, and doors to the engine.
 #![allow(dead_code)] // each test program uses a part of it
 
+pub mod attention;
 pub mod checkpoint;
 pub mod clock;
 pub mod command;

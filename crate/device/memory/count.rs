@@ -12,15 +12,17 @@ use std::rc::Rc;
 
 use burn::tensor::{DType, Tensor};
 
+use super::UnetCall;
 use super::pools::{Pool, Pools};
 use crate::config::{ModelConfig, UnetConfig, VaeConfig};
 use crate::error::Result;
-use crate::ops::Ops;
 use crate::ops::counting::{Counted, Counting, MemoryEvent};
 use crate::ops::fake::fake_tensor;
 use crate::ops::gpu::DeviceLatent;
+use crate::ops::{NagImages, Ops};
+use crate::sampling::Nag;
 use crate::text::encoder::TextEncoder;
-use crate::unet::{CrossAttnKv, Unet};
+use crate::unet::{CrossAttnKv, Perturbation, Unet};
 use crate::vae::decoder::VaeDecoder;
 use crate::weights::{VarBuilder, VarStore};
 
@@ -47,22 +49,23 @@ pub struct CountedRun {
 
 impl CountedRun {
     /// Encodes the prompts, and computes what all steps share: keys and values of the prompts, and
-    /// embedded timesteps. A call has `branches` predictions.
+    /// embedded timesteps.
     pub fn start(
         config: &ModelConfig,
         counted: Counted,
         dtype: DType,
         limit: u64,
-        branches: usize,
+        call: UnetCall,
     ) -> Self {
         let ops = Counting::new(counted);
         let text_encoder = build(&ops, |vb| TextEncoder::new(vb, &config.text));
         let unet = build(&ops, |vb| Unet::new(vb, &config.unet));
         let tokens = config.text.max_position_embeddings;
+        let UnetCall { branches, .. } = call;
         let embedded = ops.tensor([branches, tokens, config.text.hidden_size], dtype);
         let prompts = text_encoder.encode(embedded);
         let mut run = CountedRun {
-            cross_attn_kv: unet.cross_attn_kv(&prompts),
+            cross_attn_kv: special(unet.cross_attn_kv(&prompts), call),
             times: unet.times(&[0.0; TIMESTEPS], 1.0, &prompts),
             pools: Pools::new(limit),
             ops,
@@ -142,6 +145,18 @@ impl CountedRun {
     fn replay(&mut self, pool: Pool, scale: u64) {
         self.pools.replay(&self.ops.take_events(), pool, scale);
     }
+}
+
+/// The keys and values of the guidance that a call has.
+fn special(kv: CrossAttnKv, call: UnetCall) -> CrossAttnKv {
+    let nag = NagImages {
+        first: call.branches - 1 - usize::from(call.perturbed),
+        prompt: 0,
+        nag: Nag::default(),
+    };
+    let perturbation = Perturbation::IdentityAttention;
+    kv.with_nag(call.nag.then_some(nag))
+        .with_perturbation(call.perturbed.then_some(perturbation))
 }
 
 /// Bytes of the largest buffer in decoding a latent of `size` whole.
@@ -298,7 +313,11 @@ mod tests {
             scheduler: SchedulerConfig::from_json("scheduler", b"{}").expect("a scheduler"),
             text,
         };
-        let run = CountedRun::start(&config, Counted::Gpu, DType::F16, 1 << 30, 3);
+        let call = UnetCall {
+            branches: 3,
+            ..UnetCall::GUIDED
+        };
+        let run = CountedRun::start(&config, Counted::Gpu, DType::F16, 1 << 30, call);
         // Keys and values: blocks of 320, 640 and 1280 channels have five transformers each, and
         // the deepest point has one of 1280.
         let kv = 2 * 3 * 77 * (5 * (320 + 640 + 1280) + 1280) * 2;

@@ -61,8 +61,25 @@ pub struct MemoryPlan {
 /// page, and 64 launches.
 const UNIFORMS: u64 = 1 << 20;
 
-/// Predictions of a guided call: for the negative prompt and for the prompt.
-pub const GUIDED: usize = 2;
+/// A U-Net call to count the memory of.
+#[derive(Debug, Clone, Copy)]
+pub struct UnetCall {
+    /// Predictions of the call.
+    pub branches: usize,
+    /// True with guidance within the attention to the prompt.
+    pub nag: bool,
+    /// True if the last branch is perturbed.
+    pub perturbed: bool,
+}
+
+impl UnetCall {
+    /// A guided call: for the negative prompt and for the prompt.
+    pub const GUIDED: UnetCall = UnetCall {
+        branches: 2,
+        nag: false,
+        perturbed: false,
+    };
+}
 
 impl MemoryPlan {
     /// Plans the memory for guided pictures of `size` (width and height in pixels) with a model of
@@ -73,12 +90,12 @@ impl MemoryPlan {
         runtime: &Runtime,
         size: [usize; 2],
     ) -> Self {
-        MemoryPlan::of(GUIDED, config, weights, runtime, size)
+        MemoryPlan::of(UnetCall::GUIDED, config, weights, runtime, size)
     }
 
-    /// Plans the memory for such pictures with `branches` predictions a call.
+    /// Plans the memory for such pictures by calls such as `call`.
     pub fn of(
-        branches: usize,
+        call: UnetCall,
         config: &ModelConfig,
         weights: &WeightSizes,
         runtime: &Runtime,
@@ -92,7 +109,7 @@ impl MemoryPlan {
         let taken = |pools: &Pools| if gpu { pools.reserved() } else { pools.peak() };
 
         let counted = if gpu { Counted::Gpu } else { Counted::Cpu };
-        let mut run = CountedRun::start(config, counted, dtype, limit, branches);
+        let mut run = CountedRun::start(config, counted, dtype, limit, call);
         match runtime.ops.has_kernels() {
             true => run.step_on_device(&config.unet, size),
             false => run.steps_on_host(&config.unet, size),
@@ -110,7 +127,7 @@ impl MemoryPlan {
         let room = runtime.memory_limit;
         let room = room.map(|limit| limit.saturating_sub(total.saturating_add(host)));
         MemoryPlan {
-            recording: RecordingPlan::new(branches, config, size, on_device, room),
+            recording: RecordingPlan::new(call.branches, config, size, on_device, room),
             weights: weights.device,
             activations,
             scratch,

@@ -15,7 +15,7 @@ mod winograd;
 use burn::tensor::{DType, Tensor, TensorData};
 use burn_flex::{Flex, FlexTensor};
 
-use super::{Attention, Conv3x3, GroupNorm, Linear, Ops};
+use super::{Attention, Conv3x3, GroupNorm, Linear, NagImages, Ops};
 use crate::config::Activation;
 use attention::{Sizes, attention};
 use conv::{Conv, conv3x3};
@@ -106,6 +106,29 @@ impl Ops for Cpu {
         let [q, k, v] = [args.q, args.k, args.v].map(Values::of);
         let out = attention(q.values(), k.values(), v.values(), sizes);
         Tensor::from_data(TensorData::new(out, [batch, queries, width]), &device)
+    }
+
+    fn attention_with_nag(&self, args: Attention, guided: NagImages) -> Tensor<3> {
+        let NagImages { first, prompt, nag } = guided;
+        let (device, [images, queries, width]) = (args.q.device(), args.q.dims());
+        let sizes = Sizes {
+            queries,
+            keys: args.k.dims()[1],
+            heads: args.heads,
+            head_width: width / args.heads,
+            causal: args.causal,
+        };
+        let [q, k, v] = [args.q, args.k, args.v].map(Values::of);
+        let mut out = attention(q.values(), k.values(), v.values(), sizes);
+        let [image, context] = [queries, sizes.keys].map(|tokens| tokens * width);
+        let [k, v] = [&k, &v].map(|x| &x.values()[prompt * context..][..context]);
+        let guided = out.chunks_mut(image).zip(q.values().chunks(image));
+        for (positive, q) in guided.skip(first) {
+            let negative = attention(q, k, v, sizes);
+            let tokens = positive.chunks_mut(width).zip(negative.chunks(width));
+            tokens.for_each(|(positive, negative)| nag.guide(positive, negative));
+        }
+        Tensor::from_data(TensorData::new(out, [images, queries, width]), &device)
     }
 
     fn group_norm(&self, args: GroupNorm) -> Tensor<4> {

@@ -1,10 +1,13 @@
 //! Attention in one pass over the keys.
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::DType;
+use burn_cubecl::tensor::CubeTensor;
 
 use super::TileMemory;
-use super::launch::{Kernel, contiguous, launch, tensor};
-use crate::ops::Attention;
+use super::launch::{Kernel, contiguous, launch};
+use crate::ops::{Attention, NagImages};
+#[cfg(feature = "testing")]
+use crate::sampling::Nag;
 
 /// Division of work in the register kernel. Measured with heads of 40 on a loaded machine, in
 /// GFLOP/s of one core, for 1, 2 and 4 queries at a time: 2.7, 5.4 and 8.8 on lavapipe, 0.9, 1.5
@@ -157,7 +160,8 @@ pub fn possible(width: usize) -> bool {
 }
 
 /// A kernel, and the number of queries of one of its workgroups.
-fn kernel(memory: TileMemory, half: bool, width: usize) -> (Kernel, u32) {
+fn kernel(memory: TileMemory, half: bool, special: Special, width: usize) -> (Kernel, u32) {
+    let [nag, identity] = special.flags();
     let head = (width / 4) as u32;
     if memory == TileMemory::Workgroup && head <= workgroup::MAX_HEAD {
         let d = workgroup::Division::new(head);
@@ -168,6 +172,8 @@ fn kernel(memory: TileMemory, half: bool, width: usize) -> (Kernel, u32) {
             half,
             [
                 ("HEAD", head.into()),
+                ("NAG", nag.into()),
+                ("IDENTITY", identity.into()),
                 ("SIDE", d.side.into()),
                 ("STACK", d.stack.into()),
                 ("QUERIES", d.queries.into()),
@@ -190,6 +196,8 @@ fn kernel(memory: TileMemory, half: bool, width: usize) -> (Kernel, u32) {
             half,
             [
                 ("HEAD", head.into()),
+                ("NAG", nag.into()),
+                ("IDENTITY", identity.into()),
                 ("QUERIES", registers::QUERIES.into()),
                 ("KEYS", registers::KEYS.into()),
             ],
@@ -206,6 +214,8 @@ fn kernel(memory: TileMemory, half: bool, width: usize) -> (Kernel, u32) {
         half,
         [
             ("HEAD", head.into()),
+            ("NAG", nag.into()),
+            ("IDENTITY", identity.into()),
             ("PARTS", parts.into()),
             ("VECTORS", head.div_ceil(parts).into()),
             ("TEAMS", teams.into()),
@@ -219,36 +229,74 @@ fn kernel(memory: TileMemory, half: bool, width: usize) -> (Kernel, u32) {
 /// Kernels for each of `widths` of heads.
 #[cfg(feature = "testing")]
 pub fn variants(memory: TileMemory, widths: &[usize]) -> Vec<Kernel> {
-    widths
-        .iter()
-        .flat_map(|&width| [false, true].map(|half| kernel(memory, half, width).0))
-        .collect()
+    let nag = NagImages {
+        first: 0,
+        prompt: 0,
+        nag: Nag::default(),
+    };
+    let specials = [Special::None, Special::Nag(nag), Special::Identity];
+    let of = |width: usize| {
+        specials
+            .into_iter()
+            .flat_map(move |s| [false, true].map(|half| kernel(memory, half, s, width).0))
+    };
+    widths.iter().flat_map(|&width| of(width)).collect()
 }
 
-/// Implements [`Ops::attention`](crate::ops::Ops::attention) for widths of heads that are
+/// Treatment of some of the images.
+#[derive(Debug, Clone, Copy)]
+pub enum Special {
+    /// All images alike.
+    None,
+    /// Further attentions behind those of the images: of the guided ones to the negative prompt.
+    Nag(NagImages),
+    /// The identity as attention of the last image.
+    Identity,
+}
+
+impl Special {
+    /// The names NAG and IDENTITY of the shaders.
+    fn flags(self) -> [bool; 2] {
+        [
+            matches!(self, Special::Nag(_)),
+            matches!(self, Special::Identity),
+        ]
+    }
+}
+
+/// Computes the attentions of the images, and those that `special` adds. Widths of heads must be
 /// [`possible`].
-pub fn attention(memory: TileMemory, args: Attention) -> Tensor<3> {
+pub fn attention(memory: TileMemory, args: Attention, special: Special) -> CubeTensor {
     let [n, t, c] = args.q.dims();
     let keys = args.k.dims()[1];
     let width = c / args.heads;
     let dtype = args.q.dtype();
-    let (kernel, queries) = kernel(memory, dtype == DType::F16, width);
+    let (kernel, queries) = kernel(memory, dtype == DType::F16, special, width);
     let scale = std::f64::consts::LOG2_E / (width as f64).sqrt();
-    let params = [
+    let mut params = vec![
         t as u32,
         keys as u32,
         args.heads as u32,
         args.causal.into(),
         (scale as f32).to_bits(),
     ];
-    let groups = [t.div_ceil(queries as usize), args.heads, n];
+    let mut results = n;
+    match special {
+        Special::None => {}
+        Special::Nag(NagImages { first, prompt, .. }) => {
+            params.extend([n, first, prompt].map(|number| number as u32));
+            results += n - first;
+        }
+        Special::Identity => params.push((n - 1) as u32),
+    }
+    let groups = [t.div_ceil(queries as usize), args.heads, results];
     let (q, k, v) = (contiguous(args.q), contiguous(args.k), contiguous(args.v));
-    tensor(launch(
+    launch(
         kernel,
         &[&q, &k, &v],
-        [n, t, c],
+        [results, t, c],
         dtype,
         &params,
         groups,
-    ))
+    )
 }

@@ -14,6 +14,14 @@ struct Params {
     heads: u32,
     causal: u32,            // 1: a query sees the keys up to its own place only
     scale: f32,             // log2(e)/√d: softmax is computed in powers of two
+//% if NAG
+    images: u32,            // the guided ones are computed a second time behind them
+    first: u32,             // of the guided images
+    negative: u32,          // the prompt of the second time
+//% end
+//% if IDENTITY
+    last: u32,              // the image with the identity as attention
+//% end
 }
 
 @group(0) @binding($SLOT) var<storage, read> q: array<vec4<$T>>;
@@ -26,11 +34,23 @@ const LOWEST = -3.0e38;
 
 @compute @workgroup_size($LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+//% if NAG
+    let again = group.z >= p.images;
+    let image = select(group.z, group.z - p.images + p.first, again);
+    let prompt = select(group.z, p.negative, again);
+//% else
+    let image = group.z;
+    let prompt = group.z;
+//% end
+//% if IDENTITY
+    let alone = image == p.last;            // each of its queries sees its own key only
+//% end
     let row = p.heads * $HEAD;              // of q, k, v and result, in vectors
-    let first_key = group.z * p.keys * row + group.y * $HEAD;
+    let shift = (group.z - image) * p.queries * row;    // of the result behind its queries
+    let first_key = prompt * p.keys * row + group.y * $HEAD;
 //% for r in 0..QUERIES
     let query$r = (group.x * $QUERIES + $r) * $LANES + lane;
-    let start$r = (group.z * p.queries + min(query$r, p.queries - 1)) * row + group.y * $HEAD;
+    let start$r = (image * p.queries + min(query$r, p.queries - 1)) * row + group.y * $HEAD;
     let seen$r = select(p.keys, min(p.keys, query$r + 1), p.causal == 1);
     var highest$r = LOWEST;
     var total$r = 0.0;
@@ -58,7 +78,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 //% for r in 0..QUERIES
         var peak$r = highest$r;
 //% for j in 0..KEYS
+//% if IDENTITY
+        let own$r_$j = !alone || block + $j == query$r;
+        let score$r_$j =
+            select(LOWEST, dot(dot$r_$j, vec4<f32>(1.0)), block + $j < seen$r && own$r_$j);
+//% else
         let score$r_$j = select(LOWEST, dot(dot$r_$j, vec4<f32>(1.0)), block + $j < seen$r);
+//% end
         peak$r = max(peak$r, score$r_$j);
 //% end
         let fade$r = exp2(highest$r - peak$r);
@@ -86,7 +112,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (query$r < p.queries) {
         let norm$r = 1.0 / total$r;
 //% for i in 0..HEAD
-        result[start$r + $i] = vec4<$T>(sum$r_$i * norm$r);
+        result[shift + start$r + $i] = vec4<$T>(sum$r_$i * norm$r);
 //% end
     }
 //% end

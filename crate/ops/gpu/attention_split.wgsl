@@ -17,6 +17,14 @@ struct Params {
     heads: u32,
     causal: u32,            // 1: a query sees the keys up to its own place only
     scale: f32,             // log2(e)/√d: softmax is computed in powers of two
+//% if NAG
+    images: u32,            // the guided ones are computed a second time behind them
+    first: u32,             // of the guided images
+    negative: u32,          // the prompt of the second time
+//% end
+//% if IDENTITY
+    last: u32,              // the image with the identity as attention
+//% end
 }
 
 @group(0) @binding($SLOT) var<storage, read> q: array<vec4<$T>>;
@@ -36,8 +44,20 @@ var<workgroup> scores: array<f32, SCORES * $TEAMS>;
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let part = lane % $PARTS;
     let team = lane / $PARTS;
+//% if NAG
+    let again = group.z >= p.images;
+    let image = select(group.z, group.z - p.images + p.first, again);
+    let prompt = select(group.z, p.negative, again);
+//% else
+    let image = group.z;
+    let prompt = group.z;
+//% end
+//% if IDENTITY
+    let alone = image == p.last;            // each of its queries sees its own key only
+//% end
     let row = p.heads * $HEAD;              // of q, k, v and result, in vectors
-    let first_key = group.z * p.keys * row + group.y * $HEAD;
+    let shift = (group.z - image) * p.queries * row;    // of the result behind its queries
+    let first_key = prompt * p.keys * row + group.y * $HEAD;
     let first_query = (group.x * $TEAMS + team) * $QUERIES;
 
     // The last part of a head may be narrower: vectors beyond it are multiplied by zero and not
@@ -47,7 +67,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let inside$i = part * $VECTORS + $i < $HEAD;
 //% end
 //% for r in 0..QUERIES
-    let start$r = (group.z * p.queries + min(first_query + $r, p.queries - 1)) * row
+    let start$r = (image * p.queries + min(first_query + $r, p.queries - 1)) * row
         + group.y * $HEAD;
     var highest$r = LOWEST;
     var total$r = 0.0;
@@ -82,7 +102,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             }
             let key = block + i / $QUERIES;
             let seen = select(p.keys, min(p.keys, first_query + i % $QUERIES + 1), p.causal == 1);
+//% if IDENTITY
+            let own = !alone || key == first_query + i % $QUERIES;
+            scores[team * SCORES + i] = select(LOWEST, score, key < seen && own);
+//% else
             scores[team * SCORES + i] = select(LOWEST, score, key < seen);
+//% end
         }
         workgroupBarrier();
 //% for r in 0..QUERIES
@@ -117,7 +142,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let norm = 1.0 / total$r;
 //% for i in 0..VECTORS
         if (inside$i) {
-            result[start$r + at$i] = vec4<$T>(sum$r_$i * norm);
+            result[shift + start$r + at$i] = vec4<$T>(sum$r_$i * norm);
         }
 //% end
     }

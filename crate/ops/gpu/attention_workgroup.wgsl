@@ -18,6 +18,14 @@ struct Params {
     heads: u32,
     causal: u32,            // 1: a query sees the keys up to its own place only
     scale: f32,             // log2(e)/√d: softmax is computed in powers of two
+//% if NAG
+    images: u32,            // the guided ones are computed a second time behind them
+    first: u32,             // of the guided images
+    negative: u32,          // the prompt of the second time
+//% end
+//% if IDENTITY
+    last: u32,              // the image with the identity as attention
+//% end
 }
 
 @group(0) @binding($SLOT) var<storage, read> q: array<vec4<$T>>;
@@ -42,10 +50,22 @@ const BEHIND = ROWS * $SHARES;
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let side = lane % $SIDE;
     let level = lane / $SIDE;
+//% if NAG
+    let again = group.z >= p.images;
+    let image = select(group.z, group.z - p.images + p.first, again);
+    let prompt = select(group.z, p.negative, again);
+//% else
+    let image = group.z;
+    let prompt = group.z;
+//% end
+//% if IDENTITY
+    let alone = image == p.last;            // each of its queries sees its own key only
+//% end
     let row = p.heads * $HEAD;              // of q, k, v and result, in vectors
+    let shift = (group.z - image) * p.queries * row;    // of the result behind its queries
     let first_query = group.x * ROWS;
-    let query_start = group.z * p.queries * row + group.y * $HEAD;
-    let key_start = group.z * p.keys * row + group.y * $HEAD;
+    let query_start = image * p.queries * row + group.y * $HEAD;
+    let key_start = prompt * p.keys * row + group.y * $HEAD;
 
 //% for i in 0..VECTORS
     let column$i = min(side + $i * $SIDE, $HEAD - 1);
@@ -113,7 +133,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 //% for j in 0..4
         let key$j = block + side + $j * $SIDE;
 //% for r in 0..QUERIES
+//% if IDENTITY
+        let own$r_$j = !alone || key$j == query$r;
+        score$r_$j = select(LOWEST, score$r_$j, key$j < seen$r && own$r_$j);
+//% else
         score$r_$j = select(LOWEST, score$r_$j, key$j < seen$r);
+//% end
         peaks[$r] = max(peaks[$r], score$r_$j);
 //% end
 //% end
@@ -172,7 +197,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 //% for r in 0..QUERIES
     if (query$r < p.queries) {
         let norm = 1.0 / total[$r];
-        let start = query_start + query$r * row;
+        let start = query_start + shift + query$r * row;
 //% for i in 0..VECTORS
         if (side + $i * $SIDE < $HEAD) {
             result[start + column$i] = vec4<$T>(sum$r_$i * norm);

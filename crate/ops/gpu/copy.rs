@@ -1,11 +1,14 @@
-//! Copies of matrices into larger ones, and views of parts of rows.
+//! Copies of matrices and images into larger tensors, and views of parts of rows.
 
 use std::ops::Range;
 
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::tensor::CubeTensor;
 
-use super::launch::{Kernel, contiguous, empty, launch_into, tensor, view};
+use super::group_norm::types;
+use super::launch::{
+    Kernel, beginning, contiguous, empty, launch, launch_into, split, tensor, view,
+};
 
 const LANES: u32 = 64;
 
@@ -14,12 +17,35 @@ fn kernel(half: bool, indexed: bool) -> Kernel {
     Kernel::new("copy", include_str!("copy.wgsl"), LANES, half, values)
 }
 
-/// All variants of the kernel.
+fn append_kernel(half: bool, aligned: bool) -> Kernel {
+    let types = types(half, aligned);
+    Kernel::new("append", include_str!("append.wgsl"), LANES, half, types)
+}
+
+/// All variants of the kernels.
 #[cfg(feature = "testing")]
 pub fn variants() -> Vec<Kernel> {
     (0..4u32)
-        .map(|bits| kernel(bits & 1 == 1, bits & 2 == 2))
+        .flat_map(|bits| [kernel, append_kernel].map(|of| of(bits & 1 == 1, bits & 2 == 2)))
         .collect()
+}
+
+/// Implements [`Ops::append`](crate::ops::Ops::append).
+pub fn append(x: Tensor<3>, from: &Tensor<3>, image: usize) -> Tensor<3> {
+    let [n, t, c] = x.dims();
+    let (x, from) = (contiguous(x), contiguous(from.clone()));
+    let aligned = c % 4 == 0;
+    let row = if aligned { c / 4 } else { c };
+    let sizes = [n * t * row, t * row, image * t * row];
+    let [groups, rest] = split(((n + 1) * t * row).div_ceil(LANES as usize));
+    tensor(launch(
+        append_kernel(x.dtype == DType::F16, aligned),
+        &[&x, &from],
+        [n + 1, t, c],
+        x.dtype,
+        &sizes.map(|size| size as u32),
+        [groups, rest, 1],
+    ))
 }
 
 /// Copy of a matrix of `rows` × `columns` into a matrix of `width` columns, from column `start` on.
@@ -65,6 +91,12 @@ pub fn side_by_side(parts: Vec<(Tensor<2>, usize)>, width: usize) -> Tensor<2> {
 pub fn columns(row: &Tensor<2>, columns: Range<usize>) -> Tensor<2> {
     let row = contiguous(row.clone());
     tensor(view(&row, columns.start, [1, columns.len()]))
+}
+
+/// Implements [`Ops::first_images`](crate::ops::Ops::first_images). The part is a view.
+pub fn first_images(x: Tensor<4>, count: usize) -> Tensor<4> {
+    let [_, h, w, c] = x.dims();
+    tensor(beginning(&contiguous(x), [count, h, w, c]))
 }
 
 /// Copies a row of `rows`, `columns` wide, into the matrix `into` of one row. The number of the row

@@ -217,6 +217,18 @@ pub fn view(memory: &CubeTensor, start: usize, shape: impl Into<Shape>) -> CubeT
     view
 }
 
+/// A view of the beginning of `memory`, with `shape`.
+pub fn beginning(memory: &CubeTensor, shape: impl Into<Shape>) -> CubeTensor {
+    let mut view = reshaped(memory, shape.into());
+    let elements = memory.meta.num_elements() - view.meta.num_elements();
+    // A tensor of a dry run has no memory of its size.
+    if !dry_run::in_progress() {
+        let behind = (elements * memory.dtype.size()) as u64;
+        view.handle = view.handle.offset_end(behind);
+    }
+    view
+}
+
 /// The tensor with this `memory`.
 pub fn tensor<const D: usize>(memory: CubeTensor) -> Tensor<D> {
     Tensor::from_primitive::<CubeBackend>(memory)

@@ -4,10 +4,11 @@
 //! |---|---|
 //! | `product_registers.wgsl`, `product_workgroup.wgsl` | matrix products with fused bias, residual and activation; 3×3 convolutions as nine products |
 //! | `attention_workgroup.wgsl`, `attention_registers.wgsl`, `attention_split.wgsl` | attention in one pass over the keys; scores are never stored |
+//! | `nag.wgsl` | normalized attention guidance, after an attention |
 //! | `group_statistics.wgsl`, `group_apply.wgsl` | GroupNorm with SiLU |
 //! | `layer_norm_registers.wgsl`, `layer_norm_workgroup.wgsl` | LayerNorm |
 //! | `activation.wgsl` | activations of the text encoder and of the timestep embedding |
-//! | `copy.wgsl` | copies of rows and columns into a larger matrix |
+//! | `copy.wgsl`, `append.wgsl` | copies of rows, columns and images into a larger tensor |
 //! | `guidance.wgsl` | factors of guidance that depends on the whole latent |
 //! | `sample.wgsl` | guidance and the sampler's step |
 //! | `transpose.wgsl` | transposition of weights from files |
@@ -26,6 +27,7 @@ mod group_norm;
 mod kernel_tiling;
 mod launch;
 mod layer_norm;
+mod nag;
 mod product;
 mod template;
 mod upload;
@@ -34,8 +36,10 @@ use std::ops::Range;
 
 use burn::tensor::{Device, Tensor};
 
-use super::{Attention, Conv3x3, GroupNorm, Linear, Ops, Stock};
+use super::{Attention, Conv3x3, GroupNorm, Linear, NagImages, Ops, Stock};
 use crate::config::Activation;
+use attention::Special;
+use launch::tensor;
 
 pub use device_latent::{DeviceLatent, DeviceLatentInit};
 pub use dry_run::{DryRun, Launch, distinct};
@@ -81,13 +85,49 @@ impl Ops for Gpu {
 
     fn attention(&self, args: Attention) -> Tensor<3> {
         if attention::possible(args.q.dims()[2] / args.heads) {
-            attention::attention(self.tiling.memory, args)
+            tensor(attention::attention(
+                self.tiling.memory,
+                args,
+                Special::None,
+            ))
         } else if dry_run::in_progress() {
             // Burn's kernels are not recorded; the result has this shape.
             args.q
         } else {
             Stock.attention(args)
         }
+    }
+
+    fn attention_with_nag(&self, args: Attention, guided: NagImages) -> Tensor<3> {
+        if attention::possible(args.q.dims()[2] / args.heads) {
+            nag::attention_with_nag(self.tiling.memory, args, guided)
+        } else if dry_run::in_progress() {
+            args.q
+        } else {
+            Stock.attention_with_nag(args, guided)
+        }
+    }
+
+    fn attention_with_identity(&self, args: Attention) -> Tensor<3> {
+        if attention::possible(args.q.dims()[2] / args.heads) {
+            tensor(attention::attention(
+                self.tiling.memory,
+                args,
+                Special::Identity,
+            ))
+        } else if dry_run::in_progress() {
+            args.q
+        } else {
+            Stock.attention_with_identity(args)
+        }
+    }
+
+    fn first_images(&self, x: Tensor<4>, count: usize) -> Tensor<4> {
+        copy::first_images(x, count)
+    }
+
+    fn append(&self, x: Tensor<3>, from: &Tensor<3>, image: usize) -> Tensor<3> {
+        copy::append(x, from, image)
     }
 
     fn group_norm(&self, args: GroupNorm) -> Tensor<4> {
@@ -143,6 +183,7 @@ pub fn every_shader() -> Vec<(String, String)> {
         .flat_map(|memory| {
             let mut kernels = product::variants(memory);
             kernels.extend(attention::variants(memory, &HEADS));
+            kernels.extend(nag::variants(memory));
             kernels.extend(group_norm::variants(memory));
             kernels.extend(layer_norm::variants(memory));
             kernels

@@ -23,6 +23,10 @@ pub enum GuidanceKind {
     DynamicThresholding,
     /// Tangential damping.
     Tangential,
+    /// Perturbed-attention guidance.
+    Pag,
+    /// Skip-layer guidance.
+    Slg,
 }
 
 /// An option of a kind: a number.
@@ -59,7 +63,7 @@ const ZERO_STEPS: GuidanceOption = GuidanceOption {
 
 impl GuidanceKind {
     /// Every kind.
-    pub const ALL: [GuidanceKind; 7] = [
+    pub const ALL: [GuidanceKind; 9] = [
         GuidanceKind::Plain,
         GuidanceKind::Rescale,
         GuidanceKind::CfgZero,
@@ -67,6 +71,8 @@ impl GuidanceKind {
         GuidanceKind::PerpNeg,
         GuidanceKind::DynamicThresholding,
         GuidanceKind::Tangential,
+        GuidanceKind::Pag,
+        GuidanceKind::Slg,
     ];
 
     /// The name in requests and on the command line.
@@ -79,6 +85,8 @@ impl GuidanceKind {
             GuidanceKind::PerpNeg => "perp-neg",
             GuidanceKind::DynamicThresholding => "dynamic-thresholding",
             GuidanceKind::Tangential => "tangential",
+            GuidanceKind::Pag => "pag",
+            GuidanceKind::Slg => "slg",
         }
     }
 
@@ -92,13 +100,15 @@ impl GuidanceKind {
             GuidanceKind::PerpNeg => "Perp-Neg",
             GuidanceKind::DynamicThresholding => "Dynamic thresholding",
             GuidanceKind::Tangential => "TCFG",
+            GuidanceKind::Pag => "PAG",
+            GuidanceKind::Slg => "SLG",
         }
     }
 
     /// Predictions of a call with one prompt and a negative prompt.
     pub fn branches(self) -> usize {
         match self {
-            GuidanceKind::PerpNeg => 3,
+            GuidanceKind::PerpNeg | GuidanceKind::Pag | GuidanceKind::Slg => 3,
             _ => 2,
         }
     }
@@ -109,6 +119,8 @@ impl GuidanceKind {
             GuidanceKind::Rescale => const { &[option("phi", 0.7, 0.0, 1.0)] },
             GuidanceKind::Plain | GuidanceKind::Tangential => &[RESCALE],
             GuidanceKind::CfgZero => &[ZERO_STEPS, RESCALE],
+            GuidanceKind::Pag => const { &[option("scale", 3.0, 0.0, 100.0)] },
+            GuidanceKind::Slg => const { &[option("scale", 2.8, 0.0, 100.0)] },
             GuidanceKind::Apg => {
                 const {
                     &[

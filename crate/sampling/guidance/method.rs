@@ -101,6 +101,14 @@ impl Options {
         self.values.get(name).copied().unwrap_or(0.0)
     }
 
+    /// Scale of the guidance away from a perturbed prediction; 0: there is none.
+    pub fn perturbed_scale(&self) -> f64 {
+        match self.kind {
+            GuidanceKind::Pag | GuidanceKind::Slg => self.value("scale"),
+            _ => 0.0,
+        }
+    }
+
     /// Share of the prediction that is rescaled.
     pub fn rescale(&self) -> f64 {
         match self.kind {
@@ -113,6 +121,7 @@ impl Options {
     pub fn method(&self, step: usize) -> Method {
         match self.kind {
             GuidanceKind::Plain | GuidanceKind::Rescale => Method::Plain,
+            GuidanceKind::Pag | GuidanceKind::Slg => Method::Plain,
             GuidanceKind::CfgZero => Method::CfgZero(CfgZero {
                 zero: (step as f64) < self.value("zero_steps"),
             }),

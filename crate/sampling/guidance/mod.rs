@@ -13,6 +13,7 @@
 //! | `perp-neg` | [`perp_neg`] | arXiv 2304.04968 |
 //! | `dynamic-thresholding` | [`dynamic_thresholding`] | arXiv 2205.11487 |
 //! | `tangential` | [`tangential`] | arXiv 2503.18137 |
+//! | `pag`, `slg` | [`perturbed`] | arXiv 2403.17377 |
 //!
 //! Here the arithmetic is f64 on the host. A GPU computes the same from a few sums over the latent:
 //! `crate/ops/gpu/guidance.wgsl`.
@@ -23,6 +24,7 @@ pub mod dynamic_thresholding;
 mod kind;
 mod method;
 pub mod perp_neg;
+pub mod perturbed;
 pub mod plain;
 pub mod rescale;
 mod settings;
@@ -36,6 +38,7 @@ pub use plain::guide;
 pub use settings::{GuidanceSchedule, GuidanceSettings, NegativeOutside, Window};
 pub use when::Guiding;
 
+use crate::sampling::Nag;
 use crate::sampling::update::{Term, Update};
 use vectors::{dot, minus, norm, plus};
 
@@ -48,6 +51,8 @@ pub enum Role {
     Empty,
     /// One of the prompts joined by `AND`, with its weight. They come in their order.
     Positive(f64),
+    /// The prompt again, with a perturbed network, and its weight. It comes last.
+    Perturbed(f64),
 }
 
 /// Guidance of one U-Net call.
@@ -64,6 +69,8 @@ pub struct Guidance {
     pub rescale: f64,
     /// True if the cosine of the predictions for prompt and negative prompt is wanted.
     pub watched: bool,
+    /// Guidance away from the negative prompt within the attention to the prompts.
+    pub nag: Option<Nag>,
 }
 
 impl Guidance {
@@ -75,6 +82,7 @@ impl Guidance {
             method: Method::Plain,
             rescale: 0.0,
             watched: false,
+            nag: None,
         }
     }
 
@@ -105,7 +113,7 @@ impl Guidance {
     /// The weight of each branch: 0 for those that are no prompt.
     pub fn weights(&self) -> impl Iterator<Item = f64> + '_ {
         self.roles.iter().map(|role| match role {
-            Role::Positive(weight) => *weight,
+            Role::Positive(weight) | Role::Perturbed(weight) => *weight,
             Role::Negative | Role::Empty => 0.0,
         })
     }

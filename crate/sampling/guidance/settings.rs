@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::GuidanceKind;
 use crate::error::{Error, Result};
+use crate::sampling::Nag;
 
 /// Guidance of a picture. The default values leave plain guidance as it is.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +31,8 @@ pub struct GuidanceSettings {
     pub kind: GuidanceKind,
     /// Values of the kind's options, by name.
     pub options: BTreeMap<String, f64>,
+    /// Guidance within the attention to the prompts.
+    pub nag: Nag,
 }
 
 impl Default for GuidanceSettings {
@@ -44,6 +47,10 @@ impl Default for GuidanceSettings {
             stop: None,
             kind: GuidanceKind::Plain,
             options: BTreeMap::new(),
+            nag: Nag {
+                scale: 0.0,
+                ..Nag::default()
+            },
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Guidance over a run: the branches, the scale and the method of each call.
 
-use super::{Guidance, GuidanceSettings, Method, NegativeOutside, Options, Role, Window};
+use super::{
+    Guidance, GuidanceSettings, Method, NegativeOutside, Options, Role, Window, perturbed,
+};
 use crate::error::{Error, Result};
+use crate::sampling::Nag;
 
 /// Guidance over a run. Its state is the work that it saved, and a stop.
 #[derive(Debug, Clone)]
@@ -16,6 +19,7 @@ pub struct Guiding {
     has_negative: bool,
     /// True if guidance has an effect at all.
     guided: bool,
+    nag: Option<Nag>,
     stopped: bool,
     branches: usize,
     saved: usize,
@@ -35,10 +39,16 @@ impl Guiding {
         embedded: bool,
     ) -> Result<Self> {
         check(&settings)?;
+        let options = Options::new(settings.kind, &settings.options)?;
+        if options.perturbed_scale() != 0.0 && weights.len() > 1 {
+            let expected = "a prompt without AND";
+            return Err(Error::request("guidance kind", settings.kind, expected));
+        }
         // Prompts with weights are guided at scale 1 too.
         let guided = settings.scale != 1.0 || weights != [1.0];
         Ok(Guiding {
-            options: Options::new(settings.kind, &settings.options)?,
+            options,
+            nag: settings.nag.checked()?,
             settings,
             steps,
             weights,
@@ -55,6 +65,21 @@ impl Guiding {
         self.guided
     }
 
+    /// True if the negative prompt has an effect: by guidance, or within the attention.
+    pub fn reads_negative(&self) -> bool {
+        self.guided || self.nag.is_some()
+    }
+
+    /// True if there may be a perturbed branch.
+    pub fn is_perturbed(&self) -> bool {
+        self.options.perturbed_scale() != 0.0
+    }
+
+    /// Guidance within the attention, if there is any.
+    pub fn nag(&self) -> Option<Nag> {
+        self.nag
+    }
+
     /// The kind of guidance with its options.
     pub fn options(&self) -> &Options {
         &self.options
@@ -62,10 +87,11 @@ impl Guiding {
 
     /// Branches of a call that nothing is saved in.
     pub fn most_branches(&self) -> usize {
-        match self.guided {
-            true => self.away(true).len() + self.weights.len(),
-            false => self.weights.len(),
-        }
+        let away = match self.guided {
+            true => self.away(true).len(),
+            false => 0,
+        };
+        away + self.weights.len() + usize::from(self.is_perturbed())
     }
 
     /// Branches of all calls so far.
@@ -88,7 +114,8 @@ impl Guiding {
             ..
         } = &self.settings;
         let windows = [*window, *negative_window] == [Window::ALL; 2];
-        !self.guided || (windows && *min_sigma <= 0.0 && stop.is_none())
+        let changes = self.reads_negative() || self.is_perturbed();
+        !changes || (windows && *min_sigma <= 0.0 && stop.is_none())
     }
 
     /// True if a call may have a branch for the empty prompt.
@@ -134,31 +161,51 @@ impl Guiding {
     pub fn at(&self, step: usize, sigma: f64) -> Guidance {
         // Some samplers count one step more.
         let step = step.min(self.steps - 1);
-        let away = match self.is_on(step, sigma) {
-            true => self.away(self.settings.negative_window.contains(step, self.steps)),
+        let inside = self.settings.negative_window.contains(step, self.steps);
+        let is_on = self.is_on(step, sigma);
+        let away = match self.guided && is_on {
+            true => self.away(inside),
             false => Vec::new(),
         };
+        let nag = self.nag.filter(|_| inside);
         if away.is_empty() {
-            return Guidance::none(&self.weights);
+            let roles = match is_on {
+                true => self.prompts(1.0),
+                false => Guidance::none(&self.weights).roles,
+            };
+            return Guidance {
+                roles,
+                nag,
+                ..Guidance::none(&self.weights)
+            };
         }
         let method = match self.options.method(step) {
             Method::PerpNeg(_) if away.len() == 1 => Method::Plain,
             method => method,
         };
         let schedule = self.settings.schedule;
-        let positive = self.weights.iter().copied().map(Role::Positive);
+        let scale = schedule.scale(self.settings.scale, step, self.steps);
         Guidance {
-            scale: schedule.scale(self.settings.scale, step, self.steps),
-            roles: away.into_iter().chain(positive).collect(),
+            scale,
+            roles: [away, self.prompts(scale)].concat(),
             method,
             rescale: self.options.rescale(),
             watched: self.is_watched(),
+            nag,
+        }
+    }
+
+    /// The branches of the prompts in a call with this guidance scale.
+    fn prompts(&self, scale: f64) -> Vec<Role> {
+        match self.is_perturbed() {
+            true => perturbed::roles(self.weights[0], scale, self.options.perturbed_scale()),
+            false => self.weights.iter().copied().map(Role::Positive).collect(),
         }
     }
 
     fn is_on(&self, step: usize, sigma: f64) -> bool {
         let window = self.settings.window.contains(step, self.steps);
-        self.guided && !self.stopped && window && sigma >= self.settings.min_sigma
+        !self.stopped && window && sigma >= self.settings.min_sigma
     }
 
     /// The branches that guidance moves away from, inside the negative prompt's window or not.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `(x)`, `[x]`, `(x:1.3)` | weight of `x` times 1.1, 1/1.1, 1.3; brackets nest |
 //! | `\(`, `\)`, `\[`, `\]`, `\\` | the sign itself |
+//! | `(x:-1)` | takes `x` away: see [`negative_weights`] |
 //! | `BREAK` | the rest goes on in a new chunk |
 //! | `[from:to:when]`, `[to:when]`, `[from::when]` | `from` up to step `when`, then `to` |
 //! | `[a\|b]` | `a` and `b` in turn, one a step |
@@ -29,6 +30,7 @@ pub mod describe;
 pub mod emphasis;
 pub mod layout;
 pub mod locate;
+pub mod negative_weights;
 pub mod plan;
 pub mod problem;
 pub mod schedule;

@@ -5,7 +5,7 @@ mod counts;
 mod guidance;
 mod inspect;
 mod pictures;
-mod random_model;
+pub mod random_model;
 mod records;
 mod samplers;
 mod small;

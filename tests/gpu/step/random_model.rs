@@ -8,7 +8,7 @@ use std::rc::Rc;
 use burn::tensor::{Device, Tensor};
 use darkroom::config::{Activation, UnetConfig};
 use darkroom::ops::gpu::DryRun;
-use darkroom::ops::{Attention, Conv3x3, Gpu, GroupNorm, Linear, Ops};
+use darkroom::ops::{Attention, Conv3x3, Gpu, GroupNorm, Linear, NagImages, Ops};
 use darkroom::sampling::{Noise, Rng, SamplerKind};
 use darkroom::unet::Unet;
 use darkroom::weights::params::Layout;
@@ -205,6 +205,18 @@ impl Ops for HostLatent {
 
     fn attention(&self, args: Attention) -> Tensor<3> {
         self.0.attention(args)
+    }
+
+    fn attention_with_nag(&self, args: Attention, nag: NagImages) -> Tensor<3> {
+        self.0.attention_with_nag(args, nag)
+    }
+
+    fn attention_with_identity(&self, args: Attention) -> Tensor<3> {
+        self.0.attention_with_identity(args)
+    }
+
+    fn append(&self, x: Tensor<3>, from: &Tensor<3>, image: usize) -> Tensor<3> {
+        self.0.append(x, from, image)
     }
 
     fn group_norm(&self, args: GroupNorm) -> Tensor<4> {

@@ -1,5 +1,6 @@
 //! Predictions that are made, and those that windows, the lowest sigma and the stop save.
 
+use darkroom::device::memory::UnetCall;
 use darkroom::sampling::guidance::{GuidanceKind, NegativeOutside, Window};
 use darkroom::sampling::{Sampler, SamplerKind, ScheduleKind};
 use darkroom::text::prompt::PromptSyntax;
@@ -115,8 +116,17 @@ fn perp_neg_and_joined_prompts_take_more_predictions() {
 fn the_memory_of_further_predictions_is_planned() {
     let model = Model::named("sd1-pndm");
     let free = model.load(&cpu());
-    let plans = [2, 3, 4].map(|branches| free.memory_plan_of(branches, 256, 256));
+    let plan = |branches, perturbed| {
+        let call = UnetCall {
+            branches,
+            perturbed,
+            ..UnetCall::GUIDED
+        };
+        free.memory_plan_of(call, 256, 256)
+    };
+    let plans = [2, 3, 4].map(|branches| plan(branches, false));
     assert_eq!(plans[0], free.memory_plan(256, 256));
+    assert!(plan(3, true).activations > plans[0].activations);
     for pair in plans.windows(2) {
         assert!(pair[0].activations < pair[1].activations, "{plans:?}");
         assert_eq!(pair[0].weights, pair[1].weights);
