@@ -119,6 +119,8 @@ const SHELL = [
   "studio/model-names.js",
   "studio/model-switch.js",
   "studio/models.css",
+  "studio/nag-offer.js",
+  "studio/nag-panel.js",
   "studio/negative-hint.js",
   "studio/negative-panel.js",
   "studio/noise-template.js",

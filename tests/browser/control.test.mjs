@@ -127,7 +127,7 @@ describe("groups of settings", () => {
   test("they are folded, remember their state, sum up what is set and reset it", async () => {
     const studio = await visit();
     await studio.engine();
-    for (const group of ["negative", "guidance"]) {
+    for (const group of ["negative", "guidance", "nag"]) {
       assert.equal(await fold(studio, group).getAttribute("open"), null, group);
       assert.equal(await studio.page.locator(`[data-part=${group}-reset]`).isVisible(), false);
     }
@@ -229,6 +229,25 @@ describe("groups of settings", () => {
     await studio.page.getByRole("button", { name: "Reset: Guidance" }).click();
     await says(studio, "guidance", "");
     assert.deepEqual(await picture(studio), plain);
+    assert.deepEqual(studio.errors, []);
+    await studio.close();
+  });
+
+  test("where guidance cannot apply the negative prompt, one tap does it without", async () => {
+    const phone = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
+    const studio = await visit(phone);
+    await studio.engine();
+    const offer = studio.page.getByRole("button", { name: "Use it anyway (NAG)" });
+    assert.equal(await offer.isVisible(), false);
+    const without = await picture(studio, { guidance_scale: "1" });
+    await studio.page.getByText("the negative prompt has no effect").first().waitFor();
+    await offer.tap();
+    await studio.page.getByText("NAG applies it, at scale 5.").waitFor();
+    assert.notDeepEqual(await picture(studio), without);
+    await summary(studio, "nag").tap();
+    await studio.page.locator("[name=nag-scale]:visible").fill("1");
+    await offer.waitFor();
+    assert.deepEqual(await picture(studio), without);
     assert.deepEqual(studio.errors, []);
     await studio.close();
   });

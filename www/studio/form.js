@@ -5,6 +5,7 @@ import { isCheckpoint } from "./address.js";
 import { ADVANCED_DEFAULTS, ADVANCED_FIELDS } from "./advanced-settings.js";
 import { unfold } from "./fold.js";
 import { optionProblem } from "./guidance-kinds.js";
+import { appliesNegative, attachNagOffer } from "./nag-offer.js";
 import { negativeHint } from "./negative-hint.js";
 import { noteOf } from "./prompt-note.js";
 import { hasSchedules, samplerName } from "./sampler-names.js";
@@ -79,6 +80,7 @@ export class SettingsForm {
     this.#defaults = defaults;
     this.#lock = /** @type {HTMLInputElement} */ (form.querySelector("[data-part=lock]"));
     this.#addHiddenFields();
+    attachNagOffer(form);
     // A group of settings has got its fields.
     form.addEventListener("grown", () => {
       this.fill({});
@@ -349,7 +351,8 @@ export class SettingsForm {
       problems.set("guidance_options", options);
       notes.set("guidance_options", options);
     }
-    const hint = negativeHint(this.#model, this.settings);
+    const applied = appliesNegative(this.settings, this.#model);
+    const hint = applied ? "" : negativeHint(this.#model, this.settings);
     if (hint) notes.set("negative_prompt", hint);
     this.#showSeed();
     for (const field of FIELDS) {

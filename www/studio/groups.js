@@ -35,6 +35,12 @@ const GROUPS = [
     load: async () => (await import("./guidance-panel.js")).guidancePanel,
   },
   {
+    name: "nag",
+    title: () => strings().guidance.nag.title,
+    fields: ["nag_scale", "nag_tau", "nag_alpha"],
+    load: async () => (await import("./nag-panel.js")).nagPanel,
+  },
+  {
     name: "expert",
     title: () => strings().models.sampling.expert,
     fields: ["clip_skip", "timestep_spacing", "zero_snr", "final_sigma"],

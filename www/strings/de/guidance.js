@@ -123,7 +123,6 @@ const nag = {
   why: "NAG wendet ihn in den Attention-Schichten an, ohne Guidance.",
   applied: (/** @type {string} */ scale) =>
     `NAG wendet ihn an, mit dem Wert ${scale.replace(".", ",")}.`,
-  embedded: "Dieses Modell liest den Guidance-Wert selbst: Der negative Prompt wirkt nicht.",
 };
 
 const chart = {

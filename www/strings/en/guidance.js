@@ -122,7 +122,6 @@ const nag = {
   offer: "Use it anyway (NAG)",
   why: "NAG applies it inside the attention layers, without guidance.",
   applied: (/** @type {string} */ scale) => `NAG applies it, at scale ${scale}.`,
-  embedded: "This model reads the guidance scale itself: the negative prompt has no effect.",
 };
 
 const chart = {
