@@ -196,7 +196,13 @@ const SHELL = [
  */
 const COPIES = {};
 /** Cached after their first use: the vocabulary has 1.4 MB, and most visitors need neither. */
-const WHEN_USED = ["vocab/", "catalogue.json", "studio/shelf", "studio/expert-panel.js"];
+const WHEN_USED = [
+  "vocab/",
+  "catalogue.json",
+  "studio/shelf",
+  "studio/expert-panel.js",
+  "studio/noise-panel.js",
+];
 const EDITION = "darkroom-shell-";
 /**
  * Cache of notes: the edition of each open page and worker, and the newest edition. Notes are small

@@ -90,13 +90,13 @@ fn without_effect(request: &Request, embedded: bool, weighted: bool) -> Option<&
             "this model has its guidance built in (a latent consistency model): the negative \
              prompt has no effect without normalized attention guidance (NAG scale above 1)",
         ),
+        _ if negative && request.negative_strength == 0.0 => {
+            Some("at strength 0 the negative prompt has no effect")
+        }
         1.0 if negative && !weighted => Some(
             "at guidance scale 1 the negative prompt has no effect without normalized attention \
              guidance (NAG scale above 1)",
         ),
-        _ if negative && request.negative_strength == 0.0 => {
-            Some("at strength 0 the negative prompt has no effect")
-        }
         0.0 if !embedded && !request.prompt.is_empty() => {
             Some("at guidance scale 0 the prompt has no effect: the picture shows the negative one")
         }

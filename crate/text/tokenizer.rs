@@ -168,16 +168,12 @@ impl Tokenizer {
         if self.words.is_empty() {
             return Vec::new();
         }
-        let parts = split(text, &self.words);
-        let starts = parts.iter().map(|part| match part {
-            Part::Text(range) => (range.start, false),
-            Part::Word(span, _) => (span.start, true),
+        let parts = split(text, &self.words).into_iter();
+        let spans = parts.filter_map(|part| match part {
+            Part::Word(span, _) => Some(span),
+            Part::Text(_) => None,
         });
-        let ends = starts.clone().skip(1).map(|(start, _)| start);
-        let pairs = starts.zip(ends.chain([text.len()]));
-        pairs
-            .filter_map(|((start, learned), end)| learned.then_some(start..end))
-            .collect()
+        spans.collect()
     }
 
     /// Ids in a chunk: 77, of which 75 are content.

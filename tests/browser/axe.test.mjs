@@ -68,7 +68,9 @@ describe("axe finds nothing", () => {
       const studio = await visit({ colorScheme });
       await studio.engine();
       await check(studio, "first visit");
-      await studio.unfold(studio.page.locator("[name=ensd]"));
+      await studio.page.locator("[data-part=fold] > summary").click();
+      await studio.page.locator("[data-part=noise-fold] > summary").click();
+      await studio.page.locator("#ensd").waitFor();
       await check(studio, "noise settings");
       await studio.fill({ steps: "40" });
       await studio.button("generate").click();

@@ -145,9 +145,9 @@ describe("the layout", () => {
     assert.equal(await open(), false, "where there is no room for them");
     await fold.locator("> summary").click();
     assert.equal(await open(), true);
-    const field = studio.page.locator("[name=ensd]");
+    const field = studio.page.locator("#ensd");
     assert.equal(await field.isVisible(), false, "a fold within them");
-    await fold.locator("[data-fold=noise] > summary").click();
+    await fold.locator("[data-part=noise-fold] > summary").click();
     await studio.page.reload();
     await studio.engine();
     assert.equal(await open(), true);

@@ -133,7 +133,7 @@ describe("models on the page", () => {
     const text = await studio.page.locator("[data-part=shelf-list]").innerText();
     assert.match(text, /^Portraits, the demo model\s+in use/, "the model in use is the first");
     assert.match(text, /Stable Diffusion 1\.5.*not downloaded.*2\.1 GB to download/s);
-    assert.match(text, /about 2\.7 GB of memory at 512.×.512 · 20 steps, guidance 7\.5/);
+    assert.match(text, /about 2\.7 GB of memory at 512.×.512 · 20.steps, guidance.7\.5/);
     assert.match(text, /Licence: CreativeML OpenRAIL-M · Its page/);
     assert.equal(await studio.page.locator("[data-part=shelf-list] li").count(), 7);
     for (const colorScheme of /** @type {const} */ (["light", "dark"])) {

@@ -204,15 +204,24 @@ describe("noise on the page", () => {
     return String(await textOf(new Uint8Array(bytes), "parameters"));
   }
 
+  /** Opens the group of the noise. @param {Studio} studio */
+  async function openNoise(studio) {
+    await studio.page.locator("[data-part=noise-fold] > summary").click();
+    await studio.page.locator("#ensd").waitFor();
+  }
+
   test("noise settings change the picture, and are in its text and the address", async () => {
     const studio = await Studio.visit(browser, server.address);
     await studio.engine();
     assert.equal(await studio.page.locator("[name=ensd]").isVisible(), false, "folded");
     await studio.generate(QUICK);
     const plain = await studio.picture();
+    await openNoise(studio);
     const noise = { variation_seed: "9", variation_strength: "0.3", ensd: "31337", eta: "0.5" };
     await studio.generate({ ...QUICK, ...noise, rng: "philox" });
     assert.ok(psnr(plain, await studio.picture()) < 30, "another picture");
+    const summary = await studio.page.locator("[data-part=noise-set]").innerText();
+    assert.equal(summary, "Variation strength 0.3 · NV · ENSD 31337 · Eta 0.5");
     assert.match(await studio.page.locator(".picture figcaption").innerText(), /variation 9 at 30/);
     const text = await pngText(studio);
     assert.match(text, /Variation seed: 9, Variation seed strength: 0\.3/);
@@ -271,9 +280,9 @@ describe("noise on the page", () => {
     await studio.button("gallery-vary").click();
     await studio.field("seed", "61");
     await studio.field("variation-strength", "0.1");
-    const field = studio.page.locator("[name=variation-seed]");
+    const field = studio.page.locator("#variation-seed");
+    await field.waitFor();
     assert.match(await field.inputValue(), /^\d+$/);
-    assert.equal(await field.isVisible(), true, "the fold is open");
     await studio.generate();
     const close = await studio.picture();
     await studio.generate({ variation_strength: "1" });
@@ -283,6 +292,9 @@ describe("noise on the page", () => {
     const before = await field.inputValue();
     await studio.button("new-variation-seed").click();
     assert.notEqual(await field.inputValue(), before);
+    await studio.page.locator("[data-part=noise-reset]").click();
+    await studio.field("variation-strength", "0");
+    await studio.field("variation-seed", "");
     assert.deepEqual(studio.errors, []);
     await studio.close();
   });

@@ -276,7 +276,7 @@ describe("the page", () => {
     await tokens.filter({ hasText: "3 / 75 tokens" }).waitFor();
     await studio.fill({ negative_prompt: "mustache ".repeat(80) });
     await studio.page.waitForSelector("[data-for=negative-prompt][data-over]");
-    assert.equal(await tokens.innerText(), "80 / 75 tokens");
+    assert.equal(await tokens.innerText(), "80 / 150 tokens");
     assert.match(
       await studio.page.locator("[data-note=negative-prompt]").innerText(),
       /split into 2 chunks\. The first ends before “mustache mustache mustache mustache must…”/,

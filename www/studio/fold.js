@@ -1,9 +1,7 @@
 // @ts-check
-/** The folded settings, and folds within them. The browser keeps whether they are open. */
+/** The folded settings. The browser keeps whether they are open. */
 
 const STORED = "darkroom-settings-open";
-/** Of the folds within it; their names follow. */
-const STORED_INNER = "darkroom-fold-open-";
 /** A first visit shows the settings where there is room for them. */
 const ROOMY = "(min-width: 61rem) and (min-height: 50rem)";
 
@@ -17,29 +15,15 @@ function stored(key) {
 }
 
 /**
- * Opens the settings, and the folds within them, if they were open last, and keeps what the visitor
- * does.
+ * Opens the settings if they were open last, and keeps what the visitor does.
  * @param {HTMLDetailsElement} fold
  * @param {object} [options] of another fold than the settings
  * @param {string} [options.key] its name in the browser's storage
  * @param {boolean} [options.open] it is open on a first visit
  */
 export function rememberFold(fold, { key = STORED, open = matchMedia(ROOMY).matches } = {}) {
-  remember(fold, key, open);
-  const inner = /** @type {NodeListOf<HTMLDetailsElement>} */ (
-    fold.querySelectorAll("details[data-fold]")
-  );
-  for (const one of inner) remember(one, `${STORED_INNER}${one.dataset.fold}`, false);
-}
-
-/**
- * @param {HTMLDetailsElement} fold
- * @param {string} key
- * @param {boolean} first the state of a first visit
- */
-function remember(fold, key, first) {
   const last = stored(key);
-  fold.open = last === null ? first : last === "yes";
+  fold.open = last === null ? open : last === "yes";
   fold.querySelector("summary")?.addEventListener("click", () => {
     try {
       // The click changes the state after this.

@@ -419,12 +419,6 @@ export class SettingsForm {
     shown.focus();
   }
 
-  /** Opens the folds around a field. @param {Field} field */
-  unfold(field) {
-    const control = this.#control(field);
-    if (control instanceof Element) unfold(control);
-  }
-
   /** @param {Field} field @returns {{value: string, focus(): void}} */
   #control(field) {
     // `device` is a group of radio buttons: it has a value, and never gets the focus.

@@ -46,6 +46,12 @@ const GROUPS = [
     fields: ["clip_skip", "timestep_spacing", "zero_snr", "final_sigma"],
     load: async () => (await import("./expert-panel.js")).panel,
   },
+  {
+    name: "noise",
+    title: () => strings().noise.title,
+    fields: ["variation_seed", "variation_strength", "rng", "ensd", "eta"],
+    load: async () => (await import("./noise-panel.js")).panel,
+  },
 ];
 
 export const groupTemplates = () =>

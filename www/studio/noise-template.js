@@ -1,5 +1,5 @@
 // @ts-check
-/** HTML of the seed, and of the folded settings of the noise. */
+/** HTML of the seed, and of the die beside a seed. */
 import { strings } from "../strings/index.js";
 
 const dieIcon = `
@@ -12,8 +12,8 @@ const dieIcon = `
     </g>
   </svg>`;
 
-/** @param {string} act @param {string} label */
-const die = (act, label) => `
+/** A button for a random seed. @param {string} act @param {string} label */
+export const die = (act, label) => `
   <button type="button" class="icon" part="button" data-act="${act}" aria-label="${label}"
     title="${label}">${dieIcon}</button>`;
 
@@ -33,52 +33,4 @@ export function seed() {
     <p class="note" id="seed-note" data-note="seed"></p>
     <p class="report" data-part="seed-state" aria-live="polite"></p>
   </div>`;
-}
-
-/**
- * A field with an explanation below it.
- * @param {string} name
- * @param {string} title
- * @param {string} about
- * @param {string} control HTML
- * @param {string} [kind] class
- */
-const field = (name, title, about, control, kind = "") => `
-  <div class="field ${kind}">
-    <label for="${name}">${title}</label>
-    ${control}
-    <p class="report" id="${name}-about">${about}</p>
-    <p class="note" id="${name}-note" data-note="${name}"></p>
-  </div>`;
-
-/** @param {string} name @param {string} mode input mode @param {string} [placeholder] */
-const input = (name, mode, placeholder = "") => `
-  <input id="${name}" name="${name}" inputmode="${mode}" autocomplete="off" spellcheck="false"
-    part="field" placeholder="${placeholder}" aria-describedby="${name}-about ${name}-note">`;
-
-/** The settings of the noise, folded. */
-export function noiseFold() {
-  const t = strings().noise;
-  const variationSeed = `<div class="row">
-      ${input("variation-seed", "numeric", t.variationSeedRandom)}
-      ${die("new-variation-seed", t.newVariation)}
-    </div>`;
-  const strength = `${input("variation-strength", "decimal")}
-    <input type="range" data-slider="variation-strength" min="0" max="1" step="0.01"
-      tabindex="-1" aria-hidden="true">`;
-  const rng = `<select id="rng" name="rng" part="field" aria-describedby="rng-about rng-note">
-      <option value="torch">${t.torch}</option>
-      <option value="philox">${t.philox}</option>
-    </select>`;
-  return `
-  <details class="fold group" data-fold="noise">
-    <summary part="summary">${t.title}</summary>
-    <div class="settings">
-      ${field("variation-seed", t.variationSeed, t.variationSeedAbout, variationSeed)}
-      ${field("variation-strength", t.strength, t.strengthAbout, strength, "amount")}
-      ${field("rng", t.rng, t.rngAbout, rng)}
-      ${field("ensd", t.ensd, t.ensdAbout, input("ensd", "text"), "amount")}
-      ${field("eta", t.eta, t.etaAbout, input("eta", "decimal", t.etaDefault), "amount")}
-    </div>
-  </details>`;
 }

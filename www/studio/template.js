@@ -6,7 +6,7 @@
  */
 import { strings } from "../strings/index.js";
 import { groupTemplates } from "./groups.js";
-import { noiseFold, seed } from "./noise-template.js";
+import { seed } from "./noise-template.js";
 import { language, prompts } from "./prompt-template.js";
 import { samplerFields } from "./sampler-template.js";
 import { formTools, galleryTemplate, queueTemplate, workDialogs } from "./work-template.js";
@@ -155,7 +155,6 @@ function settings() {
       ${prediction()}
       ${language()}
       ${groupTemplates()}
-      ${noiseFold()}
     </div>
   </details>`;
 }

@@ -264,7 +264,8 @@ export class Workplace {
     this.#host.onChoose(frame);
     this.#host.fill(variationOf(frame.settings));
     this.#views?.form.lockSeed();
-    this.#views?.form.unfold("variation_seed");
+    const { root } = /** @type {Views} */ (this.#views);
+    for (const fold of ["fold", "noise-fold"]) partOf(root, fold, HTMLDetailsElement).open = true;
   }
 
   /**

@@ -67,7 +67,8 @@ const shelf = {
   licence: "Lizenz:",
   seePage: "siehe Seite des Modells",
   defaults: (steps, scale) =>
-    `${plural(steps, { one: "1 Schritt", other: `${steps} Schritte` })}, Guidance ${scale}`,
+    `${plural(steps, { one: "1\u00a0Schritt", other: `${steps}\u00a0Schritte` })}, ` +
+    `Guidance\u00a0${scale}`,
   whatToDo: {
     gone:
       "Vielleicht wurde es umbenannt oder gelöscht. Suchen Sie eine Kopie unter anderem Namen " +

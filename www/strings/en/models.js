@@ -65,7 +65,8 @@ const shelf = {
   licence: "Licence:",
   seePage: "see the model’s page",
   defaults: (/** @type {number} */ steps, /** @type {string} */ scale) =>
-    `${plural(steps, { one: "1 step", other: `${steps} steps` })}, guidance ${scale}`,
+    `${plural(steps, { one: "1\u00a0step", other: `${steps}\u00a0steps` })}, ` +
+    `guidance\u00a0${scale}`,
   whatToDo: {
     gone:
       "It may have been renamed or deleted. Look for a copy under another name and enter it " +
