@@ -267,9 +267,11 @@ describe("the first visit", () => {
     await studio.engine();
     await studio.page.getByText("The demo model draws cartoon portraits").waitFor();
     await studio.page.getByRole("button", { name: "Use another model…" }).click();
-    const model = studio.page.locator("[name=model]");
-    assert.equal(await model.isVisible(), true);
-    assert.equal(await model.evaluate((field) => field.matches(":focus")), true);
+    await studio.page
+      .locator("[data-part=shelf-list]", { hasText: "Stable Diffusion 1.5" })
+      .waitFor();
+    assert.equal(await studio.page.locator("[data-part=other-model]").isVisible(), true);
+    await studio.page.keyboard.press("Escape");
     assert.ok(await studio.page.getByRole("link", { name: "Your own models" }).count());
     await studio.close();
     const other = await visit("#model=models/none");

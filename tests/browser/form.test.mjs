@@ -175,7 +175,7 @@ describe("work on the form", () => {
     await studio.page.keyboard.press("?");
     const sheet = studio.page.locator("[data-part=shortcuts]");
     await sheet.waitFor({ state: "visible" });
-    assert.equal(await sheet.locator("dt").count(), 16);
+    assert.equal(await sheet.locator("dt").count(), 18);
     assert.match(await sheet.innerText(), /Ctrl\+Enter/);
     console.log(`screenshot: ${await studio.screenshot("shortcuts")}`);
     await studio.page.keyboard.press("Escape");

@@ -167,16 +167,6 @@ describe("models on the page", () => {
   });
 
   test("a missing, a gated and a half fetched model say what they are and what to do", async () => {
-    const half = hub.repository("o/half");
-    // The connection breaks for good in the middle of the U-Net.
-    half.fault = async (exchange, where) => {
-      if (where === "hub" || !exchange.path.startsWith("unet/") || exchange.start === 0)
-        return false;
-      exchange.response.destroy();
-      return true;
-    };
-    const gated = hub.repository("o/gated");
-    gated.fault = null;
     const studio = await visit(
       list([
         entry("o/gone", { good_at: EVIL, licence: { name: EVIL, link: "https://l.test/" } }),

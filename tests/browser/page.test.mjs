@@ -212,8 +212,8 @@ describe("the page", () => {
     assert.equal(
       text,
       "Portrait photo of a man, café\nNegative prompt: mustache\n" +
-        "Steps: 2, Sampler: Euler, CFG scale: 7.5, Seed: 1234, Size: 128x128, " +
-        "Model: portraits, RNG: CPU, Version: Darkroom",
+        "Steps: 2, Sampler: Euler, Schedule type: Karras, CFG scale: 7.5, Seed: 1234, " +
+        "Size: 128x128, Model: portraits, RNG: CPU, Version: Darkroom",
     );
     await studio.close();
   });

@@ -173,6 +173,9 @@ const FORMS = {
   clip_skip: /^\d{1,2}$/,
   eta: /^[\d.]{1,10}$/,
   rng: /^philox$/,
+  prompt_syntax: /^a1111$/,
+  emphasis: /^(no-norm|ignore)$/,
+  vae: /^[^,:<>"]*$/,
   variation_seed: /^\d{1,20}$/,
 };
 

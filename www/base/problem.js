@@ -13,6 +13,8 @@
  * - disk: a file of the visitor's is no longer available
  * - address: a text names no model
  * - file: a file or a folder is no model, or cannot be read
+ * - picture: a file has no settings of a picture
+ * - addition: a LoRA, an embedding or a VAE cannot be added to the model
  * - model: the model cannot be used
  * - page: a file of the page itself is missing on its server
  * - slow: a step takes much longer than the steps before it
@@ -24,7 +26,7 @@
  */
 // In parts: the compiler garbles the declaration of a union of several lines.
 /** @typedef {"network" | "refused" | "missing" | "changed" | "damaged" | "disk"} FileProblem */
-/** @typedef {"address" | "file" | "model" | "page"} ModelProblem */
+/** @typedef {"address" | "file" | "picture" | "addition" | "model" | "page"} ModelProblem */
 /** @typedef {"device" | "start" | "request" | "slow" | "cancelled"} StartProblem */
 /** @typedef {StartProblem | "engine" | "crash"} RunProblem */
 

@@ -5,6 +5,7 @@
 import { DarkroomError } from "../base/problem.js";
 import { startWorker, watchPolicy, whyNotStarted } from "./start-worker.js";
 
+/** @typedef {import("./protocol.js").Addition} Addition */
 /** @typedef {import("./protocol.js").PageMessage} PageMessage */
 /** @typedef {import("./protocol.js").WorkerMessage} WorkerMessage */
 /** @typedef {import("./protocol.js").OpenProgress} OpenProgress */
@@ -44,10 +45,12 @@ export class Client {
    * @param {boolean} options.fresh
    * @param {string} [options.reason]
    * @param {string} [options.language]
+   * @param {Addition[] | Promise<Addition[]>} [options.additions]
+   * @param {string} [options.vae]
    * @param {(progress: OpenProgress) => void} onProgress
    * @returns {Promise<import("./protocol.js").Opened>}
    */
-  async open({ device, reason, ...what }, onProgress) {
+  async open({ device, reason, additions: files = [], ...options }, onProgress) {
     let loading = false;
     /** @param {OpenProgress} progress */
     const progress = (progress) => {
@@ -55,6 +58,9 @@ export class Client {
       onProgress(progress);
     };
     const worker = this.#start();
+    const additions = files instanceof Promise ? await files : files;
+    if (this.#worker !== worker) throw new DarkroomError("cancelled", "The engine was stopped.");
+    const what = { ...options, additions };
     try {
       return await this.#ask({ tag: "open", ...what, device, reason: reason ?? null }, progress);
     } catch (error) {
@@ -97,13 +103,33 @@ export class Client {
   }
 
   /**
+   * Adds a file to the loaded model, after the picture in progress.
+   * @param {Addition} addition
+   * @returns {Promise<import("./protocol.js").Added>} rejected where it does not fit
+   */
+  add(addition) {
+    return this.#ask({ tag: "add", addition });
+  }
+
+  /**
+   * Removes an addition, after the picture in progress.
+   * @param {Addition["kind"]} kind
+   * @param {string} name
+   * @returns {Promise<null>}
+   */
+  remove(kind, name) {
+    return this.#ask({ tag: "remove", kind, name });
+  }
+
+  /**
    * @param {import("./protocol.js").Request} request
+   * @param {import("./protocol.js").Using} using
    * @param {AbortSignal} signal ends the generation after its current step
    * @param {(progress: StepProgress) => void} onProgress
    * @returns {Promise<import("./protocol.js").Finished>}
    */
-  generate(request, signal, onProgress) {
-    const finished = this.#ask({ tag: "generate", request }, onProgress);
+  generate(request, using, signal, onProgress) {
+    const finished = this.#ask({ tag: "generate", request, using }, onProgress);
     const id = this.#lastId;
     const cancel = () => this.#worker?.postMessage({ tag: "cancel", id });
     if (signal.aborted) cancel();

@@ -2,8 +2,9 @@
 /**
  * Messages between page and worker: each request has an id, each answer the id of its request.
  *
- * The page sends a {@link PageMessage}. The worker answers each `open`, `count`, `layout`, `plan`
- * and `generate` with any number of `progress` messages and then exactly one `done` or `failed`.
+ * The page sends a {@link PageMessage}. The worker answers each `open`, `count`, `layout`,
+ * `plan`, `add`, `remove` and `generate` with any number of `progress` messages and then
+ * exactly one `done` or `failed`.
  * `cancel` has no answer of its own: the generation it names fails with kind "cancelled".
  * `ping` is answered at once, also in the middle of a request, unless the worker is computing.
  * `crashed` answers no request: the engine is gone, and with it every open request.
@@ -46,6 +47,39 @@
  * @property {string | null} reason a sentence: why it is not the GPU, or what to know about it
  */
 
+/**
+ * A file that changes a model. `name`: of a LoRA in tags, of a VAE in settings; of an embedding for
+ * people, its names in prompts are in its file.
+ * @typedef {object} Addition
+ * @property {"lora" | "embedding" | "vae"} kind
+ * @property {string} name
+ * @property {File} file
+ * @property {File} [config] the configuration of a VAE that came in a folder
+ */
+
+/**
+ * An addition that the engine has examined.
+ * @typedef {object} Added
+ * @property {Addition["kind"]} kind
+ * @property {string} name
+ * @property {string[]} words names of an embedding in prompts
+ * @property {number} vectors tokens that an embedding takes
+ * @property {string[]} warnings
+ * @property {string} problem the reason why it does not fit the model; empty: it fits
+ */
+
+/**
+ * A LoRA's weights in a picture.
+ * @typedef {{name: string, text_encoder: number, unet: number}} LoraWeights
+ */
+
+/**
+ * The additions that a picture is made with. LoRAs that are not named have the weight 0.
+ * @typedef {object} Using
+ * @property {LoraWeights[]} loras
+ * @property {string} vae empty: the model's own
+ */
+
 /** @typedef {{width: number, height: number, rgba: Uint8ClampedArray<ArrayBuffer>}} Pixels */
 
 /**
@@ -56,6 +90,7 @@
  * @property {"browser" | "memory" | "disk"} stored the weights are cached in the browser, held in
  *   memory only, or on the visitor's disk
  * @property {string} why not in the browser; part of a sentence
+ * @property {Added[]} added the additions, with those that do not fit this model
  */
 
 /**
@@ -95,6 +130,8 @@
  * @property {boolean} done all steps are done, the picture is being decoded
  * @property {Pixels | null} preview the latent's colours, one pixel for each latent position
  * @property {string[]} [warnings] with the first message, and again when there are more
+ * @property {number} [merging] share of the weights that LoRAs have changed so far, before the
+ *   first call; 0 … 1
  */
 
 /**
@@ -108,6 +145,8 @@
  * @property {string | null} reason for the device, where a failure chose it
  * @property {boolean} fresh delete the cached files of the model first
  * @property {string} [language] of the texts for the visitor
+ * @property {Addition[]} [additions] to be added to the model
+ * @property {string} [vae] the name of the addition that takes the place of the model's VAE
  */
 
 /**
@@ -115,12 +154,14 @@
  *   | {tag: "count", id: number, text: string}
  *   | {tag: "layout", id: number, text: string, options: LayoutOptions}
  *   | {tag: "plan", id: number, width: number, height: number}
- *   | {tag: "generate", id: number, request: Request}
+ *   | {tag: "generate", id: number, request: Request, using: Using}
+ *   | {tag: "add", id: number, addition: Addition}
+ *   | {tag: "remove", id: number, kind: Addition["kind"], name: string}
  *   | {tag: "cancel", id: number}
  *   | {tag: "ping", id: number}} PageMessage
  */
 
-/** @typedef {Opened | TokenCount | PromptLayout | MemoryPlan | Finished | null} Answer */
+/** @typedef {Opened | Added | TokenCount | PromptLayout | MemoryPlan | Finished | null} Answer */
 
 /**
  * @typedef {{tag: "progress", id: number, value: OpenProgress | StepProgress}

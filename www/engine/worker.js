@@ -10,6 +10,7 @@ import { DarkroomError, problemOf } from "../base/problem.js";
 import { setLanguage } from "../strings/index.js";
 import { LocalSource } from "../weights/local.js";
 import { ModelSource } from "../weights/source.js";
+import { EngineAdditions } from "./additions.js";
 import { probe } from "./device.js";
 import { compileEngine } from "./download.js";
 import { ENGINE_FILES } from "./engine-files.js";
@@ -28,6 +29,7 @@ const send = (message, transfer = []) => self.postMessage(message, { transfer })
 
 /** @type {import("../pkg/darkroom.js").Engine | null} */
 let engine = null;
+const additions = new EngineAdditions();
 /** @type {Request[]} */
 const queue = [];
 /** Id of the request in progress. @type {number | null} */
@@ -86,7 +88,13 @@ async function answer(message) {
     else if (message.tag === "count") send({ tag: "done", id, value: count(message.text) });
     else if (message.tag === "layout") send({ tag: "done", id, value: layout(message) });
     else if (message.tag === "plan") send({ tag: "done", id, value: plan(message) });
-    else {
+    else if (message.tag === "add") {
+      const added = withKind("file", () => additions.add(loadedEngine(), message.addition));
+      send({ tag: "done", id, value: await added });
+    } else if (message.tag === "remove") {
+      await additions.remove(loadedEngine(), message.kind, message.name);
+      send({ tag: "done", id, value: null });
+    } else {
       const value = await generate(message);
       send({ tag: "done", id, value }, [value.picture.rgba.buffer]);
     }
@@ -141,7 +149,18 @@ async function open(message) {
     await withKind("device", () => made.selfTest());
     await withKind("device", () => tune(made, device.name, version()));
 
+    const files = message.additions ?? [];
+    const vae = files.find(({ kind, name }) => kind === "vae" && name === message.vae);
+    await additions.begin(made, vae);
     let source = await opening.load(made);
+    let misfit = "";
+    if (vae && source.problem?.message.includes(vae.file.name)) {
+      // The VAE belongs to another model. This one may have its own.
+      misfit = source.problem.message;
+      await additions.begin(made, undefined);
+      opening = new OpeningModel({ ...message, fresh: false }, wasm, after, tell);
+      source = await opening.load(made);
+    }
     if (source.problem && source.retryable) {
       const text =
         source.problem.kind === "changed"
@@ -152,8 +171,11 @@ async function open(message) {
       source = await opening.load(made);
     }
     if (source.problem) throw source.problem;
+    const added = await additions.addAll(made, files);
+    for (const one of added)
+      if (misfit && one.kind === "vae" && one.name === vae?.name) one.problem = misfit;
     engine = made;
-    return { device, model: made.modelInfo(), stored: source.storage, why: source.why };
+    return { device, model: made.modelInfo(), stored: source.storage, why: source.why, added };
   } catch (error) {
     await opening.close();
     throw error;
@@ -348,10 +370,17 @@ function count(text) {
  * @param {Generate} message
  * @returns {Promise<import("./protocol.js").Finished>}
  */
-async function generate({ id, request }) {
+async function generate({ id, request, using }) {
   const { steps } = request;
+  const merge = (/** @type {number} */ done, /** @type {number} */ total) => {
+    const value = { call: 0, calls: steps, steps, done: false, preview: null };
+    send({ tag: "progress", id, value: { ...value, merging: total > 0 ? done / total : 0 } });
+  };
+  const before = await withKind(startFailure, () =>
+    additions.prepare(loadedEngine(), request, using, merge),
+  );
   const run = await withKind(startFailure, () => loadedEngine().start(request));
-  const warnings = run.warnings();
+  const warnings = [...before, ...run.warnings()];
   const { calls } = run;
   const predictions = { made: 0, saved: 0 };
   send({
@@ -370,7 +399,7 @@ async function generate({ id, request }) {
       predictions.saved = progress.branches_saved;
       const preview = pixels(run.preview());
       // A run that started over in a safer precision has a new warning.
-      const more = progress.restarted ? { warnings: run.warnings() } : {};
+      const more = progress.restarted ? { warnings: [...before, ...run.warnings()] } : {};
       send(
         {
           tag: "progress",
@@ -383,7 +412,7 @@ async function generate({ id, request }) {
     await handleMessages();
     const picture = pixels(await withKind(stepFailure, () => run.finish()));
     // Decoding may add warnings.
-    return { picture, warnings: run.warnings(), predictions };
+    return { picture, warnings: [...before, ...run.warnings()], predictions };
   } finally {
     free(run);
   }

@@ -44,7 +44,9 @@ const STEPS = [
   },
 ];
 
-/** @typedef {"pictures" | "files" | "drafts" | "prompts" | "queue" | "sets"} StoreName */
+/**
+ * @typedef {"pictures" | "files" | "drafts" | "prompts" | "queue" | "sets" | "additions"} StoreName
+ */
 
 /** Some browsers never answer where storage is blocked. */
 const OPEN_WITHIN_MS = 5000;

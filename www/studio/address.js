@@ -10,8 +10,10 @@ import { strings } from "../strings/index.js";
 /** The hub of models named `owner/name`. */
 export const HUB = "https://huggingface.co/";
 const OWN = /^models\//;
-/** Ending of a checkpoint's address, before any query. */
-const CHECKPOINT = /\.safetensors$/i;
+/** Ending of a file's address, before any query. Pickles are named for what they are. */
+const FILE = /\.(safetensors|ckpt|pt|bin)$/i;
+/** End of the field's text for a file at an address without such an ending. */
+export const FILE_MARK = "#file";
 /**
  * Prefix of the field's text for a model on the visitor's disk. The model's name follows; a
  * folder's name ends in a slash.
@@ -19,6 +21,8 @@ const CHECKPOINT = /\.safetensors$/i;
 export const ON_DISK = "file:";
 /** A name on the hub, such as `stable-diffusion-v1-5/stable-diffusion-v1-5@fp16`. */
 const NAME = /^([\w-][\w.-]*\/[\w-][\w.-]*)(?:@([\w./-]+))?$/;
+/** A file on the hub, such as `owner/name/file.safetensors`. */
+const HUB_FILE = /^([\w-][\w.-]*\/[\w-][\w.-]*?)(?:@([\w.-]+))?\/([^?#]+)$/;
 /**
  * Path of a page on the hub: of a model, or of a folder or a file in it. People copy these
  * addresses.
@@ -28,7 +32,8 @@ const PAGE = /^\/([\w.-]+\/[\w.-]+)(?:\/(?:tree|resolve|blob)\/([^/]+)(\/.*)?)?\
 /** Tells whether the field's text names a checkpoint in one file. @param {string} text */
 export function isCheckpoint(text) {
   const model = text.trim();
-  return model.startsWith(ON_DISK) ? !model.endsWith("/") : CHECKPOINT.test(withoutQuery(model));
+  if (model.startsWith(ON_DISK)) return !model.endsWith("/");
+  return model.endsWith(FILE_MARK) || FILE.test(withoutQuery(model));
 }
 
 /** The text before its first "?" or "#". @param {string} text */
@@ -93,10 +98,11 @@ export function checkAddress(text) {
 
 /**
  * The address that the field's text names:
- * - `owner/name` and `owner/name@revision`: a model on the hub. `models/…`, `./…`, `../…` and `/…`
- *   are the page's own.
- * - `https://…`: a folder, or a file that ends in `.safetensors`, on any server that allows other
- *   sites to read it. On the hub also the address of a page about either.
+ * - `owner/name` and `owner/name@revision`: a model on the hub; `owner/name/file.safetensors`: a
+ *   file there. `models/…`, `./…`, `../…` and `/…` are the page's own.
+ * - `https://…`: a folder, or a file that ends in `.safetensors` or is marked as one by `#file`, on
+ *   any server that allows other sites to read it. On the hub also the address of a page about
+ *   either.
  * - anything else: a folder or a file beside the page.
  * @param {string} text
  * @param {string} base address of the page
@@ -108,6 +114,8 @@ export function addressOf(text, base, hub = HUB) {
   const single = isCheckpoint(model);
   const [, name, revision] = (!OWN.test(model) && !single && NAME.exec(model)) || [];
   if (name) return resolved(hub, name, revision, "/");
+  const [, owner, at, path] = (!OWN.test(model) && single && HUB_FILE.exec(model)) || [];
+  if (owner) return resolved(hub, owner, at, `/${path}`);
   // An invalid address ("http:///") is looked up beside the page, and not found there.
   const end = single ? "" : "/";
   const url = URL.canParse(model + end, base)
@@ -161,11 +169,16 @@ export function nameOf(address, base, hub = HUB) {
     (address.startsWith(hubs) &&
       /^([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.*)$/.exec(address.slice(hubs.length))) ||
     [];
+  if (name && rest && revision === "main") {
+    const short = `${name}/${decoded(rest)}`;
+    if (addressOf(short, base, hub) === address) return short;
+  }
   if (name && !rest) return revision === "main" ? name : `${name}@${decoded(revision)}`;
   const beside = new URL("./", base).href;
-  const short = (address.startsWith(beside) ? address.slice(beside.length) : address).replace(
+  const text = (address.startsWith(beside) ? address.slice(beside.length) : address).replace(
     /\/$/,
     "",
   );
+  const short = address.endsWith("/") || isCheckpoint(text) ? text : text + FILE_MARK;
   return addressOf(short, base, hub) === address ? short : `./${short}`;
 }

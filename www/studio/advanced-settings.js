@@ -201,6 +201,24 @@ export const ADVANCED = /** @satisfies {Record<string, Setting>} */ ({
     infotext: "Eta",
     description: "Amount of noise that the steps add; default: the sampler's",
   },
+  loras: {
+    type: "text",
+    neutral: "",
+    infotext: "LoRAs",
+    description: "LoRAs and their weights, such as `sketch:0.8, ink:0.5:1`",
+  },
+  vae: {
+    type: "text",
+    neutral: "",
+    infotext: "VAE",
+    description: "Name of the added VAE in place of the model's own",
+  },
+  embeddings: {
+    type: "text",
+    neutral: "",
+    infotext: "Embeddings",
+    description: "Embeddings that the prompts use; written when a picture is made",
+  },
 });
 
 /** @typedef {keyof typeof ADVANCED} AdvancedField */
@@ -285,6 +303,10 @@ const OWN = new Set([
   "guidance_start",
   "guidance_end",
   "guidance_options",
+  // The engine has their files, and learns of them by messages of their own.
+  "loras",
+  "vae",
+  "embeddings",
 ]);
 
 /** Reads `name=number, name=number`. @param {string} text @returns {Record<string, number>} */

@@ -9,8 +9,12 @@ import { cachedModels } from "../weights/cache.js";
 import { examine, examineAddress } from "../weights/examine.js";
 import { MARKER } from "./dropped-files.js";
 
+/** @typedef {import("../engine/protocol.js").Addition} Addition */
 /** @typedef {import("../engine/protocol.js").LocalModel} LocalModel */
 /** @typedef {import("../weights/examine.js").Verdict} Verdict */
+
+/** A larger pickle is no learned word: the engine reads none. */
+const LARGEST_WORD = 64 * 2 ** 20;
 
 /** Names of files in the sentence about a folder that is no model. */
 const LISTED = 5;
@@ -39,21 +43,44 @@ async function examined(file) {
 function sentence(name, { kind, details }) {
   const { files } = strings().problems;
   const [first = "", second = ""] = details;
-  if (kind === "png") return files.picture(name, "PNG");
+  if (kind === "png" || kind === "jpeg") return files.picture(name, kind.toUpperCase());
   return files[kind === "checkpoint" ? "unknown" : kind](name, first, second);
 }
 
 /**
+ * The kind of addition that a file is; null: it is none. A small pickle may be a learned word: the
+ * engine examines it, and runs nothing of it.
+ * @param {Verdict} verdict
+ * @param {number} size bytes
+ * @param {string} name of the file
+ * @returns {Addition["kind"] | null}
+ */
+function additionOf({ kind }, size, name) {
+  if (kind === "lora" || kind === "embedding" || kind === "vae") return kind;
+  const small = size <= LARGEST_WORD && !/\.ckpt$/i.test(name);
+  return kind === "pickle" && small ? "embedding" : null;
+}
+
+/** Tells whether a picture may have settings. @param {Verdict} verdict */
+const holdsSettings = ({ kind, details }) =>
+  kind === "png" || kind === "jpeg" || (kind === "picture" && details[0] === "WebP");
+
+/**
  * A model on the visitor's disk, if its first bytes or its names allow that it is one.
  * @param {LocalModel} model
- * @returns {Promise<LocalModel | "picture">} picture: it is a PNG, whatever its name is
+ * @param {boolean} [vae] an added VAE is in use: the model needs none of its own
+ * @returns {Promise<LocalModel | "picture" | Addition["kind"]>} picture: it is a picture that may
+ *   have settings, whatever its name is; or the kind of an addition to a model
  */
-export async function plausible(model) {
+export async function plausible(model, vae = false) {
   const { name, checkpoint, files } = model;
   if (checkpoint !== null) {
     const verdict = await examined(files[checkpoint]);
-    if (verdict.kind === "png") return "picture";
-    if (verdict.kind !== "checkpoint") throw new DarkroomError("file", sentence(name, verdict));
+    if (holdsSettings(verdict)) return "picture";
+    const addition = additionOf(verdict, files[checkpoint].size, name);
+    if (addition) return addition;
+    if (verdict.kind !== "checkpoint" && !(verdict.kind === "noVae" && vae))
+      throw new DarkroomError("file", sentence(name, verdict));
     return model;
   }
   if (Object.hasOwn(files, MARKER)) return model;
@@ -64,12 +91,13 @@ export async function plausible(model) {
 }
 
 /**
- * The problem with a file that is said to be a picture with settings; null where it is a PNG.
+ * The problem with a file that is said to be a picture with settings; null where it may have some.
  * @param {File} picture
  */
 export async function pictureProblem(picture) {
   const verdict = await examined(picture);
-  return verdict.kind === "png" ? null : new DarkroomError("file", sentence(picture.name, verdict));
+  if (holdsSettings(verdict)) return null;
+  return new DarkroomError("picture", sentence(picture.name, verdict));
 }
 
 /**
@@ -77,10 +105,14 @@ export async function pictureProblem(picture) {
  * @param {string} address
  * @param {string} name of it, for people
  * @param {AbortSignal} signal
+ * @param {boolean} [vae] an added VAE is in use: the model needs none of its own
+ * @returns {Promise<{kind: Addition["kind"], url: string} | null>} an addition to a model; null: it
+ *   is a model
  */
-export async function examineRemote(address, name, signal) {
+export async function examineRemote(address, name, signal, vae = false) {
   const { files } = strings().problems;
-  if ((await cachedModels()).some((model) => model.address === address && model.complete)) return;
+  const cached = await cachedModels();
+  if (cached.some((model) => model.address === address && model.complete)) return null;
   const answer = await examineAddress(address, signal).catch((error) => {
     if (signal.aborted) throw new DarkroomError("cancelled", "Cancelled.");
     const kind = error instanceof DarkroomError ? error.kind : "network";
@@ -88,5 +120,20 @@ export async function examineRemote(address, name, signal) {
   });
   if (answer.found === "nothing") throw new DarkroomError("missing", files.noModel(answer.where));
   if (answer.found === "no-index") throw new DarkroomError("file", files.noIndex(answer.where));
-  if (answer.found === "file") throw new DarkroomError("file", sentence(name, answer.verdict));
+  if (answer.found !== "file" || (answer.verdict.kind === "noVae" && vae)) return null;
+  const kind = additionOf(answer.verdict, answer.size, new URL(answer.url).pathname);
+  if (!kind) throw new DarkroomError("file", sentence(name, answer.verdict));
+  return { kind, url: answer.url };
+}
+
+/**
+ * Tells whether an address without a known ending is the address of a file, by its first bytes.
+ * @param {string} address
+ * @param {AbortSignal} signal
+ */
+export async function isFile(address, signal) {
+  const answer = await examineAddress(address, signal).catch(() => null);
+  if (answer?.found === "model") return true;
+  const kind = answer?.found === "file" ? answer.verdict.kind : "unknown";
+  return !["html", "text", "empty", "unknown"].includes(kind);
 }

@@ -4,11 +4,14 @@ import { DarkroomError } from "../base/problem.js";
 import { Client } from "../engine/client.js";
 import { addressOf } from "./address.js";
 import { ADVANCED_ROWS, propertyOf } from "./advanced-settings.js";
+import { DarkroomAdditions } from "./darkroom-additions.js";
+import { equip } from "./loras.js";
 import { pictureFile } from "./picture-file.js";
 import { until } from "./run.js";
 import { invalidFields, randomSeed, requestOf, withModelDefaults } from "./settings.js";
 import { TimingRecorder } from "./timings.js";
 
+/** @typedef {import("../engine/protocol.js").Added} Added */
 /** @typedef {import("../engine/protocol.js").DeviceChoice} DeviceChoice */
 /** @typedef {import("../engine/protocol.js").DeviceReport} DeviceReport */
 /** @typedef {import("../engine/protocol.js").MemoryPlan} MemoryPlan */
@@ -85,10 +88,12 @@ export class Darkroom {
   /** The last picture of the queue, when it is over. @type {Promise<unknown>} */
   #last = Promise.resolve();
   #closed = new AbortController();
+  #additions;
 
   /** @param {DarkroomOptions} options */
   constructor(options) {
     this.#options = options;
+    this.#additions = new DarkroomAdditions(this.#client, () => this.opened, options.hub);
   }
 
   /** The open model. It is opened again where the engine has died. @returns {Promise<Opened>} */
@@ -96,8 +101,12 @@ export class Darkroom {
     if (this.#closed.signal.aborted) return Promise.reject(closed());
     if (this.#opening) return this.#opening;
     const { model, device = "auto", prediction = "auto", hub, onProgress } = this.#options;
+    const { files: additions, settings } = this.#additions;
     const opening = this.#client.open(
-      { model: located(model, hub), device, prediction, fresh: false },
+      {
+        ...{ model: located(model, hub), device, prediction, fresh: false },
+        ...{ additions, vae: settings.vae },
+      },
       onProgress ?? (() => {}),
     );
     this.#opening = opening;
@@ -154,19 +163,24 @@ export class Darkroom {
    */
   async #make(options, signal, timings) {
     const { model, device } = await until(this.opened, signal);
-    const settings = withModelDefaults(settingsOf(options, this.#options, model), model);
+    const given = { ...this.#additions.settings, ...options };
+    const wanted = withModelDefaults(settingsOf(given, this.#options, model), model);
+    const { settings, using, warnings: absent } = equip(wanted, this.#additions.available);
     const [invalid] = invalidFields(settings, model.size_multiple).values();
     if (invalid) throw new DarkroomError("request", invalid);
     timings.begin();
     try {
-      const { picture, warnings } = await this.#client.generate(
+      const finished = await this.#client.generate(
         requestOf(settings),
+        using,
         signal,
         (progress) => {
-          timings.step(progress);
+          if (progress.merging === undefined) timings.step(progress);
           options.onStep?.(progress);
         },
       );
+      const { picture } = finished;
+      const warnings = [...absent, ...finished.warnings];
       const times = timings.end();
       const { rgba, width, height } = picture;
       const pixels = new ImageData(rgba, width, height);
@@ -195,6 +209,63 @@ export class Darkroom {
   async memoryPlan(width, height) {
     await this.opened;
     return this.#client.plan(width, height);
+  }
+
+  /**
+   * Adds a LoRA to the model. Its weight holds for all pictures that do not say otherwise.
+   * @param {File | string} from a file, or an address as for a model
+   * @param {import("./darkroom-additions.js").Weight} [weight] default: 1
+   * @returns {Promise<Added>}
+   * @throws {DarkroomError} it does not fit the model
+   */
+  addLora(from, weight) {
+    return this.#additions.add("lora", from, weight);
+  }
+
+  /**
+   * Changes the weight of a LoRA.
+   * @param {string} name
+   * @param {import("./darkroom-additions.js").Weight} weight
+   */
+  setLora(name, weight) {
+    this.#additions.weigh(name, weight);
+  }
+
+  /** @param {string} name */
+  removeLora(name) {
+    return this.#additions.remove("lora", name);
+  }
+
+  /**
+   * Adds an embedding. Prompts use it by one of its `words`.
+   * @param {File | string} from
+   * @returns {Promise<Added>}
+   * @throws {DarkroomError} it does not fit the model
+   */
+  addEmbedding(from) {
+    return this.#additions.add("embedding", from);
+  }
+
+  /** @param {string} name */
+  removeEmbedding(name) {
+    return this.#additions.remove("embedding", name);
+  }
+
+  /**
+   * Puts a VAE in place of the model's own; null restores that.
+   * @param {File | string | null} from
+   * @returns {Promise<Added | null>}
+   * @throws {DarkroomError} it does not fit the model
+   */
+  async setVae(from) {
+    if (from !== null) return this.#additions.add("vae", from);
+    this.#additions.ownVae();
+    return null;
+  }
+
+  /** All that is added to the model. @returns {Added[]} */
+  get additions() {
+    return this.#additions.list;
   }
 
   /** Ends the worker and frees the model. Pictures in progress are rejected. */

@@ -13,8 +13,12 @@ import { DarkroomError } from "../base/problem.js";
 
 /**
  * Chosen or dropped files, sorted by their names alone. `only`: the name of a folder with pictures
- * and nothing else.
- * @typedef {{picture: File | null, model: LocalModel | null, only: string | null}} ChosenFiles
+ * and nothing else. `loose`: several files outside of folders, each to be examined by itself.
+ * @typedef {object} ChosenFiles
+ * @property {File | null} picture
+ * @property {LocalModel | null} model
+ * @property {File[]} loose
+ * @property {string | null} only
  */
 
 /** No model folder has so many files, but a home directory may. */
@@ -94,11 +98,36 @@ function sort(found) {
   const pictures = found.filter((found) => isPicture(found) && !found.path.includes("/"));
   const others = found.filter((found) => !isPicture(found));
   const folder = found.find(({ path }) => path.includes("/"))?.path.split("/")[0] ?? null;
+  const loose = others.length > 1 && others.every(({ path }) => !path.includes("/"));
   return {
     picture: pictures.at(-1)?.file ?? null,
-    model: modelOf(others),
+    model: loose ? null : modelOf(others),
+    loose: loose ? others.map(({ file }) => file) : [],
     only: others.length === 0 && pictures.length === 0 ? folder : null,
   };
+}
+
+/** A single file as a model. @param {File} file @returns {LocalModel} */
+export const modelOfFile = (file) => ({
+  name: file.name,
+  checkpoint: file.name,
+  files: { [file.name]: file },
+});
+
+/**
+ * The file of a folder with a configuration, such as a VAE's, under the folder's name; null where
+ * the file is alone.
+ * @param {FoundFile} single
+ * @param {FoundFile[]} found
+ * @returns {LocalModel | null}
+ */
+function beside({ path, file }, found) {
+  const [name, folder] = path.split("/").reverse();
+  const config = found.find((other) => other.path === path.replace(name, "config.json"));
+  if (!config || folder === undefined) return null;
+  const named = new File([file], `${folder}.safetensors`);
+  const files = { [named.name]: named, "config.json": config.file };
+  return { name: folder, checkpoint: named.name, files };
 }
 
 /**
@@ -113,12 +142,7 @@ function modelOf(found) {
   const checkpoints = found.filter(({ path }) => /\.safetensors$/i.test(path));
   const single =
     found.length === 1 ? found[0] : !mark && checkpoints.length === 1 ? checkpoints[0] : null;
-  if (single)
-    return {
-      name: single.file.name,
-      checkpoint: single.file.name,
-      files: { [single.file.name]: single.file },
-    };
+  if (single) return beside(single, found) ?? modelOfFile(single.file);
   const root = mark ? mark.path.slice(0, -MARKER.length) : `${found[0].path.split("/")[0]}/`;
   const within = found.filter(({ path }) => path.startsWith(root));
   const name = root.replace(/\/$/, "").split("/").pop() || "folder";

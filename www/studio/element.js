@@ -5,6 +5,7 @@
  */
 import { DarkroomError, problemOf } from "../base/problem.js";
 import { setLanguage, strings } from "../strings/index.js";
+import { Additions } from "./additions.js";
 import { ON_DISK } from "./address.js";
 import { emit } from "./events.js";
 import { FileInput } from "./file-input.js";
@@ -15,8 +16,7 @@ import { attachGroups } from "./groups.js";
 import { LiveNotes } from "./live-notes.js";
 import { modelNames } from "./model-names.js";
 import { ModelSwitch } from "./model-switch.js";
-import { frameOfFile, pictureFile, settingsOfFile } from "./picture-file.js";
-import { download } from "./png.js";
+import { PictureActions } from "./picture-actions.js";
 import { PromptLanguage } from "./prompt-language.js";
 import { makeRun, until } from "./run.js";
 import { SessionView } from "./session-view.js";
@@ -27,7 +27,7 @@ import {
   SettingElement,
   settingsOfAttributes,
 } from "./setting-element.js";
-import { complete, fieldOf, randomSeed } from "./settings.js";
+import { fieldOf, randomSeed } from "./settings.js";
 import { languageOf, restyle, shadowRootOf } from "./shadow-root.js";
 import { ShelfDoor } from "./shelf-door.js";
 import { Stage } from "./stage.js";
@@ -36,7 +36,6 @@ import { Workplace } from "./workplace.js";
 
 /** @typedef {import("../engine/protocol.js").DeviceChoice} DeviceChoice */
 /** @typedef {import("../engine/protocol.js").Prediction} Prediction */
-/** @typedef {import("./picture-view.js").Frame} Frame */
 /** @typedef {import("./session-view.js").Views} Views */
 /** @typedef {import("./settings.js").Field} Field */
 /** @typedef {import("./settings.js").Settings} Settings */
@@ -61,18 +60,40 @@ export class DarkroomStudio extends SettingElement {
   /** @type {Promise<void>} */ #connected = new Promise((resolve) => {
     this.#connect = resolve;
   });
-  #shown = new SessionView(this, {
+  /** @type {Additions} */ #additions = new Additions({
+    keep: () => this.keep,
+    session: () => this.#session,
+    settings: () => this.settings,
+    fill: (settings) => this.#fill(settings),
+    weigh: (loras) => {
+      this.#views.form.fill({ loras });
+      this.#changed("loras");
+    },
+    say: (text) => this.#views.status.say(said(text)),
+    problem: (error) => this.#shown.showProblem(problemOf(error, "file")),
+  });
+  /** @type {SessionView} */ #shown = new SessionView(this, {
+    additions: this.#additions,
     views: () => this.#views,
     choice: () => ({
       model: this.#model,
       prediction: /** @type {Prediction} */ (this.settings.prediction),
       device: /** @type {DeviceChoice} */ (this.settings.device),
+      additions: this.#additions.files(),
+      vae: this.settings.vae,
     }),
     onFile: (file) => this.setValue(file),
     models: () => this.#switch,
     onSwitched: () => this.#changed(),
   });
   #session = this.#shown.session;
+  #pictures = new PictureActions({
+    settings: () => this.settings,
+    fill: (settings) => this.#fill(settings),
+    views: () => this.#views,
+    shown: this.#shown,
+    additions: this.#additions,
+  });
   /** @type {Workplace} */ #work = new Workplace({
     element: this,
     session: this.#session,
@@ -82,8 +103,8 @@ export class DarkroomStudio extends SettingElement {
     make: (settings, options) => makeRun(this.#shown, settings, options),
     onSeed: () => this.#changed(),
     onState: () => this.#shown.showState(),
-    onShow: (frame) => this.#showFrame(frame),
-    onChoose: (frame) => this.#restoreFrame(frame),
+    onShow: (frame) => this.#pictures.show(frame),
+    onChoose: (frame) => void this.#pictures.choose(frame),
   });
   #names = modelNames(() => this.getAttribute("hub") ?? undefined);
   #switch = new ModelSwitch({
@@ -95,6 +116,7 @@ export class DarkroomStudio extends SettingElement {
     ...this.#names,
     say: (text) => this.#views.status.say({ text, fraction: text ? null : undefined }),
     problem: (problem, typed) => this.#shown.showProblem(problem, typed),
+    addition: (kind, url) => this.#additions.addAddress(kind, url),
     ask: (question, model) =>
       this.#views.status.ask(question, model, this.#names.nameOf(this.settings.model)),
   });
@@ -266,6 +288,17 @@ export class DarkroomStudio extends SettingElement {
     this.#work.cancel();
   }
 
+  /**
+   * Adds a LoRA, an embedding or a VAE to the model.
+   * @param {File | string} from a file, or an address as for a model
+   * @returns {Promise<import("../engine/protocol.js").Added>}
+   * @throws {DarkroomError} it does not fit the model
+   */
+  async add(from) {
+    await until(this.#connected);
+    return this.#additions.take(from, this.#names.addressOf);
+  }
+
   /** Takes files that are dragged over the page beside the studio. @param {DragEvent} event */
   drag(event) {
     this.#files?.drag(event);
@@ -295,18 +328,19 @@ export class DarkroomStudio extends SettingElement {
     this.#buildFiles(root);
     this.#views.pictures.describe(form.settings.model, this.#showcase);
     rememberFold(this.#part("fold", HTMLDetailsElement));
+    this.#additions.attach(this.#part("additions"));
     this.#listen();
   }
 
   /** @param {ShadowRoot} root */
   #buildStage(root) {
     return new Stage(root, {
-      onSave: (frame) => void this.#save(frame),
+      onSave: (frame) => void this.#pictures.save(frame),
       onTry: (settings) => {
         this.settings = settings ?? { seed: randomSeed() };
         this.#make({ compare: true });
       },
-      onOpen: (frames) => this.#restore(this.#shown.keep(frames)),
+      onOpen: (frames) => this.#pictures.restore(this.#shown.keep(frames)),
     });
   }
 
@@ -335,7 +369,9 @@ export class DarkroomStudio extends SettingElement {
     // It has the files that the visitor chose, and stays when the form is built again.
     this.#files ??= new FileInput(this, root, {
       onModel: (name) => this.#switch.accept(name),
-      onPicture: (picture) => this.#restoreFile(picture),
+      onPicture: (picture) => this.#pictures.restoreFile(picture),
+      withVae: () => this.settings.vae !== "",
+      onAddition: (kind, file, config) => this.#additions.add(kind, file, config),
       onProblem: (error) => this.#shown.showProblem(problemOf(error, "disk")),
     });
   }
@@ -404,47 +440,6 @@ export class DarkroomStudio extends SettingElement {
     else void this.#work.generate(options, this.#switch.settled());
   }
 
-  /** Restores the settings that a picture was made with. @param {File} picture */
-  async #restoreFile(picture) {
-    const found = await settingsOfFile(picture, this.settings.model);
-    const { status } = this.#views;
-    this.#shown.showProblem(null);
-    this.settings = found.settings;
-    status.warn(found.notes);
-    const frame = await frameOfFile(picture, this.settings, found.notes);
-    if (frame) this.#showFrame(frame);
-    if (this.#session.idle) status.say(said(strings().studio.status.restored(picture.name)));
-  }
-
-  /** Shows a picture of the gallery. @param {Frame} frame */
-  #showFrame(frame) {
-    if (!this.#session.idle) return;
-    this.#views.pictures.show(frame);
-    this.#views.status.warn(frame.warnings);
-  }
-
-  /** Shows a picture of the gallery, and restores its settings. @param {Frame} frame */
-  #restoreFrame(frame) {
-    this.#restore(frame);
-    this.#showFrame(frame);
-  }
-
-  /** Restores a picture's settings, except for the device. @param {Frame} frame */
-  #restore({ settings: all }) {
-    const { device, model, ...settings } = complete(all);
-    this.settings = model === this.settings.model ? settings : { ...settings, device, model };
-  }
-
-  /** @param {Frame} frame */
-  async #save({ settings, canvas }) {
-    try {
-      const file = await pictureFile(canvas, settings);
-      download(file, file.name);
-    } catch (error) {
-      this.#shown.showProblem(problemOf(error, "engine"));
-    }
-  }
-
   /**
    * Runs after any change by the visitor, by a link or by the page.
    * @param {Field} [field] the one that was typed in
@@ -455,6 +450,7 @@ export class DarkroomStudio extends SettingElement {
     this.#views.language.review();
     this.#views.notes.soon();
     this.#views.pictures.describe(this.settings.model, this.#showcase);
+    this.#additions.changed();
     emit(this, "settings", this.settings);
   }
 

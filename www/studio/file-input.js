@@ -6,9 +6,10 @@
 import { DarkroomError } from "../base/problem.js";
 import { strings } from "../strings/index.js";
 import { ON_DISK } from "./address.js";
-import { pictureProblem, plausible } from "./candidate.js";
-import { chosen, dropped } from "./dropped-files.js";
+import { plausible } from "./candidate.js";
+import { chosen, dropped, modelOfFile } from "./dropped-files.js";
 
+/** @typedef {import("../engine/protocol.js").Addition} Addition */
 /** @typedef {import("../engine/protocol.js").LocalModel} LocalModel */
 /** @typedef {import("./dropped-files.js").ChosenFiles} ChosenFiles */
 
@@ -24,6 +25,9 @@ export class FileInput {
    * @param {object} options
    * @param {(name: string) => void} options.onModel gets the text for the model field
    * @param {(picture: File) => Promise<void>} options.onPicture
+   * @param {(kind: Addition["kind"], file: File, config?: File) => Promise<unknown>}
+   *   options.onAddition
+   * @param {() => boolean} options.withVae an added VAE is in use
    * @param {(error: unknown) => void} options.onProblem
    */
   constructor(host, root, options) {
@@ -74,30 +78,31 @@ export class FileInput {
     );
   }
 
-  /** @param {File} picture */
-  async #picture(picture) {
-    const problem = await pictureProblem(picture);
-    if (problem) throw problem;
-    await this.#options.onPicture(picture);
-  }
-
   /** @param {ChosenFiles | Promise<ChosenFiles>} taken */
   async #use(taken) {
     try {
-      const { picture, model, only } = await taken;
+      const { picture, model, loose, only } = await taken;
       const { files } = strings().problems;
       if (only !== null) throw new DarkroomError("file", files.pictures(only));
-      if (!model && !picture) throw new DarkroomError("file", files.nothing);
-      const wanted = model && (await plausible(model));
-      if (wanted === "picture") return await this.#picture(Object.values(model?.files ?? {})[0]);
-      if (wanted) {
-        const name = `${ON_DISK}${wanted.name}${wanted.checkpoint === null ? "/" : ""}`;
-        this.#models.set(name, wanted);
-        this.#options.onModel(name);
-      }
-      if (picture) await this.#picture(picture);
+      if (!model && !picture && loose.length === 0) throw new DarkroomError("file", files.nothing);
+      if (model) await this.#one(model);
+      for (const file of loose) await this.#one(modelOfFile(file)).catch(this.#options.onProblem);
+      if (picture) await this.#options.onPicture(picture);
     } catch (error) {
       this.#options.onProblem(error);
+    }
+  }
+
+  /** @param {LocalModel} model a folder, or a file of any kind */
+  async #one(model) {
+    const wanted = await plausible(model, this.#options.withVae());
+    const [file, config] = Object.values(model.files);
+    if (wanted === "picture") await this.#options.onPicture(file);
+    else if (typeof wanted === "string") await this.#options.onAddition(wanted, file, config);
+    else {
+      const name = `${ON_DISK}${wanted.name}${wanted.checkpoint === null ? "/" : ""}`;
+      this.#models.set(name, wanted);
+      this.#options.onModel(name);
     }
   }
 }

@@ -5,11 +5,12 @@
  */
 import { problemOf } from "../base/problem.js";
 import { strings } from "../strings/index.js";
-import { checkAddress, ON_DISK } from "./address.js";
-import { examineRemote } from "./candidate.js";
+import { checkAddress, FILE_MARK, isCheckpoint, ON_DISK } from "./address.js";
+import { examineRemote, isFile } from "./candidate.js";
 import { questionAbout, remember } from "./consent.js";
 
 /** @typedef {import("../base/problem.js").Problem} Problem */
+/** @typedef {import("../engine/protocol.js").Addition} Addition */
 /** @typedef {import("./consent.js").Question} Question */
 /** @typedef {import("./problems.js").Situation} Situation */
 /** @typedef {import("./settings.js").Settings} Settings */
@@ -28,6 +29,8 @@ import { questionAbout, remember } from "./consent.js";
  * @property {(text: string) => void} say a status
  * @property {(problem: Problem, typed: boolean) => void} problem
  * @property {(question: Question, model: string) => void} ask
+ * @property {(kind: Addition["kind"], url: string) => Promise<unknown>} addition adds a file at an
+ *   address to the model
  */
 
 /** Settings that belong to a model, and come back with it. */
@@ -46,7 +49,7 @@ const OWN = /** @type {const} */ ([
   "final_sigma",
 ]);
 /** Problems that leave the loaded model as it is. */
-const HARMLESS = ["address", "file", "missing", "refused", "network", "disk"];
+const HARMLESS = ["address", "addition", "file", "missing", "refused", "network", "disk"];
 
 /** @param {Partial<Settings>} settings @returns {Partial<Settings>} */
 const own = (settings) =>
@@ -150,24 +153,57 @@ export class ModelSwitch {
     const host = this.#host;
     try {
       checkAddress(text);
+      let model = text;
       if (!text.startsWith(ON_DISK)) {
-        const address = host.addressOf(text);
-        // A model that was refused before may be refused again, for another reason.
-        if (host.loaded() || this.refusals.has(address)) {
-          host.say(strings().problems.session.checking(host.nameOf(text)));
-          await examineRemote(address, host.nameOf(text), signal);
-        }
+        host.say(strings().problems.session.checking(host.nameOf(text)));
+        model = await this.#marked(text, signal);
+        const addition = await this.#examine(model, signal);
         if (signal.aborted) return this.#check;
+        if (addition) return await this.#add(addition);
+        const address = host.addressOf(model);
         remember(address);
         this.refusals.delete(address);
       }
-      this.accept(text, settings);
+      this.accept(model, settings);
       return true;
     } catch (error) {
       if (signal.aborted) return this.#check;
       this.#refuse(text, problemOf(error, "address"));
       return false;
     }
+  }
+
+  /**
+   * The text for the field, which says so where the address is a file's without a known ending.
+   * @param {string} text
+   * @param {AbortSignal} signal
+   */
+  async #marked(text, signal) {
+    const hidden = /^https?:/i.test(text) && !text.endsWith("/") && !isCheckpoint(text);
+    // A page on the hub is a repository's.
+    if (!hidden || /\/resolve\/[^/]+\/$/.test(this.#host.addressOf(text))) return text;
+    const marked = text.replace(/#.*$/, "") + FILE_MARK;
+    return (await isFile(this.#host.addressOf(marked), signal)) ? marked : text;
+  }
+
+  /** Examines the model at an address. @param {string} text @param {AbortSignal} signal */
+  async #examine(text, signal) {
+    const { addressOf, loaded, nameOf } = this.#host;
+    // A model that was refused before may be refused again, for another reason.
+    const known = loaded() || this.refusals.has(addressOf(text));
+    if (!known && !isCheckpoint(text)) return null;
+    const { vae = "" } = this.#settings;
+    const examined = examineRemote(addressOf(text), nameOf(text), signal, vae !== "");
+    if (known) return examined;
+    // Where nothing is loaded, opening the model says what is wrong with it.
+    return examined.catch(() => null);
+  }
+
+  /** Adds a file at an address to the model. @param {{kind: Addition["kind"], url: string}} file */
+  async #add({ kind, url }) {
+    if (this.#good) this.#name(this.#good.model ?? "");
+    await this.#host.addition(kind, url);
+    return true;
   }
 
   /**

@@ -1,10 +1,11 @@
 // @ts-check
-/** The PNG file of a finished picture, with its name and its generation parameters. */
+/** The file of a picture, with its name and its generation parameters. */
 import { DarkroomError } from "../base/problem.js";
 import { strings } from "../strings/index.js";
+import { exifTexts, pixelsOf } from "./exif.js";
 import { fromInfotext, infotext } from "./infotext.js";
 import { pngOf } from "./png.js";
-import { textOf } from "./png-text.js";
+import { textsOf } from "./png-text.js";
 import { complete } from "./settings.js";
 
 /** @typedef {import("./settings.js").Settings} Settings */
@@ -31,16 +32,13 @@ const MOST_PIXELS = 4096 * 4096;
 /**
  * The picture in a file of the visitor's, to be shown with its settings; null where it is damaged
  * or too large.
- * @param {File} picture a PNG
+ * @param {File} picture a PNG, a JPEG or a WebP
  * @param {import("./settings.js").Settings} settings
  * @param {string[]} warnings
  * @returns {Promise<import("./picture-view.js").Frame | null>}
  */
 export async function frameOfFile(picture, settings, warnings) {
-  const head = new DataView(await picture.slice(0, 24).arrayBuffer());
-  // The header of a PNG has its width and height after 16 bytes.
-  const pixels = head.byteLength < 24 ? Infinity : head.getUint32(16) * head.getUint32(20);
-  if (pixels > MOST_PIXELS) return null;
+  if (pixelsOf(await bytesOf(picture)) > MOST_PIXELS) return null;
   const bitmap = await createImageBitmap(picture).catch(() => null);
   if (!bitmap) return null;
   const canvas = document.createElement("canvas");
@@ -50,6 +48,12 @@ export async function frameOfFile(picture, settings, warnings) {
   return { settings, canvas, seconds: 0, device: "", warnings };
 }
 
+/** @param {Blob} file */
+const bytesOf = async (file) => new Uint8Array(await file.arrayBuffer());
+
+/** Names of the texts that programs write: A1111 and most others, ComfyUI, InvokeAI. */
+const TEXTS = ["parameters", "prompt", "invokeai_metadata"];
+
 /**
  * The settings that a picture was made with.
  * @param {File} picture
@@ -57,8 +61,24 @@ export async function frameOfFile(picture, settings, warnings) {
  * @throws {DarkroomError} the file has none
  */
 export async function settingsOfFile(picture, model) {
-  const text = await textOf(new Uint8Array(await picture.arrayBuffer()), "parameters");
-  const found = text === null ? null : fromInfotext(text, model);
+  const bytes = await bytesOf(picture);
+  const found = await settingsOfTexts(
+    { ...exifTexts(bytes), ...(await textsOf(bytes, TEXTS)) },
+    model,
+  );
   if (found) return { ...found, settings: complete(found.settings) };
-  throw new DarkroomError("request", strings().studio.status.noParameters(picture.name));
+  throw new DarkroomError("picture", strings().studio.status.noParameters(picture.name));
+}
+
+/**
+ * The settings in a file's texts; null where there are none.
+ * @param {Record<string, string>} texts by name
+ * @param {string} model as in the model field
+ * @returns {Promise<import("./infotext.js").Found | null>}
+ */
+export async function settingsOfTexts({ parameters, prompt, invokeai_metadata: invoke }, model) {
+  const found = parameters === undefined ? null : fromInfotext(parameters, model);
+  if (found || (prompt ?? invoke) === undefined) return found;
+  const { fromComfy, fromInvoke } = await import("./infotext-json.js");
+  return (prompt && fromComfy(prompt, model)) || (invoke && fromInvoke(invoke, model)) || null;
 }

@@ -41,6 +41,22 @@ export async function textOf(file, keyword) {
 }
 
 /**
+ * All readable texts by their keywords; of several the first.
+ * @param {Uint8Array<ArrayBuffer>} file
+ * @param {string[]} keywords
+ * @returns {Promise<Record<string, string>>}
+ */
+export async function textsOf(file, keywords) {
+  /** @type {Record<string, string>} */
+  const all = {};
+  for (const keyword of keywords) {
+    const text = await textOf(file, keyword);
+    if (text !== null) all[keyword] = text;
+  }
+  return all;
+}
+
+/**
  * All text chunks, in the file's order.
  * @param {Uint8Array<ArrayBuffer>} file
  * @returns {Generator<Text>}

@@ -24,6 +24,8 @@ const REMEDIES = {
   disk: ["file", "back"],
   address: ["edit", "back"],
   file: ["back"],
+  picture: [],
+  addition: [],
   model: ["fresh", "back"],
   page: ["reload"],
   slow: ["wait", "restart", "cpu"],

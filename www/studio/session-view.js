@@ -49,6 +49,7 @@ export class SessionView {
    * @param {(file: File) => void} options.onFile gets each finished picture
    * @param {() => import("./model-switch.js").ModelSwitch} options.models
    * @param {() => void} options.onSwitched another model is open than before
+   * @param {import("./additions.js").Additions} options.additions
    */
   constructor(host, options) {
     this.#host = host;
@@ -65,6 +66,7 @@ export class SessionView {
       onProblem: (problem) => this.showProblem(problem),
       onLater: (text) => this.#views.status.later(text),
       onLong: (text) => this.#say({ text, fraction: null }),
+      equip: (settings) => options.additions.equip(settings),
       onStart: (settings) => this.#start(settings),
       onPrompts: () => this.#prompts(),
       onStep: (progress, job, watch) => this.#step(progress, job, watch),
@@ -135,6 +137,7 @@ export class SessionView {
   /** @param {Opened} opened */
   #ready(opened) {
     this.#welcome(opened);
+    this.#options.additions.examined(opened.added);
     if (this.#options.models().ready()) this.#options.onSwitched();
     emit(this.#host, "ready", opened);
   }
@@ -171,6 +174,10 @@ export class SessionView {
    * @param {import("./progress.js").Stopwatch} watch
    */
   #step(progress, { at, all }, watch) {
+    if (progress.merging !== undefined) {
+      const text = strings().additions.merging(Math.floor(progress.merging * 100));
+      return this.#say({ text, fraction: progress.merging });
+    }
     this.run?.step(progress);
     const { pictures, status } = this.#views;
     const size = { width: Number(all[at].width), height: Number(all[at].height) };

@@ -12,6 +12,7 @@ import { requestOf } from "./settings.js";
 import { Watchdog } from "./watchdog.js";
 
 /** @typedef {import("../base/problem.js").Problem} Problem */
+/** @typedef {import("../engine/protocol.js").Addition} Addition */
 /** @typedef {import("../engine/protocol.js").DeviceChoice} DeviceChoice */
 /**
  * Progress of opening a model, as far as the visitor sees it.
@@ -28,6 +29,8 @@ import { Watchdog } from "./watchdog.js";
  * @property {string | import("../engine/protocol.js").LocalModel} model
  * @property {import("../engine/protocol.js").Prediction} prediction
  * @property {DeviceChoice} device
+ * @property {Addition[] | Promise<Addition[]>} [additions] to the model
+ * @property {string} [vae] the name of the addition in place of the model's own VAE
  */
 
 /**
@@ -56,6 +59,8 @@ import { Watchdog } from "./watchdog.js";
  * @property {(problem: Problem | null) => void} onProblem null: the last one is over
  * @property {(text: string) => void} onLater a change takes effect after the run; what it is
  * @property {(text: string) => void} onLong the step takes longer than those before it
+ * @property {(settings: Settings) => ReturnType<typeof import("./loras.js").equip>} equip
+ *   the settings of a picture with the additions that there are
  * @property {(settings: Settings[]) => void} onStart a run begins
  * @property {() => void} onPrompts the prompts are being encoded
  * @property {(progress: StepProgress, job: Job, watch: Stopwatch) => void} onStep
@@ -278,6 +283,23 @@ export class Session {
     return this.#opened && this.#client.plan(width, height).catch(() => null);
   }
 
+  /**
+   * Adds a file to the loaded model; to one that is loading, once it is there.
+   * @param {Addition} addition
+   * @returns {Promise<import("../engine/protocol.js").Added | null>} null: no model is loaded, and
+   *   the next one is opened with it; rejected where it does not fit
+   */
+  async add(addition) {
+    if (this.engine === "loading") await this.#opening.catch(() => {});
+    return this.#opened && this.#client.add(addition);
+  }
+
+  /** Removes an addition. @param {Addition["kind"]} kind @param {string} name */
+  async remove(kind, name) {
+    if (this.engine === "loading") await this.#opening.catch(() => {});
+    if (this.#opened) await this.#client.remove(kind, name);
+  }
+
   /** Replaces the worker. A picture in progress ends. */
   restart() {
     this.open();
@@ -363,14 +385,19 @@ export class Session {
   /** @param {Job} job @param {string} device @param {AbortSignal} signal */
   async #picture(job, device, signal) {
     const watch = new Stopwatch();
-    const request = requestOf(job.all[job.at]);
+    const { settings, using, warnings: absent } = this.#host.equip(job.all[job.at]);
+    job.all[job.at] = settings;
+    const request = requestOf(settings);
     await this.#checkMemory(request);
-    const finished = await this.#client.generate(request, signal, (progress) => {
+    const finished = await this.#client.generate(request, using, signal, (progress) => {
       this.#beat(progress);
-      this.#host.onStep(progress, job, watch);
+      const { warnings } = progress;
+      const all = warnings ? { ...progress, warnings: [...absent, ...warnings] } : progress;
+      this.#host.onStep(all, job, watch);
     });
     this.#watchdog.beat();
-    this.#host.onPicture({ ...finished, seconds: watch.seconds, device }, job);
+    const warnings = [...absent, ...finished.warnings];
+    this.#host.onPicture({ ...finished, warnings, seconds: watch.seconds, device }, job);
   }
 
   /** @param {StepProgress} progress */

@@ -116,7 +116,8 @@ function model() {
           >${t.folder}</button>
       </span>
     </div>
-    <input type="file" data-part="file" accept=".safetensors,.png,image/png" hidden>
+    <input type="file" data-part="file" multiple hidden
+      accept=".safetensors,.pt,.bin,.ckpt,image/png,image/jpeg,image/webp">
     <input type="file" data-part="folder" webkitdirectory hidden>
     <input id="model" name="model" autocomplete="off" spellcheck="false" autocapitalize="off"
       inputmode="url" part="field" aria-describedby="model-report" title="${t.modelTitle}"
@@ -152,6 +153,7 @@ function settings() {
       ${size()}
       ${devices()}
       ${model()}
+      <section class="additions" part="additions" data-part="additions" hidden></section>
       ${prediction()}
       ${language()}
       ${groupTemplates()}

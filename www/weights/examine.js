@@ -15,10 +15,11 @@ import { HttpError, isMissing, sizeOf, TransientError } from "./fetch.js";
 
 /**
  * Kinds of files. checkpoint: a model of Stable Diffusion v1 or v2, as far as the tensors' names
- * tell; family: another family's; tensors: safetensors of no known model.
- * @typedef {"checkpoint" | "lora" | "embedding" | "vae" | "unet" | "textEncoder" | "controlnet" |
- *   "family" | "tensors" | "truncated" | "pickle" | "zip" | "gguf" | "png" | "jpeg" | "picture" |
- *   "html" | "pointer" | "text" | "empty" | "unknown"} FileKind
+ * tell; noVae: such a model without a VAE; family: another family's; tensors: safetensors of no
+ * known model.
+ * @typedef {"checkpoint" | "noVae" | "lora" | "embedding" | "vae" | "unet" | "textEncoder" |
+ *   "controlnet" | "family" | "tensors" | "truncated" | "pickle" | "zip" | "gguf" | "png" |
+ *   "jpeg" | "picture" | "html" | "pointer" | "text" | "empty" | "unknown"} FileKind
  */
 
 /** @typedef {{kind: FileKind, details: string[]}} Verdict */
@@ -88,7 +89,8 @@ async function bySafetensors(file, first) {
   if (!header) return verdict("unknown");
   const expected = 8 + length + lengthOfData(header);
   if (expected > file.size) return verdict("truncated", String(file.size), String(expected));
-  return byTensors(Object.keys(header).filter((name) => name !== "__metadata__"));
+  delete header.__metadata__;
+  return byTensors(Object.keys(header), Object.values(header));
 }
 
 /** @param {string} text @returns {Record<string, unknown> | null} */
@@ -120,21 +122,32 @@ const FAMILIES = [
   ["Stable Cascade", "clip_txt_pooled_mapper."],
 ];
 
-/** @param {string[]} names of all tensors @returns {Verdict} */
-function byTensors(names) {
+/** @param {unknown} tensor of a header */
+function isVector(tensor) {
+  const { shape } = /** @type {{shape?: unknown}} */ (tensor ?? {});
+  return Array.isArray(shape) && (shape.length === 1 || shape.length === 2) && shape[0] > 0;
+}
+
+/** @param {string[]} names of all tensors @param {unknown[]} tensors @returns {Verdict} */
+function byTensors(names, tensors) {
   const some = (/** @type {RegExp} */ pattern) => names.some((name) => pattern.test(name));
   const starts = (/** @type {string} */ start) => names.some((name) => name.startsWith(start));
-  if (some(/lora_(up|down|A|B)\b|\.lora\.(up|down)\.|\.(hada_w1|lokr_w1|oft_blocks)/))
+  if (some(/lora_(up|down|A|B)\b|[._]lora\.(up|down)\.|\.(hada_w1|lokr_w1|oft_blocks)/))
     return verdict("lora");
   const family = FAMILIES.find(([, part]) => names.some((name) => name.includes(part)));
   if (family) return verdict("family", family[0]);
   if (starts("control_model.") || some(/controlnet_(cond_embedding|down_blocks)/))
     return verdict("controlnet");
-  if (starts("model.diffusion_model."))
-    return verdict(starts("first_stage_model.") ? "checkpoint" : "unet");
+  if (starts("model.diffusion_model.")) {
+    if (starts("first_stage_model.")) return verdict("checkpoint");
+    return verdict(starts("cond_stage_model.") ? "noVae" : "unet");
+  }
   if (names.length <= 3 && some(/^(emb_params|string_to_param|clip_[lg]$|<.*>$)/))
     return verdict("embedding");
-  if (some(/^(first_stage_model\.)?(en|de)coder\.conv_in\.weight$/)) return verdict("vae");
+  // diffusers stores a learned word under the word itself.
+  if (names.length === 1 && isVector(tensors[0]) && !names[0].includes("."))
+    return verdict("embedding");
+  if (some(/^(vae\.|first_stage_model\.)?(en|de)coder\.conv_in\.weight$/)) return verdict("vae");
   if (starts("down_blocks.") && starts("conv_in.")) return verdict("unet");
   if (some(/^(cond_stage_model\.transformer\.)?text_model\./)) return verdict("textEncoder");
   return verdict("tensors");
@@ -155,12 +168,22 @@ const latin1 = (bytes) => String.fromCharCode(...bytes);
 const TIMEOUT_MS = 15_000;
 
 /**
- * @typedef {{found: "model"} | {found: "file", verdict: Verdict}
+ * The result of an examination. `url`: the address of a file, and `size` its bytes.
+ * @typedef {{found: "model"} | {found: "file", verdict: Verdict, size: number, url: string}
  *   | {found: "nothing" | "no-index", where: string}} Answer
  */
 
+/** Files in folders that hold an addition to a model, and no model. */
+const ADDITIONS = [
+  "pytorch_lora_weights.safetensors",
+  "learned_embeds.safetensors",
+  "learned_embeds.bin",
+  "diffusion_pytorch_model.safetensors",
+];
+
 /**
- * Examines a model on a server: a checkpoint by its header, a folder by its index.
+ * Examines a model on a server: a checkpoint by its header, a folder by its index. A folder without
+ * an index may hold a LoRA, a learned word or a VAE.
  * @param {string} address absolute; a folder's ends in a slash
  * @param {AbortSignal} signal
  * @returns {Promise<Answer>}
@@ -169,6 +192,12 @@ const TIMEOUT_MS = 15_000;
 export async function examineAddress(address, signal) {
   const where = address.endsWith("/") ? `${address}model_index.json` : address;
   const first = await get(where, address === where ? `bytes=0-${FIRST - 1}` : null, signal);
+  if (first === null && address !== where) {
+    for (const name of ADDITIONS) {
+      const answer = await examineAddress(address + name, signal);
+      if (answer.found === "file") return answer;
+    }
+  }
   if (first === null) return { found: "nothing", where };
   if (address !== where)
     return parsed(new TextDecoder().decode(first.bytes))
@@ -181,7 +210,8 @@ export async function examineAddress(address, signal) {
     return more.bytes.subarray(start, end);
   };
   const verdict = await examine({ size: first.size, read });
-  return verdict.kind === "checkpoint" ? { found: "model" } : { found: "file", verdict };
+  if (verdict.kind === "checkpoint") return { found: "model" };
+  return { found: "file", verdict, size: first.size, url: where };
 }
 
 /**

@@ -158,6 +158,11 @@ export class RemoteFile {
     return bytes;
   }
 
+  /** Reads by other connections from now on. @param {Net} net */
+  reopen(net) {
+    this.#net = net;
+  }
+
   /** Closes the connection. */
   end() {
     this.#dropStream();

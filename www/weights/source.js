@@ -288,6 +288,15 @@ export class ModelSource {
     await this.close();
     await this.#writeManifest();
     this.#release();
+    await this.#reopen();
+  }
+
+  /** Allows further reads: a change of LoRAs reads weights again. */
+  async #reopen() {
+    this.#abort = new AbortController();
+    this.#net = new Net(this.#tuning, this.#abort.signal, this.#listener);
+    for (const opening of this.#files.values())
+      (await opening.catch(() => null))?.reopen(this.#net);
   }
 
   /** Ends all downloads, and stores the bytes that have come. */

@@ -37,6 +37,9 @@ declare module "./studio/element.js" {
     rng: string;
     ensd: string;
     eta: string;
+    loras: string;
+    vae: string;
+    embeddings: string;
     addEventListener<K extends keyof StudioEventMap>(
       type: K,
       listener: (this: DarkroomStudio, event: StudioEventMap[K]) => unknown,

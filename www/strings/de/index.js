@@ -1,7 +1,9 @@
 // @ts-check
 /** German texts. */
+import { additions } from "./additions.js";
 import { gallery } from "./gallery.js";
 import { guidance } from "./guidance.js";
+import { infotext } from "./infotext.js";
 import { library } from "./library.js";
 import { models } from "./models.js";
 import { noise } from "./noise.js";
@@ -11,4 +13,16 @@ import { stage } from "./stage.js";
 import { studio } from "./studio.js";
 
 /** @type {typeof import("../en/index.js").en} */
-export const de = { gallery, guidance, library, models, noise, page, problems, stage, studio };
+export const de = {
+  additions,
+  gallery,
+  guidance,
+  infotext,
+  library,
+  models,
+  noise,
+  page,
+  problems,
+  stage,
+  studio,
+};

@@ -48,8 +48,21 @@ const kinds = {
     title: "Das ist kein Modell",
     advice:
       "Darkroom öffnet Stable Diffusion v1 und v2: einen Checkpoint in einer .safetensors-Datei " +
-      "oder einen Ordner im Aufbau von diffusers. Einstellungen kommen aus PNG-Dateien von " +
-      "Darkroom oder A1111.",
+      "oder einen Ordner im Aufbau von diffusers. LoRAs, Embeddings und VAEs kommen zu einem " +
+      "geladenen Modell hinzu.",
+  },
+  picture: {
+    title: "In dieser Datei sind keine Einstellungen",
+    advice:
+      "Bilder von Darkroom, A1111, Forge, ComfyUI und InvokeAI enthalten ihre Einstellungen, als " +
+      "PNG, JPEG oder WebP, wenn keine Website und kein Programm sie entfernt hat. Ihre " +
+      "Einstellungen sind wie zuvor.",
+  },
+  addition: {
+    title: "Das lässt sich dem Modell nicht hinzufügen",
+    advice:
+      "Ein LoRA, ein Embedding oder ein VAE passt nur zu Modellen der eigenen Familie: Stable " +
+      "Diffusion 1.x oder 2.x. Nichts wurde verändert.",
   },
   model: {
     title: "Dieses Modell ist nicht verwendbar",
@@ -132,20 +145,23 @@ const files = {
     `${name} ist ein Zeiger von Git LFS, nicht die Datei selbst. Laden Sie die Datei von ihrer ` +
     "Seite, oder rufen Sie „git lfs pull“ auf.",
   pickle: (name) =>
-    `${name} ist ein PyTorch-Pickle, das Code ausführen kann. Darkroom liest nur safetensors: ` +
-    "Wandeln Sie es um, oder suchen Sie eine .safetensors-Datei desselben Modells.",
+    `${name} ist ein PyTorch-Pickle, das Code ausführen kann. Modelle liest Darkroom nur als ` +
+    "safetensors: Suchen Sie eine .safetensors-Datei desselben Modells, oder wandeln Sie es um, " +
+    "mit dem Checkpoint Merger von A1111 oder mit from_single_file(…).save_pretrained(…) von " +
+    "diffusers.",
   zip: (name) =>
     `${name} ist ein ZIP-Archiv. Entpacken Sie es, und wählen Sie den Ordner oder die Datei darin.`,
   gguf: (name) => `${name} ist eine GGUF-Datei. Darkroom liest nur safetensors.`,
-  jpeg: (name) =>
-    `${name} ist ein JPEG. Nur ein PNG von Darkroom oder A1111 enthält die Einstellungen.`,
   picture: (name, format) =>
-    `${name} ist ein Bild im Format ${format}. Nur ein PNG von Darkroom oder A1111 enthält die ` +
-    "Einstellungen.",
+    `${name} ist ein Bild im Format ${format}. Nur PNG, JPEG und WebP enthalten die ` +
+    "Einstellungen eines Bildes.",
   lora: (name) => `${name} ist ein LoRA: Es ändert ein anderes Modell und macht allein kein Bild.`,
   embedding: (name) =>
     `${name} ist ein Embedding (Textual Inversion): Es gibt einem Modell ein neues Wort.`,
   vae: (name) => `${name} ist ein VAE: ein Teil eines Modells.`,
+  noVae: (name) =>
+    `${name} hat keinen VAE. Ziehen Sie zuerst die Datei eines VAE auf die Seite, dann diese ` +
+    "noch einmal.",
   unet: (name) => `${name} enthält nur ein U-Net: Text-Encoder und VAE fehlen.`,
   textEncoder: (name) => `${name} ist ein Text-Encoder: ein Teil eines Modells.`,
   controlnet: (name) => `${name} ist ein ControlNet: Es steuert ein anderes Modell.`,

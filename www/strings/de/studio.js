@@ -73,7 +73,7 @@ const settings = {
     "owner/name oder owner/name@revision bei Hugging Face, oder die Adresse eines Ordners im " +
     "Aufbau von diffusers oder einer .safetensors-Datei",
   file: "Datei…",
-  fileTitle: "Ein Checkpoint in einer .safetensors-Datei; er bleibt auf Ihrer Festplatte",
+  fileTitle: "Ein Checkpoint, LoRA, Embedding, VAE oder ein Bild; bleibt auf Ihrem Rechner",
   folder: "Ordner…",
   folderTitle: "Ein Ordner im Aufbau von diffusers; er bleibt auf Ihrer Festplatte",
   prediction: "Vorhersageart",
@@ -111,7 +111,7 @@ const picture = {
     plural(Number(steps), { one: `${steps} Schritt`, other: `${steps} Schritte` }),
   guidance: (/** @type {string} */ scale) => `Guidance ${scale}`,
   seconds: (/** @type {number} */ seconds) => `${fixed(seconds, seconds < 10 ? 1 : 0)} s`,
-  drop: "Ein Modell ablegen, oder ein PNG von Darkroom oder A1111",
+  drop: "Ein Modell, ein LoRA, ein Embedding, einen VAE oder ein Bild mit Einstellungen ablegen",
 };
 
 const models = {
@@ -150,8 +150,7 @@ const status = {
     `Fertig nach ${fixed(seconds, 1)} s auf: ${device}.`,
   restored: (/** @type {string} */ name) => `Einstellungen von ${name} wiederhergestellt.`,
   noParameters: (/** @type {string} */ name) =>
-    `${name} enthält keine Angaben zur Entstehung: nur PNG-Dateien von Darkroom, A1111 und ` +
-    "verwandten Programmen haben sie.",
+    `${name} enthält keine Angaben zur Entstehung, die Darkroom lesen kann.`,
   needs: (/** @type {string} */ size, /** @type {string} */ picture) =>
     `Braucht ${size} Speicher bei ${picture}.`,
   inTiles: ", in Kacheln dekodiert",

@@ -1,7 +1,9 @@
 // @ts-check
 /** English texts. */
+import { additions } from "./additions.js";
 import { gallery } from "./gallery.js";
 import { guidance } from "./guidance.js";
+import { infotext } from "./infotext.js";
 import { library } from "./library.js";
 import { models } from "./models.js";
 import { noise } from "./noise.js";
@@ -10,4 +12,16 @@ import { problems } from "./problems.js";
 import { stage } from "./stage.js";
 import { studio } from "./studio.js";
 
-export const en = { gallery, guidance, library, models, noise, page, problems, stage, studio };
+export const en = {
+  additions,
+  gallery,
+  guidance,
+  infotext,
+  library,
+  models,
+  noise,
+  page,
+  problems,
+  stage,
+  studio,
+};

@@ -47,7 +47,19 @@ const kinds = {
     title: "This is not a model",
     advice:
       "Darkroom opens Stable Diffusion v1 and v2: a checkpoint in one .safetensors file, or a " +
-      "folder in diffusers’ layout. Settings come back from PNG files of Darkroom or A1111.",
+      "folder in diffusers’ layout. LoRAs, embeddings and VAEs are added to a loaded model.",
+  },
+  picture: {
+    title: "No settings in this file",
+    advice:
+      "Pictures of Darkroom, A1111, Forge, ComfyUI and InvokeAI hold their settings, as PNG, " +
+      "JPEG or WebP, unless a website or a program has removed them. Your settings are as before.",
+  },
+  addition: {
+    title: "This cannot be added to the model",
+    advice:
+      "A LoRA, an embedding or a VAE fits models of its own family only: Stable Diffusion 1.x or " +
+      "2.x. Nothing was changed.",
   },
   model: {
     title: "This model cannot be used",
@@ -136,25 +148,24 @@ const files = {
     "“git lfs pull”.",
   /** @param {string} name */
   pickle: (name) =>
-    `${name} is a PyTorch pickle, which can run code. Darkroom reads safetensors only: convert ` +
-    "it, or look for a .safetensors file of the same model.",
+    `${name} is a PyTorch pickle, which can run code. Darkroom reads models as safetensors only: ` +
+    "look for a .safetensors file of the same model, or convert it, with A1111’s Checkpoint " +
+    "Merger or diffusers’ from_single_file(…).save_pretrained(…).",
   /** @param {string} name */
   zip: (name) => `${name} is a ZIP archive. Unpack it, and choose the folder or the file inside.`,
   /** @param {string} name */
   gguf: (name) => `${name} is a GGUF file. Darkroom reads safetensors only.`,
-  /** @param {string} name */
-  jpeg: (name) =>
-    `${name} is a JPEG. Only a PNG from Darkroom or A1111 holds the settings of its picture.`,
   /** @param {string} name @param {string} format */
   picture: (name, format) =>
-    `${name} is a ${format} picture. Only a PNG from Darkroom or A1111 holds the settings of its ` +
-    "picture.",
+    `${name} is a ${format} picture. Only PNG, JPEG and WebP files hold the settings of a picture.`,
   /** @param {string} name */
   lora: (name) => `${name} is a LoRA: it changes another model, and makes no pictures by itself.`,
   /** @param {string} name */
   embedding: (name) => `${name} is an embedding (textual inversion): it adds a word to a model.`,
   /** @param {string} name */
   vae: (name) => `${name} is a VAE: one part of a model.`,
+  /** @param {string} name */
+  noVae: (name) => `${name} has no VAE. Drop the file of a VAE first, and then this one again.`,
   /** @param {string} name */
   unet: (name) => `${name} has a U-Net only: the text encoder and the VAE are missing.`,
   /** @param {string} name */

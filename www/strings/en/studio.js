@@ -73,7 +73,7 @@ const settings = {
     "owner/name or owner/name@revision on Hugging Face, or the address of a folder in diffusers’ " +
     "layout or of a .safetensors file",
   file: "File…",
-  fileTitle: "A checkpoint in one .safetensors file; it stays on your disk",
+  fileTitle: "A checkpoint, LoRA, embedding or VAE, or a picture; it stays on your machine",
   folder: "Folder…",
   folderTitle: "A folder in diffusers’ layout; it stays on your disk",
   prediction: "Prediction type",
@@ -111,7 +111,7 @@ const picture = {
     plural(Number(steps), { one: `${steps} step`, other: `${steps} steps` }),
   guidance: (/** @type {string} */ scale) => `guidance ${scale}`,
   seconds: (/** @type {number} */ seconds) => `${fixed(seconds, seconds < 10 ? 1 : 0)} s`,
-  drop: "Drop a model, or a PNG from Darkroom or A1111",
+  drop: "Drop a model, a LoRA, an embedding or a VAE, or a picture with its settings",
 };
 
 const models = {
@@ -150,8 +150,7 @@ const status = {
     `Finished in ${fixed(seconds, 1)} s on ${device}.`,
   restored: (/** @type {string} */ name) => `Settings of ${name} restored.`,
   noParameters: (/** @type {string} */ name) =>
-    `${name} has no generation parameters: only PNG files from Darkroom, A1111 and compatible ` +
-    "programs have them.",
+    `${name} has no generation parameters that Darkroom can read.`,
   needs: (/** @type {string} */ size, /** @type {string} */ picture) =>
     `Needs ${size} of memory at ${picture}.`,
   inTiles: ", decoded in tiles",
