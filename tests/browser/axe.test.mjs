@@ -89,6 +89,24 @@ describe("axe finds nothing", () => {
     });
   }
 
+  test("all groups of settings, light, dark and on a phone", async () => {
+    const phone = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
+    const set = "#negative-strength=1.5&negative-end=0.5&guidance-kind=apg&nag-scale=5";
+    const dark = /** @type {const} */ ({ colorScheme: "dark" });
+    for (const [name, options] of Object.entries({ light: {}, dark, phone })) {
+      const studio = await visit(options, set);
+      await studio.engine();
+      await studio.unfold(studio.page.locator("[data-part=negative-body]"));
+      for (const group of ["guidance", "nag"])
+        await studio.page.locator(`[data-part=${group}-fold] summary`).click();
+      await studio.page.locator("[name=nag-scale]:visible").waitFor();
+      await studio.page.locator("[data-option=eta]").waitFor();
+      await check(studio, "groups of settings");
+      await studio.screenshot(`groups-${name}`);
+      await studio.close();
+    }
+  });
+
   test("wall, and a pair of it", async () => {
     const studio = await visit();
     await studio.engine();

@@ -98,6 +98,13 @@
  * @typedef {object} Finished
  * @property {Pixels} picture
  * @property {string[]} warnings
+ * @property {Predictions} predictions
+ */
+
+/**
+ * Predictions of the U-Net: those made, and those that windows and an early end of the guidance
+ * have saved.
+ * @typedef {{made: number, saved: number}} Predictions
  */
 
 /**

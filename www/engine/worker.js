@@ -382,6 +382,7 @@ async function generate({ id, request, using }) {
   const run = await withKind(startFailure, () => loadedEngine().start(request));
   const warnings = [...before, ...run.warnings()];
   const { calls } = run;
+  const predictions = { made: 0, saved: 0 };
   send({
     tag: "progress",
     id,
@@ -393,6 +394,9 @@ async function generate({ id, request, using }) {
       if (cancelled) throw new DarkroomError("cancelled", "Cancelled.");
       const progress = await withKind(stepFailure, () => run.step());
       done = progress.done;
+      if (progress.restarted) predictions.made = 0;
+      predictions.made += progress.branches;
+      predictions.saved = progress.branches_saved;
       const preview = pixels(run.preview());
       // A run that started over in a safer precision has a new warning.
       const more = progress.restarted ? { warnings: [...before, ...run.warnings()] } : {};
@@ -408,7 +412,7 @@ async function generate({ id, request, using }) {
     await handleMessages();
     const picture = pixels(await withKind(stepFailure, () => run.finish()));
     // Decoding may add warnings.
-    return { picture, warnings: [...before, ...run.warnings()] };
+    return { picture, warnings: [...before, ...run.warnings()], predictions };
   } finally {
     free(run);
   }

@@ -4,6 +4,8 @@ import { strings } from "../strings/index.js";
 import { isCheckpoint } from "./address.js";
 import { ADVANCED_DEFAULTS, ADVANCED_FIELDS } from "./advanced-settings.js";
 import { unfold } from "./fold.js";
+import { optionProblem } from "./guidance-kinds.js";
+import { appliesNegative, attachNagOffer } from "./nag-offer.js";
 import { negativeHint } from "./negative-hint.js";
 import { noteOf } from "./prompt-note.js";
 import { hasSchedules, samplerName } from "./sampler-names.js";
@@ -28,6 +30,7 @@ export { withModelDefaults };
 /** @typedef {import("./settings.js").Field} Field */
 /** @typedef {import("./settings.js").Settings} Settings */
 
+const VISIBLE = ":is(input, select):not([type=hidden])";
 /** Settings that a model has a default for, besides those that may be empty. */
 const GUIDED = /** @type {const} */ (["steps", "guidance_scale"]);
 /** @typedef {{steps: string, guidance_scale: string}} Guided */
@@ -77,6 +80,7 @@ export class SettingsForm {
     this.#defaults = defaults;
     this.#lock = /** @type {HTMLInputElement} */ (form.querySelector("[data-part=lock]"));
     this.#addHiddenFields();
+    attachNagOffer(form);
     // A group of settings has got its fields.
     form.addEventListener("grown", () => {
       this.fill({});
@@ -342,7 +346,13 @@ export class SettingsForm {
       const reading = this.#readings[field];
       if (reading) notes.set(field, reading);
     }
-    const hint = negativeHint(this.#model, this.settings);
+    const options = optionProblem(this.settings, this.#model);
+    if (options) {
+      problems.set("guidance_options", options);
+      notes.set("guidance_options", options);
+    }
+    const applied = appliesNegative(this.settings, this.#model);
+    const hint = applied ? "" : negativeHint(this.#model, this.settings);
     if (hint) notes.set("negative_prompt", hint);
     this.#showSeed();
     for (const field of FIELDS) {
@@ -396,14 +406,15 @@ export class SettingsForm {
     if (note) note.textContent = text;
   }
 
-  /** @param {Field} field */
-  focus(field) {
-    const name = fieldName(field);
-    const slider = this.#form.querySelector(`[type=range][data-slider=${name}]`);
-    const control = this.#control(field);
-    // A field without a text box is shown by its slider.
+  /** @param {Field} name */
+  focus(name) {
+    const control = this.#control(name);
     const isHidden = control instanceof HTMLInputElement && control.type === "hidden";
-    const shown = isHidden && slider instanceof HTMLElement ? slider : control;
+    // Sliders or boxes show a hidden field.
+    const field = isHidden ? control.closest(".field") : null;
+    const beside =
+      field?.querySelector(`${VISIBLE}[aria-invalid=true]`) ?? field?.querySelector(VISIBLE);
+    const shown = beside instanceof HTMLElement ? beside : control;
     if (shown instanceof Element) unfold(shown);
     shown.focus();
   }

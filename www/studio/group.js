@@ -40,6 +40,14 @@ export const groupTemplate = (name, title, body = "") => `
       >${strings().studio.settings.reset}</button>
   </div>`;
 
+/**
+ * Tells if one of these settings is not neutral.
+ * @param {readonly AdvancedField[]} fields
+ * @param {import("./settings.js").Settings} settings
+ */
+export const isSet = (fields, settings) =>
+  fields.some((field) => settings[field] !== ADVANCED_DEFAULTS[field]);
+
 export class SettingGroup {
   #form;
   #name;
@@ -65,7 +73,10 @@ export class SettingGroup {
     fold.addEventListener("toggle", () => fold.open && void this.#need());
     if (fold.open) void this.#need();
     const neutral = Object.fromEntries(fields.map((field) => [field, ADVANCED_DEFAULTS[field]]));
-    this.#part("reset").dataset.fill = JSON.stringify(neutral);
+    const reset = this.#part("reset");
+    reset.dataset.fill = JSON.stringify(neutral);
+    // The button is hidden then, and must not have the focus.
+    reset.addEventListener("click", () => fold.querySelector("summary")?.focus());
     form.addEventListener("review", (event) => {
       this.#last = /** @type {CustomEvent<Review>} */ (event).detail;
       this.#render();
@@ -80,8 +91,10 @@ export class SettingGroup {
   /** Reads the panel, and fills the group. */
   async #need() {
     this.#loading ??= this.#load();
-    const panel = await this.#loading;
-    if (this.#panel) return;
+    const panel = await this.#loading.catch(() => null);
+    // Without a network the next opening tries again. The hidden fields have the values.
+    if (!panel) this.#loading = null;
+    if (!panel || this.#panel) return;
     this.#panel = panel;
     const body = this.#part("body");
     if (panel.template) this.#fill(body, panel.template());
@@ -108,10 +121,10 @@ export class SettingGroup {
     const review = this.#last;
     if (!review) return;
     const { settings } = review;
-    const isSet = this.#fields.some((field) => settings[field] !== ADVANCED_DEFAULTS[field]);
-    this.#part("reset").hidden = !isSet;
-    if (isSet) void this.#need();
-    this.#part("set").textContent = isSet ? (this.#panel?.summary(review) ?? "") : "";
+    const set = isSet(this.#fields, settings);
+    this.#part("reset").hidden = !set;
+    if (set) void this.#need();
+    this.#part("set").textContent = set ? (this.#panel?.summary(review) ?? "") : "";
     if (this.#panel) this.#panel.render?.(this.#part("body"), review);
   }
 }

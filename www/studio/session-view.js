@@ -198,7 +198,7 @@ export class SessionView {
   }
 
   /** @param {Result} result @param {Job} job */
-  #picture({ picture, warnings, seconds, device }, { at, all }) {
+  #picture({ picture, warnings, predictions, seconds, device }, { at, all }) {
     const { pictures, status, work } = this.#views;
     status.warn(warnings);
     const settings = all[at];
@@ -210,7 +210,8 @@ export class SessionView {
     if (this.run?.kind !== "wall") this.keep([frame]);
     pictures.finish(at, frame, all);
     this.#seconds = seconds + (at > 0 ? this.#seconds : 0);
-    status.say(said(strings().studio.status.finished(this.#seconds, device)));
+    const finished = strings().studio.status.finished(this.#seconds, device);
+    status.say(said(finished + savedText(predictions)));
     this.run?.finish((timings) => {
       const published = this.#publish(frame, timings);
       this.#published.set(frame, published);
@@ -265,4 +266,12 @@ export class SessionView {
     emit(this.#host, "picture", { ...picture, canvas, seconds });
     return picture;
   }
+}
+
+/**
+ * Says how much work a picture has saved.
+ * @param {import("../engine/protocol.js").Predictions} predictions
+ */
+function savedText({ made, saved }) {
+  return saved > 0 ? ` ${strings().guidance.report.saved(saved, made + saved)}` : "";
 }

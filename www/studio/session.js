@@ -44,6 +44,7 @@ import { Watchdog } from "./watchdog.js";
  * @typedef {object} Result
  * @property {Pixels} picture
  * @property {string[]} warnings
+ * @property {import("../engine/protocol.js").Predictions} predictions
  * @property {number} seconds
  * @property {string} device name for people
  */
@@ -395,9 +396,8 @@ export class Session {
       this.#host.onStep(all, job, watch);
     });
     this.#watchdog.beat();
-    const { picture } = finished;
     const warnings = [...absent, ...finished.warnings];
-    this.#host.onPicture({ picture, warnings, seconds: watch.seconds, device }, job);
+    this.#host.onPicture({ ...finished, warnings, seconds: watch.seconds, device }, job);
   }
 
   /** @param {StepProgress} progress */

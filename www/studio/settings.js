@@ -119,6 +119,9 @@ export function invalidFields(settings, multiple = 8) {
   for (const field of ADVANCED_FIELDS)
     if (!isValid(field, settings[field] ?? ADVANCED_DEFAULTS[field]))
       problems.set(field, t.outOfRange(settings[field], limits(field)));
+  for (const name of /** @type {const} */ (["negative", "guidance"]))
+    if (Number(settings[`${name}_start`]) > Number(settings[`${name}_end`]))
+      problems.set(`${name}_end`, strings().guidance.window.crossed);
   return problems;
 }
 

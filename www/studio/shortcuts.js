@@ -1,6 +1,7 @@
 // @ts-check
 /** Keyboard shortcuts: one table of them, the sheet that lists it, and arrow keys in numbers. */
 import { strings } from "../strings/index.js";
+import { ADVANCED, limits } from "./advanced-settings.js";
 
 /** @typedef {import("./settings.js").Field} Field */
 
@@ -80,7 +81,19 @@ export function belongsTo(event, element, ownPage) {
 }
 
 /** Steps of the arrow keys in a number. @type {Partial<Record<Field, number>>} */
-const STEPS = { seed: 1, steps: 1, guidance_scale: 0.5, width: 8, height: 8 };
+const STEPS = {
+  seed: 1,
+  steps: 1,
+  guidance_scale: 0.5,
+  width: 8,
+  height: 8,
+  negative_strength: 0.05,
+  guidance_min_sigma: 0.1,
+  guidance_stop: 0.001,
+  nag_scale: 0.5,
+  nag_tau: 0.5,
+  nag_alpha: 0.05,
+};
 const LEAP = 10;
 
 /**
@@ -106,9 +119,18 @@ export function stepped(field, value, { key, shiftKey }, multiple) {
   if (!Number.isFinite(at)) return null;
   // To the next multiple of the step: 7.3 is followed by 7.5, not by 7.8.
   const next = sign > 0 ? Math.floor(at + 1e-9) + times : Math.ceil(at - 1e-9) - times;
-  const least = isSize ? multiple : field === "guidance_scale" ? 0 : 1;
-  return String(Math.max(least, next * step));
+  const { min, max } = limitsOf(field);
+  const least = isSize ? multiple : min;
+  // Multiples of 0.05 are not exact in floating point.
+  const exact = Number((next * step).toFixed(6));
+  return String(Math.min(max, Math.max(least, exact)));
 }
+
+/** @param {Field} field @returns {{min: number, max: number}} */
+const limitsOf = (field) =>
+  field in ADVANCED
+    ? limits(/** @type {import("./advanced-settings.js").AdvancedField} */ (field))
+    : { min: field === "guidance_scale" ? 0 : 1, max: Infinity };
 
 /** Dialog that lists the shortcuts. */
 export class ShortcutSheet {

@@ -12,6 +12,7 @@ export const STYLE_FILES = [
   "picture.css",
   "gallery.css",
   "settings.css",
+  "guidance.css",
   "models.css",
   "prompts.css",
   "studio.css",

@@ -144,7 +144,8 @@ function settings() {
   const t = strings().studio.settings;
   return `
   <details class="fold" data-part="fold">
-    <summary part="summary">${t.title}</summary>
+    <summary part="summary">${t.title}
+      <span class="group-set" data-part="settings-set"></span></summary>
     <div class="settings" part="settings">
       ${amount("steps", t.steps, 'min="1" max="60" step="1"', "numeric")}
       ${amount("guidance-scale", t.guidance, 'min="0" max="20" step="0.5"', "decimal")}

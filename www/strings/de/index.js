@@ -2,6 +2,7 @@
 /** German texts. */
 import { additions } from "./additions.js";
 import { gallery } from "./gallery.js";
+import { guidance } from "./guidance.js";
 import { infotext } from "./infotext.js";
 import { library } from "./library.js";
 import { models } from "./models.js";
@@ -15,6 +16,7 @@ import { studio } from "./studio.js";
 export const de = {
   additions,
   gallery,
+  guidance,
   infotext,
   library,
   models,

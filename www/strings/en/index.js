@@ -2,6 +2,7 @@
 /** English texts. */
 import { additions } from "./additions.js";
 import { gallery } from "./gallery.js";
+import { guidance } from "./guidance.js";
 import { infotext } from "./infotext.js";
 import { library } from "./library.js";
 import { models } from "./models.js";
@@ -14,6 +15,7 @@ import { studio } from "./studio.js";
 export const en = {
   additions,
   gallery,
+  guidance,
   infotext,
   library,
   models,
