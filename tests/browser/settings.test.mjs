@@ -111,6 +111,8 @@ test("sampler and schedule type are apart, and the one name of earlier versions 
     assert.deepEqual([filled.sampler, filled.schedule], expected, `${sampler} ${schedule}`);
   }
   assert.equal(withModelDefaults({ sampler: "euler" }, karras).schedule, undefined);
+  // A link that names neither changes neither.
+  assert.equal(withModelDefaults({ schedule: "" }, karras).schedule, undefined);
 });
 
 /** @param {object} more */

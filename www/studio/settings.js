@@ -162,7 +162,8 @@ export const ownSchedule = ({ default_schedule: own }) => (MARKED.includes(own) 
  * @returns {Partial<Settings>}
  */
 export function samplerOf({ sampler, schedule }, model) {
-  if (sampler === undefined) return {};
+  // A link without a sampler keeps the one there is, and its schedule type.
+  if (sampler === undefined) return schedule === "" ? { schedule: undefined } : {};
   const given = pairOf({ sampler, schedule });
   if (!model) return schedule === undefined && !given.schedule ? { sampler: given.sampler } : given;
   const own = ownSchedule(model);
