@@ -36,6 +36,7 @@ mod tests {
             ids: vec![0; weights.len()],
             weights: weights.to_vec(),
             start: None,
+            spans: Vec::new(),
         };
         let chunks = [chunk(&[1.0, -1.0, 0.0]), chunk(&[-0.5, -0.0, 2.0])];
         assert_eq!(negated_rows(&chunks), [1, 3]);
