@@ -19,9 +19,9 @@ use crate::series::Series;
 use crate::study::{make_folder, plain, write_json, write_png};
 
 /// A pixel is visibly changed if one of its colours differs by so much of 255 or more.
-const VISIBLE_PIXEL: u8 = 16;
+const VISIBLE_PIXEL: u8 = 24;
 /// A picture is visibly changed if so large a share of its pixels is.
-const VISIBLE_SHARE: f64 = 0.05;
+const VISIBLE_SHARE: f64 = 0.01;
 /// Standard normal quantile of a two-sided interval of 95 %.
 const Z: f64 = 1.959964;
 
@@ -382,6 +382,6 @@ mod tests {
         assert_eq!(names, ["a", "b", "nothing"]);
         let firsts: Vec<usize> = summaries.iter().map(|s| s.first).collect();
         assert_eq!(firsts, [1, 1, 0]);
-        assert_eq!(summaries[0].visible, 1);
+        assert_eq!(summaries[0].visible, 2);
     }
 }

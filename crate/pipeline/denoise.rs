@@ -91,10 +91,10 @@ impl Denoiser {
             kept: false,
             results: None,
         };
+        let (times, _) = run.times(unet, 0);
         if input.on_host {
             return run;
         }
-        let (times, _) = run.times(unet, 0);
         let [channels, height, width] = run.shape;
         let init = DeviceLatentInit {
             latent: channels_last(&run.arrays.latent, channels),

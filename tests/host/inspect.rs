@@ -3,7 +3,7 @@
 use darkroom::pipeline::Inspection;
 use darkroom::{Generation, Request};
 use pollster::block_on;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::models::Model;
 use crate::support::safetensors::Tensors;
@@ -154,7 +154,7 @@ fn previews_and_decoded_calls_end_as_the_picture_does() {
         let inside = |value: u8| (1..255).contains(&value);
         for ((&p, &n), &d) in positive.iter().zip(&negative).zip(&difference) {
             if inside(p) && inside(n) && p != n {
-                let expected = f64::from(p) - f64::from(n) + 127.5;
+                let expected = (f64::from(p) - f64::from(n) + 127.5).clamp(0.0, 255.0);
                 assert!((f64::from(d) - expected).abs() <= 2.0, "{p} − {n}: {d}");
                 compared += 1;
             }
@@ -213,4 +213,43 @@ fn a_call_without_guidance_has_no_negative_prediction() {
     assert_eq!((scalars.distance, scalars.push), (None, 0.0));
     assert!(generation.previews(&call).negative.is_none());
     assert!(call.push_map().iter().all(|&push| push == 0.0));
+}
+
+/// Branches differ from call to call: a negative prompt for the first half, the empty one after it,
+/// and two prompts joined by `AND`.
+#[test]
+fn calls_are_recorded_with_the_branches_they_have() {
+    let (cases, _) = cases();
+    let settings = json!({
+        "prompt": "a man AND a hat :0.5",
+        "negative_prompt": "mustache",
+        "prompt_syntax": "a1111",
+        "negative_window": [0, 0.5],
+        "negative_outside": "empty",
+        "guidance_scale": 5,
+        "sampler": "euler",
+        "steps": 4,
+        "width": 64,
+        "height": 48,
+    });
+    let request = Request::from_json(&settings.to_string()).expect("a request");
+    assert_eq!(request.seed, cases[0].1.seed);
+    let generation = recorded("sd1-pndm", &request);
+    let call = |number| block_on(generation.inspect(number)).expect("a recorded call");
+    let (first, last) = (call(0), call(3));
+    assert!(first.negative.is_some() && first.empty.is_none());
+    assert!(last.negative.is_none() && last.empty.is_some());
+    for (call, base) in [(&first, &first.negative), (&last, &last.empty)] {
+        let base = base.as_ref().expect("a prediction");
+        let pairs = call.positive.iter().zip(base);
+        let guided: Vec<f32> = pairs.map(|(p, b)| b + 5.0 * (p - b)).collect();
+        let error = relative_error(&guided, &call.guided);
+        assert!(error < 1e-5, "call {}: {error:.1e}", call.call);
+    }
+    let maps = block_on(generation.token_maps(&[0, 3])).expect("token maps");
+    let texts = maps.branches.iter().map(|branch| {
+        let tokens = branch.tokens.iter();
+        tokens.map(|token| token.text.as_str()).collect::<String>()
+    });
+    assert_eq!(Vec::from_iter(texts), ["mustache", "amanahat"]);
 }

@@ -14,6 +14,7 @@ then the mean over layers and heads. Here the sum over the calls is divided by t
 prompts are kept, and latents need not be square.
 """
 
+import functools
 import json
 import math
 import sys
@@ -113,6 +114,8 @@ def record(pipe, seed, size):
         inputs.append((sample.chunk(2)[0], timestep, kwargs["encoder_hidden_states"]))
         return output
 
+    # The pipeline looks at the signature to see if there is a generator to pass.
+    @functools.wraps(step)
     def recorded_step(guided, timestep, latent, *args, **kwargs):
         arrays["guided"].append(guided)
         arrays["latent"].append(latent)

@@ -82,18 +82,12 @@ fn the_model_lists_kinds_with_their_options() {
 #[test]
 fn the_command_applies_and_reports_guidance() {
     let scratch = Scratch::with_model("sd1-pndm");
-    let run = |more: &[&str]| {
-        let given = [
-            "--steps",
-            "4",
-            "--sampler",
-            "euler",
-            "--negative-prompt",
-            "mustache",
-        ];
-        scratch.generate(&[&given[..], &["--json"], more].concat())
+    let run = |scratch: &Scratch, more: &[&str]| {
+        let given = ["--steps", "4", "--sampler", "euler"];
+        let negative = ["--negative-prompt", "mustache", "--json"];
+        scratch.generate(&[&given[..], &negative, more].concat())
     };
-    let plain = run(&[]).json();
+    let plain = run(&scratch, &[]).json();
     let guidance = &plain["guidance"];
     assert_eq!(guidance["kind"], "plain");
     assert_eq!(
@@ -101,7 +95,7 @@ fn the_command_applies_and_reports_guidance() {
         (&8.into(), &0.into())
     );
     let picture = std::fs::read(scratch.picture()).expect("a picture");
-    let json = run(&[
+    let more = [
         "--guidance-kind",
         "apg",
         "--guidance-option",
@@ -114,8 +108,8 @@ fn the_command_applies_and_reports_guidance() {
         "1.5",
         "--guidance-schedule",
         "linear",
-    ])
-    .json();
+    ];
+    let json = run(&scratch, &more).json();
     let guidance = &json["guidance"];
     assert_eq!(guidance["kind"], "apg");
     assert_eq!(guidance["options"]["eta"], 0.5);
@@ -129,6 +123,7 @@ fn the_command_applies_and_reports_guidance() {
         (&6.into(), &2.into())
     );
     assert!(std::fs::read(scratch.picture()).expect("a picture") != picture);
+    let scratch = Scratch::with_model("sd1-pndm");
     for (arguments, words) in [
         (["--guidance-option", "eta"], ["KEY=VALUE", "eta=0.5"]),
         (
@@ -146,6 +141,6 @@ fn the_command_applies_and_reports_guidance() {
             ["negative strength", "0 to 2"],
         ),
     ] {
-        run(&arguments).fails(USAGE, &words);
+        run(&scratch, &arguments).fails(USAGE, &words);
     }
 }

@@ -47,6 +47,8 @@ fn guidance_matches_the_reference() {
         assert!(error < LIMIT, "{name}: off by {error:.1e}");
     }
     say(format_args!("guidance: off by {worst:.1e} at most"));
-    let all: BTreeSet<_> = GuidanceKind::ALL.map(GuidanceKind::name).into();
+    // Those that change the network have a test of their own.
+    let all = GuidanceKind::ALL.map(GuidanceKind::name).into_iter();
+    let all: BTreeSet<_> = all.filter(|kind| !["pag", "slg"].contains(kind)).collect();
     assert_eq!(kinds, all, "kinds that were compared");
 }

@@ -22,8 +22,8 @@ const language = {
   more: (count) => plural(count, { one: "Und 1 weitere.", other: `Und ${count} weitere.` }),
   problems: {
     "unmatched-open": (sign) =>
-      `„${sign}“ wird nicht geschlossen und gewichtet alles, was folgt. Das Zeichen selbst: ` +
-      `\\${sign}`,
+      `„${sign}“ wird nicht geschlossen und gewichtet alles, was folgt. Als Zeichen: ` +
+      `„\\${sign}“.`,
     "unmatched-close": (sign) => `„${sign}“ wurde nicht geöffnet und wird als Zeichen gelesen.`,
     "weight-outside-brackets": (sign) =>
       `„${sign}“ gehört zu keiner Klammer und wird als Text gelesen.`,

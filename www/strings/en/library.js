@@ -21,7 +21,7 @@ const language = {
   more: (/** @type {number} */ count) => plural(count, { one: "1 more.", other: `${count} more.` }),
   problems: {
     "unmatched-open": (/** @type {string} */ sign) =>
-      `“${sign}” is not closed: it gives weight to all that follows. The sign itself: \\${sign}`,
+      `“${sign}” is not closed: it gives weight to all that follows. As a sign: “\\${sign}”.`,
     "unmatched-close": (/** @type {string} */ sign) =>
       `“${sign}” was not opened: it is read as a sign.`,
     "weight-outside-brackets": (/** @type {string} */ sign) =>
