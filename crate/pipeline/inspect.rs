@@ -150,8 +150,8 @@ impl Generation {
     /// The recorded call with this number.
     ///
     /// # Errors
-    /// [`Error::Request`] for a call that is not recorded, [`Error::Device`] where the device
-    /// fails.
+    /// [`Error::Request`](crate::Error::Request) for a call that is not recorded,
+    /// [`Error::Device`](crate::Error::Device) where the device fails.
     pub async fn inspect(&self, call: usize) -> Result<Inspection> {
         let found = self.recorded(call)?;
         let predictions = found.predictions().await?;
@@ -203,7 +203,8 @@ impl Generation {
     /// Decodes the denoised latent of a recorded call, as [`Generation::finish`] does the last.
     ///
     /// # Errors
-    /// Those of [`Generation::finish`], and [`Error::Request`] for a call that is not recorded.
+    /// Those of [`Generation::finish`], and [`Error::Request`](crate::Error::Request) for a call
+    /// that is not recorded.
     pub async fn decode_call(&mut self, call: usize) -> Result<Picture> {
         let found = self.recorded(call)?;
         let latent = found.denoising.apply(&found.latent, &found.guided);
@@ -214,8 +215,8 @@ impl Generation {
     /// one branch; an empty negative prompt has it already.
     ///
     /// # Errors
-    /// [`Error::Request`] for a call that is not recorded, [`Error::Device`] where the device
-    /// fails.
+    /// [`Error::Request`](crate::Error::Request) for a call that is not recorded,
+    /// [`Error::Device`](crate::Error::Device) where the device fails.
     pub async fn record_empty(&mut self, call: usize) -> Result<()> {
         let inspection = self.inspect(call).await?;
         if inspection.empty.is_some() {
