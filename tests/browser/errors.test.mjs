@@ -392,7 +392,8 @@ describe("errors on the page", () => {
     await studio.button("generate").click();
     await studio.page.waitForSelector(".picture[data-state=preview]");
     await studio.fill({ device: "cpu" });
-    await studio.page.getByText("The device changes after this picture").waitFor();
+    const later = studio.page.locator("[data-part=device]", { hasText: "after this picture" });
+    await later.waitFor();
     await studio.idle();
     assert.equal((await studio.picture()).width, 128, "the picture was thrown away");
     await studio.engine();
