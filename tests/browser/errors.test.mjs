@@ -388,7 +388,7 @@ describe("errors on the page", () => {
     const studio = await Studio.visit(browser, server.address);
     await studio.engine();
     // Long enough for the change to come before its end.
-    await studio.fill({ steps: "80", sampler: "euler" });
+    await studio.fill({ steps: "40", sampler: "euler" });
     await studio.button("generate").click();
     await studio.page.waitForSelector(".picture[data-state=preview]");
     await studio.fill({ device: "cpu" });
