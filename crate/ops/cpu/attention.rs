@@ -3,13 +3,14 @@
 use super::math;
 use super::product::{Out, Packed, Right, Rows};
 use super::threads;
+use crate::ops::Attention;
 
 /// Queries in a tile of scores.
 const QUERIES: usize = 32;
 /// Keys in a tile of scores. 32·256 scores are 32 KiB.
 const KEYS: usize = 256;
 
-/// Sizes of an attention, as in [`crate::ops::Attention`].
+/// Sizes of an attention, as in [`Attention`].
 #[derive(Clone, Copy)]
 pub struct Sizes {
     pub queries: usize,
@@ -17,6 +18,19 @@ pub struct Sizes {
     pub heads: usize,
     pub head_width: usize,
     pub causal: bool,
+}
+
+impl Sizes {
+    pub fn of(args: &Attention) -> Self {
+        let [_, queries, width] = args.q.dims();
+        Sizes {
+            queries,
+            keys: args.k.dims()[1],
+            heads: args.heads,
+            head_width: width / args.heads,
+            causal: args.causal,
+        }
+    }
 }
 
 /// Computes `softmax(q·kᵀ/√d)·v`: `q` `[n, t, heads·d]`, `k` and `v` `[n, s, heads·d]` →

@@ -96,13 +96,7 @@ impl Ops for Cpu {
 
     fn attention(&self, args: Attention) -> Tensor<3> {
         let (device, [batch, queries, width]) = (args.q.device(), args.q.dims());
-        let sizes = Sizes {
-            queries,
-            keys: args.k.dims()[1],
-            heads: args.heads,
-            head_width: width / args.heads,
-            causal: args.causal,
-        };
+        let sizes = Sizes::of(&args);
         let [q, k, v] = [args.q, args.k, args.v].map(Values::of);
         let out = attention(q.values(), k.values(), v.values(), sizes);
         Tensor::from_data(TensorData::new(out, [batch, queries, width]), &device)
@@ -111,13 +105,7 @@ impl Ops for Cpu {
     fn attention_with_nag(&self, args: Attention, guided: NagImages) -> Tensor<3> {
         let NagImages { first, prompt, nag } = guided;
         let (device, [images, queries, width]) = (args.q.device(), args.q.dims());
-        let sizes = Sizes {
-            queries,
-            keys: args.k.dims()[1],
-            heads: args.heads,
-            head_width: width / args.heads,
-            causal: args.causal,
-        };
+        let sizes = Sizes::of(&args);
         let [q, k, v] = [args.q, args.k, args.v].map(Values::of);
         let mut out = attention(q.values(), k.values(), v.values(), sizes);
         let [image, context] = [queries, sizes.keys].map(|tokens| tokens * width);
