@@ -23,13 +23,11 @@ function weigh() {
  * @param {string} title
  * @param {string} hint
  * @param {string} placeholder
- * @param {string} [more] a button beside the number of tokens
  */
-const prompt = (name, title, hint, placeholder, more = "") => `
+const prompt = (name, title, hint, placeholder) => `
   <div class="prompt ${name}">
     <div class="prompt-head">
       <label for="${name}">${title} <span class="hint">${hint}</span></label>
-      ${more}
       <span class="tokens" id="${name}-tokens" data-for="${name}"></span>
     </div>
     <div class="paper">
@@ -45,13 +43,11 @@ const prompt = (name, title, hint, placeholder, more = "") => `
 /** Both prompts, and the offer to read brackets. */
 export function prompts() {
   const t = strings().studio.prompts;
-  const { language: l, sets } = strings().library;
-  const open = `<button type="button" class="plain" part="button" data-act="library"
-        title="${sets.openTitle}">${sets.open}</button>`;
+  const { language: l } = strings().library;
   return `
   <div class="prompts" part="prompts">
     ${prompt("prompt", t.prompt, t.promptHint, t.promptExample)}
-    ${prompt("negative-prompt", t.negative, t.negativeHint, t.negativeExample, open)}
+    ${prompt("negative-prompt", t.negative, t.negativeHint, t.negativeExample)}
     <slot name="words"></slot>
     <div class="offer" role="status" data-part="brackets-offer" hidden>
       <p></p>

@@ -14,11 +14,13 @@ const button = (act, text, more = "") => `
 /** Undo, prompt history, number of pictures. The element shows `notify` on its own page only. */
 export function formTools() {
   const t = strings().gallery.tools;
+  const { sets } = strings().library;
   return `
   <div class="form-tools" part="tools" data-part="form-tools" role="group" aria-label="${t.title}">
     ${iconButton("undo", "↶", t.undo, t.undoTitle)}
     ${iconButton("redo", "↷", t.redo, t.redoTitle)}
     ${button("history", t.history, `title="${t.historyTitle}"`)}
+    ${button("library", sets.open, `title="${sets.openTitle}"`)}
     <label title="${t.countTitle}"><span>${t.count}</span>
       <input type="number" data-part="count" min="1" max="100" step="1" value="1"></label>
     <select data-part="seeds" aria-label="${t.seeds}" disabled>

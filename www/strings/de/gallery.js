@@ -29,7 +29,7 @@ const tools = {
   seeds: "Seeds mehrerer Bilder",
   seedsNext: "Seeds +1",
   seedsRandom: "zufällige Seeds",
-  notify: "Benachrichtigen",
+  notify: "Melden",
   notifyTitle: "Eine Benachrichtigung, wenn die Bilder fertig sind und der Tab im Hintergrund ist",
   notifyDenied:
     "Der Browser blockiert Benachrichtigungen dieser Seite. Seine Einstellungen erlauben sie.",
