@@ -186,7 +186,7 @@ impl Recording {
     /// [`Recording::find`], to change it.
     ///
     /// # Errors
-    /// As [`Recording::find`].
+    /// [`Error::Request`] where it is not recorded.
     pub fn find_mut(&mut self, call: usize) -> Result<&mut RecordedCall> {
         let found = self.calls.iter_mut().find(|each| each.about.call == call);
         found.ok_or_else(|| not_recorded(call))

@@ -151,4 +151,6 @@ test("values of advanced settings that are out of range are named", () => {
   const problems = invalidFields(complete({ ...SETTINGS, ...settings }));
   assert.deepEqual([...problems.keys()].sort(), Object.keys(settings).sort());
   assert.match(problems.get("negative_strength"), /“3”.*0 to 2/);
+  const seed = invalidFields(complete({ ...SETTINGS, variation_seed: "x" }));
+  assert.match(seed.get("variation_seed"), /0 to 18446744073709551615/);
 });

@@ -53,8 +53,8 @@ fn limit(kind: SamplerKind) -> f64 {
     }
 }
 
-/// Runs `sampler` on the host to its end.
-fn final_latent(mut sampler: Sampler, seed: u64, elements: usize) -> Vec<f32> {
+/// Runs `sampler` on the host to its end, with the noise of `seed`.
+pub fn final_latent(mut sampler: Sampler, seed: u64, elements: usize) -> Vec<f32> {
     let mut noise = Noise::new(Rng::Torch, seed);
     let first = noise.normal(elements).into_iter();
     let first = first.map(|x| (f64::from(x) * sampler.init_noise_sigma()) as f32);

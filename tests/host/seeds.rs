@@ -4,16 +4,14 @@
 use std::collections::BTreeMap;
 
 use darkroom::config::SchedulerConfig;
-use darkroom::sampling::update::Arrays;
 use darkroom::sampling::{
     Noise, Rng, Sampler, SamplerKind, ScheduleKind, Seeds, ineffective_noise,
 };
 use serde_json::Value;
 
-use crate::samplers::predict;
+use crate::schedules::final_latent;
 use crate::support::relative_error;
 use crate::support::safetensors::split;
-use crate::support::sampling::advance;
 use crate::{host_values, read, usize_of};
 
 /// The arrays of seeds.safetensors by name.
@@ -99,18 +97,6 @@ fn a_batch_counts_seeds_up_or_variation_seeds_instead() {
         let error = seeds.check().expect_err("a strength out of range");
         assert!(error.is_usage() && error.to_string().contains("0 to 1"));
     }
-}
-
-/// Runs `sampler` on the host to its end, with the noise of `seed`.
-fn final_latent(mut sampler: Sampler, seed: u64, elements: usize) -> Vec<f32> {
-    let mut noise = Noise::new(Rng::Torch, seed);
-    let first = noise.normal(elements).into_iter();
-    let first = first.map(|x| (f64::from(x) * sampler.init_noise_sigma()) as f32);
-    let mut arrays = Arrays::new(first.collect());
-    while !sampler.is_done() {
-        advance(&mut sampler, &mut arrays, &mut noise, predict);
-    }
-    arrays.latent
 }
 
 fn config(golden: &Value, key: &str, value: Value) -> SchedulerConfig {

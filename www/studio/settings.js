@@ -2,6 +2,7 @@
 /** Settings of a picture: in the form, in the address bar and in the engine's request. */
 import { strings } from "../strings/index.js";
 import {
+  ADVANCED,
   ADVANCED_DEFAULTS,
   ADVANCED_FIELDS,
   advancedRequest,
@@ -118,7 +119,12 @@ export function invalidFields(settings, multiple = 8) {
   }
   for (const field of ADVANCED_FIELDS)
     if (!isValid(field, settings[field] ?? ADVANCED_DEFAULTS[field]))
-      problems.set(field, t.outOfRange(settings[field], limits(field)));
+      problems.set(
+        field,
+        ADVANCED[field].type === "seed"
+          ? t.seed(LARGEST_SEED)
+          : t.outOfRange(settings[field], limits(field)),
+      );
   for (const name of /** @type {const} */ (["negative", "guidance"]))
     if (Number(settings[`${name}_start`]) > Number(settings[`${name}_end`]))
       problems.set(`${name}_end`, strings().guidance.window.crossed);

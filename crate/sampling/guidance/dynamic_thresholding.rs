@@ -12,8 +12,8 @@
 //! mean + clamp(G, −S, S) · R / S
 //! ```
 //!
-//! Where m = s and q = 1 this is plain guidance. A quantile takes a sorted channel, which a GPU's
-//! kernels do not have here: the host combines the predictions.
+//! With m = s and q = 1 the result is that of plain guidance. The quantile needs each channel's
+//! values in order. No kernel here sorts them, so the host combines the predictions.
 
 use super::vectors::{mean, minus, plus};
 use super::{DenoisedSpace, Vectors};
